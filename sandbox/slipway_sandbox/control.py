@@ -1,0 +1,102 @@
+"""`/_sandbox/`: the dials and views that tests and people use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request, Response
+
+from slipway_sandbox.faults import Fault, PlantedFault
+from slipway_sandbox.world import Room, World
+
+ROUTES = Map(
+    [
+        Rule("/_sandbox/health", endpoint="health", methods=["GET"]),
+        Rule("/_sandbox/calls", endpoint="list_calls", methods=["GET"]),
+        Rule("/_sandbox/calls", endpoint="clear_calls", methods=["DELETE"]),
+        Rule("/_sandbox/counts", endpoint="count_calls", methods=["GET"]),
+        Rule("/_sandbox/faults", endpoint="list_faults", methods=["GET"]),
+        Rule("/_sandbox/faults", endpoint="plant_fault", methods=["POST"]),
+        Rule("/_sandbox/faults", endpoint="clear_faults", methods=["DELETE"]),
+        Rule("/_sandbox/faults/<int:number>", endpoint="remove_fault", methods=["DELETE"]),
+        Rule("/_sandbox/reset", endpoint="reset", methods=["POST"]),
+    ]
+)
+
+
+class Control:
+    """A small JSON API beside AWS's."""
+
+    def __init__(self, world: World, rooms: Sequence[Room]) -> None:
+        self._world = world
+        self._rooms = rooms
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        try:
+            endpoint, arguments = ROUTES.bind_to_environ(environ).match()
+            response = getattr(self, endpoint)(request, **arguments)
+        except HTTPException as error:
+            response = answer({"error": error.description}, error.code or 500)
+        except ValidationError as error:
+            response = answer({"error": json.loads(error.json(include_url=False))}, 422)
+        return response(environ, start_response)
+
+    def health(self, _request: Request) -> Response:
+        """Whether the sandbox serves, and how fast its time runs."""
+        return answer({"status": "ok", "timeScale": self._world.clock.scale})
+
+    def list_calls(self, request: Request) -> Response:
+        """The call log, narrowed by `service`, `operation` and `account`."""
+        wanted = {name: request.args[name] for name in ("service", "operation", "account") if name in request.args}
+        calls = [call.to_json() for call in self._world.calls.all()]
+        return answer({"calls": [call for call in calls if wanted.items() <= call.items()]})
+
+    def clear_calls(self, _request: Request) -> Response:
+        """Forget the calls so far."""
+        self._world.calls.clear()
+        return answer({})
+
+    def count_calls(self, _request: Request) -> Response:
+        """How often each operation was called."""
+        return answer(self._world.calls.counts())
+
+    def list_faults(self, _request: Request) -> Response:
+        """The faults that are planted, and how often each struck."""
+        return answer({"faults": [shown(planted) for planted in self._world.faults.all()]})
+
+    def plant_fault(self, request: Request) -> Response:
+        """Plant one fault; answers its number."""
+        return answer({"number": self._world.faults.plant(Fault.model_validate_json(request.get_data()))}, 201)
+
+    def clear_faults(self, _request: Request) -> Response:
+        """Take every fault away."""
+        self._world.faults.clear()
+        return answer({})
+
+    def remove_fault(self, _request: Request, number: int) -> Response:
+        """Take one fault away."""
+        self._world.faults.remove(number)
+        return answer({})
+
+    def reset(self, request: Request) -> Response:
+        """Forget the own services' state, of one account (`?account=`) or of all."""
+        for room in self._rooms:
+            with room.lock:
+                room.reset(request.args.get("account"))
+        return answer({})
+
+
+def shown(planted: PlantedFault) -> dict[str, object]:
+    """A fault as the API shows it."""
+    return {"number": planted.number, "left": planted.left, "struck": planted.struck, **planted.fault.model_dump(mode="json")}
+
+
+def answer(body: object, status: int = 200) -> Response:
+    """A JSON response."""
+    return Response(json.dumps(body, default=str), status, content_type="application/json")

@@ -1,0 +1,203 @@
+"""Requests and responses as botocore's own service model describes them (AWS JSON 1.1)."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from botocore.loaders import Loader
+from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
+
+from slipway_sandbox.errors import AwsError, validation_error
+
+_LOADER = Loader()
+
+
+@functools.cache
+def service_model(service: str) -> ServiceModel:
+    """The service model that botocore's own clients are made from."""
+    return ServiceModel(_LOADER.load_service_model(service, "service-2"), service)
+
+
+def parse_request(model: OperationModel, body: bytes) -> dict[str, Any]:
+    """Parse and check a JSON request.
+
+    Raises:
+        AwsError: `SerializationException` for what is not JSON of the right types, `ValidationException` for what breaks the
+            model's constraints, in AWS's wording.
+    """
+    try:
+        raw = json.loads(body or b"{}")
+    except ValueError as error:
+        raise AwsError("SerializationException", "Unable to parse the request body as JSON") from error
+    shape = model.input_shape
+    if shape is None:
+        return {}
+    parsed = _parse(shape, raw)
+    problems = list(_problems(shape, parsed, ""))
+    if problems:
+        noun = "error" if len(problems) == 1 else "errors"
+        raise validation_error(f"{len(problems)} validation {noun} detected: {'; '.join(problems)}")
+    return parsed
+
+
+def response_body(model: OperationModel, response: Mapping[str, Any]) -> bytes:
+    """The response's members as JSON, by the output shape. Members that the shape does not have are a bug and raise KeyError."""
+    shape = model.output_shape
+    return json.dumps(_dump(shape, response) if shape else {}).encode()
+
+
+def error_body(error: AwsError) -> bytes:
+    """An error answer as AWS JSON 1.1 sends it. Both spellings of `message` are in use."""
+    return json.dumps({"__type": error.code, "message": error.message, "Message": error.message, **error.fields}).encode()
+
+
+def _parse(shape: Shape, value: Any) -> Any:
+    if value is None:
+        return None
+    match shape:
+        case StructureShape():
+            members = _expect(value, dict, shape)
+            return {
+                name: _parse(member, members[name]) for name, member in shape.members.items() if members.get(name) is not None
+            }
+        case ListShape():
+            return [_parse(shape.member, item) for item in _expect(value, list, shape)]
+        case MapShape():
+            return {key: _parse(shape.value, item) for key, item in _expect(value, dict, shape).items()}
+        case _:
+            return _parse_scalar(shape, value)
+
+
+def _parse_scalar(shape: Shape, value: Any) -> Any:
+    match shape.type_name:
+        case "timestamp":
+            if isinstance(value, int | float):
+                return datetime.fromtimestamp(value, UTC)
+            return datetime.fromisoformat(_expect(value, str, shape))
+        case "blob":
+            return base64.b64decode(_expect(value, str, shape))
+        case "string":
+            return _expect(value, str, shape)
+        case "boolean":
+            return _expect(value, bool, shape)
+        case "integer" | "long":
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)
+            if isinstance(value, bool):
+                raise _wrong_type(value, shape)
+            return _expect(value, int, shape)
+        case _:
+            return float(_expect(value, (int, float), shape))
+
+
+def _expect(value: Any, kind: Any, shape: Shape) -> Any:
+    if not isinstance(value, kind):
+        raise _wrong_type(value, shape)
+    return value
+
+
+def _wrong_type(value: Any, shape: Shape) -> AwsError:
+    name = type(value).__name__
+    return AwsError("SerializationException", f"{name} can not be converted to {shape.type_name} ({shape.name})")
+
+
+def _problems(shape: Shape, value: Any, path: str) -> Any:
+    """AWS's sentences for each constraint that the value breaks."""
+    match shape:
+        case StructureShape():
+            for name in shape.required_members:
+                if value.get(name) is None:
+                    yield _sentence("null", _join(path, name), "Member must not be null")
+            for name, member in value.items():
+                yield from _problems(shape.members[name], member, _join(path, name))
+        case ListShape():
+            yield from _length_problems(shape, value, path)
+            for index, item in enumerate(value, 1):
+                yield from _problems(shape.member, item, f"{path}.{index}.member")
+        case MapShape():
+            yield from _length_problems(shape, value, path)
+            for key, item in value.items():
+                yield from _problems(shape.key, key, f"{path}.key")
+                yield from _problems(shape.value, item, f"{path}.{key}.member")
+        case _:
+            yield from _scalar_problems(shape, value, path)
+
+
+def _scalar_problems(shape: Shape, value: Any, path: str) -> Any:
+    limits = shape.metadata
+    if shape.type_name == "string":
+        yield from _length_problems(shape, value, path)
+        if "enum" in limits and value not in limits["enum"]:
+            allowed = ", ".join(limits["enum"])
+            yield _sentence(f"'{value}'", path, f"Member must satisfy enum value set: [{allowed}]")
+        pattern = limits.get("pattern")
+        if pattern and not _matches(pattern, value):
+            yield _sentence(f"'{value}'", path, f"Member must satisfy regular expression pattern: {pattern}")
+    elif shape.type_name in ("integer", "long", "float", "double"):
+        if "min" in limits and value < limits["min"]:
+            yield _sentence(f"'{value}'", path, f"Member must have value greater than or equal to {limits['min']}")
+        if "max" in limits and value > limits["max"]:
+            yield _sentence(f"'{value}'", path, f"Member must have value less than or equal to {limits['max']}")
+
+
+def _length_problems(shape: Shape, value: Any, path: str) -> Any:
+    limits = shape.metadata
+    shown = f"'{value}'"
+    if "min" in limits and len(value) < limits["min"]:
+        yield _sentence(shown, path, f"Member must have length greater than or equal to {limits['min']}")
+    if "max" in limits and len(value) > limits["max"]:
+        yield _sentence(shown, path, f"Member must have length less than or equal to {limits['max']}")
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    try:
+        # The model's patterns are Java's; the few that Python cannot read are not enforced.
+        return re.compile(pattern.replace(r"\p{Alnum}", "[A-Za-z0-9]"), re.DOTALL)
+    except re.error:
+        return None
+
+
+def _matches(pattern: str, value: str) -> bool:
+    compiled = _compiled(pattern)
+    return compiled is None or compiled.fullmatch(value) is not None
+
+
+def _join(path: str, member: str) -> str:
+    member = member[0].lower() + member[1:]
+    return f"{path}.{member}" if path else member
+
+
+def _sentence(value: str, path: str, rule: str) -> str:
+    return f"Value {value} at '{path}' failed to satisfy constraint: {rule}"
+
+
+def _dump(shape: Shape, value: Any) -> Any:
+    match shape:
+        case StructureShape():
+            return {name: _dump(shape.members[name], item) for name, item in value.items() if item is not None}
+        case ListShape():
+            return [_dump(shape.member, item) for item in value]
+        case MapShape():
+            return {key: _dump(shape.value, item) for key, item in value.items()}
+        case _:
+            return _dump_scalar(value)
+
+
+def _dump_scalar(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.timestamp()
+        case bytes():
+            return base64.b64encode(value).decode()
+        case Decimal():
+            return float(value)
+        case _:
+            return value

@@ -1,0 +1,94 @@
+"""What all rooms share, and how a room says which operations it answers."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import boto3
+from botocore.config import Config
+
+from slipway_sandbox.calls import Caller, CallLog
+from slipway_sandbox.clock import Clock
+from slipway_sandbox.faults import Faults
+
+DEFAULT_ACCOUNT = "123456789012"
+INTERNAL_USER_AGENT = "slipway-sandbox-internal"
+"""Marks the sandbox's own calls to itself, which are no client's and stay out of the call log."""
+
+Handler = Callable[[Any, Caller, dict[str, Any]], dict[str, Any]]
+HandlerT = TypeVar("HandlerT", bound=Handler)
+
+
+@dataclass
+class World:
+    """The sandbox's clock, folder, log and dials; one of each per process."""
+
+    data: Path
+    clock: Clock = field(default_factory=Clock)
+    calls: CallLog = field(default_factory=CallLog)
+    faults: Faults = field(default_factory=Faults)
+    endpoint: str = ""
+    """The base URL this process serves at; set once the port is known."""
+    _locks: dict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
+
+    def lock(self, service: str) -> threading.RLock:
+        """The one lock of a service. All its rooms share it, so that rooms may call each other in any order."""
+        return self._locks[service]
+
+    def client(self, service: str, caller: Caller) -> Any:
+        """A boto3 client of this sandbox, acting in the caller's account and region. Unlogged."""
+        return boto3.session.Session().client(  # pyright: ignore[reportUnknownMemberType, reportCallIssue, reportArgumentType, reportUnknownVariableType]
+            service,  # pyright: ignore[reportArgumentType]
+            region_name=caller.region,
+            endpoint_url=self.endpoint,
+            aws_access_key_id=caller.account,
+            aws_secret_access_key="internal",  # noqa: S106  (nothing checks it)
+            config=Config(user_agent_extra=INTERNAL_USER_AGENT, retries={"mode": "standard", "total_max_attempts": 3}),
+        )
+
+
+def operation(name: str, *, concurrent: bool = False) -> Callable[[HandlerT], HandlerT]:
+    """Mark a room's method as the answer to one AWS operation.
+
+    Args:
+        name: The operation as botocore's service model names it.
+        concurrent: The method takes the service's lock itself, because it waits for something slow.
+    """
+
+    def mark(handler: HandlerT) -> HandlerT:
+        handler.__dict__["aws_operation"] = name
+        handler.__dict__["aws_concurrent"] = concurrent
+        return handler
+
+    return mark
+
+
+class Room:
+    """One part of an AWS service: its state, and the operations on it.
+
+    A handler gets the caller and the parsed, checked request (timestamps as datetimes, blobs as bytes), and returns the members
+    of the response; None members are left out. It raises `AwsError` for an error answer. It runs under the service's lock unless
+    it is marked concurrent.
+    """
+
+    service: ClassVar[str]
+    """The service as botocore names it, such as `sagemaker`."""
+    handlers: ClassVar[dict[str, Handler]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = {value.aws_operation: value for value in vars(cls).values() if hasattr(value, "aws_operation")}
+        cls.handlers = {**cls.handlers, **own}
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.lock = world.lock(self.service)
+
+    def reset(self, account: str | None) -> None:
+        """Forget the state of one account, or of all, and end what runs there."""
+        raise NotImplementedError
