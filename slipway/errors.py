@@ -1,0 +1,129 @@
+"""The three ends that an error has, and how they cross Temporal.
+
+    SlipwayError
+    ├── TransientError    tries again by itself: a network, a throttle, a busy resource
+    ├── NeedsPersonError  parks the stage: a permission, a quota, a failed task or pipeline; an operator mends it and says `retry`
+    └── RefusedError      ends the promotion: bad input, a gate that is not met
+
+Each says what was tried, what came back, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
+
+TEXT_LIMIT = 1_000
+"""Characters of each part of an error that cross Temporal, which cuts an activity's failure at 4 KiB."""
+
+
+class Ending(StrEnum):
+    """What an error means for its stage. The value is the `type` of the ApplicationError that carries it."""
+
+    transient = "Transient"
+    needs_person = "NeedsPerson"
+    refused = "Refused"
+
+
+class FailureReport(BaseModel):
+    """An error as an operator reads it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ending: Ending
+    tried: str
+    answered: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.tried}: {self.answered} -- {self.remedy}"
+
+
+class SlipwayError(Exception):
+    """Base of every error that Slipway raises on purpose.
+
+    Args:
+        tried: What was tried, as "copying the image a to b".
+        answered: What came back: an AWS error code and message, git's own words, a value that was found.
+        remedy: What a person can do about it, with the command where there is one.
+    """
+
+    ending: ClassVar[Ending]
+
+    def __init__(self, tried: str, answered: str, remedy: str) -> None:
+        self.report = FailureReport(ending=self.ending, tried=cap(tried), answered=cap(answered), remedy=cap(remedy))
+        super().__init__(str(self.report))
+
+
+class TransientError(SlipwayError):
+    """Worth another try by itself.
+
+    Args:
+        retry_after: How long to wait first, where the other side said so.
+    """
+
+    ending = Ending.transient
+
+    def __init__(
+        self, tried: str, answered: str, remedy: str = "it is tried again by itself", retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(tried, answered, remedy)
+        self.retry_after = retry_after
+
+
+class NeedsPersonError(SlipwayError):
+    """A person can mend it; the stage parks until then."""
+
+    ending = Ending.needs_person
+
+
+class RefusedError(SlipwayError):
+    """No retry can mend it; the promotion ends."""
+
+    ending = Ending.refused
+
+
+def cap(text: str) -> str:
+    """The text, cut in its middle where it is too long for a failure: both ends of a message tell the most."""
+    if len(text) <= TEXT_LIMIT:
+        return text
+    half = TEXT_LIMIT // 2 - 10
+    return f"{text[:half]} […] {text[-half:]}"
+
+
+def to_application_error(error: SlipwayError) -> ApplicationError:
+    """The error as an activity raises it to its workflow."""
+    return ApplicationError(
+        str(error),
+        error.report,
+        type=error.ending.value,
+        non_retryable=error.ending is not Ending.transient,
+        next_retry_delay=error.retry_after if isinstance(error, TransientError) else None,
+        # A transient fault that heals is no news: logged at DEBUG, counted in no failure metric.
+        category=ApplicationErrorCategory.BENIGN if error.ending is Ending.transient else ApplicationErrorCategory.UNSPECIFIED,
+    )
+
+
+def report_of(error: BaseException) -> FailureReport:
+    """What an operator reads about a failed activity or child workflow, whoever wrapped it how often.
+
+    An error that Slipway did not foresee needs a person: nothing is known about what a retry would do.
+    """
+    innermost: BaseException = error
+    while innermost.__cause__ is not None:
+        if isinstance(innermost, ApplicationError) and innermost.type in list(Ending):
+            break
+        innermost = innermost.__cause__
+    if isinstance(innermost, ApplicationError) and innermost.details:
+        return FailureReport.model_validate(innermost.details[0])
+    message = innermost.message if isinstance(innermost, FailureError) else str(innermost)
+    return FailureReport(
+        ending=Ending.needs_person,
+        tried="running a step of the promotion",
+        answered=cap(f"{type(innermost).__name__}: {message}"),
+        remedy="see the worker's log; retry once the cause is mended, or abort",
+    )

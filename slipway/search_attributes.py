@@ -1,0 +1,14 @@
+"""The search attributes of a promotion: the one list that set-up, workflows and the command line go by."""
+
+from __future__ import annotations
+
+from temporalio.common import SearchAttributeKey
+
+APP = SearchAttributeKey.for_keyword("SlipwayApp")
+STAGE = SearchAttributeKey.for_keyword("SlipwayStage")
+STATE = SearchAttributeKey.for_keyword("SlipwayState")
+DIGEST = SearchAttributeKey.for_keyword("SlipwayDigest")
+TARGETS = SearchAttributeKey.for_keyword_list("SlipwayTargets")
+WAITING_FOR = SearchAttributeKey.for_keyword("SlipwayWaitingFor")
+
+ALL = (APP, STAGE, STATE, DIGEST, TARGETS, WAITING_FOR)
