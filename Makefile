@@ -1,0 +1,29 @@
+# The commands a person needs. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench docs schema histories screenshots clean
+BIN := .venv/bin
+WORKERS ?= 2
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## Make .venv from the lock (only when it changed)
+	@scripts/setup.sh
+
+demo: setup  ## One promotion on a local AWS: KEEP=1 leaves it up; BAD=accuracy|task|rollout shows a bad one
+	@KEEP="$(KEEP)" BAD="$(BAD)" $(BIN)/python -m demo
+
+test: setup  ## The whole suite
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+lint: setup  ## Formatting, lint, types, imports, dependencies, workflow files
+	@scripts/lint.sh
+
+format: setup  ## Format and mend what can be mended
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: setup  ## Ratios, side by side in one run; writes build/bench.json
+	@$(BIN)/python -m bench
+
+clean:  ## Remove what was built; .venv stays
+	@rm -rf build

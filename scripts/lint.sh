@@ -1,0 +1,37 @@
+#!/bin/sh
+# Every check but the tests. Runs all of them, and fails if one does.
+set -u
+cd "$(dirname "$0")/.."
+PATH=$PWD/.venv/bin:$PWD/build/tools:$PATH
+export PATH
+
+failed=0
+check() {
+  name=$1
+  shift
+  if output=$("$@" 2>&1); then
+    printf 'ok      %s\n' "$name"
+  else
+    printf 'FAILED  %s\n%s\n' "$name" "$output"
+    failed=1
+  fi
+}
+
+# actionlint is a Go program; the wheel that names it downloads it from elsewhere. The Go module proxy has it, by checksum.
+actionlint=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+if ! command -v actionlint >/dev/null 2>&1; then
+  mkdir -p build/tools
+  GOBIN=$PWD/build/tools GOFLAGS=-mod=mod go install "$actionlint" || { echo "FAILED  actionlint could not be installed"; failed=1; }
+fi
+
+check "ruff format" ruff format --check .
+check "ruff lint" ruff check .
+check "pyright" pyright
+check "import contracts" lint-imports
+check "dependencies" deptry .
+check "dependencies of the sandbox" deptry sandbox --config sandbox/pyproject.toml
+check "actionlint" actionlint
+check "zizmor" zizmor --offline --quiet .github/workflows
+check "hadolint" hadolint pipeline/Dockerfile pipeline/model/Dockerfile deploy/worker/Dockerfile
+check "compose file" check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+exit $failed
