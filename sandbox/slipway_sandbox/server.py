@@ -10,6 +10,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from slipway_sandbox.clock import Clock
 from slipway_sandbox.control import Control
+from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.gateway import Gateway
 from slipway_sandbox.world import Room, World
 
@@ -25,7 +26,10 @@ class QuietHandler(WSGIRequestHandler):
 
 def build(world: World) -> Gateway:
     """All rooms of this sandbox, behind one application."""
-    rooms: list[Room] = []
+    ecr = EcrRoom(world)
+    rooms: list[Room] = [
+        ecr,
+    ]
     paths: dict[str, WSGIApplication] = {"/_sandbox/": Control(world, rooms)}
     return Gateway(world, rooms, paths)
 

@@ -1,0 +1,1 @@
+"""ECR: its control plane and its OCI registry, on one store."""

@@ -1,0 +1,176 @@
+"""ECR's control plane: repositories and the registry's token."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from slipway_sandbox.calls import Caller
+from slipway_sandbox.ecr import errors
+from slipway_sandbox.ecr.store import Repository, Store, StoredManifest
+from slipway_sandbox.images import ImageUri
+from slipway_sandbox.world import Room, World, operation
+
+REPOSITORY_ARN = re.compile(r"arn:aws:ecr:(?P<region>[^:]+):(?P<account>\d{12}):repository/(?P<name>.+)")
+
+
+def registry_of(caller: Caller, request: dict[str, Any]) -> str:
+    """The account whose registry a request is about: the one it names, else the caller's own."""
+    return request.get("registryId") or caller.account
+
+
+class EcrRoom(Room):
+    """Repositories. The door for other rooms is `find_manifest` and `blob_path`."""
+
+    service = "ecr"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.store = Store(world)
+
+    def find_manifest(self, uri: ImageUri) -> StoredManifest:
+        """The manifest that an image's name stands for now.
+
+        Raises:
+            ImageNotFoundError: There is no such image; the text is what containerd says.
+        """
+        with self.lock:
+            return self.store.find(uri)
+
+    def blob_path(self, digest: str) -> Path:
+        """The file with a blob's bytes, which no one may write to.
+
+        Raises:
+            ValueError: `digest` is no sha256 digest.
+        """
+        return self.store.blob_path(digest)
+
+    def reset(self, account: str | None) -> None:
+        """Forget repositories and images; blobs stay, as they are only content."""
+        self.store.forget(account)
+
+    def repository(self, caller: Caller, request: dict[str, Any]) -> Repository:
+        """The repository that a request names."""
+        return self.store.get(registry_of(caller, request), caller.region, request["repositoryName"])
+
+    @operation("CreateRepository")
+    def create_repository(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Create a repository."""
+        repository = Repository(
+            account=registry_of(caller, request),
+            region=caller.region,
+            name=request["repositoryName"],
+            created_at=self.world.clock.now(),
+            mutability=request.get("imageTagMutability", "MUTABLE"),
+            exclusions=request.get("imageTagMutabilityExclusionFilters", []),
+            scan_on_push=request.get("imageScanningConfiguration", {}).get("scanOnPush", False),
+            encryption=request.get("encryptionConfiguration", {"encryptionType": "AES256"}),
+            resource_tags={tag["Key"]: tag["Value"] for tag in request.get("tags", [])},
+        )
+        self.store.add(repository)
+        return {"repository": described(repository)}
+
+    @operation("DescribeRepositories")
+    def describe_repositories(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """All repositories of a registry, or the named ones."""
+        registry = registry_of(caller, request)
+        names = request.get("repositoryNames")
+        if names:
+            return {"repositories": [described(self.store.get(registry, caller.region, name)) for name in names]}
+        return {"repositories": [described(repository) for repository in self.store.of_registry(registry, caller.region)]}
+
+    @operation("DeleteRepository")
+    def delete_repository(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Delete a repository; with images in it only by `force`."""
+        repository = self.repository(caller, request)
+        if repository.images and not request.get("force"):
+            raise errors.repository_not_empty(repository.name, repository.account)
+        self.store.remove(repository)
+        return {"repository": described(repository)}
+
+    @operation("PutImageTagMutability")
+    def put_image_tag_mutability(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Choose whether tags may move."""
+        repository = self.repository(caller, request)
+        repository.mutability = request["imageTagMutability"]
+        repository.exclusions = request.get("imageTagMutabilityExclusionFilters", [])
+        return {
+            "registryId": repository.account,
+            "repositoryName": repository.name,
+            "imageTagMutability": repository.mutability,
+            "imageTagMutabilityExclusionFilters": repository.exclusions or None,
+        }
+
+    @operation("SetRepositoryPolicy")
+    def set_repository_policy(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Keep a policy's text."""
+        repository = self.repository(caller, request)
+        repository.policy = request["policyText"]
+        return policy_of(repository)
+
+    @operation("GetRepositoryPolicy")
+    def get_repository_policy(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """The policy's text."""
+        return policy_of(self.repository(caller, request))
+
+    @operation("DeleteRepositoryPolicy")
+    def delete_repository_policy(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Drop the policy."""
+        repository = self.repository(caller, request)
+        gone = policy_of(repository)
+        repository.policy = None
+        return gone
+
+    @operation("TagResource")
+    def tag_resource(self, _caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Add tags to a repository."""
+        repository = self._by_arn(request["resourceArn"])
+        repository.resource_tags |= {tag["Key"]: tag["Value"] for tag in request["tags"]}
+        return {}
+
+    @operation("UntagResource")
+    def untag_resource(self, _caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Take tags off a repository."""
+        repository = self._by_arn(request["resourceArn"])
+        for key in request["tagKeys"]:
+            repository.resource_tags.pop(key, None)
+        return {}
+
+    @operation("ListTagsForResource")
+    def list_tags_for_resource(self, _caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """A repository's tags."""
+        tags = self._by_arn(request["resourceArn"]).resource_tags
+        return {"tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+    def _by_arn(self, arn: str) -> Repository:
+        found = REPOSITORY_ARN.fullmatch(arn)
+        if not found:
+            raise errors.invalid_parameter("resourceArn", "Invalid repository ARN")
+        return self.store.get(found["account"], found["region"], found["name"])
+
+
+def policy_of(repository: Repository) -> dict[str, Any]:
+    """The policy as the API shows it.
+
+    Raises:
+        AwsError: `RepositoryPolicyNotFoundException`.
+    """
+    if repository.policy is None:
+        raise errors.policy_not_found(repository.name, repository.account)
+    return {"registryId": repository.account, "repositoryName": repository.name, "policyText": repository.policy}
+
+
+def described(repository: Repository) -> dict[str, Any]:
+    """A repository as the API shows it."""
+    return {
+        "repositoryArn": repository.arn,
+        "registryId": repository.account,
+        "repositoryName": repository.name,
+        "repositoryUri": repository.uri,
+        "createdAt": repository.created_at,
+        "imageTagMutability": repository.mutability,
+        "imageTagMutabilityExclusionFilters": repository.exclusions or None,
+        "imageScanningConfiguration": {"scanOnPush": repository.scan_on_push},
+        "encryptionConfiguration": repository.encryption,
+    }

@@ -1,0 +1,281 @@
+"""What both of ECR's faces show: repositories, manifests by exact bytes, and blobs as files.
+
+A blob's file is shared by all repositories; a repository can use it only once it was pushed or mounted there, as on ECR.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from slipway_sandbox.ecr import errors
+from slipway_sandbox.ecr.errors import ImageNotFoundError
+from slipway_sandbox.errors import AwsError
+from slipway_sandbox.images import ImageUri
+from slipway_sandbox.world import World
+
+DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+INDEX_TYPES = (DOCKER_LIST, OCI_INDEX)
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+def digest_of(content: bytes) -> str:
+    """The content's name in every registry."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+class Descriptor(BaseModel):
+    """What a manifest says of another piece of content, as far as the registry has to know it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str = Field(pattern=DIGEST.pattern)
+    size: int = Field(ge=0)
+    urls: list[str] = []
+
+
+class Manifest(BaseModel):
+    """A manifest or an index, as far as the registry has to understand it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[2] = Field(alias="schemaVersion")
+    media_type: str | None = Field(default=None, alias="mediaType")
+    artifact_type: str | None = Field(default=None, alias="artifactType")
+    config: Descriptor | None = None
+    layers: list[Descriptor] = []
+    manifests: list[Descriptor] = []
+
+    @property
+    def children(self) -> list[str]:
+        """Digests of an index's manifests."""
+        return [child.digest for child in self.manifests]
+
+    @property
+    def blobs(self) -> list[Descriptor]:
+        """Config and layers that the registry holds; layers that live elsewhere (`urls`) are not among them."""
+        layers = [layer for layer in self.layers if not layer.urls]
+        return [self.config, *layers] if self.config else layers
+
+    @classmethod
+    def read(cls, body: bytes) -> Manifest:
+        """Read a manifest's bytes.
+
+        Raises:
+            AwsError: `InvalidParameterException`, where it is none.
+        """
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            path = ".".join(str(part) for part in problem["loc"])
+            raise errors.invalid_manifest(f"{path}: {problem['msg']}" if path else "Invalid JSON syntax") from error
+
+
+@dataclass(frozen=True)
+class StoredManifest:
+    """A manifest or index: the bytes as they were pushed, and their name."""
+
+    digest: str
+    media_type: str
+    body: bytes
+
+
+@dataclass
+class Image:
+    """A manifest in one repository, with what it refers to."""
+
+    manifest: StoredManifest
+    pushed_at: datetime
+    content: Manifest
+    pulled_at: datetime | None = None
+
+
+@dataclass
+class Repository:
+    """One repository's settings and images."""
+
+    account: str
+    region: str
+    name: str
+    created_at: datetime
+    mutability: str = "MUTABLE"
+    exclusions: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    scan_on_push: bool = False
+    encryption: dict[str, str] = field(default_factory=lambda: {"encryptionType": "AES256"})
+    policy: str | None = None
+    resource_tags: dict[str, str] = field(default_factory=dict[str, str])
+    images: dict[str, Image] = field(default_factory=dict[str, Image])
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    blobs: set[str] = field(default_factory=set[str])
+
+    @property
+    def arn(self) -> str:
+        """The repository's ARN."""
+        return f"arn:aws:ecr:{self.region}:{self.account}:repository/{self.name}"
+
+    @property
+    def uri(self) -> str:
+        """The name that image references begin with."""
+        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.name}"
+
+    def tags_of(self, digest: str) -> list[str]:
+        """The tags that point at a digest now."""
+        return [tag for tag, target in self.tags.items() if target == digest]
+
+    def find(self, reference: str) -> Image | None:
+        """The image of a digest or a tag."""
+        return self.images.get(reference if ":" in reference else self.tags.get(reference, ""))
+
+    def freezes(self, tag: str) -> bool:
+        """Whether a tag, once set, may not move."""
+        excluded = any(fnmatchcase(tag, rule["filter"]) for rule in self.exclusions)
+        return self.mutability.startswith("IMMUTABLE") != (excluded and self.mutability.endswith("_WITH_EXCLUSION"))
+
+    def size_of(self, image: Image) -> int:
+        """Bytes of an image's blobs; of an index, those of its largest child (as DescribeImages counts)."""
+        if image.content.children:
+            return max((self.size_of(child) for child in map(self.images.get, image.content.children) if child), default=0)
+        return sum(blob.size for blob in image.content.blobs)
+
+
+PushHook = Callable[[Repository, Image], None]
+
+
+class Store:
+    """All registries: one per account and region. Metadata is guarded by the service's lock, which callers hold."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._blobs = world.data / "blobs" / "sha256"
+        self._uploads = world.data / "uploads"
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        self._uploads.mkdir(parents=True, exist_ok=True)
+        self._upload_numbers = itertools.count(1)
+        self._repositories: dict[tuple[str, str, str], Repository] = {}
+        self.on_push: list[PushHook] = []
+        """Called after each push of a manifest that changed something."""
+
+    def blob_path(self, digest: str) -> Path:
+        """Where a blob's bytes are, or would be."""
+        if not DIGEST.fullmatch(digest):
+            raise ValueError(f"{digest!r} is no sha256 digest")
+        return self._blobs / digest.removeprefix("sha256:")
+
+    def upload_path(self) -> Path:
+        """A new file to receive bytes in, on the same file system as the blobs."""
+        return self._uploads / f"upload-{next(self._upload_numbers)}"
+
+    def keep_blob(self, repository: Repository, received: Path, digest: str) -> None:
+        """Make a received file, whose digest was checked, a blob of the repository."""
+        received.replace(self.blob_path(digest))
+        repository.blobs.add(digest)
+
+    def add(self, repository: Repository) -> None:
+        """Create a repository.
+
+        Raises:
+            AwsError: `RepositoryAlreadyExistsException`.
+        """
+        key = (repository.account, repository.region, repository.name)
+        if key in self._repositories:
+            raise errors.repository_exists(repository.name, repository.account)
+        self._repositories[key] = repository
+
+    def get(self, account: str, region: str, name: str) -> Repository:
+        """A repository.
+
+        Raises:
+            AwsError: `RepositoryNotFoundException`.
+        """
+        repository = self._repositories.get((account, region, name))
+        if repository is None:
+            raise errors.repository_not_found(name, account)
+        return repository
+
+    def of_registry(self, account: str, region: str) -> list[Repository]:
+        """A registry's repositories by name."""
+        own = [repository for (a, r, _), repository in self._repositories.items() if (a, r) == (account, region)]
+        return sorted(own, key=lambda repository: repository.name)
+
+    def remove(self, repository: Repository) -> None:
+        """Delete a repository with its images."""
+        del self._repositories[repository.account, repository.region, repository.name]
+
+    def forget(self, account: str | None) -> None:
+        """Drop the repositories of one account, or all."""
+        kept = {key: value for key, value in self._repositories.items() if account not in (None, key[0])}
+        self._repositories = kept
+
+    def find(self, uri: ImageUri) -> StoredManifest:
+        """The manifest that an image's name stands for now.
+
+        Raises:
+            ImageNotFoundError: There is no such repository, tag or digest.
+        """
+        repository = self._repositories.get((uri.account, uri.region, uri.repository))
+        image = repository.find(uri.reference) if repository else None
+        if image is None:
+            raise ImageNotFoundError(uri)
+        image.pulled_at = self._world.clock.now()
+        return image.manifest
+
+    def put(self, repository: Repository, manifest: StoredManifest, tag: str | None) -> bool:
+        """Store a manifest and point the tag at it. False: all of that was so already, and nothing changed.
+
+        Raises:
+            AwsError: What it needs is missing, or the tag may not move.
+        """
+        content = Manifest.read(manifest.body)
+        image = Image(manifest, self._world.clock.now(), content)
+        self._refuse_incomplete(repository, image)
+        current = repository.tags.get(tag) if tag else None
+        if tag and current not in (None, manifest.digest) and repository.freezes(tag):
+            raise errors.tag_is_immutable(tag, repository.name)
+        known = manifest.digest in repository.images
+        if known and (tag is None or current == manifest.digest):
+            return False
+        if not known:
+            repository.images[manifest.digest] = image
+        if tag:
+            repository.tags[tag] = manifest.digest
+        for hook in self.on_push:
+            hook(repository, repository.images[manifest.digest])
+        return True
+
+    def delete_image(self, repository: Repository, digest: str) -> None:
+        """Delete a manifest and its tags.
+
+        Raises:
+            AwsError: An index in the repository refers to it (`ImageReferencedByManifestList`).
+        """
+        parents = [image.manifest.digest for image in repository.images.values() if digest in image.content.children]
+        if parents:
+            raise AwsError(
+                "ImageReferencedByManifestList",
+                f"Requested image referenced by manifest list: [{', '.join(parents)}]",
+            )
+        for tag in repository.tags_of(digest):
+            del repository.tags[tag]
+        del repository.images[digest]
+
+    @staticmethod
+    def _refuse_incomplete(repository: Repository, image: Image) -> None:
+        children = [digest for digest in image.content.children if digest not in repository.images]
+        if children:
+            raise errors.referenced_images_not_found(children, repository.name, repository.account)
+        layers = [blob.digest for blob in image.content.blobs if blob.digest not in repository.blobs]
+        if layers:
+            raise errors.layers_not_found(layers, repository.name, repository.account)
