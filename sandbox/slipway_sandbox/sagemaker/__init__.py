@@ -1,0 +1,1 @@
+"""SageMaker: pipelines and jobs, the model registry, and hosting with its runtime."""
