@@ -69,9 +69,10 @@ class CallLog:
         with self._lock:
             return list(self._calls)
 
-    def counts(self) -> dict[str, int]:
-        """Calls by `service.Operation`, the most frequent first."""
-        return dict(Counter(f"{call.service}.{call.operation}" for call in self.all()).most_common())
+    def counts(self, account: str | None = None) -> dict[str, int]:
+        """Calls by `service.Operation`, the most frequent first; of one account, or of all."""
+        calls = [call for call in self.all() if account in (None, call.account)]
+        return dict(Counter(f"{call.service}.{call.operation}" for call in calls).most_common())
 
     def clear(self) -> None:
         """Forget all calls."""

@@ -30,6 +30,10 @@ def serve(
     host: Annotated[str, Parameter(help="Address to bind.")] = "127.0.0.1",
     data: Annotated[Path | None, Parameter(help="Folder for what is stored; a temporary one unless given.")] = None,
     time_scale: Annotated[float, Parameter(help="Simulated seconds that pass in one real second.")] = 1.0,
+    until_input_ends: Annotated[
+        bool,
+        Parameter(negative="", help="Stop when standard input ends, as it does when the process that started this one is gone."),
+    ] = False,
 ) -> int:
     """Serve until interrupted. Prints one JSON line when ready.
 
@@ -52,7 +56,13 @@ def serve(
         # shutdown() waits for the serving loop, which this handler interrupts: another thread has to wait.
         threading.Thread(target=server.shutdown).start()
 
+    def stop_after_input() -> None:
+        sys.stdin.buffer.read()
+        server.shutdown()
+
     signal.signal(signal.SIGTERM, stop)
+    if until_input_ends:
+        threading.Thread(target=stop_after_input, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
     return 0

@@ -62,9 +62,9 @@ class Control:
         self._world.calls.clear()
         return answer({})
 
-    def count_calls(self, _request: Request) -> Response:
-        """How often each operation was called."""
-        return answer(self._world.calls.counts())
+    def count_calls(self, request: Request) -> Response:
+        """How often each operation was called, by one account (`?account=`) or by all."""
+        return answer(self._world.calls.counts(request.args.get("account")))
 
     def list_faults(self, _request: Request) -> Response:
         """The faults that are planted, and how often each struck."""
