@@ -1,0 +1,69 @@
+"""The real Temporal server, as one process with a SQLite file, so that it can be killed and started again."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from demo.processes import Child, StartError, free_port, listens
+
+OLDEST = (1, 9, 1)
+"""The CLI version that the lock names; an installed one of at least that age is taken first."""
+
+
+class TemporalServer:
+    """A development server in `folder`.
+
+    Args:
+        folder: Holds the database and the log.
+        environment: The environment to run in.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.port = free_port()
+        self.ui_port = free_port()
+        command = [
+            *(str(find_temporal()), "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"),
+            *("--port", str(self.port), "--ui-port", str(self.ui_port), "--db-filename", str(folder / "temporal.db")),
+            *("--namespace", "default", "--ui-disable-news-fetch"),
+        ]
+        self.process = Child("temporal", command, environment, folder)
+
+    @property
+    def address(self) -> str:
+        """Where clients connect."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def ui(self) -> str:
+        """The Temporal UI's base URL."""
+        return f"http://127.0.0.1:{self.ui_port}"
+
+    def start(self) -> None:
+        """Start, and wait until clients and the UI can connect."""
+        self.process.start(lambda: listens(self.port) and listens(self.ui_port))
+
+
+def find_temporal() -> Path:
+    """The `temporal` on PATH if it is new enough, or else the one of the locked wheel.
+
+    Raises:
+        StartError: Neither is there.
+    """
+    installed = shutil.which("temporal")
+    if installed and version_of(Path(installed)) >= OLDEST:
+        return Path(installed)
+    locked = Path(sys.executable).parent / "temporal"
+    if locked.exists():
+        return locked
+    raise StartError("no Temporal server is there: run `make setup`, which installs it into .venv")
+
+
+def version_of(binary: Path) -> tuple[int, ...]:
+    """The version of a `temporal` binary; () where it does not say."""
+    output = subprocess.run([str(binary), "--version"], capture_output=True, text=True, check=False, timeout=10).stdout
+    found = re.search(r"version (\d+)\.(\d+)\.(\d+)", output)
+    return tuple(int(part) for part in found.groups()) if found else ()
