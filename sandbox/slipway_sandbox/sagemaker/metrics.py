@@ -1,0 +1,130 @@
+"""What CloudWatch learns about invocations (namespace AWS/SageMaker)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict, deque
+from typing import Any
+
+from slipway_sandbox.calls import Caller
+from slipway_sandbox.world import World
+
+log = logging.getLogger(__name__)
+
+NAMESPACE = "AWS/SageMaker"
+KEPT = 50_000
+"""Values that are kept of one metric; alarms look at the last few periods only."""
+PUBLISH_EVERY = 0.5
+"""Real seconds between two batches to CloudWatch."""
+CLIENT_ERRORS = range(400, 500)
+
+Dimensions = frozenset[tuple[str, str]]
+Series = tuple[str, str, str, Dimensions]
+"""Account, region, metric name, dimensions."""
+
+
+class Clients:
+    """boto3 clients of the sandbox itself, made once each: making one costs a good part of a second."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._clients: dict[tuple[str, str, str], Any] = {}
+        self._lock = threading.Lock()
+
+    def get(self, service: str, account: str, region: str) -> Any:
+        """The client that acts in an account and region."""
+        key = (service, account, region)
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self._world.client(service, Caller(account, region, account))
+            return self._clients[key]
+
+
+class Metrics:
+    """Keeps each invocation's values for the alarms, and publishes them to CloudWatch from a thread of its own."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._values: dict[Series, deque[tuple[float, float]]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._unpublished: dict[Series, list[float]] = defaultdict(list)
+        self._changed = threading.Condition()
+        self._publisher: threading.Thread | None = None
+
+    def record(self, caller: Caller, endpoint: str, variant: str, config: str, status: int, seconds: float) -> None:
+        """Note one invocation.
+
+        Args:
+            caller: Account and region of the endpoint.
+            endpoint: Its name.
+            variant: The variant that answered.
+            config: The endpoint configuration of the fleet that answered.
+            status: The model's own HTTP status.
+            seconds: How long the model took.
+        """
+        measured = {
+            "Invocations": 1.0,
+            "Invocation4XXErrors": float(status in CLIENT_ERRORS),
+            "Invocation5XXErrors": float(status >= CLIENT_ERRORS.stop),
+            "ModelLatency": seconds * 1e6,
+        }
+        both = frozenset({("EndpointName", endpoint), ("VariantName", variant)})
+        # AWS adds the fleet's configuration as a dimension of its own, for alarms that watch the new fleet alone.
+        of_fleet = both | {("EndpointConfigName", config)}
+        now = time.time()
+        with self._changed:
+            for name, value in measured.items():
+                for dimensions in (both, of_fleet):
+                    series = (caller.account, caller.region, name, dimensions)
+                    self._values[series].append((now, value))
+                    self._unpublished[series].append(value)
+            self._start_publishing()
+
+    def values(self, series: Series, after: float, until: float) -> list[float]:
+        """The values of a metric between two moments (Unix seconds), oldest first."""
+        with self._changed:
+            return [value for at, value in self._values.get(series, ()) if after < at <= until]
+
+    def forget(self, account: str | None) -> None:
+        """Forget the values of one account, or all."""
+        with self._changed:
+            for series in [series for series in self._values if account in (None, series[0])]:
+                del self._values[series]
+                self._unpublished.pop(series, None)
+
+    def _start_publishing(self) -> None:
+        if self._publisher is None:
+            self._publisher = threading.Thread(target=self._publish_forever, name="sandbox-metrics", daemon=True)
+            self._publisher.start()
+        self._changed.notify()
+
+    def _publish_forever(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._unpublished))
+                batch = dict(self._unpublished)
+                self._unpublished.clear()
+            try:
+                self._publish(batch)
+            except Exception:
+                # Metrics are no reason to stop serving; the alarms go by the values kept here.
+                log.exception("could not publish metrics to CloudWatch")
+            time.sleep(PUBLISH_EVERY)
+
+    def _publish(self, batch: dict[Series, list[float]]) -> None:
+        places: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        for (account, region, name, dimensions), values in batch.items():
+            places[account, region].append(_datum(name, dimensions, values))
+        for (account, region), data in places.items():
+            self._clients.get("cloudwatch", account, region).put_metric_data(Namespace=NAMESPACE, MetricData=data)
+
+
+def _datum(name: str, dimensions: Dimensions, values: list[float]) -> dict[str, Any]:
+    summary = {"SampleCount": len(values), "Sum": sum(values), "Minimum": min(values), "Maximum": max(values)}
+    return {
+        "MetricName": name,
+        "Dimensions": [{"Name": key, "Value": value} for key, value in sorted(dimensions)],
+        "StatisticValues": summary,
+        "Unit": "Microseconds" if name == "ModelLatency" else "None",
+    }
