@@ -603,12 +603,15 @@ class Smoke(Message):
 
 
 class SmokeAnswer(Message):
-    """The answer of the model that is served."""
+    """The answer of the model that is served. A model that fails to answer is a verdict, not an error: `ok` is false then."""
 
+    ok: bool
     body: str
     content_type: str
     variant: str
     milliseconds: float
+    error: str = ""
+    """What the model or the endpoint said instead of an answer."""
 
 
 class RestoreEndpoint(Message):
