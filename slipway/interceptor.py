@@ -1,0 +1,121 @@
+"""What every activity needs around it: heartbeats that tell a dead worker from a busy one, and errors that say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Generator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+from temporalio import activity
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ActivityOutboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+)
+
+from slipway.aws_errors import classify
+from slipway.errors import NeedsPersonError, SlipwayError, TransientError, to_application_error
+
+BEAT_EVERY = 3.0
+"""Seconds; a third of the heartbeat timeout of 10 s that activities have."""
+
+
+class SlipwayInterceptor(Interceptor):
+    """Give it to the Worker.
+
+    Args:
+        beat_every: Seconds between two heartbeats of an activity that sends none itself.
+    """
+
+    def __init__(self, beat_every: float = BEAT_EVERY) -> None:
+        self._beat_every = beat_every
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        return _Inbound(next, self._beat_every)
+
+
+class _Inbound(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, beat_every: float) -> None:  # noqa: A002
+        super().__init__(next)
+        self._beat_every = beat_every
+        self._memory: _Memory | None = None
+
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        self._memory = _Memory(outbound)
+        super().init(self._memory)
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        with saying_what_to_do():
+            if self._memory is None or activity.info().is_local:
+                return await super().execute_activity(input)
+            async with beating(self._memory, self._beat_every):
+                return await super().execute_activity(input)
+
+
+class _Memory(ActivityOutboundInterceptor):
+    """Remembers the last progress: each heartbeat replaces the one before, and a mere sign of life must not wipe it out."""
+
+    last: Sequence[Any] | None = None
+
+    def heartbeat(self, *details: Any) -> None:
+        self.last = details
+        super().heartbeat(*details)
+
+    def beat(self) -> None:
+        """Say again what was said last, by this attempt or by the one before it."""
+        super().heartbeat(*(self.last if self.last is not None else activity.info().heartbeat_details))
+
+
+@contextlib.asynccontextmanager
+async def beating(memory: _Memory, every: float) -> AsyncGenerator[None]:
+    """Beats in the background while the body runs."""
+
+    async def beat() -> None:
+        while True:
+            memory.beat()
+            await asyncio.sleep(every)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+@contextlib.contextmanager
+def saying_what_to_do() -> Generator[None]:
+    """Turns the errors that activities raise into what their workflow understands; others pass as they are."""
+    try:
+        yield
+    except SlipwayError as error:
+        raise to_application_error(error) from error
+    except (BotoCoreError, ClientError) as error:
+        raise to_application_error(classify(error)) from error
+    except httpx.HTTPError as error:
+        raise to_application_error(of_http(error)) from error
+
+
+def of_http(error: httpx.HTTPError) -> SlipwayError:
+    """What an HTTP error means."""
+    tried = f"asking {_asked(error)}"
+    if not isinstance(error, httpx.HTTPStatusError):
+        return TransientError(tried, f"{type(error).__name__}: {error}")
+    status = error.response.status_code
+    answered = f"HTTP {status} {error.response.reason_phrase}"
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return TransientError(tried, answered)
+    return NeedsPersonError(tried, answered, "mend what the answer says, then retry; or abort")
+
+
+def _asked(error: httpx.HTTPError) -> str:
+    try:
+        request = error.request
+    except RuntimeError:  # raised before there was a request
+        return "by HTTP"
+    # Without query and user: a signature or a token may be in them.
+    return f"{request.method} {request.url.copy_with(query=None, username=None, password=None)}"
