@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.errors import AwsError, validation_error
 from slipway_sandbox.sagemaker.models import Model, ModelRoom
 from slipway_sandbox.sagemaker.resources import Table, page, select
 from slipway_sandbox.sagemaker.tags import TagRoom
@@ -45,8 +45,9 @@ class EndpointConfigRoom(Room):
     @operation("CreateEndpointConfig")
     def create_endpoint_config(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointConfigName"]
-        variants = [*request["ProductionVariants"], *request.get("ShadowProductionVariants", ())]
-        _check_shadows(request)
+        if "ShadowProductionVariants" in request:
+            raise AwsError("NotImplemented", "The sandbox does not run shadow variants.", 501)
+        variants = request["ProductionVariants"]
         _check_variants(variants)
         models = {variant["VariantName"]: self._models.models.get(caller, variant["ModelName"]) for variant in variants}
         config = EndpointConfig(name, self.configs.arn(caller, name), self.world.clock.now(), request, models)
@@ -108,9 +109,3 @@ def _check_variant(variant: dict[str, Any]) -> None:
     missing = [field for field in ("InstanceType", "InitialInstanceCount") if field not in variant]
     if missing:
         raise validation_error(f"{' and '.join(missing)} must be specified for production variant {name}.")
-
-
-def _check_shadows(request: dict[str, Any]) -> None:
-    shadows = request.get("ShadowProductionVariants")
-    if shadows and (len(shadows) != 1 or len(request["ProductionVariants"]) != 1):
-        raise validation_error("Shadow mode requires exactly one production variant and one shadow production variant.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.errors import AwsError, validation_error
 from slipway_sandbox.sagemaker.resources import Table, page, select
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World, operation
@@ -32,13 +32,13 @@ class ServedContainer:
 
 @dataclass(frozen=True)
 class Model:
-    """A model, with what its containers came to when it was created."""
+    """A model, with what its container came to when it was created."""
 
     name: str
     arn: str
     created: datetime
     request: dict[str, Any]
-    containers: tuple[ServedContainer, ...] = field(default=())
+    container: ServedContainer
 
 
 class ModelRoom(Room):
@@ -55,8 +55,7 @@ class ModelRoom(Room):
     @operation("CreateModel")
     def create_model(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         name = request["ModelName"]
-        containers = _requested_containers(request)
-        served = tuple(self._resolve(caller, container) for container in containers)
+        served = self._resolve(caller, _requested_container(request))
         model = Model(name, self.models.arn(caller, name), self.world.clock.now(), request, served)
         self.models.add(caller, model)
         self._tags.put(model.arn, request.get("Tags", ()))
@@ -110,19 +109,23 @@ class ModelRoom(Room):
         return containers[0]
 
 
-def _requested_containers(request: dict[str, Any]) -> list[dict[str, Any]]:
+def _requested_container(request: dict[str, Any]) -> dict[str, Any]:
     primary, several = request.get("PrimaryContainer"), request.get("Containers")
     if (primary is None) == (not several):
         raise validation_error("Exactly one of PrimaryContainer and Containers must be provided.")
     containers: list[dict[str, Any]] = [primary] if primary else several or []
-    for container in containers:
-        if "ModelPackageName" in container and ("Image" in container or "ModelDataUrl" in container):
-            raise validation_error("A container names either a ModelPackageName, or an Image with its ModelDataUrl, not both.")
-        if "ModelPackageName" not in container and "Image" not in container:
-            raise validation_error("A container must have an Image or a ModelPackageName.")
-    return containers
+    if len(containers) > 1:
+        raise AwsError("NotImplemented", "The sandbox does not run inference pipelines of several containers.", 501)
+    container = containers[0]
+    if "ModelPackageName" in container and ("Image" in container or "ModelDataUrl" in container):
+        raise validation_error("A container names either a ModelPackageName, or an Image with its ModelDataUrl, not both.")
+    if "ModelPackageName" not in container and "Image" not in container:
+        raise validation_error("A container must have an Image or a ModelPackageName.")
+    return container
 
 
 def _artifact(container: dict[str, Any]) -> str | None:
     source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+    if source.get("CompressionType") == "None":
+        raise AwsError("NotImplemented", "The sandbox serves model artifacts that are gzipped tar archives.", 501)
     return container.get("ModelDataUrl") or source.get("S3Uri")

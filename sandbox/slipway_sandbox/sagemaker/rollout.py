@@ -1,0 +1,275 @@
+"""How an endpoint comes up, and how it changes from one configuration to the next.
+
+Each runs on a thread of its own, from top to bottom. Waits go by the sandbox's clock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from slipway_sandbox.clock import Clock
+from slipway_sandbox.sagemaker.alarms import AlarmWatch
+from slipway_sandbox.sagemaker.deployment import Plan
+from slipway_sandbox.sagemaker.endpoint import Deployment, Endpoint, EndpointStatus, VariantStage
+from slipway_sandbox.sagemaker.fleet import Fleet, FleetError, Fleets, HaltedError
+
+log = logging.getLogger(__name__)
+
+PROVISION_SECONDS = 10.0
+"""Simulated seconds for instances, before the containers start. AWS takes minutes."""
+ROLLBACK_SECONDS = 5.0
+"""Simulated seconds that a rollback takes."""
+LOOK_EVERY = 0.2
+"""Real seconds between two looks at the alarms during a wait."""
+NO_CAPACITY = (
+    "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. "
+    "Please retry using a different ML instance type or after some time."
+)
+
+
+class FateKind(StrEnum):
+    """What a dial makes of the next create or update."""
+
+    capacity = "capacity"
+    """There are no instances: a create fails, an update rolls back; AWS's reason."""
+    rollback = "rollback"
+    """An update rolls back once its fleet is up, for the given reason, or silently."""
+    rollback_failed = "rollback-failed"
+    """An update rolls back, and that fails as well: `UpdateRollbackFailed`."""
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What is to become of a create or an update, whatever its containers do."""
+
+    kind: FateKind
+    reason: str | None = None
+
+
+class RollbackError(Exception):
+    """The update is to be undone. The text is the FailureReason; it may be empty."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What a rollout works with."""
+
+    clock: Clock
+    lock: threading.RLock
+    """Held while the endpoint's state is read and written; every operation on endpoints holds it, too."""
+    fleets: Fleets
+    alarms: AlarmWatch
+
+
+class Creation:
+    """Brings a new endpoint up.
+
+    Args:
+        workshop: What it works with.
+        endpoint: The endpoint, in status `Creating`.
+        fate: What a dial says is to become of it.
+    """
+
+    def __init__(self, workshop: Workshop, endpoint: Endpoint, fate: Fate | None) -> None:
+        self._shop = workshop
+        self._endpoint = endpoint
+        self._fate = fate
+
+    def run(self) -> None:
+        """Do it, to `InService` or `Failed`."""
+        endpoint = self._endpoint
+        try:
+            fleet = start_fleet(self._shop, endpoint, endpoint.served, self._fate)
+        except HaltedError:
+            return
+        except FleetError as error:
+            self._end(EndpointStatus.failed, str(error))
+            return
+        except Exception:
+            log.exception("creating the endpoint %s failed", endpoint.name)
+            self._end(
+                EndpointStatus.failed, "Request to service failed. If failure persists after retry, contact customer support."
+            )
+            return
+        self._serve(fleet)
+
+    def _serve(self, fleet: Fleet) -> None:
+        with self._shop.lock:
+            if not self._endpoint.halted.is_set():
+                self._endpoint.served.fleet = fleet
+                self._endpoint.split(0)
+                self._end(EndpointStatus.in_service, None)
+                return
+        fleet.stop()
+
+    def _end(self, status: EndpointStatus, reason: str | None) -> None:
+        now = self._shop.clock.now()
+        with self._shop.lock:
+            self._endpoint.served.enter(None, "", now)
+            self._endpoint.enter(status, now, reason)
+
+
+class Update:
+    """Takes an endpoint from the configuration it serves to the pending one, or back.
+
+    Args:
+        workshop: What it works with.
+        endpoint: The endpoint, in status `Updating`.
+        pending: What is to be served; also the endpoint's pending deployment.
+        plan: The steps.
+        fate: What a dial says is to become of it.
+    """
+
+    def __init__(self, workshop: Workshop, endpoint: Endpoint, pending: Deployment, plan: Plan, fate: Fate | None) -> None:
+        self._shop = workshop
+        self._endpoint = endpoint
+        self._pending = pending
+        self._plan = plan
+        self._fate = fate
+        self._timed_out = threading.Event()
+
+    def run(self) -> None:
+        """Do it, to `InService` on the new configuration, or on the old one with a reason."""
+        timer = self._shop.clock.call_later(self._plan.timeout, self._timed_out.set)
+        try:
+            self._go_forward()
+        except RollbackError as error:
+            self._roll_back(str(error))
+        except HaltedError:
+            self._drop_new_fleet()
+        except Exception:
+            log.exception("updating the endpoint %s failed", self._endpoint.name)
+            self._roll_back("Request to service failed. If failure persists after retry, contact customer support.")
+        finally:
+            timer.cancel()
+
+    def _go_forward(self) -> None:
+        self._provision()
+        if self._fate and self._fate.kind is not FateKind.capacity:
+            raise RollbackError(self._fate.reason or "")
+        for shift in self._plan.shifts:
+            self._activate(shift.percent)
+            self._bake(shift.wait, f"{shift.percent:g}% of the traffic is on the new fleet.")
+        self._bake(self._plan.bake, "All traffic is on the new fleet; the old fleet is kept for the baking period.")
+        self._complete()
+
+    def _provision(self) -> None:
+        try:
+            self._pending.fleet = start_fleet(self._shop, self._endpoint, self._pending, self._fate)
+        except FleetError as error:
+            raise RollbackError(str(error)) from error
+
+    def _activate(self, percent: float) -> None:
+        with self._shop.lock:
+            message = f"Shifting {percent:g}% of the traffic to the new fleet."
+            self._pending.enter(VariantStage.activating_traffic, message, self._now())
+            if not self._endpoint.halted.is_set():
+                self._endpoint.split(percent)
+
+    def _bake(self, seconds: float, message: str) -> None:
+        """Watch the alarms for a while, and once at least where there are any."""
+        with self._shop.lock:
+            self._pending.enter(VariantStage.baking, message, self._now())
+        over = threading.Event()
+        timer = self._shop.clock.call_later(seconds, over.set)
+        try:
+            ended = False
+            while not ended:
+                ended = over.wait(LOOK_EVERY)
+                self._look()
+        finally:
+            timer.cancel()
+
+    def _look(self) -> None:
+        """Whether the update may go on.
+
+        Raises:
+            HaltedError: The endpoint is gone.
+            RollbackError: An alarm is in ALARM, or the time is over.
+        """
+        if self._endpoint.halted.is_set():
+            raise HaltedError
+        if self._timed_out.is_set():
+            raise RollbackError(
+                f"The deployment did not complete within its maximum execution timeout of {self._plan.timeout:g} s."
+            )
+        tripped = self._shop.alarms.tripped(self._endpoint.caller, self._plan.alarms)
+        if tripped:
+            raise RollbackError(
+                f"The deployment was rolled back because of CloudWatch alarms in ALARM state: {', '.join(tripped)}."
+            )
+
+    def _complete(self) -> None:
+        now = self._now()
+        with self._shop.lock:
+            if self._endpoint.halted.is_set():
+                raise HaltedError
+            old = self._endpoint.served
+            self._pending.enter(None, "", now)
+            self._endpoint.served, self._endpoint.pending = self._pending, None
+            self._endpoint.split(0)
+            self._endpoint.enter(EndpointStatus.in_service, now)
+        if old.fleet:
+            old.fleet.stop()
+
+    def _roll_back(self, reason: str) -> None:
+        endpoint = self._endpoint
+        with self._shop.lock:
+            if not endpoint.halted.is_set():
+                endpoint.enter(EndpointStatus.rolling_back, self._now(), reason)
+                self._pending.enter(VariantStage.deleting, "Rolling back.", self._now())
+                endpoint.split(0)
+        try:
+            pause(self._shop.clock, ROLLBACK_SECONDS, endpoint.halted)
+        except HaltedError:
+            self._drop_new_fleet()
+            return
+        failed = self._fate is not None and self._fate.kind is FateKind.rollback_failed
+        self._drop_new_fleet()
+        with self._shop.lock:
+            endpoint.pending = None
+            status = EndpointStatus.update_rollback_failed if failed else EndpointStatus.in_service
+            endpoint.enter(status, self._now(), reason)
+
+    def _drop_new_fleet(self) -> None:
+        fleet, self._pending.fleet = self._pending.fleet, None
+        if fleet:
+            fleet.stop()
+
+    def _now(self) -> datetime:
+        return self._shop.clock.now()
+
+
+def start_fleet(workshop: Workshop, endpoint: Endpoint, deployment: Deployment, fate: Fate | None) -> Fleet:
+    """Get instances, and start a deployment's containers on them.
+
+    Raises:
+        FleetError: There are no instances, or a container does not come up.
+        HaltedError: The endpoint is gone.
+    """
+    pause(workshop.clock, PROVISION_SECONDS, endpoint.halted)
+    if fate and fate.kind is FateKind.capacity:
+        raise FleetError(NO_CAPACITY)
+    return workshop.fleets.start(endpoint.caller, endpoint.name, deployment.config, endpoint.halted)
+
+
+def pause(clock: Clock, seconds: float, halted: threading.Event) -> None:
+    """Let simulated time pass.
+
+    Raises:
+        HaltedError: The endpoint is gone.
+    """
+    over = threading.Event()
+    timer = clock.call_later(seconds, over.set)
+    try:
+        while not over.wait(LOOK_EVERY):
+            if halted.is_set():
+                raise HaltedError
+    finally:
+        timer.cancel()
+    if halted.is_set():
+        raise HaltedError
