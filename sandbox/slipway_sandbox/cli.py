@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -10,12 +11,11 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from slipway_sandbox.server import create_server
+from slipway_sandbox.server import SandboxServer
 from slipway_sandbox.world import DEFAULT_ACCOUNT
 
 app = App(
@@ -40,32 +40,46 @@ def serve(
     Examples:
         slipway-sandbox serve --port 0 --time-scale 60
     """
-    folder = data or Path(tempfile.mkdtemp(prefix="slipway-sandbox-"))
-    try:
-        server = create_server(host, port, folder, time_scale)
-    except (OSError, ValueError, SystemExit) as error:
-        print(
-            f"cannot serve on {host}:{port}: {error}. Choose another with --port, or --port 0 for any free one.", file=sys.stderr
-        )
-        return 1
-    endpoint = f"http://{host}:{server.server_port}"
-    print(json.dumps({"endpoint": endpoint, "pid": os.getpid()}), flush=True)
-    print(environment_lines(endpoint), file=sys.stderr, flush=True)
+    with contextlib.ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="slipway-sandbox-", ignore_cleanup_errors=True)
+        folder = data or Path(stack.enter_context(temporary))
+        try:
+            server = stack.enter_context(SandboxServer(host, port, folder, time_scale))
+        except (OSError, OverflowError, ValueError) as error:
+            print(f"cannot serve on {host}:{port}: {explained(error)}", file=sys.stderr)
+            return 1
+        stack.callback(server.close_rooms)
+        serve_until_stopped(server, until_input_ends=until_input_ends)
+    return 0
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        # shutdown() waits for the serving loop, which this handler interrupts: another thread has to wait.
-        threading.Thread(target=server.shutdown).start()
+
+def explained(error: Exception) -> str:
+    """What is wrong, and what to do."""
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return "the port is in use. Choose another with --port, or --port 0 for any free one."
+    return f"{error}"
+
+
+def serve_until_stopped(server: SandboxServer, *, until_input_ends: bool) -> None:
+    """Say that it is ready, and serve until SIGTERM, SIGINT or, where that is asked for, the end of standard input."""
+
+    def stop(*_: object) -> None:
+        # shutdown() waits for the serving loop, which a signal's handler interrupts: another thread has to wait.
+        threading.Thread(target=server.shutdown, daemon=True).start()
 
     def stop_after_input() -> None:
-        sys.stdin.buffer.read()
-        server.shutdown()
+        # Python's own reader would hold its lock at the end, which Python then complains about.
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        stop()
 
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     if until_input_ends:
         threading.Thread(target=stop_after_input, daemon=True).start()
-    with contextlib.suppress(KeyboardInterrupt):
-        server.serve_forever()
-    return 0
+    print(json.dumps({"endpoint": server.endpoint, "pid": os.getpid()}), flush=True)
+    print(environment_lines(server.endpoint), file=sys.stderr, flush=True)
+    server.serve_forever(poll_interval=0.1)
 
 
 def environment_lines(endpoint: str) -> str:

@@ -6,7 +6,8 @@ import base64
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -42,20 +43,37 @@ def parse_request(model: OperationModel, body: bytes) -> dict[str, Any]:
     parsed = _parse(shape, raw)
     problems = list(_problems(shape, parsed, ""))
     if problems:
-        noun = "error" if len(problems) == 1 else "errors"
-        raise validation_error(f"{len(problems)} validation {noun} detected: {'; '.join(problems)}")
+        raise _invalid(model.service_model.service_name, problems)
     return parsed
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One constraint of the model that a request breaks."""
+
+    value: str
+    path: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"Value {self.value} at '{self.path}' failed to satisfy constraint: {self.rule}"
+
+
+def _invalid(service: str, problems: list[Problem]) -> AwsError:
+    """A service's way to say that a request breaks its model. ECR names the first problem only, in words of its own."""
+    if service == "ecr":
+        rule = problems[0].rule.removeprefix("Member ")
+        return AwsError(
+            "InvalidParameterException", f"Invalid parameter at '{problems[0].path}' failed to satisfy constraint: '{rule}'"
+        )
+    noun = "error" if len(problems) == 1 else "errors"
+    return validation_error(f"{len(problems)} validation {noun} detected: {'; '.join(map(str, problems))}")
 
 
 def response_body(model: OperationModel, response: Mapping[str, Any]) -> bytes:
     """The response's members as JSON, by the output shape. Members that the shape does not have are a bug and raise KeyError."""
     shape = model.output_shape
     return json.dumps(_dump(shape, response) if shape else {}).encode()
-
-
-def error_body(error: AwsError) -> bytes:
-    """An error answer as AWS JSON 1.1 sends it. Both spellings of `message` are in use."""
-    return json.dumps({"__type": error.code, "message": error.message, "Message": error.message, **error.fields}).encode()
 
 
 def _parse(shape: Shape, value: Any) -> Any:
@@ -68,9 +86,9 @@ def _parse(shape: Shape, value: Any) -> Any:
                 name: _parse(member, members[name]) for name, member in shape.members.items() if members.get(name) is not None
             }
         case ListShape():
-            return [_parse(shape.member, item) for item in _expect(value, list, shape)]
+            return [_parse(shape.member, item) for item in _expect(value, list, shape) if item is not None]
         case MapShape():
-            return {key: _parse(shape.value, item) for key, item in _expect(value, dict, shape).items()}
+            return {key: _parse(shape.value, item) for key, item in _expect(value, dict, shape).items() if item is not None}
         case _:
             return _parse_scalar(shape, value)
 
@@ -78,11 +96,9 @@ def _parse(shape: Shape, value: Any) -> Any:
 def _parse_scalar(shape: Shape, value: Any) -> Any:
     match shape.type_name:
         case "timestamp":
-            if isinstance(value, int | float):
-                return datetime.fromtimestamp(value, UTC)
-            return datetime.fromisoformat(_expect(value, str, shape))
+            return _parse_timestamp(shape, value)
         case "blob":
-            return base64.b64decode(_expect(value, str, shape))
+            return _parse_blob(shape, value)
         case "string":
             return _expect(value, str, shape)
         case "boolean":
@@ -97,6 +113,22 @@ def _parse_scalar(shape: Shape, value: Any) -> Any:
             return float(_expect(value, (int, float), shape))
 
 
+def _parse_timestamp(shape: Shape, value: Any) -> datetime:
+    try:
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        return datetime.fromisoformat(_expect(value, str, shape))
+    except (ValueError, OverflowError, OSError) as error:
+        raise _wrong_type(value, shape) from error
+
+
+def _parse_blob(shape: Shape, value: Any) -> bytes:
+    try:
+        return base64.b64decode(_expect(value, str, shape), validate=True)
+    except ValueError as error:
+        raise _wrong_type(value, shape) from error
+
+
 def _expect(value: Any, kind: Any, shape: Shape) -> Any:
     if not isinstance(value, kind):
         raise _wrong_type(value, shape)
@@ -108,13 +140,13 @@ def _wrong_type(value: Any, shape: Shape) -> AwsError:
     return AwsError("SerializationException", f"{name} can not be converted to {shape.type_name} ({shape.name})")
 
 
-def _problems(shape: Shape, value: Any, path: str) -> Any:
-    """AWS's sentences for each constraint that the value breaks."""
+def _problems(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
+    """Each constraint that the value breaks."""
     match shape:
         case StructureShape():
             for name in shape.required_members:
                 if value.get(name) is None:
-                    yield _sentence("null", _join(path, name), "Member must not be null")
+                    yield Problem("null", _join(path, name), "Member must not be null")
             for name, member in value.items():
                 yield from _problems(shape.members[name], member, _join(path, name))
         case ListShape():
@@ -130,30 +162,30 @@ def _problems(shape: Shape, value: Any, path: str) -> Any:
             yield from _scalar_problems(shape, value, path)
 
 
-def _scalar_problems(shape: Shape, value: Any, path: str) -> Any:
+def _scalar_problems(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
     limits = shape.metadata
     if shape.type_name == "string":
         yield from _length_problems(shape, value, path)
         if "enum" in limits and value not in limits["enum"]:
             allowed = ", ".join(limits["enum"])
-            yield _sentence(f"'{value}'", path, f"Member must satisfy enum value set: [{allowed}]")
+            yield Problem(f"'{value}'", path, f"Member must satisfy enum value set: [{allowed}]")
         pattern = limits.get("pattern")
         if pattern and not _matches(pattern, value):
-            yield _sentence(f"'{value}'", path, f"Member must satisfy regular expression pattern: {pattern}")
+            yield Problem(f"'{value}'", path, f"Member must satisfy regular expression pattern: {pattern}")
     elif shape.type_name in ("integer", "long", "float", "double"):
         if "min" in limits and value < limits["min"]:
-            yield _sentence(f"'{value}'", path, f"Member must have value greater than or equal to {limits['min']}")
+            yield Problem(f"'{value}'", path, f"Member must have value greater than or equal to {limits['min']}")
         if "max" in limits and value > limits["max"]:
-            yield _sentence(f"'{value}'", path, f"Member must have value less than or equal to {limits['max']}")
+            yield Problem(f"'{value}'", path, f"Member must have value less than or equal to {limits['max']}")
 
 
-def _length_problems(shape: Shape, value: Any, path: str) -> Any:
+def _length_problems(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
     limits = shape.metadata
-    shown = f"'{value}'"
+    shown = f"'[{', '.join(map(str, value))}]'" if shape.type_name == "list" else f"'{value}'"
     if "min" in limits and len(value) < limits["min"]:
-        yield _sentence(shown, path, f"Member must have length greater than or equal to {limits['min']}")
+        yield Problem(shown, path, f"Member must have length greater than or equal to {limits['min']}")
     if "max" in limits and len(value) > limits["max"]:
-        yield _sentence(shown, path, f"Member must have length less than or equal to {limits['max']}")
+        yield Problem(shown, path, f"Member must have length less than or equal to {limits['max']}")
 
 
 @functools.cache
@@ -173,10 +205,6 @@ def _matches(pattern: str, value: str) -> bool:
 def _join(path: str, member: str) -> str:
     member = member[0].lower() + member[1:]
     return f"{path}.{member}" if path else member
-
-
-def _sentence(value: str, path: str, rule: str) -> str:
-    return f"Value {value} at '{path}' failed to satisfy constraint: {rule}"
 
 
 def _dump(shape: Shape, value: Any) -> Any:

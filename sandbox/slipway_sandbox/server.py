@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from wsgiref.types import WSGIApplication
-
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from slipway_sandbox.clock import Clock
 from slipway_sandbox.control import Control
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.gateway import Gateway
+from slipway_sandbox.wire import Server
 from slipway_sandbox.world import Room, World
 
+log = logging.getLogger(__name__)
 
-class QuietHandler(WSGIRequestHandler):
-    """Keeps connections open, as AWS does, and leaves the request log to the call log."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: every call is in the call log."""
+LOCK_GRACE = 5.0
+"""Seconds to wait at the end for a room that is busy."""
 
 
-def build(world: World) -> Gateway:
-    """All rooms of this sandbox, behind one application."""
+def build(world: World) -> tuple[list[Room], Gateway]:
+    """All rooms of this sandbox, and the application in front of them."""
     ecr = EcrRoom(world)
     rooms: list[Room] = [
         ecr,
     ]
-    paths: dict[str, WSGIApplication] = {"/_sandbox/": Control(world, rooms)}
-    return Gateway(world, rooms, paths)
+    paths: dict[str, WSGIApplication] = {
+        "/_sandbox/": Control(world, rooms),
+    }
+    return rooms, Gateway(world, rooms, paths)
 
 
-def create_server(host: str, port: int, data: Path, time_scale: float) -> BaseWSGIServer:
-    """A server that is bound to its port and not yet serving.
+class SandboxServer(Server):
+    """The server with its rooms.
 
     Args:
         host: The address to bind.
@@ -46,9 +44,23 @@ def create_server(host: str, port: int, data: Path, time_scale: float) -> BaseWS
     Raises:
         OSError: The port is taken, or the folder cannot be written.
     """
-    data.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    world = World(data=data, clock=Clock(time_scale))
-    server = make_server(host, port, build(world), threaded=True, request_handler=QuietHandler)
-    world.endpoint = f"http://{host}:{server.server_port}"
-    return server
+
+    def __init__(self, host: str, port: int, data: Path, time_scale: float) -> None:
+        clock = Clock(time_scale)
+        data.mkdir(parents=True, exist_ok=True)
+        super().__init__(host, port)
+        self.endpoint = f"http://{host}:{self.server_port}"
+        self._rooms: Sequence[Room]
+        self._rooms, self.application = build(World(data=data.resolve(), clock=clock, endpoint=self.endpoint))
+
+    def close_rooms(self) -> None:
+        """End everything that runs in the rooms: containers, jobs, endpoints."""
+        for room in self._rooms:
+            if not room.lock.acquire(timeout=LOCK_GRACE):
+                log.warning("%s is busy; ending it anyway", room.service)
+                room.reset(None)
+                continue
+            try:
+                room.reset(None)
+            finally:
+                room.lock.release()

@@ -1,0 +1,83 @@
+"""What happens around every call, whoever answers it: planted faults strike, and the call log notes how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from wsgiref.types import WSGIEnvironment
+
+from werkzeug.wrappers import Response
+
+from slipway_sandbox.calls import Caller
+from slipway_sandbox.errors import AwsError
+from slipway_sandbox.faults import FaultKind, PlantedFault, error_of
+from slipway_sandbox.wire import LostConnectionError
+from slipway_sandbox.world import INTERNAL_USER_AGENT, World
+
+
+@dataclass
+class Incoming:
+    """One call as it comes in. Whoever answers it may fill in `request` (what it asks for) and `error` (its code)."""
+
+    environ: WSGIEnvironment
+    caller: Caller
+    service: str
+    operation: str
+    request: dict[str, Any] = field(default_factory=dict[str, Any])
+    error: str | None = None
+
+    @property
+    def internal(self) -> bool:
+        """Whether the sandbox itself makes this call."""
+        return INTERNAL_USER_AGENT in self.environ.get("HTTP_USER_AGENT", "")
+
+
+def observed(world: World, call: Incoming, act: Callable[[], Response], refuse: Callable[[AwsError], Response]) -> Response:
+    """Answer a call under the faults that are planted for it, and note it in the call log. The sandbox's own calls pass unseen.
+
+    Args:
+        world: What the rooms share.
+        call: The call.
+        act: Does what is asked. It raises `AwsError` for an error answer.
+        refuse: Says an error in the protocol of the call.
+
+    Raises:
+        LostConnectionError: A fault wants the connection cut.
+    """
+    fault = None if call.internal else world.faults.strike(call.service, call.operation, call.caller.account)
+    if fault and fault.fault.kind is FaultKind.reset:
+        _note(world, call, 0, "ConnectionReset")
+        raise LostConnectionError
+    try:
+        response = act_unless(fault, act)
+    except AwsError as error:
+        call.error = error.code
+        response = refuse(error)
+    failed = response.status_code >= HTTPStatus.BAD_REQUEST
+    _note(world, call, response.status_code, (call.error or str(response.status_code)) if failed else None)
+    if fault:
+        withhold(fault)
+    return response
+
+
+def act_unless(fault: PlantedFault | None, act: Callable[[], Response]) -> Response:
+    """Act, or fail before anything was done as the fault says."""
+    error = error_of(fault.fault) if fault else None
+    if error:
+        raise error
+    return act()
+
+
+def withhold(fault: PlantedFault) -> None:
+    """What a fault does to an answer that is ready."""
+    if fault.fault.kind is FaultKind.hold_answer:
+        fault.removed.wait()
+    if fault.fault.kind is FaultKind.lost_answer:
+        raise LostConnectionError
+
+
+def _note(world: World, call: Incoming, status: int, error: str | None) -> None:
+    if not call.internal:
+        world.calls.add(world.clock.now(), call.caller, call.service, call.operation, call.request, status, error)
