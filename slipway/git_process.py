@@ -1,0 +1,151 @@
+"""Starts the real git: an argument list, an environment that never asks a question, and answers without credentials in them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.errors import NeedsPersonError, SlipwayError, TransientError
+
+TIMEOUT = 120.0
+"""Seconds until a git command is given up and ended."""
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "maintenance.auto=false",
+    "gc.auto=0",
+    "protocol.ext.allow=never",
+    "http.lowSpeedLimit=100",
+    "http.lowSpeedTime=30",
+)
+_USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\s]+@")
+_DENIED = re.compile(
+    r"authentication failed|permission denied|could not read (username|password)|repository not found|access denied"
+    r"|does not appear to be a git repository|host key verification failed|error: 40[13]|no such device or address",
+    re.IGNORECASE,
+)
+_PASSING = re.compile(
+    r"could not resolve|connection (refused|reset|timed out|closed)|timed out|early eof|hung up|rpc failed|error: (429|5\d\d)"
+    r"|network is unreachable|failed to connect|gnutls|ssl_error|unexpected disconnect|temporary failure",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class GitAnswer:
+    """What a git command said."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """Standard output as text, without the line end."""
+        return self.stdout.decode(errors="replace").rstrip("\n")
+
+    @property
+    def words(self) -> str:
+        """Git's own words about a failure, without credentials."""
+        return without_credentials(self.stderr.strip() or self.text or f"exit code {self.code}")
+
+
+def without_credentials(text: str) -> str:
+    """The text with the user and password cut from every URL in it."""
+    return _USERINFO.sub(r"\1", text)
+
+
+async def run_git(
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    tried: str,
+    stdin: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+    held: tuple[int, ...] = (),
+) -> GitAnswer:
+    """Runs a git command to its end, whatever its exit code.
+
+    Args:
+        arguments: What follows `git`.
+        folder: The bare repository.
+        tried: What the command is for, for errors.
+        stdin: What it reads.
+        environment: Variables in addition to the worker's own.
+        held: File descriptors that stay open in the child: a lock is kept until git has ended, even if the worker is killed.
+
+    Raises:
+        NeedsPersonError: There is no git.
+        TransientError: It took longer than `TIMEOUT` seconds.
+    """
+    settings = [part for setting in _SETTINGS for part in ("-c", setting)]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            *settings,
+            f"--git-dir={folder}",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=_environment() | dict(environment or {}),
+            pass_fds=held,
+        )
+    except FileNotFoundError as error:
+        raise NeedsPersonError(
+            tried, "there is no program `git` on the worker's PATH", "install git where the worker runs"
+        ) from error
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            stdout, stderr = await process.communicate(stdin)
+    except TimeoutError as error:
+        raise TransientError(tried, f"git {arguments[0]} had not ended after {TIMEOUT:.0f} s") from error
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    return GitAnswer(process.returncode or 0, stdout, stderr.decode(errors="replace"))
+
+
+def failure(tried: str, answer: GitAnswer) -> SlipwayError:
+    """The error that a failed command stands for: a network heals by itself, anything else is for a person."""
+    if _DENIED.search(answer.stderr):
+        remedy = "check the repository's address and that the worker's git credentials may use it, then retry"
+        return NeedsPersonError(tried, answer.words, remedy)
+    if _PASSING.search(answer.stderr):
+        return TransientError(tried, answer.words)
+    return NeedsPersonError(tried, answer.words, "mend what git says, then retry")
+
+
+def _environment() -> dict[str, str]:
+    # Variables of a git that started the worker, such as GIT_DIR in a hook, would point at another repository.
+    inherited = {key: value for key, value in os.environ.items() if key not in _OF_A_REPOSITORY}
+    silent = {
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "true",
+        "SSH_ASKPASS": "true",
+        "LC_ALL": "C",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+    }
+    ssh = {} if "GIT_SSH_COMMAND" in inherited or "GIT_SSH" in inherited else {"GIT_SSH_COMMAND": "ssh -oBatchMode=yes"}
+    return inherited | silent | ssh | {"GIT_ALLOW_PROTOCOL": "file:http:https:ssh"}
+
+
+_OF_A_REPOSITORY = frozenset(
+    {
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_NAMESPACE",
+        "GIT_COMMON_DIR",
+        "GIT_PREFIX",
+        "GIT_QUARANTINE_PATH",
+    }
+)
