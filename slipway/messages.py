@@ -419,6 +419,8 @@ class StepReport(Message):
     seconds: float | None = None
     arn: str | None = None
     cached_from: str | None = None
+    outcome: str = ""
+    """What a condition came to: `True` or `False`."""
     failure: str = ""
 
 

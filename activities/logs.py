@@ -1,0 +1,64 @@
+"""The last lines of what a container printed, from CloudWatch Logs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slipway.aws import Aws
+from slipway.errors import SlipwayError
+
+log = logging.getLogger(__name__)
+
+LINES = 20
+LINE_LIMIT = 300
+"""Characters of a line that are kept; a failure has room for about a thousand in all."""
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One log stream. `region` is none where it is the resource's own."""
+
+    group: str
+    name: str
+    region: str | None = None
+    by_prefix: bool = False
+    """`name` is only how the stream's name begins, as for SageMaker's jobs."""
+
+
+async def last_lines(aws: Aws, region: str, streams: Sequence[Stream], lines: int = LINES) -> list[str]:
+    """The last lines of each stream.
+
+    A log that cannot be read is left out: it must not hide the failure that it was to explain.
+    """
+    found: list[str] = []
+    for stream in streams:
+        try:
+            found += await _tail(aws, stream.region or region, stream, lines)
+        except SlipwayError as error:
+            log.info("the log stream %s of %s is left out: %s", stream.name, stream.group, error)
+    return found
+
+
+async def _tail(aws: Aws, region: str, stream: Stream, lines: int) -> list[str]:
+    logs = aws.logs(region)
+    tried = f"reading the log stream {stream.name} of {stream.group}"
+    names = [stream.name]
+    if stream.by_prefix:
+        listed = await aws.call(tried, logs.describe_log_streams, logGroupName=stream.group, logStreamNamePrefix=stream.name)
+        names = [name for found in listed["logStreams"] if (name := found.get("logStreamName"))]
+    found: list[str] = []
+    for name in names:
+        answer = await aws.call(
+            tried, logs.get_log_events, logGroupName=stream.group, logStreamName=name, limit=lines, startFromHead=False
+        )
+        found += [str(event.get("message", ""))[:LINE_LIMIT] for event in answer["events"]]
+    return found[-lines:]
+
+
+def shown(lines: Sequence[str]) -> str:
+    """The last few lines as the end of an error's text."""
+    kept = [line for line in lines if line.strip()][-SHOWN:]
+    return "; its log ends with\n" + "\n".join(kept) if kept else ""

@@ -1,0 +1,160 @@
+"""The Model Registry: the package that an execution made, and its approval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.pipeline_steps import list_steps
+from slipway.aws import Aws
+from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.messages import (
+    ApprovalSet,
+    Compensation,
+    FindModelPackage,
+    LedgerState,
+    ModelPackage,
+    SetApproval,
+    StepReport,
+    WithdrawApproval,
+)
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker.literals import ModelApprovalStatusType
+    from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
+
+DESCRIPTION_LIMIT = 1_024
+SCANNED = 50
+"""Packages of the group whose lineage is looked at, newest first, where no step names the package."""
+STATUSES: dict[str, ModelApprovalStatusType] = {
+    "Approved": "Approved",
+    "Rejected": "Rejected",
+    "PendingManualApproval": "PendingManualApproval",
+}
+
+
+class RegistryActivities:
+    """The package of stages 4 and 5.
+
+    Args:
+        aws: Where to find AWS.
+    """
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+
+    @activity.defn
+    async def find_model_package(self, request: FindModelPackage) -> ModelPackage:
+        """The package that the execution registered, by lineage and never by being the newest. Reads only.
+
+        Raises:
+            RefusedError: The execution registered none, as when its own condition was not met.
+            NeedsPersonError: The package failed its own validation.
+        """
+        execution = request.execution
+        tried = f"looking for the model package of the execution {execution.display_name} in the group {request.group}"
+        steps = await list_steps(self._aws, execution.region, execution.arn)
+        registered = [step.arn for step in steps if step.kind == "RegisterModel" and step.arn]
+        for arn in registered or await self._newest(execution.region, request.group):
+            found = await self._describe(arn, execution.region)
+            if is_of(found, execution.arn, request.group, named_by_step=bool(registered)):
+                require_complete(tried, found)
+                return ModelPackage(
+                    arn=found["ModelPackageArn"], version=found.get("ModelPackageVersion", 0), region=execution.region
+                )
+        raise RefusedError(
+            tried,
+            f"the execution succeeded and registered no package in this group; {why_none(steps)}",
+            "see the pipeline's conditions, and that it registers into spec.model.packageGroup",
+        )
+
+    async def _newest(self, region: str, group: str) -> Sequence[str]:
+        answer = await self._aws.call(
+            f"listing the model packages of the group {group}",
+            self._aws.sagemaker(region).list_model_packages,
+            ModelPackageGroupName=group,
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            MaxResults=SCANNED,
+        )
+        return [found.get("ModelPackageArn", "") for found in answer["ModelPackageSummaryList"]]
+
+    @activity.defn
+    async def set_approval(self, request: SetApproval) -> ApprovalSet:
+        """Gives the package a status, and looks whether it has it: the registry knows no compare-and-set.
+
+        Killed after the update: the retry finds the status there and changes nothing.
+
+        Raises:
+            RefusedError: No such status.
+            TransientError: Somebody else changed it in the same moment.
+        """
+        status = STATUSES.get(request.status)
+        tried = f"setting {request.package.arn} to {request.status}"
+        if status is None:
+            raise RefusedError(tried, "the registry has no such approval status", f"use one of {', '.join(STATUSES)}")
+        before = (await self._describe(request.package.arn, request.package.region)).get("ModelApprovalStatus", "")
+        if before == status:
+            return ApprovalSet(before=before, after=before)
+        await self._aws.call(
+            tried,
+            self._aws.sagemaker(request.package.region).update_model_package,
+            ModelPackageArn=request.package.arn,
+            ModelApprovalStatus=status,
+            ApprovalDescription=request.description[:DESCRIPTION_LIMIT] or "by slipway",
+        )
+        after = (await self._describe(request.package.arn, request.package.region)).get("ModelApprovalStatus", "")
+        if after != status:
+            raise TransientError(tried, f"it reads {after} right after the update")
+        return ApprovalSet(before=before, after=after)
+
+    @activity.defn
+    async def withdraw_approval(self, request: WithdrawApproval) -> Compensation:
+        """Makes the package `Rejected` with the reason. Killed after the update: the retry finds it rejected."""
+        change = SetApproval(package=request.package, status="Rejected", description=request.reason)
+        done = await self.set_approval(change)
+        note = (
+            "the package was rejected already"
+            if done.before == done.after
+            else f"the package went from {done.before} to Rejected"
+        )
+        return Compensation(state=LedgerState.undone, note=note)
+
+    async def _describe(self, arn: str, region: str) -> DescribeModelPackageOutputTypeDef:
+        return await self._aws.call(
+            f"looking at the model package {arn}",
+            self._aws.sagemaker(region).describe_model_package,
+            ModelPackageName=arn,
+        )
+
+
+def is_of(package: DescribeModelPackageOutputTypeDef, execution: str, group: str, *, named_by_step: bool) -> bool:
+    """Whether a package is the execution's. What `GeneratedBy` says counts; the execution's own step is as good a witness."""
+    made_by = package.get("MetadataProperties", {}).get("GeneratedBy")
+    lineage = made_by == execution if made_by else named_by_step
+    return lineage and package.get("ModelPackageGroupName") == group
+
+
+def require_complete(tried: str, package: DescribeModelPackageOutputTypeDef) -> None:
+    """Lets a package pass that has gone through its own validation.
+
+    Raises:
+        TransientError: It is not through yet.
+        NeedsPersonError: It failed.
+    """
+    status = package.get("ModelPackageStatus", "")
+    if status in {"Pending", "InProgress"}:
+        raise TransientError(tried, f"{package['ModelPackageArn']} is {status}")
+    if status != "Completed":
+        details = package.get("ModelPackageStatusDetails", {}).get("ValidationStatuses", [])
+        reasons = "; ".join(reason for detail in details if (reason := detail.get("FailureReason")))
+        said = f"{package['ModelPackageArn']} is {status} {reasons}".strip()
+        raise NeedsPersonError(tried, said, "mend its validation and retry, or abort")
+
+
+def why_none(steps: Sequence[StepReport]) -> str:
+    """What the execution's steps tell about a package that is not there."""
+    conditions = [f"the condition {step.name} was {step.outcome}" for step in steps if step.outcome]
+    return ", ".join(conditions) or f"its steps were {', '.join(step.name for step in steps) or 'none'}"

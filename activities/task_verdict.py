@@ -1,0 +1,90 @@
+"""Whether a task that has stopped did what it was for, and what it said last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from activities.logs import Stream, last_lines, shown
+from slipway.aws import Aws, region_of
+from slipway.errors import NeedsPersonError
+from slipway.messages import ContainerExit, TaskVerdict
+
+if TYPE_CHECKING:
+    from types_boto3_ecs.type_defs import ContainerDefinitionOutputTypeDef, TaskTypeDef
+
+PLATFORM_STOPS = frozenset({"SpotInterruption", "TerminationNotice", "InfrastructureHealth"})
+_PLATFORM_REASONS = ("timeout waiting for network interface", "timeout waiting for ephemeralstorage", "i/o timeout", "eof")
+
+
+async def judge(aws: Aws, task: TaskTypeDef) -> TaskVerdict:
+    """The verdict on a stopped task.
+
+    Success is: every essential container ran and exited with 0, and the task stopped because of that. A missing exit code means
+    that the container never ran.
+
+    Raises:
+        NeedsPersonError: The task failed; with exit codes, reasons and the last lines of its logs.
+    """
+    definitions = await _definitions(aws, task)
+    log = await last_lines(aws, region_of(task.get("taskArn", "")), streams_of(task, definitions))
+    exits = tuple(
+        ContainerExit(name=found.get("name", ""), exit_code=found.get("exitCode"), reason=found.get("reason", ""))
+        for found in task.get("containers", [])
+    )
+    if task.get("stopCode") != "EssentialContainerExited" or failed(exits, definitions):
+        raise failure_of(task, exits, log)
+    return TaskVerdict(arn=task.get("taskArn", ""), containers=exits, seconds=seconds_of(task), log_tail=tuple(log))
+
+
+def failed(exits: Sequence[ContainerExit], definitions: Sequence[ContainerDefinitionOutputTypeDef]) -> bool:
+    """Whether an essential container did not exit with 0. Containers are essential unless their definition says otherwise."""
+    essential = {found.get("name", "") for found in definitions if found.get("essential", True)}
+    codes = {found.name: found.exit_code for found in exits}
+    return any(codes.get(name) != 0 for name in essential) or not essential
+
+
+def failure_of(task: TaskTypeDef, exits: Sequence[ContainerExit], log: Sequence[str]) -> NeedsPersonError:
+    """What an operator needs to mend the task."""
+    ends = ", ".join(describe_exit(found) for found in exits) or "no container ran"
+    reason = task.get("stoppedReason", "")
+    said = f"{task.get('stopCode', 'stopped')}: {reason}; {ends}"
+    text = f"{reason} {ends}".lower()
+    if task.get("stopCode") in PLATFORM_STOPS or any(part in text for part in _PLATFORM_REASONS):
+        remedy = "the platform ended it, not the program: retry runs it once more"
+    elif all(found.exit_code is None for found in exits):
+        remedy = "nothing ran: see that the image can be pulled and the roles allow it, then retry"
+    else:
+        remedy = "mend what the log says, then retry; or abort"
+    return NeedsPersonError(f"running the task {task.get('taskArn', '')}", said + shown(log), remedy)
+
+
+def describe_exit(found: ContainerExit) -> str:
+    """How a container ended, in words."""
+    code = "never ran" if found.exit_code is None else f"exit code {found.exit_code}"
+    return f"container {found.name} {code}" + (f" ({found.reason})" if found.reason else "")
+
+
+def streams_of(task: TaskTypeDef, definitions: Sequence[ContainerDefinitionOutputTypeDef]) -> list[Stream]:
+    """Where the containers' logs are: ECS names a stream `<prefix>/<container>/<task id>`."""
+    task_id = task.get("taskArn", "").rpartition("/")[2]
+    streams: list[Stream] = []
+    for found in definitions:
+        options = found.get("logConfiguration", {}).get("options", {})
+        group, prefix = options.get("awslogs-group"), options.get("awslogs-stream-prefix")
+        if group and prefix:
+            streams.append(Stream(group, f"{prefix}/{found.get('name', '')}/{task_id}", options.get("awslogs-region")))
+    return streams
+
+
+def seconds_of(task: TaskTypeDef) -> float:
+    """How long the containers ran."""
+    started, stopped = task.get("startedAt"), task.get("stoppedAt")
+    return (stopped - started).total_seconds() if started and stopped else 0.0
+
+
+async def _definitions(aws: Aws, task: TaskTypeDef) -> Sequence[ContainerDefinitionOutputTypeDef]:
+    arn = task.get("taskDefinitionArn", "")
+    ecs = aws.ecs(region_of(task.get("taskArn", "")))
+    answer = await aws.call(f"reading the task definition {arn}", ecs.describe_task_definition, taskDefinition=arn)
+    return answer["taskDefinition"].get("containerDefinitions", [])
