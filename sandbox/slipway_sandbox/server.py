@@ -8,8 +8,13 @@ from pathlib import Path
 from wsgiref.types import WSGIApplication
 
 from slipway_sandbox.clock import Clock
+from slipway_sandbox.containers import ContainerRuntime
 from slipway_sandbox.control import Control
+from slipway_sandbox.ecr.image_room import ImageRoom
+from slipway_sandbox.ecr.registry import RegistryApp
+from slipway_sandbox.ecr.scan_room import ScanRoom
 from slipway_sandbox.ecr.service import EcrRoom
+from slipway_sandbox.ecs import Ecs
 from slipway_sandbox.gateway import Gateway
 from slipway_sandbox.wire import Server
 from slipway_sandbox.world import Room, World
@@ -23,11 +28,18 @@ LOCK_GRACE = 5.0
 def build(world: World) -> tuple[list[Room], Gateway]:
     """All rooms of this sandbox, and the application in front of them."""
     ecr = EcrRoom(world)
+    containers = ContainerRuntime(world.data, ecr)
+    ecs = Ecs(world, containers)
     rooms: list[Room] = [
         ecr,
+        ImageRoom(world, ecr.store),
+        ScanRoom(world, ecr.store),
+        *ecs.rooms,
     ]
     paths: dict[str, WSGIApplication] = {
         "/_sandbox/": Control(world, rooms),
+        "/v2/": RegistryApp(world, ecr),
+        "/_ecs/": ecs.metadata,
     }
     return rooms, Gateway(world, rooms, paths)
 

@@ -27,6 +27,10 @@ def _ignore(_line: str) -> None:
     """Output that nobody asked for."""
 
 
+def _nothing() -> None:
+    """An end that nobody waits for."""
+
+
 @dataclass(frozen=True)
 class Mount:
     """A host file or folder that a container sees."""
@@ -50,9 +54,13 @@ class ContainerSpec:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """On top of the image's own."""
     working_directory: str | None = None
+    user: str | None = None
+    """`name`, `id` or `name:group`; None: the image's."""
     mounts: Sequence[Mount] = ()
     on_output: Callable[[str], None] = _ignore
     """Called with each line of standard output and error, without its end, on the container's own thread."""
+    on_exit: Callable[[], None] = _nothing
+    """Called once after the end, when the exit code is known, on the container's own thread."""
 
 
 class Container:
@@ -162,6 +170,7 @@ class Container:
                 self.exit_code = 128 + signal.SIGKILL
             self._ended.set()
             self._started.set()
+            self._spec.on_exit()
 
     def _begin(self, status: IO[bytes]) -> None:
         try:

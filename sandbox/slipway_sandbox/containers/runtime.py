@@ -92,7 +92,7 @@ def container_arguments(image: Image, spec: ContainerSpec) -> tuple[list[str], l
     """
     root = image.root
     try:
-        uid, gid, home = roots.lookup_user(root, image.config.user or "")
+        uid, gid, home = roots.lookup_user(root, spec.user or image.config.user or "")
     except LookupError as error:
         raise ContainerStartError(str(error.args[0])) from error
     environment = {"PATH": roots.DEFAULT_PATH, "HOME": home, **image.config.variables, **spec.environment}
