@@ -57,6 +57,13 @@ class Dials:
                     return Fate(dial.kind, dial.reason)
         return None
 
+    def set(self, dial: Dial) -> int:
+        """Set one; returns its number."""
+        with self._lock:
+            number = next(self._numbers)
+            self._dials[number] = dial
+            return number
+
     def clear(self, account: str | None) -> None:
         """Forget the dials of one account, or all."""
         with self._lock:
@@ -79,11 +86,7 @@ class Dials:
 
     def set_dial(self, request: Request) -> Response:
         """Set one."""
-        dial = Dial.model_validate_json(request.get_data())
-        with self._lock:
-            number = next(self._numbers)
-            self._dials[number] = dial
-        return answer({"number": number}, 201)
+        return answer({"number": self.set(Dial.model_validate_json(request.get_data()))}, 201)
 
     def clear_dials(self, _request: Request) -> Response:
         """Take all away."""
