@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from pydantic import ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
@@ -25,6 +25,7 @@ ROUTES = Map(
         Rule("/_sandbox/faults", endpoint="clear_faults", methods=["DELETE"]),
         Rule("/_sandbox/faults/<int:number>", endpoint="remove_fault", methods=["DELETE"]),
         Rule("/_sandbox/reset", endpoint="reset", methods=["POST"]),
+        Rule("/_sandbox/<service>/<name>", endpoint="turn", methods=["POST"]),
     ]
 )
 
@@ -45,6 +46,8 @@ class Control:
             response = answer({"error": error.description}, error.code or 500)
         except ValidationError as error:
             response = answer({"error": json.loads(error.json(include_url=False))}, 422)
+        except ValueError as error:
+            response = answer({"error": str(error)}, 422)
         return response(environ, start_response)
 
     def health(self, _request: Request) -> Response:
@@ -83,6 +86,15 @@ class Control:
         """Take one fault away."""
         self._world.faults.remove(number)
         return answer({})
+
+    def turn(self, request: Request, service: str, name: str) -> Response:
+        """Turn a room's dial."""
+        found = next(((room, room.dials[name]) for room in self._rooms if room.service == service and name in room.dials), None)
+        if found is None:
+            raise NotFound(f"{service} has no dial {name}")
+        room, handler = found
+        with room.lock:
+            return answer(handler(room, json.loads(request.get_data() or b"{}")))
 
     def reset(self, request: Request) -> Response:
         """Forget the own services' state, of one account (`?account=`) or of all."""

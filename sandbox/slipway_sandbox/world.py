@@ -68,6 +68,23 @@ def operation(name: str, *, concurrent: bool = False) -> Callable[[HandlerT], Ha
     return mark
 
 
+DialHandler = Callable[[Any, dict[str, Any]], dict[str, Any]]
+DialT = TypeVar("DialT", bound=DialHandler)
+
+
+def dial(name: str) -> Callable[[DialT], DialT]:
+    """Mark a room's method as the answer to `POST /_sandbox/<service>/<name>`: what no AWS call can set, by a JSON object.
+
+    The method runs under the service's lock. It raises ValueError for a body that makes no sense.
+    """
+
+    def mark(handler: DialT) -> DialT:
+        handler.__dict__["sandbox_dial"] = name
+        return handler
+
+    return mark
+
+
 class Room:
     """One part of an AWS service: its state, and the operations on it.
 
@@ -79,11 +96,14 @@ class Room:
     service: ClassVar[str]
     """The service as botocore names it, such as `sagemaker`."""
     handlers: ClassVar[dict[str, Handler]] = {}
+    dials: ClassVar[dict[str, DialHandler]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         own = {value.aws_operation: value for value in vars(cls).values() if hasattr(value, "aws_operation")}
         cls.handlers = {**cls.handlers, **own}
+        dials = {value.sandbox_dial: value for value in vars(cls).values() if hasattr(value, "sandbox_dial")}
+        cls.dials = {**cls.dials, **dials}
 
     def __init__(self, world: World) -> None:
         self.world = world

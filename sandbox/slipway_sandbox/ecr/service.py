@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,14 @@ from typing import Any
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.store import Repository, Store, StoredManifest
+from slipway_sandbox.ecr.tokens import Registry, Tokens
 from slipway_sandbox.images import ImageUri
-from slipway_sandbox.world import Room, World, operation
+from slipway_sandbox.pages import page
+from slipway_sandbox.world import Room, World, dial, operation
 
 REPOSITORY_ARN = re.compile(r"arn:aws:ecr:(?P<region>[^:]+):(?P<account>\d{12}):repository/(?P<name>.+)")
+
+DEFAULT_SETTINGS = {"BLOB_MOUNTING": "DISABLED", "BASIC_SCAN_TYPE_VERSION": "AWS_NATIVE", "REGISTRY_POLICY_SCOPE": "V2"}
 
 
 def registry_of(caller: Caller, request: dict[str, Any]) -> str:
@@ -28,6 +33,8 @@ class EcrRoom(Room):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.store = Store(world)
+        self.tokens = Tokens(world.clock)
+        self.settings: dict[tuple[str, str, str], str] = {}
 
     def find_manifest(self, uri: ImageUri) -> StoredManifest:
         """The manifest that an image's name stands for now.
@@ -49,10 +56,52 @@ class EcrRoom(Room):
     def reset(self, account: str | None) -> None:
         """Forget repositories and images; blobs stay, as they are only content."""
         self.store.forget(account)
+        self.settings = {key: value for key, value in self.settings.items() if account not in (None, key[0])}
 
     def repository(self, caller: Caller, request: dict[str, Any]) -> Repository:
         """The repository that a request names."""
         return self.store.get(registry_of(caller, request), caller.region, request["repositoryName"])
+
+    @operation("GetAuthorizationToken")
+    def get_authorization_token(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """A password for the registry of each account that is named, else of the caller's own."""
+        return {
+            "authorizationData": [
+                self._authorization(account, caller.region) for account in request.get("registryIds") or [caller.account]
+            ]
+        }
+
+    def _authorization(self, account: str, region: str) -> dict[str, Any]:
+        token = self.tokens.issue(account, region)
+        return {
+            "authorizationToken": base64.b64encode(f"AWS:{token.password}".encode()).decode(),
+            "expiresAt": token.expires_at,
+            "proxyEndpoint": self.world.endpoint,
+        }
+
+    @operation("PutAccountSetting")
+    def put_account_setting(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Keep an account's setting. `BLOB_MOUNTING` decides whether the registry mounts blobs across repositories."""
+        self.settings[caller.account, caller.region, request["name"]] = request["value"]
+        return {"name": request["name"], "value": request["value"]}
+
+    @operation("GetAccountSetting")
+    def get_account_setting(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """An account's setting."""
+        name = request["name"]
+        if name not in DEFAULT_SETTINGS:
+            raise errors.invalid_parameter("name", f"must be one of {', '.join(DEFAULT_SETTINGS)}")
+        return {"name": name, "value": self.settings.get((caller.account, caller.region, name), DEFAULT_SETTINGS[name])}
+
+    def mounts_blobs(self, registry: Registry) -> bool:
+        """Whether a registry mounts blobs from one repository into another."""
+        return self.settings.get((registry.account, registry.region, "BLOB_MOUNTING")) == "ENABLED"
+
+    @dial("expire-tokens")
+    def expire_tokens(self, _body: dict[str, Any]) -> dict[str, Any]:
+        """End every password issued so far, as twelve hours would."""
+        self.tokens.expire_all()
+        return {}
 
     @operation("CreateRepository")
     def create_repository(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +127,8 @@ class EcrRoom(Room):
         names = request.get("repositoryNames")
         if names:
             return {"repositories": [described(self.store.get(registry, caller.region, name)) for name in names]}
-        return {"repositories": [described(repository) for repository in self.store.of_registry(registry, caller.region)]}
+        repositories, more = page(self.store.of_registry(registry, caller.region), request)
+        return {"repositories": [described(repository) for repository in repositories], "nextToken": more}
 
     @operation("DeleteRepository")
     def delete_repository(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -43,6 +44,7 @@ class Descriptor(BaseModel):
 
     digest: str = Field(pattern=DIGEST.pattern)
     size: int = Field(ge=0)
+    media_type: str | None = Field(default=None, alias="mediaType")
     urls: list[str] = []
 
 
@@ -94,6 +96,25 @@ class StoredManifest:
 
 
 @dataclass
+class Scan:
+    """An image's last scan. Its findings are members of ECR's `ImageScanFinding`."""
+
+    started_at: datetime
+    status: str = "IN_PROGRESS"
+    completed_at: datetime | None = None
+    findings: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    def counts(self) -> dict[str, int]:
+        """Findings by severity."""
+        return dict(Counter(finding["severity"] for finding in self.findings))
+
+    def described(self) -> dict[str, str]:
+        """The status as the API shows it."""
+        words = {"IN_PROGRESS": "The scan is running.", "COMPLETE": "The scan was completed successfully."}
+        return {"status": self.status, "description": words.get(self.status, f"The scan ended: {self.status}.")}
+
+
+@dataclass
 class Image:
     """A manifest in one repository, with what it refers to."""
 
@@ -101,6 +122,7 @@ class Image:
     pushed_at: datetime
     content: Manifest
     pulled_at: datetime | None = None
+    scan: Scan | None = None
 
 
 @dataclass

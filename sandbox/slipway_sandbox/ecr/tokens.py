@@ -1,0 +1,67 @@
+"""The registry's passwords: what GetAuthorizationToken hands out and `/v2/` asks for."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from slipway_sandbox.clock import Clock
+
+LIFETIME = timedelta(hours=12)
+"""As on ECR; true time, because clients compare it with their own clocks."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """One private registry: an account's in a region."""
+
+    account: str
+    region: str
+
+
+@dataclass(frozen=True)
+class Token:
+    """A password and its end."""
+
+    password: str
+    expires_at: datetime
+
+
+class Tokens:
+    """Issues and reads passwords. A password says which registry it is for, signed with this process's key."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._key = secrets.token_bytes(32)
+
+    def issue(self, account: str, region: str) -> Token:
+        """A new password for a registry."""
+        expires_at = self._clock.now() + LIFETIME
+        payload = json.dumps({"account": account, "region": region, "expires": expires_at.timestamp()}).encode()
+        return Token(base64.urlsafe_b64encode(self._sign(payload) + payload).decode(), expires_at)
+
+    def read(self, password: str) -> Registry | None:
+        """The registry that a password is for; None for one that is wrong or expired."""
+        try:
+            signed = base64.urlsafe_b64decode(password)
+        except ValueError:
+            return None
+        signature, payload = signed[:32], signed[32:]
+        if not hmac.compare_digest(signature, self._sign(payload)):
+            return None
+        content = json.loads(payload)
+        if content["expires"] < self._clock.now().timestamp():
+            return None
+        return Registry(content["account"], content["region"])
+
+    def expire_all(self) -> None:
+        """Make every password so far worthless."""
+        self._key = secrets.token_bytes(32)
+
+    def _sign(self, payload: bytes) -> bytes:
+        return hmac.digest(self._key, payload, hashlib.sha256)
