@@ -205,6 +205,13 @@ class OperatorCommand(Message):
     reason: str = Field(default="", max_length=1_000)
 
 
+class Receipt(Message):
+    """The answer to an update that was taken."""
+
+    text: str
+    """One line: what came of it."""
+
+
 # --- Activities: taskdefs -------------------------------------------------------------------------
 
 
@@ -524,6 +531,8 @@ class RolloutRequest(Message):
     """Path of the smoke request's body in the app's folder."""
     smoke_content_type: str = "application/json"
     region: str
+    previous_config: str | None = None
+    """What preflight found, so that a second try does not take the first one's config for the former; None creates the endpoint."""
 
 
 class RolloutEnd(StrEnum):
@@ -539,7 +548,6 @@ class RolloutResult(Message):
     end: RolloutEnd
     served: ServedEndpoint
     reason: str = ""
-    ledger: tuple[LedgerEntry, ...] = ()
 
 
 class EndpointPlan(Message):
