@@ -246,7 +246,7 @@ class WriteImage(Message):
 
 
 class TaskdefCommit(Message):
-    """The commit that carries the image. `changed` is false where the file held it already; `commit` is the branch's head then."""
+    """The commit that carries the image. `changed` is false where the file held it before; `commit` is the branch's head then."""
 
     commit: str
     changed: bool
@@ -532,7 +532,7 @@ class RolloutRequest(Message):
     smoke_content_type: str = "application/json"
     region: str
     previous_config: str | None = None
-    """What preflight found, so that a second try does not take the first one's config for the former; None creates the endpoint."""
+    """What preflight found: a second try must not take the first one's config for the former. None creates the endpoint."""
 
 
 class RolloutEnd(StrEnum):
