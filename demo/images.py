@@ -6,6 +6,8 @@ files. `build/images` keeps every layer under a key that follows from its source
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import os
 import platform
@@ -19,8 +21,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from demo.oci_layout import BuiltImage, Descriptor, Layout, key_of
+from demo.oci_layout import MANIFEST, BuiltImage, Descriptor, Layout, key_of
 from demo.root_filesystem import base_key, stage_base, stage_libraries
+from slipway.oci_client import RegistryClient
 
 SERVICES = ("sagemaker", "s3", "sts")
 ENVIRONMENT = ["PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"]
@@ -221,3 +224,30 @@ def run(command: Sequence[str]) -> None:
     if result.returncode:
         said = "\n".join((result.stdout + result.stderr).strip().splitlines()[-15:])
         raise ImageBuildError(f"{' '.join(command[:3])} … failed with exit code {result.returncode}:\n{said}")
+
+
+def push(image: BuiltImage, registry_url: str, username: str, password: str, repository: str, tag: str) -> str:
+    """Pushes an image, and returns its digest. What the repository holds already is not sent again.
+
+    Args:
+        image: What a build function returned.
+        registry_url: The registry's address, such as the `proxyEndpoint` of ECR's GetAuthorizationToken.
+        username: `AWS` for ECR.
+        password: The token's second half.
+        repository: The repository's name, without the registry's host.
+        tag: The tag that the image gets.
+
+    Raises:
+        SlipwayError: The registry did not take it.
+    """
+    return asyncio.run(_push(image, registry_url, base64.b64encode(f"{username}:{password}".encode()).decode(), repository, tag))
+
+
+async def _push(image: BuiltImage, registry_url: str, token: str, repository: str, tag: str) -> str:
+    async def current(_turned_down: bool) -> str:
+        return token
+
+    async with RegistryClient(registry_url, current) as registry:
+        for blob in (image.config, *image.layers):
+            await registry.upload_blob_file(repository, blob.digest, image.blob(blob.digest))
+        return await registry.put_manifest(repository, tag, image.manifest, MANIFEST)

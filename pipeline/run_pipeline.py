@@ -118,8 +118,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def name_of(promotion: str, attempt: int) -> str:
-    """An execution's display name: the promotion's id, with `-<attempt>` from the second attempt on."""
-    return promotion if attempt == 1 else f"{promotion}-{attempt}"
+    """An execution's display name: the promotion's id, with `-try-<attempt>` from the second attempt on.
+
+    A number alone could be mistaken: the id of a promotion may end with one itself.
+    """
+    return promotion if attempt == 1 else f"{promotion}-try-{attempt}"
 
 
 def task_id(environment: Mapping[str, str]) -> str:
