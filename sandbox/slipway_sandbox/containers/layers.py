@@ -196,11 +196,11 @@ class Unpacker:
 
     def _remove_lower(self, folder: list[str], name: str) -> None:
         """A whiteout: hides what lower layers have, and not what this one brings."""
+        hidden_name = name.removeprefix(WHITEOUT)
+        if hidden_name in ("", ".", ".."):
+            raise LayerError(f"the layer has a whiteout of {hidden_name!r}")
         parent = self._folder(folder)
-        hidden = list(parent.iterdir()) if name == OPAQUE else [parent / name.removeprefix(WHITEOUT)]
-        for place in hidden:
-            if place.name in ("", ".", ".."):
-                raise LayerError(f"the layer has a whiteout of {place.name!r}")
+        for place in list(parent.iterdir()) if name == OPAQUE else [parent / hidden_name]:
             if not any(place == written or place in written.parents for written in self._written):
                 self._remove(place)
 
