@@ -6,18 +6,22 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from temporalio import activity
 
+from activities.registries import open_registry
 from activities.waiting import Deadline
+from slipway import oci
 from slipway.aws import Aws
 from slipway.aws_errors import answer_of
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
 from slipway.image_reference import ImageReference
-from slipway.messages import CheckScan, ResolvedImage, ResolveImage, ScanVerdict
-from slipway.progress import ScanProgress
+from slipway.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
+from slipway.oci_client import MANIFEST_TYPES
+from slipway.progress import CopyProgress, ScanProgress
 from slipway.watch import Describe, Pollers, one_by_one
 
 if TYPE_CHECKING:
@@ -27,12 +31,6 @@ SEVERITIES: tuple[Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"], ...] = ("LOW", "
 SCAN_DONE = frozenset({"COMPLETE", "ACTIVE"})
 """Basic scanning ends at COMPLETE; enhanced scanning goes on for ever, and its findings are there from ACTIVE on."""
 SCAN_RUNS = frozenset({"PENDING", "IN_PROGRESS", "NOT_FOUND"})
-INDEXES = frozenset({"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"})
-MANIFESTS = (
-    *sorted(INDEXES),
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
 
 
 class Scan:
@@ -70,6 +68,45 @@ class ImageActivities:
             media_type=detail.get("imageManifestMediaType", ""),
             size=detail.get("imageSizeInBytes", 0),
             pushed_at=detail.get("imagePushedAt", datetime.now(UTC)),
+        )
+
+    @activity.defn
+    async def copy_image(self, request: CopyImage) -> CopiedImage:
+        """Puts the image, byte for byte, where the task pulls from, under a tag that keeps it from being cleaned up.
+
+        Killed while copying: the retry sends what is missing. The tag there with the same digest is done.
+
+        Raises:
+            RefusedError: The tag is there on another image.
+        """
+        source, repository = by_digest(request.source), repository_of(request.target_repository)
+        target = repository.at(source.digest or "")
+        if source == target:
+            return CopiedImage(image=str(target), copied_blobs=0, skipped_blobs=0, copied_bytes=0)
+        await self._require_repository(target)
+        async with await open_registry(self._aws, source) as one, await open_registry(self._aws, target) as other:
+            counts = await oci.copy_image(
+                oci.Place(one, source.repository),
+                oci.Place(other, target.repository),
+                source.digest or "",
+                request.tag,
+                lambda so_far: activity.heartbeat(CopyProgress.model_validate(asdict(so_far))),
+            )
+        return CopiedImage(
+            image=str(target),
+            copied_blobs=counts.copied_blobs,
+            skipped_blobs=counts.skipped_blobs + counts.mounted_blobs,
+            copied_bytes=counts.copied_bytes,
+        )
+
+    async def _require_repository(self, target: ImageReference) -> None:
+        """A registry's own answer to a missing repository is hard to read."""
+        ecr = self._aws.ecr(target.region)
+        await self._aws.call(
+            f"looking for the repository {target.without_reference}",
+            ecr.describe_repositories,
+            registryId=target.registry_account,
+            repositoryNames=[target.repository],
         )
 
     @activity.defn
@@ -123,7 +160,7 @@ class ImageActivities:
             registryId=image.registry_account,
             repositoryName=image.repository,
             imageIds=[{"imageDigest": image.digest or ""}],
-            acceptedMediaTypes=list(MANIFESTS),
+            acceptedMediaTypes=list(MANIFEST_TYPES),
         )
         manifest: dict[str, Any] = json.loads(answer["images"][0].get("imageManifest", "{}")) if answer["images"] else {}
         if "manifests" not in manifest:
@@ -186,6 +223,18 @@ def by_digest(image: str) -> ImageReference:
     if reference.digest is None:
         raise RefusedError("reading the image's name", f"{image} has no digest, and a tag may move", remedy)
     return reference.at(reference.digest)
+
+
+def repository_of(name: str) -> ImageReference:
+    """A repository's name.
+
+    Raises:
+        RefusedError: It is no repository in ECR.
+    """
+    try:
+        return ImageReference.parse(name).without_reference
+    except ValueError as error:
+        raise RefusedError("reading the repository's name", str(error), "correct spec.image.target") from error
 
 
 def refused_severities(least: Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"]) -> Sequence[str]:

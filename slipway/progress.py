@@ -8,9 +8,10 @@ from slipway.messages import Message, StepReport
 class CopyProgress(Message):
     """An image on its way from one registry to another."""
 
-    blobs: int
+    copied_blobs: int
+    mounted_blobs: int
+    skipped_blobs: int
     copied_bytes: int
-    total_bytes: int
 
 
 class ScanProgress(Message):

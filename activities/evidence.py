@@ -1,0 +1,175 @@
+"""What an approver looks at: the challenger, the champions, and how the gates judge one against the other."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from temporalio import activity
+
+from activities.served import Place
+from slipway.aws import Aws, region_of
+from slipway.aws_errors import answer_of
+from slipway.errors import NeedsPersonError, SlipwayError
+from slipway.gates import GateResult, evaluate_gates, flatten_metrics
+from slipway.image_reference import ImageReference
+from slipway.messages import Champion, Evidence, GatherEvidence
+from slipway.spec import Gate, Target
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
+
+REPORT_LIMIT = 4 * 1_024 * 1_024
+"""Bytes of one metrics report that are read at most."""
+HASH_DIGITS = 16
+METRICS_LIMIT = 500
+"""Numbers that are kept; a report may hold whole curves, and history is no place for those."""
+_REPORTS = (
+    ("ModelQuality", "Statistics"),
+    ("ModelDataQuality", "Statistics"),
+    ("Bias", "Report"),
+    ("Explainability", "Report"),
+)
+
+
+class EvidenceActivities:
+    """The beginning of stage 5.
+
+    Args:
+        aws: Where to find AWS.
+    """
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+
+    @activity.defn
+    async def gather_evidence(self, request: GatherEvidence) -> Evidence:
+        """Reads what there is to know. Reads only; a gate that is not met is part of the evidence, no error.
+
+        The hash is over everything else in it: the same findings have the same hash.
+        """
+        package = await self._describe(request.package.arn)
+        metrics = await self._metrics(package)
+        champions = await asyncio.gather(*(self._champion(target, request.package.region) for target in request.targets))
+        evidence = Evidence(
+            hash="",
+            package=request.package,
+            model_image=await self._model_image(package),
+            metrics=metrics,
+            champions=tuple(champions),
+            gates=judge(request.gates, metrics, champions, request.package.arn),
+            image=request.image,
+            taskdef=request.taskdef,
+            steps=request.steps,
+            rollback_plan="\n".join(rollback_of(champion) for champion in champions),
+        )
+        return evidence.model_copy(update={"hash": hash_of(evidence)})
+
+    async def _champion(self, target: Target, region: str) -> Champion:
+        place = Place(self._aws, target.region or region, target.role_arn)
+        endpoint = await place.endpoint(target.endpoint)
+        config = endpoint.get("EndpointConfigName") if endpoint else None
+        arn = await place.package_of(config) if config else None
+        metrics = await self._metrics(await self._describe(arn)) if arn else {}
+        return Champion(target=target, package=arn, metrics=metrics)
+
+    async def _describe(self, arn: str) -> DescribeModelPackageOutputTypeDef:
+        describe = self._aws.sagemaker(region_of(arn)).describe_model_package
+        return await self._aws.call(f"looking at the model package {arn}", describe, ModelPackageName=arn)
+
+    async def _metrics(self, package: DescribeModelPackageOutputTypeDef) -> dict[str, float]:
+        """The package's numbers: those of its reports in S3, and those that were registered with it as metadata."""
+        metrics = flatten_metrics(package.get("CustomerMetadataProperties", {}))
+        for uri in report_uris(package.get("ModelMetrics", {})):
+            metrics |= flatten_metrics(await self._report(uri, region_of(package["ModelPackageArn"])))
+        return dict(sorted(metrics.items())[:METRICS_LIMIT])
+
+    async def _report(self, uri: str, region: str) -> Mapping[str, Any]:
+        tried = f"reading the metrics {uri}"
+        bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
+        s3 = self._aws.s3(region)
+
+        def read() -> bytes:
+            return s3.get_object(Bucket=bucket, Key=key)["Body"].read(REPORT_LIMIT + 1)
+
+        body = await self._aws.call(tried, read)
+        remedy = "see what the pipeline's evaluation writes; then retry, or abort"
+        if len(body) > REPORT_LIMIT:
+            raise NeedsPersonError(tried, f"it has more than {REPORT_LIMIT:,} bytes", remedy)
+        try:
+            report = json.loads(body)
+        except ValueError as error:
+            raise NeedsPersonError(tried, f"it is no JSON: {error}", remedy) from error
+        if not isinstance(report, dict):
+            raise NeedsPersonError(tried, "it is no JSON object", remedy)
+        return report  # pyright: ignore[reportUnknownVariableType]
+
+    async def _model_image(self, package: DescribeModelPackageOutputTypeDef) -> str:
+        """The container that would serve, by digest where that can be found out."""
+        containers = package.get("InferenceSpecification", {}).get("Containers", [])
+        image = containers[0].get("Image", "") if containers else ""
+        digest = containers[0].get("ImageDigest") if containers else None
+        if not image or "@" in image:
+            return image
+        digest = digest or await self._digest_of(image)
+        return f"{image.rpartition(':')[0] if ':' in image.rpartition('/')[2] else image}@{digest}" if digest else image
+
+    async def _digest_of(self, image: str) -> str | None:
+        try:
+            reference = ImageReference.parse(image)
+        except ValueError:
+            return None  # not in ECR: AWS's own deep-learning images, or a marketplace's
+        ecr = self._aws.ecr(reference.region)
+        try:
+            answer = await self._aws.call(
+                f"resolving the model's image {image}",
+                ecr.describe_images,
+                registryId=reference.registry_account,
+                repositoryName=reference.repository,
+                imageIds=[{"imageTag": reference.reference}],
+            )
+        except SlipwayError as error:
+            # Another account's repository may let SageMaker pull and nobody look; the tag is shown then.
+            if answer_of(error)[0]:
+                return None
+            raise
+        return answer["imageDetails"][0].get("imageDigest")
+
+
+def report_uris(reports: Mapping[str, Any]) -> list[str]:
+    """Where the package's reports are."""
+    found = [reports.get(kind, {}).get(part, {}).get("S3Uri") for kind, part in _REPORTS]
+    return [uri for uri in found if uri]
+
+
+def judge(
+    gates: Sequence[Gate], metrics: Mapping[str, float], champions: Sequence[Champion], challenger: str
+) -> tuple[GateResult, ...]:
+    """The gates' results. Where targets have different champions the challenger has to hold against each.
+
+    A target that serves the challenger already is no rival of it.
+    """
+    rivals = {champion.package: champion.metrics for champion in champions if champion.package not in {None, challenger}}
+    results = [result for rival in rivals.values() or [None] for result in evaluate_gates(gates, metrics, rival)]
+    return tuple(dict.fromkeys(results))
+
+
+def rollback_of(champion: Champion) -> str:
+    """What undoing the rollout would bring back at a target."""
+    name = champion.target.endpoint
+    return (
+        f"{name}: back to {champion.package}"
+        if champion.package
+        else f"{name}: back to its former config, or deleted if it is new"
+    )
+
+
+def hash_of(evidence: Evidence) -> str:
+    """The hash that a decision names."""
+    content = evidence.model_dump(mode="json", exclude={"hash"})
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:HASH_DIGITS]

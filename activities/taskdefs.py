@@ -1,0 +1,169 @@
+"""The deployment branch: what an application says, and the commit that carries an image."""
+
+from __future__ import annotations
+
+import re
+
+from temporalio import activity
+
+from activities.repositories import Repositories
+from slipway.errors import RefusedError, TransientError
+from slipway.git import PROMOTION_TRAILER, REVERT_TRAILER, PushConflict, Repository
+from slipway.git_rules import app_file
+from slipway.image_reference import ImageReference
+from slipway.lint import read_app_from
+from slipway.messages import (
+    AppRef,
+    AppSnapshot,
+    Compensation,
+    LedgerState,
+    ReadApp,
+    RevertImage,
+    TaskdefCommit,
+    WriteImage,
+)
+from slipway.problems import FileError
+from slipway.replacements import FileChange, apply_event
+
+REQUESTER_TRAILER = "Slipway-Requested-By"
+SOURCE_TRAILER = "Slipway-Source-Commit"
+PUSH_TRIES = 5
+
+
+class TaskdefActivities:
+    """Stage 2, and the reading of the application before all stages.
+
+    Args:
+        repositories: The repositories that this worker may use.
+    """
+
+    def __init__(self, repositories: Repositories) -> None:
+        self._repositories = repositories
+
+    @activity.defn
+    async def read_app(self, request: ReadApp) -> AppSnapshot:
+        """The application's files at the head of the deployment branch, checked against each other. Reads only.
+
+        Raises:
+            RefusedError: The repository is not on the list, a file is wrong (each place is listed), or the image is not from the
+                repository that the spec names.
+        """
+        repository = self._repositories.open(request.app.repository)
+        commit = await repository.head(request.app.branch)
+        findings = await read_app_from(lambda path: repository.read_if_there(commit, app_file(request.app.folder, path)))
+        if findings.app is None:
+            raise FileError(f"reading {request.app.folder} of {repository.shown} at {commit[:12]}", findings.errors)
+        app = findings.app
+        require_source(request.image, app.spec.spec.image.source)
+        return AppSnapshot(
+            commit=commit,
+            spec=app.spec,
+            ecs=app.pipecd.ecs,
+            handler=app.handler,
+            warnings=tuple(str(problem) for problem in findings.warnings),
+        )
+
+    @activity.defn
+    async def write_image(self, request: WriteImage) -> TaskdefCommit:
+        """Writes the image into the files that the event's handler names, commits and pushes.
+
+        Killed after the push: the retry finds the commit by its trailer. `before` is empty then.
+
+        Raises:
+            RefusedError: A field is missing or no single value.
+            TransientError: Others push all the time.
+        """
+        repository = self._repositories.open(request.app.repository)
+        branch = request.app.branch
+        for _ in range(PUSH_TRIES):
+            done = await self._standing_commit(repository, branch, request.promotion_id)
+            if done is not None:
+                file = request.handler.replacements[0].file
+                return TaskdefCommit(commit=done, changed=True, file=file, before="", after=request.image)
+            try:
+                return await self._write(repository, request)
+            except PushConflict:
+                continue  # the branch moved: look again, and do the work on its new head
+        raise TransientError(f"pushing to {branch} of {repository.shown}", f"others pushed {PUSH_TRIES} times meanwhile")
+
+    @staticmethod
+    async def _standing_commit(repository: Repository, branch: str, promotion_id: str) -> str | None:
+        """The promotion's commit, unless it was reverted."""
+        commit = await repository.find_by_trailer(branch, PROMOTION_TRAILER, promotion_id)
+        if commit is None or await repository.find_by_trailer(branch, REVERT_TRAILER, commit):
+            return None
+        return commit
+
+    @staticmethod
+    async def _write(repository: Repository, request: WriteImage) -> TaskdefCommit:
+        head = await repository.head(request.app.branch)
+        changes = await _changes(repository, request, head)
+        first = changes[0]
+        changed = [change for change in changes if change.changed]
+        commit = head
+        if changed:
+            commit = await repository.commit_file(
+                request.app.branch,
+                head,
+                {app_file(request.app.folder, change.file): change.content for change in changed},
+                request.handler.message(request.image),
+                trailers_of(request),
+            )
+        return TaskdefCommit(commit=commit, changed=bool(changed), file=first.file, before=first.before, after=first.after)
+
+    @activity.defn
+    async def revert_image(self, request: RevertImage) -> Compensation:
+        """Reverts the promotion's commit on the branch's present head; what others changed since stays.
+
+        Killed after the push: the retry finds the revert by its trailer.
+
+        Raises:
+            NeedsPersonError: Others have changed the same lines since.
+        """
+        repository, branch = self._repositories.open(request.app.repository), request.app.branch
+        commit = await repository.find_by_trailer(branch, PROMOTION_TRAILER, request.promotion_id)
+        if commit is None:
+            return Compensation(state=LedgerState.kept, note="the promotion made no commit")
+        message = f"Revert the image of promotion {request.promotion_id}\n\n{one_line(request.reason)}"
+        revert = await repository.revert(branch, commit, message, {})
+        note = f"{commit[:12]} is reverted by {revert.commit[:12]}" if revert.changed else f"{commit[:12]} has no effect any more"
+        return Compensation(state=LedgerState.undone, note=note)
+
+
+async def _changes(repository: Repository, request: WriteImage, head: str) -> tuple[FileChange, ...]:
+    files = {replacement.file for replacement in request.handler.replacements}
+    contents = {file: await repository.read_if_there(head, path_of(request.app, file)) for file in sorted(files)}
+    return apply_event(request.handler, request.image, contents.get)
+
+
+def path_of(app: AppRef, file: str) -> str:
+    """The path of an application's file in its repository."""
+    return app_file(app.folder, file)
+
+
+def trailers_of(request: WriteImage) -> dict[str, str]:
+    """What the commit says about where it comes from."""
+    trailers = {PROMOTION_TRAILER: request.promotion_id, REQUESTER_TRAILER: one_line(request.requested_by)}
+    source = one_line(request.source_commit)
+    return trailers | ({SOURCE_TRAILER: source} if source else {})
+
+
+def one_line(text: str) -> str:
+    """A text that senders chose, as one line: a trailer must not write others."""
+    return " ".join(re.sub(r"[\x00-\x20\x7f\x85\u2028\u2029]+", " ", text).split())[:200]
+
+
+def require_source(image: str, source: str) -> None:
+    """Lets an image pass that comes from the repository that the spec names.
+
+    Raises:
+        RefusedError: It comes from another, or is no image in ECR.
+    """
+    tried = f"checking where {image} comes from"
+    try:
+        repository = str(ImageReference.parse(image).without_reference)
+    except ValueError as error:
+        raise RefusedError(tried, str(error), "start with the image's name in ECR, by digest") from error
+    if repository != source:
+        remedy = "start with an image of that repository, or change spec.image.source on the deployment branch"
+        raise RefusedError(tried, f"the spec's spec.image.source is {source}", remedy)
