@@ -1,0 +1,1 @@
+"""What happens in which order. Deterministic: no I/O, no clock but Temporal's."""

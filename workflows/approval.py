@@ -1,0 +1,99 @@
+"""The approval as a pure state machine: who said what about which evidence, and what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self
+
+from slipway.messages import Decision
+from slipway.spec import Approval
+
+
+class Verdict(StrEnum):
+    """What the decisions so far amount to."""
+
+    pending = "pending"
+    approved = "approved"
+    rejected = "rejected"
+
+
+@dataclass(frozen=True)
+class Round:
+    """One question to the approvers, about one piece of evidence. Each decision makes the next state.
+
+    Args:
+        policy: Who may decide, and how many must.
+        requested_by: Who asked for the promotion, as the sender claimed.
+        evidence: The hash of what is to be looked at.
+    """
+
+    policy: Approval
+    requested_by: str
+    evidence: str
+    approvals: tuple[Decision, ...] = ()
+    rejection: Decision | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """One rejection wins at once; approvals need the quorum."""
+        if self.rejection:
+            return Verdict.rejected
+        if len(self.approvals) >= self.policy.quorum:
+            return Verdict.approved
+        return Verdict.pending
+
+    @property
+    def progress(self) -> str:
+        """As `1 of 2`."""
+        return f"{len(self.approvals)} of {self.policy.quorum}"
+
+    @property
+    def still_asked(self) -> tuple[str, ...]:
+        """Those who may approve and have not."""
+        said = {decision.by for decision in self.approvals}
+        return tuple(name for name in self.policy.approvers if name not in said and not self._is_own(name))
+
+    def objection_to_approval(self, decision: Decision) -> str | None:
+        """Why an approval does not count, and what would; none if it counts."""
+        if objection := self._objection(decision):
+            return objection
+        if self._is_own(decision.by):
+            return (
+                f"{decision.by} asked for this promotion, and selfApproval is off: "
+                f"one of {', '.join(self.still_asked) or 'the other approvers'} has to approve"
+            )
+        if any(decision.by == earlier.by for earlier in self.approvals):
+            return (
+                f"{decision.by} approved already ({self.progress}), and a person counts once: "
+                f"one of {', '.join(self.still_asked) or 'the other approvers'} has to approve"
+            )
+        return None
+
+    def objection_to_rejection(self, decision: Decision) -> str | None:
+        """Why a rejection does not count, and what would; none if it counts."""
+        return self._objection(decision)
+
+    def approved(self, decision: Decision) -> Self:
+        """The state after an approval that counts."""
+        return replace(self, approvals=(*self.approvals, decision))
+
+    def rejected(self, decision: Decision) -> Self:
+        """The state after a rejection that counts."""
+        return replace(self, rejection=decision)
+
+    def _objection(self, decision: Decision) -> str | None:
+        if self.verdict is not Verdict.pending:
+            return f"the approval is over: {self.verdict}"
+        if decision.by not in self.policy.approvers:
+            return f"{decision.by} is not on the list of approvers in promotion.yaml: {', '.join(self.policy.approvers)}"
+        if decision.evidence != self.evidence:
+            return (
+                f"the decision is about the evidence {decision.evidence or '(none)'}, but the evidence is {self.evidence}: "
+                "look at it (`slipway status`), then decide with its hash"
+            )
+        return None
+
+    def _is_own(self, name: str) -> bool:
+        # Without case: `Ana` who asks and `ana` who approves are one person.
+        return not self.policy.self_approval and name.casefold() == self.requested_by.casefold()

@@ -1,0 +1,100 @@
+"""A promotion as Markdown: what the Temporal UI shows without a click."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from slipway.errors import FailureReport
+from slipway.messages import PromotionStatus, StageReport, StageState, WaitingFor
+
+_MARKS = {
+    StageState.to_come: "·",
+    StageState.running: "▶",
+    StageState.waiting: "⏳",
+    StageState.parked: "⏸",
+    StageState.done: "✓",
+    StageState.failed: "✗",
+}
+_YOU = "<your name>"
+
+
+def render(status: PromotionStatus) -> str:
+    """The whole page."""
+    parts = [_headline(status), _table(status)]
+    if status.waiting_for:
+        parts.append(_waiting(status, status.waiting_for))
+    if status.outcome and status.reason:
+        parts.append(f"**{status.outcome}**: {status.reason}")
+    if status.outcome or any(entry.note for entry in status.ledger):
+        parts += _ledger(status)
+    if status.notices:
+        parts.append("\n".join(f"- {notice}" for notice in status.notices))
+    return "\n\n".join(parts)
+
+
+def _headline(status: PromotionStatus) -> str:
+    digest = status.image.rpartition("@")[2][:19]
+    commit = f", built from `{status.commit[:12]}`" if status.commit else ""
+    return f"**{status.id}**: `{digest}`{commit}, asked for by {status.requested_by} (claimed)"
+
+
+def _table(status: PromotionStatus) -> str:
+    rows = ["| | stage | state | since | took | |", "|---|---|---|---|---|---|"]
+    return "\n".join([*rows, *map(_row, status.stages)])
+
+
+def _row(stage: StageReport) -> str:
+    tries = f" (attempt {stage.attempts})" if stage.attempts > 1 else ""
+    since = _time(stage.started_at) if stage.started_at else ""
+    took = _took(stage.started_at, stage.ended_at) if stage.started_at and stage.ended_at else ""
+    cells = (_MARKS[stage.state], stage.name, f"{stage.state}{tries}", since, took, _cell(stage.summary))
+    return f"| {' | '.join(cells)} |"
+
+
+def _waiting(status: PromotionStatus, waiting: WaitingFor) -> str:
+    until = f", until {_time(waiting.until)}" if waiting.until else ""
+    who = ", ".join(waiting.who) or "any operator"
+    lines = [f"### Waits for {waiting.what} since {_time(waiting.since)}{until}", f"Who can unblock it: **{who}**"]
+    if waiting.failure:
+        lines.append(_failure(waiting.failure))
+    lines.append("```\n" + "\n".join(waiting.commands) + "\n```")
+    names, payload = signal_of(status, waiting)
+    lines.append(f"Or send the signal {names} with this input:\n\n```json\n{payload}\n```")
+    return "\n\n".join(lines)
+
+
+def signal_of(status: PromotionStatus, waiting: WaitingFor) -> tuple[str, str]:
+    """The signals that unblock a promotion, and the input to paste into the Temporal UI's form."""
+    names = " or ".join(f"`{command.split()[1]}`" for command in waiting.commands)
+    payload = {"by": _YOU, "reason": ""}
+    if not waiting.failure and status.evidence:
+        payload = {"by": _YOU, "evidence": status.evidence, "reason": ""}
+    return names, json.dumps(payload)
+
+
+def _failure(failure: FailureReport) -> str:
+    return f"- tried: {failure.tried}\n- answered: {failure.answered}\n- to do: {failure.remedy}"
+
+
+def _ledger(status: PromotionStatus) -> list[str]:
+    if not status.ledger:
+        return []
+    return ["\n".join(f"- {entry.stage}, {entry.inverse}: {entry.state} {entry.note}".rstrip() for entry in status.ledger)]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _took(start: datetime, end: datetime) -> str:
+    seconds = int((end - start).total_seconds())
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
