@@ -58,6 +58,9 @@ class MotoBackend:
             raise AwsError(
                 "NotImplemented", f"The sandbox does not answer {call.service}.{call.operation}.", HTTPStatus.NOT_IMPLEMENTED
             ) from error
+        except ConnectionError:
+            # The client went away inside its request; there is no one to answer.
+            raise
         except Exception as error:
             log.exception("%s.%s failed in moto", call.service, call.operation)
             raise AwsError(

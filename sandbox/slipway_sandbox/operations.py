@@ -17,6 +17,8 @@ from botocore.model import OperationModel
 from slipway_sandbox import protocol
 
 CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+PRESIGNED_V2 = re.compile(r"(?:^|&)AWSAccessKeyId=(?P<key>[^&]+)")
+"""Signature version 2, which boto3 still presigns S3's URLs with unless told otherwise. It names no region."""
 BOTO_NAMES = {"monitoring": "cloudwatch"}
 """Services whose signing name is not their name in boto3."""
 LOGGED_BODY = 64 * 1024
@@ -34,9 +36,12 @@ class Signature:
 
 def signature_of(environ: WSGIEnvironment) -> Signature | None:
     """The signature in the header, or in the query of a presigned URL; None for a request without."""
-    header = environ.get("HTTP_AUTHORIZATION", "")
-    found = CREDENTIAL.search(header) or CREDENTIAL.search(unquote_plus(environ.get("QUERY_STRING", "")))
-    return Signature(found["key"], found["region"], found["service"]) if found else None
+    query = unquote_plus(environ.get("QUERY_STRING", ""))
+    found = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", "")) or CREDENTIAL.search(query)
+    if found:
+        return Signature(found["key"], found["region"], found["service"])
+    older = PRESIGNED_V2.search(query)
+    return Signature(older["key"], "us-east-1", "s3") if older else None
 
 
 @dataclass(frozen=True)

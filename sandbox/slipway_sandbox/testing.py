@@ -97,8 +97,11 @@ class SandboxProcess:
         Raises:
             SandboxStartError: It ended, or said nothing in time.
         """
-        self.data.mkdir(parents=True, exist_ok=True)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SandboxStartError(f"the sandbox cannot keep its data in {self.data}: {error}") from error
         arguments = ["serve", "--port", str(self._port), "--data", str(self.data), "--time-scale", str(self.time_scale)]
         with self.log.open("a") as log:
             # Its own process group: a Ctrl-C is for whoever started it, who then stops it in good order. And should that one

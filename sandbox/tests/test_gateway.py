@@ -1,0 +1,100 @@
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+from slipway_sandbox.testing import SandboxProcess, fresh_account
+
+
+def assumed(sandbox: SandboxProcess, account: str, other: str) -> boto3.session.Session:
+    """A session with a role of another account."""
+    role = f"arn:aws:iam::{other}:role/slipway-rollout"
+    keys = sandbox.client("sts", account).assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    return boto3.session.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"], "us-east-1")
+
+
+def test_given_two_accounts_when_one_has_a_bucket_then_the_other_does_not_list_it(sandbox: SandboxProcess, account: str) -> None:
+    sandbox.client("s3", account).create_bucket(Bucket=f"data-{account}")
+
+    assert sandbox.client("s3", fresh_account()).list_buckets()["Buckets"] == []
+
+
+def test_given_an_assumed_role_when_it_calls_then_it_acts_in_the_roles_account(sandbox: SandboxProcess, account: str) -> None:
+    other = fresh_account()
+    session = assumed(sandbox, account, other)
+
+    sts: Any = session.client("sts", endpoint_url=sandbox.endpoint)  # pyright: ignore[reportUnknownMemberType]
+    ecr: Any = session.client("ecr", endpoint_url=sandbox.endpoint)  # pyright: ignore[reportUnknownMemberType]
+
+    assert sts.get_caller_identity()["Account"] == other
+    assert ecr.create_repository(repositoryName="app")["repository"]["registryId"] == other
+
+
+def test_given_s3_calls_when_the_log_is_read_then_each_has_its_own_name(sandbox: SandboxProcess, account: str) -> None:
+    s3, bucket = sandbox.client("s3", account), f"log-{account}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="a/b c", Body=b"x")
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/a/b c")
+    s3.list_objects_v2(Bucket=bucket)
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="big")["UploadId"]
+    s3.upload_part(Bucket=bucket, Key="big", UploadId=upload, PartNumber=1, Body=b"y")
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "copy"}]})
+
+    assert [call["operation"] for call in sandbox.calls("s3", account=account)] == [
+        "CreateBucket",
+        "PutObject",
+        "CopyObject",
+        "ListObjectsV2",
+        "CreateMultipartUpload",
+        "UploadPart",
+        "DeleteObjects",
+    ]
+
+
+def test_given_a_presigned_url_when_it_is_fetched_then_it_is_the_signers_account(sandbox: SandboxProcess, account: str) -> None:
+    s3, bucket = sandbox.client("s3", account), f"signed-{account}"
+    s3.create_bucket(Bucket=bucket)
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"})
+    httpx.put(url, content=b"hello", trust_env=False).raise_for_status()
+
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"hello"
+    assert sandbox.counts(account)["s3.PutObject"] == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "arguments"),
+    [
+        ("ecr", "describe_registry", {}),
+        ("iam", "simulate_custom_policy", {"PolicyInputList": ["{}"], "ActionNames": ["s3:GetObject"]}),
+        ("cloudwatch", "delete_anomaly_detector", {}),
+        ("bedrock", "list_foundation_models", {}),
+    ],
+)
+def test_given_an_operation_that_nobody_answers_when_it_is_called_then_the_client_reads_not_implemented(
+    sandbox: SandboxProcess, account: str, service: str, method: str, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(ClientError) as caught:
+        getattr(sandbox.client(service, account), method)(**arguments)
+
+    assert caught.value.response["Error"]["Code"] == "NotImplemented"  # pyright: ignore[reportTypedDictNotRequiredAccess]
+
+
+def test_given_faults_on_s3_when_an_object_is_put_then_the_error_is_s3s(sandbox: SandboxProcess, account: str) -> None:
+    s3, bucket = sandbox.client("s3", account), f"slow-{account}"
+    s3.create_bucket(Bucket=bucket)
+    sandbox.plant_fault("s3", "PutObject", "throttle", account=account)
+
+    with pytest.raises(ClientError) as caught:
+        s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+
+    assert caught.value.response["Error"]["Code"] == "SlowDown"  # pyright: ignore[reportTypedDictNotRequiredAccess]
+
+
+def test_given_a_refused_call_when_the_log_is_read_then_it_has_awss_code(sandbox: SandboxProcess, account: str) -> None:
+    with pytest.raises(ClientError):
+        sandbox.client("s3", account).head_bucket(Bucket=f"none-{account}")
+    with pytest.raises(ClientError):
+        sandbox.client("iam", account).get_role(RoleName="nobody")
+
+    assert [call["error"] for call in sandbox.calls(account=account)] == ["404", "NoSuchEntity"]
