@@ -16,6 +16,9 @@ from slipway_sandbox.ecr.scan_room import ScanRoom
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.ecs import Ecs
 from slipway_sandbox.gateway import Gateway
+from slipway_sandbox.sagemaker.hosting import Hosting
+from slipway_sandbox.sagemaker.models import NoPackages
+from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.wire import Server
 from slipway_sandbox.world import Room, World
 
@@ -30,18 +33,24 @@ def build(world: World) -> tuple[list[Room], Gateway]:
     ecr = EcrRoom(world)
     containers = ContainerRuntime(world.data, ecr)
     ecs = Ecs(world, containers)
+    tags = TagRoom(world)
+    hosting = Hosting(world, containers, NoPackages(), tags)
     rooms: list[Room] = [
         ecr,
         ImageRoom(world, ecr.store),
         ScanRoom(world, ecr.store),
         *ecs.rooms,
+        tags,
+        *hosting.rooms,
     ]
     paths: dict[str, WSGIApplication] = {
-        "/_sandbox/": Control(world, rooms),
         "/v2/": RegistryApp(world, ecr),
         "/_ecs/": ecs.metadata,
     }
-    return rooms, Gateway(world, rooms, paths)
+    gateway = Gateway(world, rooms, paths)
+    # The first prefix that fits is taken: the dials come before the control page's own, shorter one.
+    paths |= hosting.paths(gateway.caller_of) | {"/_sandbox/": Control(world, rooms)}
+    return rooms, gateway
 
 
 class SandboxServer(Server):

@@ -20,7 +20,7 @@ from slipway_sandbox.sagemaker.endpoint_configs import EndpointConfig, EndpointC
 from slipway_sandbox.sagemaker.endpoint_dials import Dial, Dials
 from slipway_sandbox.sagemaker.endpoints import EndpointRoom
 from slipway_sandbox.sagemaker.fleet import DeployedImage, Fleet, FleetError
-from slipway_sandbox.sagemaker.models import ModelRoom
+from slipway_sandbox.sagemaker.models import ModelRoom, NoPackages
 from slipway_sandbox.sagemaker.rollout import FateKind, Workshop
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import World
@@ -112,13 +112,6 @@ class HandAlarms(AlarmWatch):
 
     def tripped(self, caller: Caller, names: Sequence[str]) -> list[str]:  # noqa: ARG002  (hosting's own signature)
         return [name for name in names if name in self.in_alarm]
-
-
-class NoPackages:
-    """A registry without packages."""
-
-    def find_package(self, caller: Caller, arn: str) -> dict[str, Any]:  # noqa: ARG002  (hosting's own signature)
-        raise AssertionError(arn)
 
 
 def eventually(condition: Callable[[], bool], what: str, timeout: float = 5) -> None:

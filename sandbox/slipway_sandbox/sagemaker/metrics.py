@@ -78,7 +78,9 @@ class Metrics:
                 for dimensions in (both, of_fleet):
                     series = (caller.account, caller.region, name, dimensions)
                     self._values[series].append((now, value))
-                    self._unpublished[series].append(value)
+                # moto answers a query with every series that has its dimensions and maybe more, where AWS wants them all named:
+                # the fleet's series alone makes the sums right for both questions.
+                self._unpublished[caller.account, caller.region, name, of_fleet].append(value)
             self._start_publishing()
 
     def values(self, series: Series, after: float, until: float) -> list[float]:

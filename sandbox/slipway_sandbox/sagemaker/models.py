@@ -21,6 +21,18 @@ class Packages(Protocol):
         ...
 
 
+class NoPackages:
+    """A model registry that has no packages."""
+
+    def find_package(self, caller: Caller, arn: str) -> dict[str, Any]:  # noqa: ARG002  (the protocol's signature)
+        """There is none.
+
+        Raises:
+            AwsError: `Could not find …`.
+        """
+        raise validation_error(f'Could not find model package "{arn}".')
+
+
 @dataclass(frozen=True)
 class ServedContainer:
     """What an instance runs: image, artifact and environment, of the package and of the model together."""
