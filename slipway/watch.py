@@ -18,7 +18,7 @@ from slipway.errors import SlipwayError, TransientError
 log = logging.getLogger(__name__)
 
 V = TypeVar("V")
-Answers = Mapping[str, "V | SlipwayError"]
+Answers = Mapping[str, V | SlipwayError]
 Describe = Callable[[Collection[str]], Awaitable[Answers[V]]]
 
 BATCH = 100
