@@ -1,0 +1,143 @@
+"""`make demo`: one promotion of the sample application, from CI event to answered inference request.
+
+Environment:
+    KEEP: 1 leaves everything up until Ctrl-C.
+    BAD: `accuracy`, `task` or `rollout` shows a bad promotion and its kind ending.
+    DEMO_APPROVE: 1 lets the sample's operator approve, also at a terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from slipway_sandbox.testing import SandboxStartError
+
+from demo.images import BAD_ACCURACY, BAD_COLUMNS, ImageBuildError, build_model_image, build_pipeline_image
+from demo.oci_layout import BuiltImage
+from demo.processes import StartError
+from demo.screen import Screen
+from demo.stack import Stack
+from demo.story import EXPECTED, Story, StoryError, result_of, with_traffic
+from demo.team import ROOT, Team
+from slipway.messages import PromotionStatus
+
+BUILD = ROOT / "build"
+SETTINGS_OF = {"accuracy": BAD_ACCURACY, "rollout": BAD_COLUMNS}
+"""What a developer changed in `pipeline/settings.json` for each bad model."""
+
+
+def main() -> int:
+    """Run the demo; the exit code is 0 when the ending is the expected one."""
+    screen = Screen()
+    bad = os.environ.get("BAD", "")
+    if bad not in EXPECTED:
+        screen.say(f"BAD={bad} is not known; it is one of: {', '.join(name for name in EXPECTED if name)}")
+        return 2
+    # SIGTERM ends the demo as Ctrl-C does: every child first.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    folder = BUILD / "demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with Stack(folder) as stack:
+            return asyncio.run(run(stack, screen, bad))
+    except (ImageBuildError, StartError, SandboxStartError, StoryError, OSError) as error:
+        screen.console.print(f"[red]the demo stopped:[/] {error}", markup=True)
+        screen.say(f"logs are in {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
+        return 1
+    except KeyboardInterrupt:
+        screen.say("interrupted; everything is stopped")
+        return 130
+
+
+async def run(stack: Stack, screen: Screen, bad: str) -> int:
+    """Bring everything up, tell the story, and write down how it ended."""
+    team, good, image = set_up(stack, screen, bad)
+    asks = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("DEMO_APPROVE") != "1"
+    story = Story(stack, team, screen, asks=asks)
+    if bad == "rollout":
+        screen.title("First a good model, which will be the champion")
+        await Story(stack, team, screen, asks=False).promote(team.push_pipeline_image(good, "champion"), "0" * 40)
+    screen.title("CI pushed a new pipeline image and starts a promotion")
+    uri = team.push_pipeline_image(image, "candidate")
+    status = await promote(team, story, screen, uri, bad)
+    answer = show_end(stack, team, screen, status)
+    counts = stack.sandbox.counts()
+    (stack.folder / "result.json").write_text(json.dumps(result_of(status, answer, counts), indent=2, default=str) + "\n")
+    if os.environ.get("KEEP") == "1":
+        screen.say("everything stays up until Ctrl-C")
+        print(last_line(status), flush=True)
+        await asyncio.Event().wait()
+    print(last_line(status), flush=True)
+    return 0 if status.outcome == EXPECTED[bad] else 1
+
+
+def set_up(stack: Stack, screen: Screen, bad: str) -> tuple[Team, BuiltImage, BuiltImage]:
+    """Bring the parts up and make what the team has; returns the team, its good image and the one to promote."""
+    screen.title("A local AWS, Temporal, git and a worker")
+    with screen.step("images") as notes:
+        model = build_model_image(ROOT)
+        good = build_pipeline_image(ROOT)
+        image = build_pipeline_image(ROOT, SETTINGS_OF[bad], f"pipeline-bad-{bad}") if bad in SETTINGS_OF else good
+        notes.append(f"pipeline {image.digest[:19]}, model {model.digest[:19]}")
+    with screen.step("servers") as notes:
+        stack.start_servers()
+        notes += [f"AWS {stack.sandbox.endpoint}", f"Temporal UI {stack.temporal.ui}"]
+    team = Team(stack)
+    with screen.step("accounts") as notes:
+        team.prepare(model)
+        notes += [f"CI {team.ci_account}", f"ML {team.ml_account}", f"git {team.remote.head()[:8]}"]
+    with screen.step("worker"):
+        stack.start_worker()
+    return team, good, image
+
+
+async def promote(team: Team, story: Story, screen: Screen, uri: str, bad: str) -> PromotionStatus:
+    """The promotion that the demo is about."""
+    if bad == "task":
+        team.remove_data()
+        screen.say("[dim]the training data is gone: a lifecycle rule was wrong[/]")
+
+        def mend() -> None:
+            team.upload_data()
+            screen.say("the operator uploads the data again")
+
+        return await story.promote(uri, "1" * 40, mend)
+    if bad == "rollout":
+        status, answered, failed = await with_traffic(team, story.promote(uri, "1" * 40))
+        screen.say(f"meanwhile the endpoint's clients were answered {answered} times, and {failed} requests failed")
+        return status
+    return await story.promote(uri, "1" * 40)
+
+
+def show_end(stack: Stack, team: Team, screen: Screen, status: PromotionStatus) -> str | None:
+    """Show how it ended, and what the endpoint answers now."""
+    screen.summary(status)
+    screen.title(f"How it ended: {status.outcome}")
+    if status.reason:
+        screen.say(status.reason)
+    for entry in status.ledger:
+        screen.say(f"{entry.inverse}: {entry.state}{f' ({entry.note})' if entry.note else ''}")
+    screen.say(f"Temporal UI  {stack.temporal.ui}/namespaces/default/workflows/{status.id}")
+    if not status.endpoints and status.outcome != EXPECTED["rollout"]:
+        return None
+    started = time.monotonic()
+    answer = team.invoke()
+    screen.say(f"endpoint     {stack.sandbox.endpoint}/endpoints/{team.endpoint}/invocations")
+    screen.say(f"answer       {answer['body'].strip()} [dim]in {(time.monotonic() - started) * 1000:.0f} ms[/]")
+    return str(answer["body"])
+
+
+def last_line(status: PromotionStatus) -> str:
+    """The line that scripts read."""
+    return f"promotion {status.id}: {status.outcome}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

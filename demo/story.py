@@ -1,0 +1,169 @@
+"""The story of one promotion: CI starts it, people look at it, and it ends as it should."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from rich.prompt import Confirm
+from temporalio.client import Client, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from demo.remote import BRANCH
+from demo.screen import Screen, seconds_of
+from demo.stack import Stack
+from demo.team import FOLDER, Team
+from slipway.messages import Evidence, Outcome, PromotionStatus, StageReport, StageState
+
+OPERATOR = "ana"
+AUTHOR = "ci"
+LOOK_EVERY = 0.2
+"""Seconds between two looks at a promotion."""
+
+
+class StoryError(Exception):
+    """The story did not go as it should; the message says where."""
+
+
+class Story:
+    """Runs promotions of the team's application and shows them.
+
+    Args:
+        stack: Where they run.
+        team: Whose application it is.
+        screen: Where the story is told.
+        asks: Whether the person at the terminal decides on approvals. Otherwise the sample's operator does.
+    """
+
+    def __init__(self, stack: Stack, team: Team, screen: Screen, *, asks: bool) -> None:
+        self._stack = stack
+        self._team = team
+        self._screen = screen
+        self._asks = asks
+
+    async def promote(self, image: str, commit: str, mend: Callable[[], None] | None = None) -> PromotionStatus:
+        """Start a promotion as CI does, and see it through.
+
+        Args:
+            image: The pipeline image, by digest.
+            commit: The source commit that it was built from.
+            mend: What the operator does about a stage that parks, before it is retried.
+
+        Raises:
+            StoryError: It parked and nobody knows what to do, or a command failed.
+        """
+        handle = await self._start(image, commit)
+        seen: dict[str, StageReport] = {}
+        while True:
+            status = await handle.query("status", result_type=PromotionStatus)
+            self._show_changes(seen, status)
+            if status.outcome:
+                return await handle.result()
+            if status.waiting_for and status.waiting_for.failure:
+                await self._retry(status, mend)
+                mend = None
+            elif status.waiting_for and status.evidence:
+                await self._decide(handle, status)
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _start(self, image: str, commit: str) -> WorkflowHandle[object, PromotionStatus]:
+        arguments = ["start", "--repository", self._team.remote.url, "--branch", BRANCH, "--folder", FOLDER]
+        arguments += ["--image", image, "--commit", commit, "--requested-by", AUTHOR]
+        self._screen.command("slipway", *arguments)
+        started = json.loads(await self._slipway(*arguments, "--json"))
+        client = await Client.connect(self._stack.temporal.address, data_converter=pydantic_data_converter)
+        self._screen.say(f"[dim]{self._stack.temporal.ui}/namespaces/default/workflows/{started['id']}[/]")
+        return client.get_workflow_handle(started["id"], result_type=PromotionStatus)
+
+    def _show_changes(self, seen: dict[str, StageReport], status: PromotionStatus) -> None:
+        for report in status.stages:
+            known = seen.get(report.name)
+            if report.state is StageState.to_come or (known and (known.state, known.attempts) == (report.state, report.attempts)):
+                continue
+            seen[report.name] = report
+            if report.state is not StageState.running or self._screen.console.is_terminal:
+                self._screen.stage(report)
+
+    async def _retry(self, status: PromotionStatus, mend: Callable[[], None] | None) -> None:
+        waiting = status.waiting_for
+        if waiting is None or waiting.failure is None or mend is None:
+            raise StoryError(f"promotion {status.id} parked: {waiting.failure if waiting else 'no reason given'}")
+        self._screen.title("It parks: somebody has to look")
+        self._screen.say(f"tried     {waiting.failure.tried}")
+        self._screen.say(f"answered  {waiting.failure.answered}")
+        self._screen.say(f"to do     {waiting.failure.remedy}")
+        mend()
+        reason = "the cause is mended"
+        self._screen.command("slipway", "retry", status.id, "--by", OPERATOR, "--reason", f"'{reason}'")
+        await self._slipway("retry", status.id, "--by", OPERATOR, "--reason", reason)
+
+    async def _decide(self, handle: WorkflowHandle[object, PromotionStatus], status: PromotionStatus) -> None:
+        evidence = await handle.query("evidence", result_type=Evidence)
+        self._screen.evidence(evidence)
+        approved = self._ask() if self._asks else True
+        if not self._asks:
+            self._screen.say(f"[dim]nobody is asked here: {OPERATOR}, the sample's operator, approves[/]")
+        command = "approve" if approved else "reject"
+        arguments = [command, status.id, "--by", OPERATOR, "--evidence", evidence.hash]
+        self._screen.command("slipway", *arguments)
+        await self._slipway(*arguments)
+        await self._until_decided(handle)
+
+    def _ask(self) -> bool:
+        return Confirm.ask("  Approve this model?", console=self._screen.console, default=True)
+
+    async def _until_decided(self, handle: WorkflowHandle[object, PromotionStatus]) -> None:
+        deadline = time.monotonic() + 30
+        while (await handle.query("status", result_type=PromotionStatus)).waiting_for:
+            if time.monotonic() > deadline:
+                raise StoryError("timeout after 30 s waiting for the decision to be taken up")
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _slipway(self, *arguments: str) -> str:
+        done = await asyncio.to_thread(self._stack.slipway, *arguments)
+        if done.returncode:
+            raise StoryError(f"slipway {arguments[0]} ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+
+async def with_traffic(team: Team, work: Awaitable[PromotionStatus]) -> tuple[PromotionStatus, int, int]:
+    """Do the work while the endpoint's clients go on asking; returns how often they were answered, and how often not."""
+    answered = failed = 0
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.to_thread(team.invoke)
+            answered += 1
+        except Exception:  # noqa: BLE001  (the clients count whatever fails)
+            failed += 1
+        await asyncio.sleep(LOOK_EVERY / 4)
+    return await task, answered, failed
+
+
+def result_of(status: PromotionStatus, answer: str | None, counts: dict[str, int]) -> dict[str, object]:
+    """What `build/demo/result.json` says."""
+    endpoint = status.endpoints[-1] if status.endpoints else None
+    return {
+        "id": status.id,
+        "outcome": status.outcome,
+        "reason": status.reason,
+        "stages": [{"name": report.name, "state": report.state, "seconds": seconds_of(report)} for report in status.stages],
+        "endpoint": endpoint.endpoint if endpoint else None,
+        "package": endpoint.package if endpoint else None,
+        "answer": answer,
+        "ledger": [entry.model_dump(mode="json") for entry in status.ledger],
+        "aws_calls": counts,
+        "written_at": datetime.now(UTC).isoformat(),
+    }
+
+
+EXPECTED = {
+    "": Outcome.promoted,
+    "accuracy": Outcome.refused,
+    "task": Outcome.promoted,
+    "rollout": Outcome.rolled_back,
+}
+"""The ending that each kind of demo should have."""
