@@ -91,7 +91,7 @@ class Task(SpecModel):
     """The standalone ECS task that starts the pipeline. Cluster and network come from `app.pipecd.yaml`."""
 
     launcher: Literal["slipway", "pipecd"] = "slipway"
-    """Who runs the task: Slipway by exact revision, or piped, whose task Slipway finds and follows."""
+    """Who runs the task: Slipway, by exact revision; or piped, which `slipway lint` refuses as not built yet."""
     timeout: Annotated[Duration, between("10s", "7d")] = timedelta(minutes=30)
     """How long the task may take until it has stopped."""
 
