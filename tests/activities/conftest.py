@@ -1,0 +1,212 @@
+"""One sandbox per test process; each test acts in an account of its own, with a deployment repository of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from slipway_sandbox.testing import SandboxProcess, fresh_account
+from temporalio.testing import ActivityEnvironment
+
+from activities.repositories import Repositories
+from slipway.aws import Aws
+from slipway.git_rules import RepositoryPolicy
+from slipway.messages import AppRef
+
+I = TypeVar("I")  # noqa: E741 -- input and output
+O = TypeVar("O")  # noqa: E741
+
+TASKDEF = """\
+# What the task runs.
+family: screening
+cpu: "256"
+memory: "512"
+networkMode: awsvpc
+requiresCompatibilities: [FARGATE]
+executionRoleArn: arn:aws:iam::{account}:role/task
+containerDefinitions:
+  - name: pipeline
+    image: {image}   # written by the event watcher
+    essential: true
+    logConfiguration:
+      logDriver: awslogs
+      options: {{awslogs-group: /ecs/screening, awslogs-region: us-east-1, awslogs-stream-prefix: run}}
+"""
+APP = """\
+apiVersion: pipecd.dev/v1beta1
+kind: ECSApp
+spec:
+  name: screening
+  input:
+    clusterArn: arn:aws:ecs:us-east-1:{account}:cluster/pipelines
+    taskDefinitionFile: taskdef.yaml
+    runStandaloneTask: false
+    awsvpcConfiguration: {{subnets: [subnet-1], securityGroups: [sg-1], assignPublicIp: ENABLED}}
+  eventWatcher:
+    - matcher: {{name: image-update}}
+      handler:
+        type: GIT_UPDATE
+        config:
+          commitMessage: "Run {{{{ .Value }}}}"
+          replacements:
+            - {{file: taskdef.yaml, yamlField: "$.containerDefinitions[0].image"}}
+"""
+SPEC = """\
+apiVersion: slipway.dev/v1
+kind: ModelPromotion
+metadata: {{name: screening}}
+spec:
+  image:
+    source: {account}.dkr.ecr.us-east-1.amazonaws.com/screening-ci
+    target: {account}.dkr.ecr.us-east-1.amazonaws.com/screening
+  git: {{event: image-update}}
+  pipeline: {{name: screening-training}}
+  model: {{packageGroup: screening}}
+  approval: {{approvers: [ana]}}
+  rollout:
+    variant: {{instanceType: ml.m5.large, instanceCount: 2}}
+    smoke: {{payload: smoke.json}}
+    waves: [{{targets: [{{endpoint: screening-prod}}]}}]
+"""
+
+
+class Run:
+    """Runs activities as a worker does.
+
+    Args:
+        environment: Where they run.
+    """
+
+    def __init__(self, environment: ActivityEnvironment) -> None:
+        self.environment = environment
+        self.heartbeats: list[Any] = []
+        environment.on_heartbeat = self.heartbeats.append
+
+    async def __call__(self, activity: Callable[[I], Awaitable[O]], message: I) -> O:
+        return await self.environment.run(activity, message)
+
+    async def again(self, activity: Callable[[I], Awaitable[O]], message: I) -> O:
+        """The next attempt of the activity, as after a worker's death."""
+        self.environment.info = dataclasses.replace(self.environment.info, attempt=self.environment.info.attempt + 1)
+        return await self(activity, message)
+
+
+class Deployment:
+    """A deployment repository with one application, and people who push to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bare = folder / "remote.git"
+        self.clone = folder / "clone"
+        self.app = AppRef(repository=f"file://{self.bare}", branch="main", folder="apps/screening")
+        self._git("init", "-q", "--bare", "-b", "main", str(self.bare), at=folder)
+        self._git("config", "uploadpack.allowFilter", "true", at=self.bare)
+        self._git("clone", "-q", str(self.bare), str(self.clone), at=folder)
+        self._git("checkout", "-q", "-b", "main")
+
+    def push(self, files: dict[str, str], message: str = "Change") -> str:
+        """Commit files of the application's folder; returns the commit."""
+        if self.log():
+            self._git("pull", "-q", "--rebase", "origin", "main")
+        for name, content in files.items():
+            path = self.clone / self.app.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode())
+        self._git("add", "-A")
+        self._git("commit", "-q", "-m", message)
+        self._git("push", "-q", "origin", "main")
+        return self._git("rev-parse", "HEAD")
+
+    def log(self) -> list[str]:
+        """The subjects of the branch's commits, newest first."""
+        refs = self._git("for-each-ref", at=self.bare)
+        return self._git("log", "--format=%s", "main", at=self.bare).splitlines() if refs else []
+
+    def file(self, name: str) -> str:
+        """A file at the branch's head."""
+        return self._git("show", f"main:{self.app.folder}/{name}", at=self.bare)
+
+    def message(self) -> str:
+        """The newest commit's whole message."""
+        return self._git("log", "-1", "--format=%B", "main", at=self.bare)
+
+    def _git(self, *arguments: str, at: Path | None = None) -> str:
+        identity = ["-c", "user.name=Ana", "-c", "user.email=ana@example.com"]
+        run = subprocess.run(["git", *identity, *arguments], cwd=at or self.clone, check=True, capture_output=True, text=True)
+        return run.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[SandboxProcess]:
+    """A running sandbox in which a minute passes in a quarter of a second."""
+    with SandboxProcess(time_scale=240) as process:
+        yield process
+
+
+@pytest.fixture
+def account() -> str:
+    """An account that no other test uses."""
+    return fresh_account()
+
+
+@pytest.fixture
+def aws(sandbox: SandboxProcess, account: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    """AWS as the worker's environment names it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in sandbox.environment(account).items():
+        monkeypatch.setenv(name, value)
+    aws = Aws()
+    yield aws
+    aws.close()
+
+
+@pytest.fixture
+def run() -> Run:
+    """Runs activities."""
+    environment = ActivityEnvironment()
+    environment.info = dataclasses.replace(environment.info, scheduled_time=datetime.now(UTC), workflow_run_id=fresh_account())
+    return Run(environment)
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, account: str) -> Deployment:
+    """A repository with the application's files."""
+    deployment = Deployment(tmp_path)
+    image = f"{account}.dkr.ecr.us-east-1.amazonaws.com/screening:old"
+    files = {
+        "taskdef.yaml": TASKDEF.format(account=account, image=image),
+        "app.pipecd.yaml": APP.format(account=account),
+        "promotion.yaml": SPEC.format(account=account),
+        "smoke.json": '{"instances": [[1, 2]]}',
+    }
+    deployment.push(files, "Begin")
+    return deployment
+
+
+@pytest.fixture
+def repositories(deployment: Deployment, tmp_path: Path) -> Repositories:
+    """The worker's allow-list holds the deployment repository and no other."""
+    return Repositories(RepositoryPolicy([deployment.app.repository]), tmp_path / "cache")
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[Any]]:
+    """Polls until a condition holds; fails by name where it does not."""
+
+    async def poll(condition: Callable[[], Any], what: str, timeout: float = 20) -> Any:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not (value := condition()):
+                    await asyncio.sleep(0.05)
+                return value
+        raise AssertionError(f"timeout after {timeout:g} s waiting for {what}")
+
+    return poll

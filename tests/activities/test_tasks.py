@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing_images import build_image, push_image, shell_layer
+
+from activities.repositories import Repositories
+from activities.tasks import TaskActivities, placement_error
+from slipway.aws import Aws
+from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.messages import (
+    FollowTask,
+    LedgerState,
+    RegisteredTaskDefinition,
+    RegisterTaskDefinition,
+    RunTask,
+    StartedTask,
+    StopTask,
+)
+from slipway.pipecd import AwsvpcConfiguration, EcsApp
+from slipway.progress import TaskProgress
+
+
+@pytest.fixture
+def tasks(aws: Aws, repositories: Repositories) -> TaskActivities:
+    return TaskActivities(aws, repositories, interval=0.05)
+
+
+class Launch:
+    """Puts an image into the task definition and runs it."""
+
+    def __init__(self, sandbox: SandboxProcess, account: str, deployment: Any, tasks: TaskActivities, run: Any) -> None:
+        self.sandbox, self.account, self.deployment, self.tasks, self.run = sandbox, account, deployment, tasks, run
+        sandbox.client("ecs", account).create_cluster(clusterName="pipelines")
+        sandbox.client("logs", account).create_log_group(logGroupName="/ecs/screening")
+        self.ecs = EcsApp(
+            cluster_arn=f"arn:aws:ecs:us-east-1:{account}:cluster/pipelines",
+            awsvpc_configuration=AwsvpcConfiguration(subnets=("subnet-1",), security_groups=("sg-1",)),
+        )
+
+    def file(self, command: str) -> RegisterTaskDefinition:
+        """A commit whose task definition runs the command."""
+        image = build_image([shell_layer()], command=["sh", "-c", command])
+        uri = push_image(self.sandbox, self.account, "screening", "v1", image).rpartition(":")[0] + f"@{image.digest}"
+        old = f"{self.account}.dkr.ecr.us-east-1.amazonaws.com/screening:old"
+        commit = self.deployment.push({"taskdef.yaml": self.deployment.file("taskdef.yaml").replace(old, uri)})
+        return RegisterTaskDefinition(app=self.deployment.app, commit=commit, file="taskdef.yaml", region="us-east-1", image=uri)
+
+    def request(self, definition: RegisteredTaskDefinition, attempt: int = 1) -> RunTask:
+        return RunTask(promotion_id="screening-1", attempt=attempt, task_definition=definition, ecs=self.ecs)
+
+    async def start(self, command: str) -> StartedTask:
+        definition = await self.run(self.tasks.register_task_definition, self.file(command))
+        return await self.run(self.tasks.run_task, self.request(definition))
+
+    def follow(self, task: StartedTask, timeout: timedelta = timedelta(minutes=5)) -> FollowTask:
+        return FollowTask(task=task, timeout=timeout)
+
+
+@pytest.fixture
+def launch(sandbox: SandboxProcess, account: str, deployment: Any, tasks: TaskActivities, run: Any) -> Launch:
+    return Launch(sandbox, account, deployment, tasks, run)
+
+
+async def test_given_a_file_when_it_is_registered_twice_then_there_is_one_revision(
+    launch: Launch, tasks: TaskActivities, run: Any, account: str
+) -> None:
+    request = launch.file("true")
+    first = await run(tasks.register_task_definition, request)
+    again = await run.again(tasks.register_task_definition, request)
+    assert (first.reused, again.reused) == (False, True)
+    assert first.arn == again.arn
+    assert first.containers == ("pipeline",)
+    assert len(launch.sandbox.calls("ecs", "RegisterTaskDefinition", account)) == 1
+
+
+async def test_given_a_registration_whose_answer_is_lost_when_it_is_retried_then_there_is_one_revision(
+    launch: Launch, tasks: TaskActivities, run: Any, account: str
+) -> None:
+    request = launch.file("true")
+    launch.sandbox.plant_fault("ecs", "RegisterTaskDefinition", "lost-answer", account=account)
+    with pytest.raises(TransientError):
+        await run(tasks.register_task_definition, request)
+    assert (await run.again(tasks.register_task_definition, request)).reused
+    assert len(launch.sandbox.calls("ecs", "RegisterTaskDefinition", account)) == 1
+
+
+async def test_given_a_file_without_the_image_when_it_is_registered_then_it_is_refused(
+    launch: Launch, tasks: TaskActivities, run: Any
+) -> None:
+    request = launch.file("true").model_copy(update={"image": f"other@sha256:{'0' * 64}"})
+    with pytest.raises(RefusedError, match="none of its containers runs"):
+        await run(tasks.register_task_definition, request)
+
+
+async def test_given_a_revision_when_it_is_run_twice_then_there_is_one_task(
+    launch: Launch, tasks: TaskActivities, run: Any, account: str
+) -> None:
+    definition = await run(tasks.register_task_definition, launch.file("true"))
+    first = await run(tasks.run_task, launch.request(definition))
+    again = await run.again(tasks.run_task, launch.request(definition))
+    assert first.arn == again.arn
+    arns = launch.sandbox.client("ecs", account).list_tasks(cluster="pipelines", startedBy="screening-1")["taskArns"]
+    assert len(arns) <= 1
+
+
+async def test_given_a_start_whose_answer_is_lost_when_it_is_retried_then_the_same_task_is_told(
+    launch: Launch, tasks: TaskActivities, run: Any, account: str
+) -> None:
+    definition = await run(tasks.register_task_definition, launch.file("true"))
+    launch.sandbox.plant_fault("ecs", "RunTask", "lost-answer", account=account, count=3)
+    with pytest.raises(TransientError):
+        await run(tasks.run_task, launch.request(definition))
+    task = await run.again(tasks.run_task, launch.request(definition))
+    verdict = await run(tasks.follow_task, launch.follow(task))
+    assert verdict.arn == task.arn
+    tokens = {call["request"]["clientToken"] for call in launch.sandbox.calls("ecs", "RunTask", account)}
+    assert len(tokens) == 1
+
+
+async def test_given_a_new_attempt_when_it_is_run_then_there_is_another_task(
+    launch: Launch, tasks: TaskActivities, run: Any
+) -> None:
+    definition = await run(tasks.register_task_definition, launch.file("true"))
+    first = await run(tasks.run_task, launch.request(definition))
+    second = await run(tasks.run_task, launch.request(definition, attempt=2))
+    assert first.arn != second.arn
+
+
+async def test_given_a_task_that_exits_0_when_it_is_followed_then_it_knew_the_promotion_and_its_log_is_kept(
+    launch: Launch, tasks: TaskActivities, run: Any
+) -> None:
+    task = await launch.start('echo "id $SLIPWAY_PROMOTION_ID"')
+    verdict = await run(tasks.follow_task, launch.follow(task))
+    assert [(found.name, found.exit_code) for found in verdict.containers] == [("pipeline", 0)]
+    assert verdict.log_tail == ("id screening-1",)
+    assert all(isinstance(beat, TaskProgress) for beat in run.heartbeats)
+    assert run.heartbeats[-1].status == "STOPPED"
+
+
+async def test_given_a_task_that_exits_1_when_it_is_followed_then_code_and_last_line_are_told(
+    launch: Launch, tasks: TaskActivities, run: Any
+) -> None:
+    task = await launch.start("echo the bucket is missing; exit 1")
+    with pytest.raises(NeedsPersonError) as caught:
+        await run(tasks.follow_task, launch.follow(task))
+    assert "exit code 1" in caught.value.report.answered
+    assert "the bucket is missing" in caught.value.report.answered
+    assert "retry" in caught.value.report.remedy
+
+
+async def test_given_an_image_that_is_not_there_when_the_task_is_followed_then_it_says_that_nothing_ran(
+    launch: Launch, tasks: TaskActivities, run: Any, account: str
+) -> None:
+    request = launch.file("true")
+    missing = f"{account}.dkr.ecr.us-east-1.amazonaws.com/screening@sha256:{'0' * 64}"
+    text = launch.deployment.file("taskdef.yaml").replace(request.image, missing)
+    commit = launch.deployment.push({"taskdef.yaml": text})
+    request = request.model_copy(update={"commit": commit, "image": missing})
+    definition = await run(tasks.register_task_definition, request)
+    task = await run(tasks.run_task, launch.request(definition))
+    with pytest.raises(NeedsPersonError, match="CannotPullContainerError") as caught:
+        await run(tasks.follow_task, launch.follow(task))
+    assert "nothing ran" in caught.value.report.remedy
+
+
+async def test_given_a_task_beyond_its_time_when_it_is_followed_then_a_person_is_asked(
+    launch: Launch, tasks: TaskActivities, run: Any
+) -> None:
+    task = await launch.start("sleep 60")
+    with pytest.raises(NeedsPersonError, match=r"spec\.task\.timeout"):
+        await run(tasks.follow_task, launch.follow(task, timedelta(seconds=1)))
+    await run(tasks.stop_task, StopTask(task=task, reason="test"))
+
+
+async def test_given_a_running_task_when_it_is_stopped_twice_then_it_is_undone_and_stopped_once(
+    launch: Launch, tasks: TaskActivities, run: Any, account: str
+) -> None:
+    task = await launch.start("sleep 60")
+    first = await run(tasks.stop_task, StopTask(task=task, reason="aborted"))
+    await run(tasks.stop_task, StopTask(task=task, reason="aborted"))
+    assert first.state is LedgerState.undone
+    assert len(launch.sandbox.calls("ecs", "StopTask", account)) == 1
+
+
+async def test_given_a_task_that_ecs_has_forgotten_when_it_is_followed_then_that_is_told(
+    launch: Launch, tasks: TaskActivities, run: Any, account: str
+) -> None:
+    arn = f"arn:aws:ecs:us-east-1:{account}:task/pipelines/{'0' * 32}"
+    old = StartedTask(arn=arn, cluster=launch.ecs.cluster_arn, started_at=datetime.now(UTC) - timedelta(hours=2))
+    with pytest.raises(NeedsPersonError, match="forgotten"):
+        await run(tasks.follow_task, launch.follow(old))
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [
+        ("Capacity is unavailable at this time. Please try again later", TransientError),
+        ("RESOURCE:MEMORY", TransientError),
+        ("AGENT", TransientError),
+        ("ATTRIBUTE", NeedsPersonError),
+        ("INACTIVE", NeedsPersonError),
+    ],
+)
+def test_given_a_placement_failure_when_it_is_judged_then_only_what_heals_is_tried_again(
+    reason: str, error: type[Exception]
+) -> None:
+    assert isinstance(placement_error("running x", [{"reason": reason}]), error)
