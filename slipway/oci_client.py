@@ -95,7 +95,8 @@ class RegistryClient:
         """A manifest by tag or digest.
 
         Raises:
-            RefusedError: There is none, or its bytes are not those of its digest.
+            NeedsPersonError: There is none.
+            RefusedError: Its bytes are not those of its digest.
         """
         tried = f"reading the manifest {reference} of {repository}"
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
@@ -145,7 +146,8 @@ class RegistryClient:
         """A blob in chunks. The last one only comes once the digest of all is right.
 
         Raises:
-            RefusedError: There is no such blob, or its bytes are not those of its digest.
+            NeedsPersonError: There is no such blob.
+            RefusedError: Its bytes are not those of its digest.
         """
         tried = f"reading the blob {digest} of {repository}"
         url = self._url(repository, f"blobs/{_checked(digest)}")
