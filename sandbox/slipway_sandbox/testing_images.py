@@ -208,10 +208,12 @@ def push_image(sandbox: SandboxProcess, account: str, repository: str, tag: str,
     with contextlib.suppress(ecr.exceptions.RepositoryAlreadyExistsException):
         ecr.create_repository(repositoryName=repository)
     token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-    with httpx.Client(base_url=f"{sandbox.endpoint}/v2/{repository}/", headers={"Authorization": f"Basic {token}"}) as registry:
+    # The registry's locations are paths of its host, which a base URL with a path of its own would come before.
+    path = f"/v2/{repository}"
+    with httpx.Client(base_url=sandbox.endpoint, headers={"Authorization": f"Basic {token}"}) as registry:
         for digest, content in image.blobs.items():
-            upload = registry.post("blobs/uploads/").raise_for_status().headers["Location"]
+            upload = registry.post(f"{path}/blobs/uploads/").raise_for_status().headers["Location"]
             registry.put(upload, params={"digest": digest}, content=content).raise_for_status()
         kind = json.loads(image.manifest)["mediaType"]
-        registry.put(f"manifests/{tag}", content=image.manifest, headers={"Content-Type": kind}).raise_for_status()
+        registry.put(f"{path}/manifests/{tag}", content=image.manifest, headers={"Content-Type": kind}).raise_for_status()
     return str(ImageUri(account, "us-east-1", repository, tag=tag))
