@@ -1,0 +1,11 @@
+"""A cluster and an image for each test."""
+
+import pytest
+from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing_ecs import TaskDesk
+
+
+@pytest.fixture
+def desk(sandbox: SandboxProcess, account: str) -> TaskDesk:
+    """An account with a cluster named `main`."""
+    return TaskDesk(sandbox, account)
