@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import logging
 import re
@@ -38,6 +39,8 @@ class MotoBackend:
         with self._lock:
             logging.getLogger("moto").setLevel(logging.ERROR)
             _ = self._application
+        # What is imported by now stays for good: neither collections nor the end of the process need to walk it.
+        gc.freeze()
 
     def account_of(self, access_key: str) -> str:
         """The account of a key that IAM or STS handed out; moto's default account for any other."""

@@ -40,7 +40,7 @@ def parse_request(model: OperationModel, body: bytes) -> dict[str, Any]:
     shape = model.input_shape
     if shape is None:
         return {}
-    parsed = _parse(shape, raw)
+    parsed = _parse(shape, {} if raw is None else raw)
     problems = list(_problems(shape, parsed, ""))
     if problems:
         raise _invalid(model.service_model.service_name, problems)

@@ -1,0 +1,58 @@
+import threading
+import time
+
+import pytest
+from slipway_sandbox.clock import Clock
+from slipway_sandbox.faults import Fault, FaultKind, Faults
+
+
+def test_given_a_fast_clock_when_ten_minutes_pass_then_it_took_a_moment_and_kept_the_order() -> None:
+    clock, order, done = Clock(scale=6000), list[str](), threading.Event()
+    started = time.monotonic()
+
+    clock.call_later(600, done.set)
+    clock.call_later(300, lambda: order.append("second"))
+    clock.call_later(60, lambda: order.append("first"))
+
+    assert done.wait(5)
+    assert order == ["first", "second"]
+    assert 0.1 <= time.monotonic() - started < 5
+
+
+def test_given_a_call_that_fails_when_the_next_is_due_then_time_goes_on() -> None:
+    clock, done = Clock(scale=1000), threading.Event()
+    clock.call_later(1, list[None]().pop)
+    clock.call_later(2, done.set)
+
+    assert done.wait(5)
+
+
+def test_given_a_cancelled_call_when_its_time_comes_then_nothing_happens() -> None:
+    clock, ran, done = Clock(scale=1000), threading.Event(), threading.Event()
+    clock.call_later(1, ran.set).cancel()
+    clock.call_later(2, done.set)
+
+    assert done.wait(5)
+    assert not ran.is_set()
+
+
+def test_given_a_fault_for_two_calls_when_three_come_then_the_third_is_spared() -> None:
+    faults = Faults()
+    faults.plant(Fault(service="ecr", operation="PutImage", kind=FaultKind.throttle, count=2))
+
+    struck = [faults.strike("ecr", "PutImage", "111111111111") is not None for _ in range(3)]
+
+    assert struck == [True, True, False]
+
+
+def test_given_a_fault_of_one_account_when_another_calls_then_it_is_spared() -> None:
+    faults = Faults()
+    faults.plant(Fault(service="ecr", operation="PutImage", kind=FaultKind.reset, account="111111111111"))
+
+    assert faults.strike("ecr", "PutImage", "222222222222") is None
+
+
+@pytest.mark.parametrize("scale", [0, -1])
+def test_given_a_scale_that_makes_no_sense_when_a_clock_is_made_then_it_says_so(scale: float) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        Clock(scale)
