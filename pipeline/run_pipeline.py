@@ -221,10 +221,10 @@ def start_execution(sagemaker: "SageMakerClient", settings: Settings) -> str:
 
 
 def is_absent(error: ClientError) -> bool:
-    """Whether AWS said that the resource is not there; SageMaker has two ways to say so."""
-    return code_of(error) == "ResourceNotFound" or (
-        code_of(error) == "ValidationException" and "does not exist" in message_of(error)
-    )
+    """Whether AWS said that the resource is not there; SageMaker has several ways to say so."""
+    said = message_of(error).lower()
+    told = any(words in said for words in ("does not exist", "could not find"))
+    return code_of(error) == "ResourceNotFound" or (code_of(error) == "ValidationException" and told)
 
 
 def code_of(error: ClientError) -> str:
