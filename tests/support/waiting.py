@@ -1,0 +1,40 @@
+"""Waits that end by a condition, or say what they waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from slipway.messages import PromotionStatus, StageName, StageState
+from slipway.starting import Handle
+
+PATIENCE = 20.0
+
+
+async def until(
+    handle: Handle, condition: Callable[[PromotionStatus], bool], what: str, timeout: float = PATIENCE
+) -> PromotionStatus:
+    """The promotion's status, as soon as the condition holds for it."""
+    deadline = time.monotonic() + timeout
+    while True:
+        status = await handle.query("status", result_type=PromotionStatus)
+        if condition(status):
+            return status
+        assert time.monotonic() < deadline, f"timeout after {timeout:.0f} s waiting for {what}; it is {status}"
+        await asyncio.sleep(0.02)
+
+
+async def until_parked(handle: Handle, stage: StageName) -> PromotionStatus:
+    def is_parked(status: PromotionStatus) -> bool:
+        return state_of(status, stage) is StageState.parked
+
+    return await until(handle, is_parked, f"{stage} to park")
+
+
+async def until_asked(handle: Handle) -> PromotionStatus:
+    return await until(handle, lambda status: state_of(status, StageName.approval) is StageState.waiting, "people to be asked")
+
+
+def state_of(status: PromotionStatus, stage: StageName) -> StageState:
+    return next(report.state for report in status.stages if report.name is stage)

@@ -1,0 +1,276 @@
+"""The promotion's branches, on the real server with activities written by hand."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+
+from slipway.messages import (
+    Decision,
+    Evidence,
+    LedgerState,
+    Outcome,
+    PromotionRequest,
+    Receipt,
+    RolloutEnd,
+    StageName,
+    StageState,
+)
+from slipway.starting import Handle, start_promotion
+from tests.support.waiting import until_asked, until_parked
+from tests.support.world import EVIDENCE, World, approval, needs_person, refused, request, transient
+
+HAPPY = [
+    "read_app",
+    "resolve_image",
+    "check_scan",
+    "copy_image",
+    "write_image",
+    "register_task_definition",
+    "run_task",
+    "follow_task",
+    "find_execution",
+    "follow_execution",
+    "find_model_package",
+    "gather_evidence",
+    "set_approval",
+    "preflight",
+    "prepare_endpoint",
+    "update_endpoint",
+    "follow_endpoint",
+    "smoke_endpoint",
+]
+
+
+async def start(client: Client, world: World, asked: PromotionRequest | None = None) -> Handle:
+    handle, _ = await start_promotion(client, asked or request(), world.task_queue)
+    return handle
+
+
+async def approve(handle: Handle, by: str = "ana") -> None:
+    await until_asked(handle)
+    await handle.execute_update("approve", Decision(by=by, evidence=EVIDENCE, reason="good"), result_type=Receipt)
+
+
+async def test_given_a_good_model_when_it_is_approved_then_each_step_runs_once_in_order(client: Client, world: World) -> None:
+    handle = await start(client, world)
+    await approve(handle)
+    status = await handle.result()
+    assert status.outcome is Outcome.promoted
+    assert world.names == HAPPY
+    assert [stage.state for stage in status.stages] == [StageState.done] * 6
+    assert status.waiting_for is None
+    assert status.endpoints[0].answer == '{"malignant": true}'
+    assert {entry.state for entry in status.ledger} == {LedgerState.kept}
+    assert "approved by ana (claimed), 1 of 1: good" in status.notices[-1]
+
+
+async def test_given_gates_that_decide_alone_when_they_are_met_then_nobody_is_asked(client: Client, world: World) -> None:
+    world.set_approval(approval(mode="auto", approvers=[]))
+    handle = await start(client, world)
+    status = await handle.result()
+    assert status.outcome is Outcome.promoted
+    assert world.asked("set_approval")[0].description.startswith("approved by the gates alone")
+
+
+async def test_given_a_target_repository_that_is_the_source_then_nothing_is_copied(client: Client, world: World) -> None:
+    image = world.spec.spec.image
+    same = image.model_copy(update={"target": image.source})
+    world.spec = world.spec.model_copy(update={"spec": world.spec.spec.model_copy(update={"image": same})})
+    asked = request()
+    handle = await start(client, world, asked)
+    await until_asked(handle)
+    assert "copy_image" not in world.names
+    assert world.asked("write_image")[0].image == asked.image
+
+
+async def test_given_a_gate_that_is_not_met_then_nobody_is_asked_and_the_numbers_are_told(client: Client, world: World) -> None:
+    world.accuracy = 0.85
+    status = await (await start(client, world)).result()
+    assert status.outcome is Outcome.refused
+    assert "accuracy: 0.85 does not meet min 0.9" in status.reason
+    assert world.names[-4:] == ["withdraw_approval", "stop_task", "stop_execution", "revert_image"]
+
+
+async def test_given_a_model_when_an_approver_rejects_it_then_the_ledger_runs_backwards(client: Client, world: World) -> None:
+    handle = await start(client, world)
+    await until_asked(handle)
+    await handle.execute_update("reject", Decision(by="bo", evidence=EVIDENCE, reason="too slow"), result_type=Receipt)
+    status = await handle.result()
+    assert status.outcome is Outcome.rejected
+    assert status.reason == "rejected by bo (claimed): too slow"
+    assert world.names[-4:] == ["withdraw_approval", "stop_task", "stop_execution", "revert_image"]
+    assert [entry.state for entry in status.ledger] == [LedgerState.kept, *[LedgerState.undone] * 4]
+
+
+@pytest.mark.timeout(40)
+async def test_given_an_approval_when_nobody_decides_in_time_then_it_expires(client: Client, world: World) -> None:
+    world.set_approval(approval(timeout=timedelta(seconds=10)))
+    status = await (await start(client, world)).result()
+    assert status.outcome is Outcome.expired
+    assert status.reason == "nobody decided within 0:00:10: 0 of 1 approved"
+    assert "withdraw_approval" not in world.names
+
+
+async def test_given_an_image_that_is_not_there_then_it_is_refused_and_nothing_is_undone(client: Client, world: World) -> None:
+    world.fail("resolve_image", refused())
+    status = await (await start(client, world)).result()
+    assert status.outcome is Outcome.refused
+    assert "ImageNotFoundException" in status.reason
+    assert world.names == ["read_app", "resolve_image"]
+    assert status.stages[0].state is StageState.failed
+
+
+async def test_given_a_transient_error_then_it_is_tried_again_by_itself(client: Client, world: World) -> None:
+    world.fail("write_image", transient(), transient())
+    handle = await start(client, world)
+    await until_asked(handle)
+    assert world.names.count("write_image") == 3
+
+
+PARKS = {
+    "read_app": StageName.image,
+    "copy_image": StageName.image,
+    "write_image": StageName.taskdef,
+    "run_task": StageName.task,
+    "follow_task": StageName.task,
+    "find_execution": StageName.pipeline,
+    "find_model_package": StageName.pipeline,
+    "gather_evidence": StageName.approval,
+    "preflight": StageName.rollout,
+    "update_endpoint": StageName.rollout,
+    "smoke_endpoint": StageName.rollout,
+}
+
+
+@pytest.mark.parametrize(("name", "stage"), PARKS.items())
+async def test_given_a_step_that_needs_a_person_when_it_is_retried_then_the_promotion_goes_on(
+    client: Client, world: World, name: str, stage: StageName
+) -> None:
+    world.set_approval(approval(mode="auto"))
+    world.fail(name, needs_person())
+    handle = await start(client, world)
+    parked = await until_parked(handle, stage)
+    assert parked.waiting_for
+    assert parked.waiting_for.failure
+    assert parked.waiting_for.failure.answered == "AccessDeniedException: not allowed"
+    assert parked.waiting_for.commands[0] == f'slipway retry {handle.id} --by <you> --reason "…"'
+    await handle.execute_update("retry", {"by": "ana"}, result_type=Receipt)
+    status = await handle.result()
+    assert status.outcome is Outcome.promoted
+    assert next(report.attempts for report in status.stages if report.name is stage) == 2
+
+
+async def test_given_a_failed_execution_when_it_is_retried_then_the_same_one_goes_on(client: Client, world: World) -> None:
+    world.fail("follow_execution", needs_person("Failed: Train: no data"))
+    handle = await start(client, world)
+    await until_parked(handle, StageName.pipeline)
+    await handle.execute_update("retry", {"by": "ana"}, result_type=Receipt)
+    await until_asked(handle)
+    assert world.names.count("run_task") == 1
+    assert world.names.count("find_execution") == 1
+    assert world.names.count("retry_execution") == 1
+
+
+async def test_given_a_failed_task_when_it_is_retried_then_it_is_stopped_and_another_one_runs(
+    client: Client, world: World
+) -> None:
+    world.fail("follow_task", needs_person("exit code 1"))
+    handle = await start(client, world)
+    await until_parked(handle, StageName.task)
+    await handle.execute_update("retry", {"by": "ana"}, result_type=Receipt)
+    await until_asked(handle)
+    assert [asked.attempt for asked in world.asked("run_task")] == [1, 2]
+    assert world.asked("stop_task")[0].task.arn.endswith("/1")
+
+
+async def test_given_an_error_that_nobody_foresaw_then_it_parks_and_names_the_step(client: Client, world: World) -> None:
+    world.fail("write_image", ApplicationError("no such key", type="KeyError", non_retryable=True))
+    handle = await start(client, world)
+    waiting = (await until_parked(handle, StageName.taskdef)).waiting_for
+    assert waiting
+    assert waiting.failure
+    assert waiting.failure.tried == "running write_image"
+    assert "no such key" in waiting.failure.answered
+
+
+async def test_given_waves_then_each_waits_for_the_one_before(client: Client, world: World) -> None:
+    world.set_approval(approval(mode="auto"))
+    world.set_waves(("staging",), ("prod-a", "prod-b"), soak=timedelta(seconds=1))
+    status = await (await start(client, world)).result()
+    assert status.outcome is Outcome.promoted
+    updated = [asked.plan.target.endpoint for asked in world.asked("update_endpoint")]
+    assert updated[0] == "staging"
+    assert set(updated[1:]) == {"prod-a", "prod-b"}
+    assert [served.endpoint for served in status.endpoints] == ["staging", "prod-a", "prod-b"]
+
+
+async def test_given_waves_when_one_target_fails_and_is_retried_then_the_others_are_left_alone(
+    client: Client, world: World
+) -> None:
+    world.set_approval(approval(mode="auto"))
+    world.set_waves(("staging",), ("prod",))
+    handle = await start(client, world)
+    world.fail("update_endpoint", transient())
+    world.fail("follow_endpoint", needs_person("it is updating"))
+    await until_parked(handle, StageName.rollout)
+    await handle.execute_update("retry", {"by": "ana"}, result_type=Receipt)
+    status = await handle.result()
+    assert status.outcome is Outcome.promoted
+    assert [plan.target.endpoint for plan in world.asked("preflight")] == ["staging", "prod"]
+    assert {asked.previous_config for asked in world.asked("update_endpoint")} == {"former"}
+
+
+async def test_given_a_second_wave_that_rolls_back_then_the_first_goes_back_too(client: Client, world: World) -> None:
+    world.set_approval(approval(mode="auto"))
+    world.set_waves(("staging",), ("prod",))
+    world.verdicts["prod"] = RolloutEnd.rolled_back
+    status = await (await start(client, world)).result()
+    assert status.outcome is Outcome.rolled_back
+    assert status.reason == "prod: the alarm screening-5xx went off"
+    assert [asked.plan.target.endpoint for asked in world.asked("restore_endpoint")] == ["prod", "staging"]
+    assert world.asked("restore_endpoint")[0].previous_config == "former"
+    assert status.endpoints == ()
+
+
+async def test_given_a_model_that_does_not_answer_then_the_endpoint_is_put_back(client: Client, world: World) -> None:
+    world.set_approval(approval(mode="auto"))
+    world.smoke_error = "ModelError: 500"
+    status = await (await start(client, world)).result()
+    assert status.outcome is Outcome.rolled_back
+    assert "the smoke request failed: ModelError: 500" in status.reason
+    assert world.names.count("restore_endpoint") == 1
+
+
+async def test_given_an_undo_that_fails_then_the_others_go_on_and_it_is_left_to_a_person(client: Client, world: World) -> None:
+    world.accuracy = 0.1
+    world.fail("stop_task", needs_person())
+    status = await (await start(client, world)).result()
+    states = {entry.inverse: entry.state for entry in status.ledger}
+    assert states["stop the task"] is LedgerState.needs_person
+    assert states["revert the commit"] is LedgerState.undone
+
+
+async def test_given_the_same_app_and_digest_when_it_is_started_twice_then_there_is_one_promotion(
+    client: Client, world: World
+) -> None:
+    asked = request()
+    first, is_new = await start_promotion(client, asked, world.task_queue)
+    second, is_new_again = await start_promotion(client, asked, world.task_queue)
+    assert (is_new, is_new_again) == (True, False)
+    assert first.id == second.id
+    await approve(first)
+    await first.result()
+    third, is_new_at_last = await start_promotion(client, asked, world.task_queue)
+    assert not is_new_at_last
+    assert (await third.result()).outcome is Outcome.promoted
+
+
+async def test_given_a_waiting_promotion_then_the_evidence_can_be_asked_for(client: Client, world: World) -> None:
+    handle = await start(client, world)
+    await until_asked(handle)
+    evidence = await handle.query("evidence", result_type=Evidence)
+    assert evidence.metrics == {"accuracy": 0.95}
