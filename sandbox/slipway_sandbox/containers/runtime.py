@@ -138,7 +138,8 @@ def refuse_missing_command(image: Image, spec: ContainerSpec, program: str, sear
     Raises:
         ContainerStartError: The image has no such program.
     """
-    if is_below(str(PurePosixPath(folder, program)), [mount.target for mount in spec.mounts]):
+    places = [program] if "/" in program else search_path.split(":")
+    if any(is_below(str(PurePosixPath(folder, place)), [mount.target for mount in spec.mounts]) for place in places):
         return
     if roots.find_executable(image.root, program, search_path, folder):
         return

@@ -7,7 +7,8 @@ from typing import Any
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecs import errors
-from slipway_sandbox.ecs.store import Cluster, Store, merged_tags, page
+from slipway_sandbox.ecs.store import Cluster, Store, merged_tags
+from slipway_sandbox.pages import page
 from slipway_sandbox.world import Room, World, operation
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")

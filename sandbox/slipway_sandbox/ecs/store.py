@@ -5,20 +5,18 @@ from __future__ import annotations
 import itertools
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecs import errors
 
 STOPPED_TASKS_SHOWN = timedelta(hours=1)
 """How long DescribeTasks shows a task after it stopped. True time, not scaled: it is no wait."""
-PAGE = 100
 
 Tags = list[dict[str, str]]
-Row = TypeVar("Row")
 
 
 @dataclass
@@ -340,23 +338,6 @@ def task_arn(cluster: Cluster, task_id: str) -> str:
 def new_id() -> str:
     """A task's or container's id."""
     return uuid.uuid4().hex
-
-
-def page(rows: Sequence[Row], request: dict[str, Any]) -> tuple[list[Row], str | None]:
-    """One page of a list, and the token of the next.
-
-    Raises:
-        AwsError: The token is none of ours, or the size is out of range.
-    """
-    size = request.get("maxResults") or PAGE
-    token = request.get("nextToken") or "0"
-    if not token.isdecimal():
-        raise errors.invalid_parameter("Invalid token.")
-    if not 1 <= size <= PAGE:
-        raise errors.invalid_parameter(f"maxResults must be between 1 and {PAGE}.")
-    start = int(token)
-    end = start + size
-    return list(rows[start:end]), str(end) if end < len(rows) else None
 
 
 def merged_tags(old: Iterable[dict[str, str]], new: Iterable[dict[str, str]]) -> Tags:

@@ -6,8 +6,9 @@ from typing import Any
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecs import errors
-from slipway_sandbox.ecs.store import Store, TaskDefinition, merged_tags, page
+from slipway_sandbox.ecs.store import Store, TaskDefinition, merged_tags
 from slipway_sandbox.ecs.validation import check_definition, normalised
+from slipway_sandbox.pages import page
 from slipway_sandbox.world import Room, World, operation
 
 

@@ -11,8 +11,9 @@ from slipway_sandbox.containers import ContainerRuntime
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.metadata import Metadata
 from slipway_sandbox.ecs.runner import TaskRunner
-from slipway_sandbox.ecs.store import Cluster, Store, Task, TaskContainer, TaskDefinition, merged_tags, new_id, page, task_arn
+from slipway_sandbox.ecs.store import Cluster, Store, Task, TaskContainer, TaskDefinition, merged_tags, new_id, task_arn
 from slipway_sandbox.ecs.validation import check_placement, check_run
+from slipway_sandbox.pages import page
 from slipway_sandbox.world import Room, World, operation
 
 MOST_DESCRIBED = 100

@@ -180,8 +180,11 @@ def test_given_a_task_on_its_way_when_stopped_then_it_never_runs(desk: TaskDesk)
 
 
 def test_given_two_containers_when_the_essential_one_ends_then_the_other_is_stopped(desk: TaskDesk) -> None:
-    side = desk.container("trap 'exit 0' TERM; sleep 600 & wait", name="side", essential=False)
-    task = desk.until(desk.start(desk.register(desk.container("sleep 0.3; exit 2"), side)), "STOPPED")
+    volume = [{"sourceVolume": "shared", "containerPath": "/shared"}]
+    script = "trap 'exit 0' TERM; echo > /shared/up; sleep 600 & wait"
+    side = desk.container(script, name="side", essential=False, mountPoints=volume)
+    main = desk.container("until [ -e /shared/up ]; do sleep 0.05; done; exit 2", mountPoints=volume)
+    task = desk.until(desk.start(desk.register(main, side, volumes=[{"name": "shared"}])), "STOPPED")
     assert {container["name"]: container["exitCode"] for container in task["containers"]} == {"main": 2, "side": 0}
 
 
