@@ -21,6 +21,9 @@ from botocore.exceptions import (
     PartialCredentialsError,
     TokenRetrievalError,
 )
+from botocore.exceptions import (
+    ConnectionError as AwsConnectionError,
+)
 
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
 
@@ -69,7 +72,7 @@ def classify(error: BotoCoreError | ClientError, tried: str = "") -> SlipwayErro
     tried = tried or "calling AWS"
     said = str(error)
     match error:
-        case HTTPClientError():
+        case HTTPClientError() | AwsConnectionError():
             return TransientError(tried, f"AWS could not be reached: {said}")
         case ParamValidationError():
             return RefusedError(tried, said, "correct the value in the application's files")

@@ -64,6 +64,7 @@ class Poller(Generic[V]):
         try:
             await asyncio.wait({future, shutdown}, return_when=asyncio.FIRST_COMPLETED)
             if not future.done():
+                shutdown.result()
                 raise TransientError(f"following {key}", "this worker shuts down", "another worker carries on by itself")
             return future.result()
         finally:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import dataclasses
 import os
 import subprocess
@@ -195,18 +193,3 @@ def deployment(tmp_path: Path, account: str) -> Deployment:
 def repositories(deployment: Deployment, tmp_path: Path) -> Repositories:
     """The worker's allow-list holds the deployment repository and no other."""
     return Repositories(RepositoryPolicy([deployment.app.repository]), tmp_path / "cache")
-
-
-@pytest.fixture
-def eventually() -> Callable[..., Awaitable[Any]]:
-    """Polls until a condition holds; fails by name where it does not."""
-
-    async def poll(condition: Callable[[], Any], what: str, timeout: float = 20) -> Any:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                while not (value := condition()):
-                    await asyncio.sleep(0.05)
-                return value
-        raise AssertionError(f"timeout after {timeout:g} s waiting for {what}")
-
-    return poll
