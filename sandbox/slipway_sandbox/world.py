@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import boto3
-from botocore.config import Config
-
 from slipway_sandbox.calls import Caller, CallLog
 from slipway_sandbox.clock import Clock
 from slipway_sandbox.faults import Faults
@@ -34,6 +31,7 @@ class World:
     faults: Faults = field(default_factory=Faults)
     endpoint: str = ""
     """The base URL this process serves at; set once the port is known."""
+    _clients: dict[tuple[str, str, str], Any] = field(default_factory=dict[tuple[str, str, str], Any])
     _locks: dict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
 
     def lock(self, service: str) -> threading.RLock:
@@ -41,12 +39,23 @@ class World:
         return self._locks[service]
 
     def client(self, service: str, caller: Caller) -> Any:
-        """A boto3 client of this sandbox, acting in the caller's account and region. Unlogged."""
-        return boto3.session.Session().client(  # pyright: ignore[reportUnknownMemberType, reportCallIssue, reportArgumentType, reportUnknownVariableType]
+        """A boto3 client of this sandbox, acting in the caller's account and region. Unlogged, shared and thread-safe."""
+        key = (service, caller.account, caller.region)
+        with self.lock("boto3"):
+            if key not in self._clients:
+                self._clients[key] = self._new_client(*key)
+            return self._clients[key]
+
+    def _new_client(self, service: str, account: str, region: str) -> Any:
+        # boto3 is a third of the start; moto's own thread imports it while the first request is on its way.
+        import boto3  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+
+        return boto3.session.Session().client(  # pyright: ignore[reportUnknownMemberType, reportCallIssue, reportUnknownVariableType]
             service,  # pyright: ignore[reportArgumentType]
-            region_name=caller.region,
+            region_name=region,
             endpoint_url=self.endpoint,
-            aws_access_key_id=caller.account,
+            aws_access_key_id=account,
             aws_secret_access_key="internal",  # noqa: S106  (nothing checks it)
             config=Config(user_agent_extra=INTERNAL_USER_AGENT, retries={"mode": "standard", "total_max_attempts": 3}),
         )
