@@ -7,7 +7,7 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes, Workfl
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from slipway import search_attributes as attributes
-from slipway.messages import TASK_QUEUE, PromotionRequest, PromotionStatus, StageName
+from slipway.messages import TASK_QUEUE, Message, PromotionRequest, PromotionStatus, Receipt, StageName
 from slipway.temporal import PROMOTION
 
 Handle = WorkflowHandle[object, PromotionStatus]
@@ -49,3 +49,12 @@ async def start_promotion(client: Client, request: PromotionRequest, task_queue:
 def promotion(client: Client, promotion_id: str) -> Handle:
     """A promotion by its id."""
     return client.get_workflow_handle(promotion_id, result_type=PromotionStatus)
+
+
+async def tell(handle: Handle, name: str, command: Message) -> Receipt:
+    """Send an update, as `approve`, and wait for its receipt.
+
+    Raises:
+        WorkflowUpdateFailedError: It was refused; the cause says why, and what would be right.
+    """
+    return await handle.execute_update(name, command, result_type=Receipt)  # pyright: ignore[reportUnknownMemberType] -- the SDK's own type is partial

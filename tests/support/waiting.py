@@ -12,16 +12,14 @@ from slipway.starting import Handle
 PATIENCE = 20.0
 
 
-async def until(
-    handle: Handle, condition: Callable[[PromotionStatus], bool], what: str, timeout: float = PATIENCE
-) -> PromotionStatus:
+async def until(handle: Handle, condition: Callable[[PromotionStatus], bool], what: str) -> PromotionStatus:
     """The promotion's status, as soon as the condition holds for it."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + PATIENCE
     while True:
         status = await handle.query("status", result_type=PromotionStatus)
         if condition(status):
             return status
-        assert time.monotonic() < deadline, f"timeout after {timeout:.0f} s waiting for {what}; it is {status}"
+        assert time.monotonic() < deadline, f"timeout after {PATIENCE:.0f} s waiting for {what}; it is {status}"
         await asyncio.sleep(0.02)
 
 

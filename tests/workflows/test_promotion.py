@@ -12,14 +12,14 @@ from slipway.messages import (
     Decision,
     Evidence,
     LedgerState,
+    OperatorCommand,
     Outcome,
     PromotionRequest,
-    Receipt,
     RolloutEnd,
     StageName,
     StageState,
 )
-from slipway.starting import Handle, start_promotion
+from slipway.starting import Handle, start_promotion, tell
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, refused, request, transient
 
@@ -52,7 +52,7 @@ async def start(client: Client, world: World, asked: PromotionRequest | None = N
 
 async def approve(handle: Handle, by: str = "ana") -> None:
     await until_asked(handle)
-    await handle.execute_update("approve", Decision(by=by, evidence=EVIDENCE, reason="good"), result_type=Receipt)
+    await tell(handle, "approve", Decision(by=by, evidence=EVIDENCE, reason="good"))
 
 
 async def test_given_a_good_model_when_it_is_approved_then_each_step_runs_once_in_order(client: Client, world: World) -> None:
@@ -98,7 +98,7 @@ async def test_given_a_gate_that_is_not_met_then_nobody_is_asked_and_the_numbers
 async def test_given_a_model_when_an_approver_rejects_it_then_the_ledger_runs_backwards(client: Client, world: World) -> None:
     handle = await start(client, world)
     await until_asked(handle)
-    await handle.execute_update("reject", Decision(by="bo", evidence=EVIDENCE, reason="too slow"), result_type=Receipt)
+    await tell(handle, "reject", Decision(by="bo", evidence=EVIDENCE, reason="too slow"))
     status = await handle.result()
     assert status.outcome is Outcome.rejected
     assert status.reason == "rejected by bo (claimed): too slow"
@@ -158,7 +158,7 @@ async def test_given_a_step_that_needs_a_person_when_it_is_retried_then_the_prom
     assert parked.waiting_for.failure
     assert parked.waiting_for.failure.answered == "AccessDeniedException: not allowed"
     assert parked.waiting_for.commands[0] == f'slipway retry {handle.id} --by <you> --reason "…"'
-    await handle.execute_update("retry", {"by": "ana"}, result_type=Receipt)
+    await tell(handle, "retry", OperatorCommand(by="ana"))
     status = await handle.result()
     assert status.outcome is Outcome.promoted
     assert next(report.attempts for report in status.stages if report.name is stage) == 2
@@ -168,7 +168,7 @@ async def test_given_a_failed_execution_when_it_is_retried_then_the_same_one_goe
     world.fail("follow_execution", needs_person("Failed: Train: no data"))
     handle = await start(client, world)
     await until_parked(handle, StageName.pipeline)
-    await handle.execute_update("retry", {"by": "ana"}, result_type=Receipt)
+    await tell(handle, "retry", OperatorCommand(by="ana"))
     await until_asked(handle)
     assert world.names.count("run_task") == 1
     assert world.names.count("find_execution") == 1
@@ -181,7 +181,7 @@ async def test_given_a_failed_task_when_it_is_retried_then_it_is_stopped_and_ano
     world.fail("follow_task", needs_person("exit code 1"))
     handle = await start(client, world)
     await until_parked(handle, StageName.task)
-    await handle.execute_update("retry", {"by": "ana"}, result_type=Receipt)
+    await tell(handle, "retry", OperatorCommand(by="ana"))
     await until_asked(handle)
     assert [asked.attempt for asked in world.asked("run_task")] == [1, 2]
     assert world.asked("stop_task")[0].task.arn.endswith("/1")
@@ -217,7 +217,7 @@ async def test_given_waves_when_one_target_fails_and_is_retried_then_the_others_
     world.fail("update_endpoint", transient())
     world.fail("follow_endpoint", needs_person("it is updating"))
     await until_parked(handle, StageName.rollout)
-    await handle.execute_update("retry", {"by": "ana"}, result_type=Receipt)
+    await tell(handle, "retry", OperatorCommand(by="ana"))
     status = await handle.result()
     assert status.outcome is Outcome.promoted
     assert [plan.target.endpoint for plan in world.asked("preflight")] == ["staging", "prod"]

@@ -1,0 +1,1 @@
+"""The suite; support/ is what its modules share."""
