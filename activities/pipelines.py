@@ -28,8 +28,9 @@ from slipway.watch import Describe, Pollers, one_by_one
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribePipelineExecutionResponseTypeDef, PipelineExecutionSummaryTypeDef
 
-CLOCK_SLACK = timedelta(minutes=5)
-"""How far the clocks of ECS and SageMaker may differ."""
+OLDEST = timedelta(days=30)
+"""How long before the latest task its execution may have begun: an earlier attempt's task may have started it before it failed, and
+the same token gives the same execution."""
 APPEARS_WITHIN = timedelta(minutes=1)
 """How long after the task's end its execution may not be listed yet."""
 UNFINISHED = frozenset({"Executing", "Stopping"})
@@ -69,7 +70,7 @@ class PipelineActivities:
             NeedsPersonError: There is none.
         """
         deadline = Deadline(APPEARS_WITHIN)
-        since = (request.started_after - CLOCK_SLACK).isoformat()
+        since = (request.started_after - OLDEST).isoformat()
         tried = f"looking for the execution {request.promotion_id} of the pipeline {request.pipeline}"
         async for names in self._names.at(request.region, request.pipeline).follow(since):
             if arn := names.get(request.promotion_id):

@@ -78,8 +78,13 @@ class Aws:
             SlipwayError: By the class of what AWS answered.
         """
         bound = functools.partial(contextvars.copy_context().run, functools.partial(function, *args, **kwargs))
+        future = asyncio.get_running_loop().run_in_executor(self._threads, bound)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, bound)
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            # A call in flight cannot be called back. Whoever undoes its effect must come after it.
+            await asyncio.wait({future})
+            raise
         except (BotoCoreError, ClientError) as error:
             raise classify(error, tried) from error
 
