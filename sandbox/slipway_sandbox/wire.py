@@ -35,6 +35,10 @@ class LostConnectionError(Exception):
     """The client is to see its connection cut: what a planted fault raises."""
 
 
+class BadRequestError(Exception):
+    """A request that is not HTTP; the text says why."""
+
+
 class LengthInput(io.RawIOBase):
     """A request body of a known length, which ends there."""
 
@@ -176,6 +180,9 @@ class Handler(BaseHTTPRequestHandler):
             body = io.BufferedReader(self._input())
             self._call(self._environ(body), answer)
             self._drain(body)
+        except BadRequestError as error:
+            self.send_error(HTTPStatus.BAD_REQUEST, str(error))
+            self.close_connection = True
         except LostConnectionError:
             self._cut()
         except (ConnectionError, TimeoutError):
@@ -192,7 +199,9 @@ class Handler(BaseHTTPRequestHandler):
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             return ChunkedInput(source)
         length = self.headers.get("Content-Length", "0")
-        return LengthInput(source, int(length) if length.isdecimal() else 0)
+        if not length.isdecimal():
+            raise BadRequestError(f"Content-Length is {length!r}, which is no number of bytes")
+        return LengthInput(source, int(length))
 
     def _environ(self, body: BinaryIO) -> WSGIEnvironment:
         host, port, *_ = self.connection.getsockname()

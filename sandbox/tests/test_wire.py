@@ -59,6 +59,12 @@ def test_given_garbled_chunks_when_they_are_read_then_the_connection_ends_and_th
     assert line.getresponse().status == 200
 
 
+def test_given_a_length_that_is_no_number_when_a_request_comes_then_it_is_refused(line: http.client.HTTPConnection) -> None:
+    line.request("POST", "/_sandbox/reset", headers={"Content-Length": "many"})
+
+    assert line.getresponse().status == 400
+
+
 @pytest.mark.parametrize(("kind", "done"), [("reset", False), ("lost-answer", True)])
 def test_given_a_cut_line_when_a_repository_is_created_then_only_a_lost_answer_has_an_effect(
     sandbox: SandboxProcess, account: str, kind: str, done: bool
