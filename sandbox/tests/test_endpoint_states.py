@@ -69,7 +69,6 @@ class QuickServer:
     """A server that only counts whether it was stopped."""
 
     url = "http://127.0.0.1:1"
-    log_stream_arn = "arn:aws:logs:us-east-1:111111111111:log-group:x"
 
     def __init__(self) -> None:
         self.image = DeployedImage("repository:tag", "repository@sha256:1", datetime.now(UTC))
@@ -406,3 +405,18 @@ def test_given_two_variants_when_one_is_shifted_weight_then_the_split_follows(st
     endpoint = stage.endpoints.endpoints.get(CALLER, "ep")
     routes = [endpoint.router.take() for _ in range(8)]
     assert sorted(route.variant for route in routes if route) == ["A"] * 6 + ["B"] * 2
+
+
+def test_given_a_rolling_update_when_a_batch_is_watched_then_the_old_fleet_has_shrunk_by_it(stage: Stage) -> None:
+    stage.in_service()
+    batch = {"Type": "CAPACITY_PERCENT", "Value": 50}
+    stage.update(DeploymentConfig={"RollingUpdatePolicy": {"MaximumBatchSize": batch, "WaitIntervalInSeconds": 60}})
+    stage.clock.pass_wait(10)
+    shown = stage.reaches_stage("Baking", 50)
+    new = shown["PendingDeploymentSummary"]["ProductionVariants"][0]
+    assert (shown["ProductionVariants"][0]["CurrentInstanceCount"], new["CurrentInstanceCount"]) == (2, 2)
+    stage.clock.pass_wait(60)
+    stage.reaches_stage("Baking", 100)
+    stage.clock.pass_wait(60)
+    served = stage.reaches("InService")
+    assert (served["EndpointConfigName"], served["ProductionVariants"][0]["CurrentInstanceCount"]) == ("two", 4)

@@ -213,7 +213,7 @@ def test_given_an_invocation_when_the_call_log_is_read_then_it_is_there_without_
 def test_given_a_canary_of_a_quarter_when_it_is_watched_then_a_quarter_of_the_requests_reaches_it(hosted: Hosted) -> None:
     hosted.serve("one")
     hosted.model("two")
-    hosted.update("two", wait=240, bake=60)
+    hosted.update("two", wait=150, bake=30)
     hosted.until_canary()
     assert Counter(hosted.ask()["said"]["model"] for _ in range(20)) == {"one": 15, "two": 5}
     assert hosted.until_in_service()["EndpointConfigName"] == "two"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class Deployment:
         stage: What happens to its variants, while an update is under way.
         message: The stage in words.
         stage_since: When that began.
+        rolling: Its instances come and go with its share, as in a rolling update.
     """
 
     config: EndpointConfig
@@ -91,10 +93,18 @@ class Deployment:
     stage: VariantStage | None = VariantStage.creating
     message: str = ""
     stage_since: datetime | None = None
+    rolling: bool = False
 
     def enter(self, stage: VariantStage | None, message: str, now: datetime) -> None:
         """Go on to the next stage, or to none."""
         self.stage, self.message, self.stage_since = stage, message, now
+
+    def instances(self, variant: str) -> int:
+        """The variant's instances that are there now."""
+        if self.fleet is None:
+            return 0
+        wanted = self.capacities[variant].instances
+        return math.ceil(wanted * self.percent / EVERYTHING) if self.rolling else wanted
 
     def routes(self) -> list[Route]:
         """Its variants, each with its part of this deployment's share."""
@@ -193,7 +203,7 @@ def _variant(deployment: Deployment, variant: dict[str, Any]) -> dict[str, Any]:
     if "ServerlessConfig" in variant:
         shown["CurrentServerlessConfig"] = shown["DesiredServerlessConfig"] = variant["ServerlessConfig"]
     else:
-        shown["CurrentInstanceCount"] = capacity.instances if deployment.fleet else 0
+        shown["CurrentInstanceCount"] = deployment.instances(name)
         shown["DesiredInstanceCount"] = capacity.instances
     if deployment.fleet:
         image = deployment.fleet.servers[name].image

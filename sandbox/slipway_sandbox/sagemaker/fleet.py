@@ -30,8 +30,8 @@ from slipway_sandbox.containers import (
     ImagePullError,
     Mount,
 )
+from slipway_sandbox.ecs.logs import LogStream
 from slipway_sandbox.sagemaker.endpoint_configs import EndpointConfig
-from slipway_sandbox.sagemaker.log_stream import LogStream
 from slipway_sandbox.sagemaker.metrics import Clients
 from slipway_sandbox.sagemaker.models import ServedContainer
 from slipway_sandbox.world import World
@@ -79,9 +79,6 @@ class VariantServer(Protocol):
 
     @property
     def image(self) -> DeployedImage: ...
-
-    @property
-    def log_stream_arn(self) -> str: ...
 
     def enter(self) -> None: ...
 
@@ -167,7 +164,6 @@ class ContainerServer:
     ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.image = deployed
-        self.log_stream_arn = stream.arn
         self._runtime = runtime
         self._pulled = image
         self._spec = spec
@@ -272,7 +268,7 @@ class ContainerFleets:
                 name = variant["VariantName"]
                 servers[name] = self._server(caller, endpoint, name, config.models[name].container)
                 servers[name].start(name, self._startup_seconds(variant), halted)
-        except (FleetError, HaltedError):
+        except Exception:
             Fleet(servers).stop()
             raise
         return Fleet(servers)
@@ -293,7 +289,8 @@ class ContainerFleets:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         port = free_port()
-        stream = LogStream(self._clients, caller, f"/aws/sagemaker/Endpoints/{endpoint}", f"{variant}/i-{uuid.uuid4().hex[:17]}")
+        group = {"awslogs-group": f"/aws/sagemaker/Endpoints/{endpoint}", "awslogs-create-group": "true"}
+        stream = LogStream(self._world, caller, group, f"{variant}/i-{uuid.uuid4().hex[:17]}")
         spec = ContainerSpec(
             name=f"{variant[:40]}-{uuid.uuid4().hex[:8]}",
             command=["serve"],

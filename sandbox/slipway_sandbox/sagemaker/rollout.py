@@ -131,6 +131,7 @@ class Update:
         self._plan = plan
         self._fate = fate
         self._timed_out = threading.Event()
+        pending.rolling = endpoint.served.rolling = plan.rolling
 
     def run(self) -> None:
         """Do it, to `InService` on the new configuration, or on the old one with a reason."""
@@ -210,6 +211,7 @@ class Update:
                 raise HaltedError
             old = self._endpoint.served
             self._pending.enter(None, "", now)
+            self._pending.rolling = False
             self._endpoint.served, self._endpoint.pending = self._pending, None
             self._endpoint.split(0)
             self._endpoint.enter(EndpointStatus.in_service, now)
@@ -232,6 +234,7 @@ class Update:
         self._drop_new_fleet()
         with self._shop.lock:
             endpoint.pending = None
+            endpoint.served.rolling = False
             status = EndpointStatus.update_rollback_failed if failed else EndpointStatus.in_service
             endpoint.enter(status, self._now(), reason)
 
