@@ -1,6 +1,5 @@
 """Pulling images and running containers, on real namespaces."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -94,8 +93,10 @@ def test_given_a_static_binary_from_scratch_when_it_runs_then_it_needs_nothing_e
     assert lines == [STATIC_OUTPUT]
 
 
-def test_given_variables_when_it_runs_then_the_images_come_first_and_the_hosts_are_absent(run: Run) -> None:
-    os.environ["OF_THE_HOST"] = "1"
+def test_given_variables_when_it_runs_then_the_images_come_first_and_the_hosts_are_absent(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OF_THE_HOST", "1")
     code, lines = run("env", environment={"BOTH": "request", "NEW": "a=b\nc"})
     variables = set(lines)
     assert code == 0
