@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribePipelineExecutionResponseTypeDef, PipelineExecutionSummaryTypeDef
 
 OLDEST = timedelta(days=30)
-"""How long before the latest task its execution may have begun: an earlier attempt's task may have started it and failed then, and
+"""How long before the latest task its execution may have begun: an earlier attempt's task may have started it before failing, and
 the same client token gives the same execution."""
 APPEARS_WITHIN = timedelta(minutes=1)
 """How long after the task's end its execution may not be listed yet."""
