@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities.deployment import Standing, deployment_config, is_going_to, live_instances, standing_of, strategy_warnings
+from slipway.messages import AppRef, ModelPackage, RolloutRequest
+from slipway.names import hashed_name, plan_rollout
+from slipway.spec import Canary, Linear, Strategy, Target, Variant
+
+NOW = datetime.now(UTC)
+
+
+def endpoint(status: str, config: str = "new", **more: Any) -> Any:
+    return {"EndpointName": "ep", "EndpointStatus": status, "EndpointConfigName": config, "LastModifiedTime": NOW, **more}
+
+
+@pytest.mark.parametrize(
+    ("found", "standing"),
+    [
+        (endpoint("Creating"), Standing.moving),
+        (endpoint("Updating", "old"), Standing.moving),
+        (endpoint("RollingBack", "old"), Standing.moving),
+        (endpoint("SystemUpdating"), Standing.moving),
+        (endpoint("InService", PendingDeploymentSummary={"EndpointConfigName": "other"}), Standing.moving),
+        (endpoint("InService"), Standing.served),
+        (endpoint("InService", "old"), Standing.rolled_back),
+        (endpoint("InService", "old", FailureReason="alarm"), Standing.rolled_back),
+        (endpoint("InService", FailureReason="odd"), Standing.unclear),
+        (endpoint("UpdateRollbackFailed", "old"), Standing.broken),
+        (endpoint("Failed"), Standing.broken),
+        (endpoint("OutOfService"), Standing.broken),
+    ],
+)
+def test_given_an_endpoint_when_it_is_judged_then_in_service_alone_tells_nothing(found: Any, standing: Standing) -> None:
+    assert standing_of(found, "new") is standing
+
+
+def test_given_a_pending_config_when_it_is_ours_then_the_endpoint_goes_there() -> None:
+    assert is_going_to(endpoint("Updating", "old", PendingDeploymentSummary={"EndpointConfigName": "new"}), "new")
+    assert not is_going_to(endpoint("Updating", "old", PendingDeploymentSummary={"EndpointConfigName": "other"}), "new")
+
+
+def test_given_a_canary_when_the_update_is_described_then_alarms_bake_and_bounds_are_in_it() -> None:
+    strategy = Strategy(
+        canary=Canary(percent=25, wait=timedelta(minutes=10)),
+        bake=timedelta(minutes=30),
+        alarms=("5xx",),
+        timeout=timedelta(hours=1),
+    )
+    assert deployment_config(strategy, 4) == {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": {
+                "Type": "CANARY",
+                "WaitIntervalInSeconds": 600,
+                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 25},
+            },
+            "TerminationWaitInSeconds": 1800,
+            "MaximumExecutionTimeoutInSeconds": 3600,
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "5xx"}]},
+    }
+
+
+def test_given_equal_steps_when_the_update_is_described_then_they_are_linear() -> None:
+    policy = deployment_config(Strategy(linear=Linear(percent=20, wait=timedelta(minutes=1))), 5)["BlueGreenUpdatePolicy"]
+    assert policy["TrafficRoutingConfiguration"]["LinearStepSize"] == {"Type": "CAPACITY_PERCENT", "Value": 20}
+
+
+def test_given_one_instance_when_a_canary_is_asked_for_then_it_is_all_at_once_and_says_so() -> None:
+    strategy = Strategy(canary=Canary(percent=25))
+    routing = deployment_config(strategy, 1)["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert routing["Type"] == "ALL_AT_ONCE"
+    plan = plan_rollout(request(strategy=strategy))
+    assert any("too few for a canary of 25 %" in warning for warning in strategy_warnings(plan, 1))
+    assert not any("too few" in warning for warning in strategy_warnings(plan, 2))
+
+
+@pytest.mark.parametrize("instance_type", ["ml.inf1.xlarge"])
+def test_given_instances_that_cannot_shift_when_they_are_planned_then_it_says_so(instance_type: str) -> None:
+    plan = plan_rollout(request(variant=Variant(instance_type=instance_type)))
+    assert any("whatever the strategy says" in warning for warning in strategy_warnings(plan, 4))
+
+
+def test_given_live_variants_when_instances_are_counted_then_the_wanted_number_counts() -> None:
+    variants = [{"VariantName": "a", "CurrentInstanceCount": 1, "DesiredInstanceCount": 3}]
+    assert live_instances(endpoint("InService", ProductionVariants=variants)) == 3
+
+
+def request(**more: Any) -> RolloutRequest:
+    return RolloutRequest.model_validate(
+        {
+            "promotion_id": "screening-1",
+            "app": AppRef(repository="https://example.com/x"),
+            "spec_commit": "1" * 40,
+            "package": ModelPackage(arn="arn:aws:sagemaker:us-east-1:1:model-package/screening/7", version=7, region="us-east-1"),
+            "target": Target(endpoint="screening-prod"),
+            "variant": Variant(instance_type="ml.m5.large"),
+            "strategy": Strategy(),
+            "region": "us-east-1",
+            **more,
+        }
+    )
+
+
+def test_given_the_same_request_when_it_is_planned_again_then_the_names_are_the_same() -> None:
+    assert plan_rollout(request()) == plan_rollout(request())
+    assert plan_rollout(request()).config.startswith("screening-prod-v7-")
+
+
+def test_given_another_variant_when_it_is_planned_then_the_config_has_another_name_and_the_model_the_same() -> None:
+    one, other = plan_rollout(request()), plan_rollout(request(variant=Variant(instance_type="ml.m5.xlarge")))
+    assert one.model == other.model
+    assert one.config != other.config
+
+
+@given(stem=st.text(max_size=100), content=st.text())
+def test_given_any_stem_when_a_name_is_made_then_sagemaker_allows_it(stem: str, content: str) -> None:
+    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", hashed_name(stem, content))
