@@ -20,18 +20,15 @@ from pathlib import Path
 from demo.oci_layout import copy_tree, key_of
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-FORMAT = 1  # goes up when this file lays the tree out differently, so that old layers are not taken for new ones
+FORMAT = 2  # goes up when this file lays the tree out differently, so that old layers are not taken for new ones
 PREFIX = "usr/local"
 STANDARD_LIBRARY_SKIP = {
     "__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "tkinter", "turtledemo",
     "turtle.py", "ensurepip", "pydoc_data",
 }  # fmt: skip
 TOOLS = ("sh", "env")
-NAME_SERVICE = (
-    "libnss_files.so.2",
-    "libnss_dns.so.2",
-    "libresolv.so.2",
-)  # the C library loads them by name, so no program names them
+# The C library loads the first three by name, so no program names them. The last two are in every Debian base.
+BY_NAME = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2", "libgcc_s.so.1", "libstdc++.so.6")
 LIBRARY_LINE = re.compile(r"(?:=>|^)\s+(/\S+) \(0x", re.MULTILINE)
 CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 CA_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
@@ -73,10 +70,7 @@ def stage_base(root: Path) -> None:
         for folder in ("bin", "usr/bin"):
             (root / folder).mkdir(parents=True, exist_ok=True)
             shutil.copy(tool.resolve(), root / folder / tool.name)
-    libraries = closure(base_programs())
-    beside = {library.parent for library in libraries}
-    by_name = [folder / name for folder in sorted(beside) for name in NAME_SERVICE if (folder / name).is_file()]
-    copy_libraries(root, [*libraries, *by_name])
+    copy_libraries(root, base_libraries())
     stage_settings(root)
     compile_tree(library, root)
 
@@ -121,10 +115,17 @@ def stage_libraries(root: Path, packages: Path) -> None:
     Raises:
         UnsupportedHostError: The machine has no `ldd`.
     """
-    given = {library.name for library in closure(base_programs())}
+    given = {library.name for library in base_libraries()}
     copy_libraries(
         root, [one for one in closure(packages.rglob("*.so*")) if one.name not in given and not one.is_relative_to(packages)]
     )
+
+
+def base_libraries() -> list[Path]:
+    """The shared libraries of the base."""
+    found = closure(base_programs())
+    folders = sorted({library.parent for library in found})
+    return [*found, *(folder / name for folder in folders for name in BY_NAME if (folder / name).is_file())]
 
 
 def base_programs() -> list[Path]:
