@@ -34,6 +34,7 @@ if MODEL.get("exits"):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: two would wait for each other's acknowledgement
 
     def log_message(self, *arguments):
         pass

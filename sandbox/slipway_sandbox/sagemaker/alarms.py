@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.clock import Clock
-from slipway_sandbox.sagemaker.metrics import NAMESPACE, Clients, Metrics
+from slipway_sandbox.sagemaker.metrics import NAMESPACE, Metrics
+from slipway_sandbox.world import World
 
 log = logging.getLogger(__name__)
 
@@ -82,14 +82,12 @@ class AlarmWatch:
     """Evaluates the alarms of every account and region that has endpoints.
 
     Args:
-        clock: A period of 60 s lasts 60 s of its time.
-        clients: Clients of the sandbox itself.
+        world: Its clock says how long a period of 60 s lasts.
         metrics: The values to go by.
     """
 
-    def __init__(self, clock: Clock, clients: Clients, metrics: Metrics) -> None:
-        self._clock = clock
-        self._clients = clients
+    def __init__(self, world: World, metrics: Metrics) -> None:
+        self._world = world
         self._metrics = metrics
         self._places: set[tuple[str, str]] = set()
         self._evaluated: dict[tuple[str, str], float] = {}
@@ -116,7 +114,7 @@ class AlarmWatch:
         if not names:
             return []
         self._evaluate((caller.account, caller.region), max_age=FRESH)
-        client = self._clients.get("cloudwatch", caller.account, caller.region)
+        client = self._world.client("cloudwatch", caller)
         alarms = client.describe_alarms(AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"])
         found = [*alarms.get("MetricAlarms", ()), *alarms.get("CompositeAlarms", ())]
         return [alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM"]
@@ -136,7 +134,7 @@ class AlarmWatch:
         with self._evaluating:
             if time.monotonic() - self._evaluated.get(place, 0.0) < max_age:
                 return
-            client = self._clients.get("cloudwatch", *place)
+            client = self._world.client("cloudwatch", Caller(*place, place[0]))
             for alarm in self._alarms(client):
                 self._update(client, place, alarm)
             self._evaluated[place] = time.monotonic()
@@ -163,7 +161,7 @@ class AlarmWatch:
     def _windows(self, place: tuple[str, str], alarm: dict[str, Any]) -> list[list[float]]:
         dimensions = frozenset((item["Name"], item["Value"]) for item in alarm["Dimensions"])
         series = (*place, alarm["MetricName"], dimensions)
-        length = max(alarm["Period"] / self._clock.scale, SHORTEST_PERIOD)
+        length = max(alarm["Period"] / self._world.clock.scale, SHORTEST_PERIOD)
         now = time.time()
         return [
             self._metrics.values(series, now - length * (number + 1), now - length * number)

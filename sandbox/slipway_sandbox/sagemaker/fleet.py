@@ -32,7 +32,6 @@ from slipway_sandbox.containers import (
 )
 from slipway_sandbox.ecs.logs import LogStream
 from slipway_sandbox.sagemaker.endpoint_configs import EndpointConfig
-from slipway_sandbox.sagemaker.metrics import Clients
 from slipway_sandbox.sagemaker.models import ServedContainer
 from slipway_sandbox.world import World
 
@@ -245,12 +244,9 @@ class ContainerFleets:
     Each variant is one process, however many instances it is to have.
     """
 
-    def __init__(
-        self, world: World, runtime: ContainerRuntime, clients: Clients, shortest_startup: float = SHORTEST_STARTUP
-    ) -> None:
+    def __init__(self, world: World, runtime: ContainerRuntime, shortest_startup: float = SHORTEST_STARTUP) -> None:
         self._world = world
         self._runtime = runtime
-        self._clients = clients
         self._shortest_startup = shortest_startup
         self._folder = world.data.resolve() / "hosting"
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -317,7 +313,7 @@ class ContainerFleets:
 
     def _unpack(self, caller: Caller, url: str, archive: Path, folder: Path) -> None:
         bucket, _, key = url.removeprefix("s3://").partition("/")
-        client = self._clients.get("s3", caller.account, caller.region)
+        client = self._world.client("s3", caller)
         try:
             client.download_file(bucket, key, str(archive))
         except ClientError as error:

@@ -13,7 +13,7 @@ from slipway_sandbox.sagemaker.endpoint_configs import EndpointConfigRoom
 from slipway_sandbox.sagemaker.endpoint_dials import DIALS_PREFIX, Dials
 from slipway_sandbox.sagemaker.endpoints import EndpointRoom
 from slipway_sandbox.sagemaker.fleet import ContainerFleets
-from slipway_sandbox.sagemaker.metrics import Clients, Metrics
+from slipway_sandbox.sagemaker.metrics import Metrics
 from slipway_sandbox.sagemaker.models import ModelRoom, Packages
 from slipway_sandbox.sagemaker.rollout import Workshop
 from slipway_sandbox.sagemaker.runtime import RUNTIME_PREFIX, Runtime
@@ -32,15 +32,14 @@ class Hosting:
     """
 
     def __init__(self, world: World, containers: ContainerRuntime, packages: Packages, tags: TagRoom) -> None:
-        clients = Clients(world)
         self._world = world
-        self._metrics = Metrics(clients)
+        self._metrics = Metrics(world)
         self._dials = Dials()
         workshop = Workshop(
             clock=world.clock,
             lock=world.lock("sagemaker"),
-            fleets=ContainerFleets(world, containers, clients),
-            alarms=AlarmWatch(world.clock, clients, self._metrics),
+            fleets=ContainerFleets(world, containers),
+            alarms=AlarmWatch(world, self._metrics),
         )
         models = ModelRoom(world, packages, tags)
         configs = EndpointConfigRoom(world, models, tags)

@@ -25,28 +25,11 @@ Series = tuple[str, str, str, Dimensions]
 """Account, region, metric name, dimensions."""
 
 
-class Clients:
-    """boto3 clients of the sandbox itself, made once each: making one costs a good part of a second."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._clients: dict[tuple[str, str, str], Any] = {}
-        self._lock = threading.Lock()
-
-    def get(self, service: str, account: str, region: str) -> Any:
-        """The client that acts in an account and region."""
-        key = (service, account, region)
-        with self._lock:
-            if key not in self._clients:
-                self._clients[key] = self._world.client(service, Caller(account, region, account))
-            return self._clients[key]
-
-
 class Metrics:
     """Keeps each invocation's values for the alarms, and publishes them to CloudWatch from a thread of its own."""
 
-    def __init__(self, clients: Clients) -> None:
-        self._clients = clients
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._values: dict[Series, deque[tuple[float, float]]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._unpublished: dict[Series, list[float]] = defaultdict(list)
         self._changed = threading.Condition()
@@ -119,7 +102,9 @@ class Metrics:
         for (account, region, name, dimensions), values in batch.items():
             places[account, region].append(_datum(name, dimensions, values))
         for (account, region), data in places.items():
-            self._clients.get("cloudwatch", account, region).put_metric_data(Namespace=NAMESPACE, MetricData=data)
+            self._world.client("cloudwatch", Caller(account, region, account)).put_metric_data(
+                Namespace=NAMESPACE, MetricData=data
+            )
 
 
 def _datum(name: str, dimensions: Dimensions, values: list[float]) -> dict[str, Any]:
