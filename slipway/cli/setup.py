@@ -1,0 +1,24 @@
+"""`slipway setup`."""
+
+from __future__ import annotations
+
+from slipway.cli.common import AsJson, Length
+from slipway.cli.exits import Exit
+from slipway.cli.out import Out
+from slipway.setting_up import RETENTION, set_up
+from slipway.temporal import connect
+
+
+async def setup(*, retention: Length = None, as_json: AsJson = False) -> int:
+    """Make the Temporal namespace and the search attributes that Slipway needs. Safe to repeat.
+
+    Args:
+        retention: How long a namespace that is made now keeps promotions that are over; 30d if not given.
+        as_json: What was made, as JSON.
+    """
+    out = Out(as_json=as_json)
+    done = await set_up(await connect(), retention or RETENTION)
+    made = ", ".join(done.attributes_made) or "none missing"
+    out.say(f"namespace {done.namespace}: {'made' if done.namespace_made else 'was there'}; search attributes: {made}")
+    out.data(done)
+    return Exit.ok

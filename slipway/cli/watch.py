@@ -1,0 +1,27 @@
+"""`slipway watch`."""
+
+from __future__ import annotations
+
+from slipway.cli.common import AsJson, Length, PromotionId
+from slipway.cli.exits import exit_code
+from slipway.cli.following import follow
+from slipway.cli.out import Out
+from slipway.temporal import connect
+
+
+async def watch(
+    promotion_id: PromotionId,
+    /,
+    *,
+    timeout: Length = None,  # noqa: ASYNC109 -- it ends with the last status, not with an error
+    as_json: AsJson = False,
+) -> int:
+    """Follow one promotion to its end, with the live progress of tasks, pipeline steps and traffic.
+
+    Args:
+        promotion_id: The promotion's id.
+        timeout: How long at the most. Absent: as long as it takes.
+        as_json: The whole status at each change, as JSON.
+    """
+    out = Out(as_json=as_json)
+    return exit_code(await follow(await connect(), promotion_id, out, timeout))
