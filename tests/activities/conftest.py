@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing_images import TestImage, build_image, layer_of, libraries_of, member
 from temporalio.testing import ActivityEnvironment
 
 from activities.repositories import Repositories
@@ -193,3 +195,53 @@ def deployment(tmp_path: Path, account: str) -> Deployment:
 def repositories(deployment: Deployment, tmp_path: Path) -> Repositories:
     """The worker's allow-list holds the deployment repository and no other."""
     return Repositories(RepositoryPolicy([deployment.app.repository]), tmp_path / "cache")
+
+
+SERVE = """#!{interpreter} -IS
+import json, os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+MODEL = json.load(open("/opt/ml/model/model.json"))
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_GET(self):
+        self.answer(200, b"")
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(MODEL.get("status", 200), json.dumps({{"model": MODEL["name"]}}).encode())
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture(scope="session")
+def serving_image() -> TestImage:
+    """A model's container on this machine's own Python: it answers its model's name, or the status that the model says."""
+    interpreter = str(Path(sys.executable).resolve())
+    listing = (
+        "import sys, json, http.server, encodings.idna, encodings.latin_1, encodings.ascii\n"
+        "for module in list(sys.modules.values()): print(getattr(module, '__file__', None) or '')"
+    )
+    printed = subprocess.run([interpreter, "-IS", "-c", listing], check=True, capture_output=True, text=True).stdout
+    modules = {Path(line) for line in printed.splitlines() if line and Path(line).is_file()}
+    binaries = [Path(interpreter), *(module for module in modules if module.suffix == ".so")]
+    files = {Path(interpreter), *modules, *(Path(library) for binary in binaries for library in libraries_of(binary))}
+    serve = member("usr/local/bin/serve", SERVE.format(interpreter=interpreter).encode())
+    layer = layer_of(*(member(str(path).lstrip("/"), path.read_bytes()) for path in sorted(files)), serve)
+    label = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
+    return build_image([layer], labels={label: "true"}, env=["PATH=/usr/local/bin:/usr/bin:/bin"])

@@ -1,0 +1,426 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import tarfile
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing_images import TestImage, member, push_image
+
+from activities.endpoints import EndpointActivities
+from activities.evidence import EvidenceActivities
+from activities.repositories import Repositories
+from slipway.aws import Aws
+from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.messages import (
+    EndpointPlan,
+    EndpointVerdict,
+    Evidence,
+    FollowEndpoint,
+    GatherEvidence,
+    LedgerState,
+    ModelPackage,
+    RestoreEndpoint,
+    RolloutEnd,
+    RolloutRequest,
+    Smoke,
+    SmokeAnswer,
+    TaskdefCommit,
+    UpdateEndpoint,
+)
+from slipway.names import plan_rollout
+from slipway.progress import EndpointProgress
+from slipway.spec import Canary, Gate, Strategy, Target, Variant
+
+ALARM = "screening-5xx"
+CANARY = Strategy(canary=Canary(percent=50, wait=timedelta(minutes=5)), alarms=(ALARM,))
+
+
+class Serving:
+    """Packages and endpoints of an account, and what a rollout does to them."""
+
+    def __init__(
+        self,
+        sandbox: SandboxProcess,
+        account: str,
+        deployment: Any,
+        activities: EndpointActivities,
+        run: Any,
+        image: TestImage,
+    ) -> None:
+        self.sandbox, self.account, self.deployment, self.activities, self.run = sandbox, account, deployment, activities, run
+        self.sagemaker = sandbox.client("sagemaker", account)
+        self.cloudwatch = sandbox.client("cloudwatch", account)
+        self.s3 = sandbox.client("s3", account)
+        self.bucket = f"models-{account}"
+        self.s3.create_bucket(Bucket=self.bucket)
+        self.sagemaker.create_model_package_group(ModelPackageGroupName="screening")
+        self.image = push_image(sandbox, account, "model", "v1", image).rpartition(":")[0] + f"@{image.digest}"
+        self.put_alarm()
+
+    def put_alarm(self, state: str = "OK") -> None:
+        self.cloudwatch.put_metric_alarm(
+            AlarmName=ALARM,
+            Namespace="Slipway/Tests",
+            MetricName=self.account,
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanOrEqualToThreshold",
+            TreatMissingData="ignore",
+        )
+        self.cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue=state, StateReason="the test says so")
+
+    def package(self, name: str, approval: str = "Approved", accuracy: float = 0.95, **behaviour: Any) -> ModelPackage:
+        """A registered model that answers its name, with a metrics report."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            info, content = member("model.json", json.dumps({"name": name, **behaviour}).encode())
+            archive.addfile(info, io.BytesIO(content))
+        report = {"binary_classification_metrics": {"accuracy": {"value": accuracy}}}
+        self.s3.put_object(Bucket=self.bucket, Key=f"{name}.tar.gz", Body=packed.getvalue())
+        self.s3.put_object(Bucket=self.bucket, Key=f"{name}.json", Body=json.dumps(report).encode())
+        statistics = {"ContentType": "application/json", "S3Uri": f"s3://{self.bucket}/{name}.json"}
+        arn = self.sagemaker.create_model_package(
+            ModelPackageGroupName="screening",
+            InferenceSpecification={
+                "Containers": [{"Image": self.image, "ModelDataUrl": f"s3://{self.bucket}/{name}.tar.gz"}],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+            ModelApprovalStatus=approval,
+            ModelMetrics={"ModelQuality": {"Statistics": statistics}},
+            CustomerMetadataProperties={"rows": "569", "author": "ana"},
+        )["ModelPackageArn"]
+        return ModelPackage(arn=arn, version=int(arn.rpartition("/")[2]), region="us-east-1")
+
+    def plan(self, package: ModelPackage, strategy: Strategy = CANARY, **variant: Any) -> EndpointPlan:
+        return plan_rollout(
+            RolloutRequest(
+                promotion_id="screening-1",
+                app=self.deployment.app,
+                spec_commit="1" * 40,
+                package=package,
+                target=Target(endpoint="screening-prod"),
+                variant=Variant(**({"instance_type": "ml.m5.large", "instance_count": 2} | variant)),
+                strategy=strategy,
+                region="us-east-1",
+            )
+        )
+
+    async def update(self, plan: EndpointPlan, previous: str | None) -> None:
+        await self.run(self.activities.prepare_endpoint, plan)
+        await self.run(self.activities.update_endpoint, UpdateEndpoint(plan=plan, previous_config=previous))
+
+    async def follow(self, plan: EndpointPlan) -> EndpointVerdict:
+        return await self.run(self.activities.follow_endpoint, FollowEndpoint(plan=plan, timeout=timedelta(minutes=2)))
+
+    async def serve(self, name: str = "first", **behaviour: Any) -> EndpointPlan:
+        """A new endpoint that serves a package."""
+        plan = self.plan(self.package(name, **behaviour))
+        await self.update(plan, None)
+        assert (await self.follow(plan)).end is RolloutEnd.served
+        return plan
+
+    async def smoke(self, plan: EndpointPlan) -> SmokeAnswer:
+        commit = self.deployment.push({"request.json": "{}"})
+        smoke = Smoke(plan=plan, app=self.deployment.app, commit=commit, payload="request.json", content_type="application/json")
+        return await self.run(self.activities.smoke_endpoint, smoke)
+
+    async def restore(self, plan: EndpointPlan, previous: str | None) -> Any:
+        return await self.run(
+            self.activities.restore_endpoint, RestoreEndpoint(plan=plan, previous_config=previous, reason="test")
+        )
+
+    def fate(self, kind: str, reason: str | None = None) -> None:
+        """What becomes of the next create or update."""
+        body = {"endpoint": "screening-prod", "kind": kind, "reason": reason, "account": self.account}
+        self.sandbox.control("POST", "sagemaker/dials", body)
+
+    def served(self) -> str:
+        return self.sagemaker.describe_endpoint(EndpointName="screening-prod")["EndpointConfigName"]
+
+    def calls(self, operation: str) -> int:
+        return len([call for call in self.sandbox.calls("sagemaker", operation, self.account) if not call["error"]])
+
+
+@pytest.fixture
+def activities(aws: Aws, repositories: Repositories) -> EndpointActivities:
+    return EndpointActivities(aws, repositories, interval=0.05)
+
+
+@pytest.fixture
+def serving(
+    sandbox: SandboxProcess, account: str, deployment: Any, activities: EndpointActivities, run: Any, serving_image: TestImage
+) -> Serving:
+    return Serving(sandbox, account, deployment, activities, run, serving_image)
+
+
+async def test_given_no_endpoint_when_it_is_rolled_out_then_it_is_created_and_answers(serving: Serving) -> None:
+    plan = await serving.serve()
+    answer = await serving.smoke(plan)
+    assert (answer.ok, answer.body, answer.variant) == (True, '{"model": "first"}', "AllTraffic")
+    assert isinstance(serving.run.heartbeats[-1], EndpointProgress)
+
+
+async def test_given_an_endpoint_when_it_is_updated_by_canary_then_the_new_package_is_served(serving: Serving) -> None:
+    first = await serving.serve()
+    second = serving.plan(serving.package("second"))
+    found = await serving.run(serving.activities.preflight, second)
+    assert (found.exists, found.current_config, found.current_package) == (True, first.config, first.package.arn)
+    await serving.update(second, first.config)
+    verdict = await serving.follow(second)
+    assert (verdict.end, verdict.config, verdict.package) == (RolloutEnd.served, second.config, second.package.arn)
+    assert any(beat.pending == second.config for beat in serving.run.heartbeats)
+
+
+async def test_given_a_rollout_when_each_step_is_repeated_then_each_effect_is_there_once(serving: Serving) -> None:
+    plan = serving.plan(serving.package("first"))
+    for _ in range(2):
+        await serving.update(plan, None)
+    await serving.follow(plan)
+    second = serving.plan(serving.package("second"))
+    for _ in range(2):
+        await serving.update(second, plan.config)
+    await serving.follow(second)
+    await serving.update(second, plan.config)
+    made = {name: serving.calls(name) for name in ("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint")}
+    assert made == {"CreateModel": 2, "CreateEndpointConfig": 2, "CreateEndpoint": 1, "UpdateEndpoint": 1}
+
+
+@pytest.mark.parametrize("operation", ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"])
+async def test_given_a_creation_whose_answer_is_lost_when_it_is_retried_then_it_is_there_once(
+    serving: Serving, operation: str
+) -> None:
+    plan = serving.plan(serving.package("first"))
+    serving.sandbox.plant_fault("sagemaker", operation, "lost-answer", account=serving.account)
+    with pytest.raises(TransientError):
+        await serving.update(plan, None)
+    await serving.update(plan, None)
+    assert (await serving.follow(plan)).end is RolloutEnd.served
+    assert serving.calls(operation) == 1
+
+
+async def test_given_an_update_whose_answer_is_lost_when_it_is_retried_then_it_is_made_once(serving: Serving) -> None:
+    first = await serving.serve()
+    second = serving.plan(serving.package("second"))
+    serving.sandbox.plant_fault("sagemaker", "UpdateEndpoint", "lost-answer", account=serving.account)
+    with pytest.raises(TransientError):
+        await serving.update(second, first.config)
+    await serving.update(second, first.config)
+    assert (await serving.follow(second)).end is RolloutEnd.served
+    assert serving.calls("UpdateEndpoint") == 1
+
+
+async def test_given_an_update_that_rolled_back_while_the_worker_was_dead_when_it_is_retried_then_it_is_not_made_again(
+    serving: Serving,
+) -> None:
+    first = await serving.serve()
+    second = serving.plan(serving.package("second"))
+    serving.fate("rollback")
+    await serving.update(second, first.config)
+    await serving.follow(second)
+    again = UpdateEndpoint(plan=second, previous_config=first.config)
+    await serving.run.again(serving.activities.update_endpoint, again)
+    assert serving.calls("UpdateEndpoint") == 1
+
+
+@pytest.mark.parametrize("reason", [None, "the new fleet did not answer"])
+async def test_given_a_rollback_by_the_platform_when_it_is_followed_then_it_is_a_verdict_even_if_silent(
+    serving: Serving, reason: str | None
+) -> None:
+    first = await serving.serve()
+    second = serving.plan(serving.package("second"))
+    serving.fate("rollback", reason)
+    await serving.update(second, first.config)
+    verdict = await serving.follow(second)
+    assert (verdict.end, verdict.config) == (RolloutEnd.rolled_back, first.config)
+    assert (reason or "no reason") in verdict.reason
+
+
+async def test_given_an_alarm_during_the_canary_when_it_rings_then_the_verdict_names_it(serving: Serving) -> None:
+    first = await serving.serve()
+    second = serving.plan(serving.package("second"))
+    await serving.update(second, first.config)
+    serving.put_alarm("ALARM")
+    verdict = await serving.follow(second)
+    assert verdict.end is RolloutEnd.rolled_back
+    assert ALARM in verdict.reason
+
+
+async def test_given_a_rollback_that_failed_when_it_is_followed_then_a_person_is_needed(serving: Serving) -> None:
+    first = await serving.serve()
+    second = serving.plan(serving.package("second"))
+    serving.fate("rollback-failed")
+    await serving.update(second, first.config)
+    with pytest.raises(NeedsPersonError, match="UpdateRollbackFailed") as caught:
+        await serving.follow(second)
+    assert "mix of two configs" in caught.value.report.remedy
+
+
+async def test_given_a_creation_that_failed_when_it_is_retried_then_it_is_created_anew(serving: Serving) -> None:
+    plan = serving.plan(serving.package("first"))
+    serving.fate("capacity")
+    await serving.update(plan, None)
+    with pytest.raises(NeedsPersonError, match="InsufficientInstanceCapacity"):
+        await serving.follow(plan)
+    await serving.update(plan, None)
+    assert (await serving.follow(plan)).end is RolloutEnd.served
+
+
+async def test_given_a_model_that_answers_badly_when_it_is_asked_then_that_is_an_answer(serving: Serving) -> None:
+    plan = await serving.serve("broken", status=500)
+    answer = await serving.smoke(plan)
+    assert not answer.ok
+    assert "500" in answer.error
+
+
+async def test_given_a_new_config_when_it_is_restored_twice_then_the_former_one_serves_by_one_update(serving: Serving) -> None:
+    first = await serving.serve()
+    second = serving.plan(serving.package("second"))
+    await serving.update(second, first.config)
+    await serving.follow(second)
+    for _ in range(2):
+        assert (await serving.restore(second, first.config)).state is LedgerState.undone
+    assert serving.served() == first.config
+    assert serving.calls("UpdateEndpoint") == 2
+
+
+async def test_given_an_update_under_way_when_it_is_restored_then_the_former_config_serves_in_the_end(serving: Serving) -> None:
+    first = await serving.serve()
+    second = serving.plan(serving.package("second"))
+    await serving.update(second, first.config)
+    assert (await serving.restore(second, first.config)).state is LedgerState.undone
+    assert serving.served() == first.config
+
+
+async def test_given_an_endpoint_that_the_promotion_created_when_it_is_restored_then_it_is_deleted(serving: Serving) -> None:
+    plan = await serving.serve()
+    for _ in range(2):
+        assert (await serving.restore(plan, None)).state is LedgerState.undone
+    assert serving.sagemaker.list_endpoints()["Endpoints"] == []
+    assert serving.calls("DeleteEndpoint") == 1
+
+
+async def test_given_somebody_elses_config_when_it_is_restored_then_it_is_left_alone(serving: Serving) -> None:
+    first = await serving.serve()
+    other = serving.plan(serving.package("second"))
+    assert (await serving.restore(other, "former")).state is LedgerState.kept
+    assert serving.served() == first.config
+
+
+async def test_given_somebody_elses_update_when_ours_begins_then_nothing_is_changed(serving: Serving) -> None:
+    first = await serving.serve()
+    theirs, ours = serving.plan(serving.package("second")), serving.plan(serving.package("third"))
+    await serving.update(theirs, first.config)
+    with pytest.raises(NeedsPersonError, match="Updating"):
+        await serving.run(serving.activities.preflight, ours)
+    with pytest.raises(NeedsPersonError, match="Updating"):
+        await serving.update(ours, first.config)
+    await serving.follow(theirs)
+    with pytest.raises(NeedsPersonError, match="preflight found"):
+        await serving.update(ours, first.config)
+    assert serving.calls("UpdateEndpoint") == 1
+
+
+async def test_given_an_alarm_that_is_missing_when_preflight_looks_then_it_is_named(serving: Serving) -> None:
+    plan = serving.plan(serving.package("first"), Strategy(alarms=(ALARM, "none-such")))
+    with pytest.raises(NeedsPersonError, match="no alarm none-such"):
+        await serving.run(serving.activities.preflight, plan)
+
+
+async def test_given_an_alarm_that_rings_when_preflight_looks_then_nothing_begins(serving: Serving) -> None:
+    serving.put_alarm("ALARM")
+    with pytest.raises(NeedsPersonError, match="rings already"):
+        await serving.run(serving.activities.preflight, serving.plan(serving.package("first")))
+
+
+async def test_given_a_package_that_is_not_approved_when_preflight_looks_then_it_says_so(serving: Serving) -> None:
+    plan = serving.plan(serving.package("first", approval="PendingManualApproval"))
+    with pytest.raises(NeedsPersonError, match="PendingManualApproval"):
+        await serving.run(serving.activities.preflight, plan)
+
+
+async def test_given_another_variant_name_when_preflight_looks_then_it_says_which(serving: Serving) -> None:
+    await serving.serve()
+    with pytest.raises(NeedsPersonError, match="its variants are AllTraffic"):
+        await serving.run(serving.activities.preflight, serving.plan(serving.package("second"), name="blue"))
+
+
+async def test_given_a_package_of_another_region_when_preflight_looks_then_it_is_refused(serving: Serving) -> None:
+    plan = serving.plan(serving.package("first")).model_copy(update={"region": "eu-west-1"})
+    with pytest.raises(RefusedError, match="eu-west-1"):
+        await serving.run(serving.activities.preflight, plan)
+
+
+async def test_given_one_live_instance_when_preflight_looks_then_it_warns_that_the_canary_is_none(serving: Serving) -> None:
+    first = serving.plan(serving.package("first"), instance_count=1)
+    await serving.update(first, None)
+    await serving.follow(first)
+    found = await serving.run(serving.activities.preflight, serving.plan(serving.package("second")))
+    assert any("all at once" in warning for warning in found.warnings)
+
+
+def gather(serving: Serving, package: ModelPackage, *gates: Gate) -> GatherEvidence:
+    return GatherEvidence(
+        promotion_id="screening-1",
+        app=serving.deployment.app,
+        package=package,
+        gates=gates,
+        targets=(Target(endpoint="screening-prod"), Target(endpoint="screening-new")),
+        image=f"{serving.account}.dkr.ecr.us-east-1.amazonaws.com/screening@sha256:{'a' * 64}",
+        taskdef=TaskdefCommit(commit="1" * 40, changed=True, file="taskdef.yaml", before="a", after="b"),
+        steps=(),
+    )
+
+
+async def evidence_of(aws: Aws, serving: Serving, request: GatherEvidence) -> Evidence:
+    return await serving.run(EvidenceActivities(aws).gather_evidence, request)
+
+
+async def test_given_a_champion_when_evidence_is_gathered_then_both_are_in_it_and_the_gates_compare(
+    aws: Aws, serving: Serving
+) -> None:
+    accuracy = "binary_classification_metrics.accuracy.value"
+    first = await serving.serve(accuracy=0.97)
+    package = serving.package("second", accuracy=0.95)
+    gates = (Gate(metric=accuracy, min=0.9), Gate(metric=accuracy, max_regression=0.01))
+    evidence = await evidence_of(aws, serving, gather(serving, package, *gates))
+    assert evidence.metrics == {accuracy: 0.95, "rows": 569}
+    assert evidence.model_image == serving.image
+    assert [champion.package for champion in evidence.champions] == [first.package.arn, None]
+    assert [gate.passed for gate in evidence.gates] == [True, False]
+    assert first.package.arn in evidence.rollback_plan
+
+
+async def test_given_the_same_findings_when_evidence_is_gathered_again_then_the_hash_is_the_same(
+    aws: Aws, serving: Serving
+) -> None:
+    request = gather(serving, serving.package("first"))
+    one, same = await evidence_of(aws, serving, request), await evidence_of(aws, serving, request)
+    other = await evidence_of(aws, serving, request.model_copy(update={"image": "another"}))
+    assert one.hash == same.hash != other.hash
+    assert len(one.hash) == 16
+
+
+async def test_given_a_report_that_is_no_json_when_evidence_is_gathered_then_a_person_is_asked(
+    aws: Aws, serving: Serving
+) -> None:
+    package = serving.package("first")
+    serving.s3.put_object(Bucket=serving.bucket, Key="first.json", Body=b"nan")
+    with pytest.raises(NeedsPersonError, match=r"first\.json"):
+        await evidence_of(aws, serving, gather(serving, package))
+
+
+async def test_given_a_shutdown_when_an_endpoint_is_followed_then_another_worker_may_carry_on(serving: Serving) -> None:
+    plan = serving.plan(serving.package("first"))
+    await serving.update(plan, None)
+    serving.run.environment.info = dataclasses.replace(serving.run.environment.info, attempt=2)
+    serving.run.environment.worker_shutdown()
+    with pytest.raises(TransientError, match="shuts down"):
+        await serving.follow(plan)
