@@ -16,8 +16,9 @@ from slipway_sandbox.ecr.scan_room import ScanRoom
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.ecs import Ecs
 from slipway_sandbox.gateway import Gateway
+from slipway_sandbox.sagemaker.groups import GroupRoom
 from slipway_sandbox.sagemaker.hosting import Hosting
-from slipway_sandbox.sagemaker.models import NoPackages
+from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.wire import Server
 from slipway_sandbox.world import Room, World
@@ -34,13 +35,17 @@ def build(world: World) -> tuple[list[Room], Gateway]:
     containers = ContainerRuntime(world.data, ecr)
     ecs = Ecs(world, containers)
     tags = TagRoom(world)
-    hosting = Hosting(world, containers, NoPackages(), tags)
+    groups = GroupRoom(world, tags)
+    registry = ModelRegistryRoom(world, ecr, groups, tags)
+    hosting = Hosting(world, containers, registry, tags)
     rooms: list[Room] = [
         ecr,
         ImageRoom(world, ecr.store),
         ScanRoom(world, ecr.store),
         *ecs.rooms,
         tags,
+        groups,
+        registry,
         *hosting.rooms,
     ]
     paths: dict[str, WSGIApplication] = {
