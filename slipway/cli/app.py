@@ -34,7 +34,7 @@ COMMANDS = (
     Listed(
         "start",
         "start:start",
-        "Start the promotion of one image. The same app and digest make one promotion: a CI job that runs twice follows the first.",
+        "Start the promotion of one image. Same app, same digest, one promotion: a CI job that runs twice follows the first.",
         (
             f"slipway start --repository https://github.com/acme/apps.git --folder screening --image {IMAGE}:v7",
             f"slipway start --repository git@github.com:acme/apps.git --image {IMAGE}@sha256:… --commit $GITHUB_SHA --wait",

@@ -1,0 +1,51 @@
+"""The approval by itself."""
+
+from __future__ import annotations
+
+from slipway.messages import Decision
+from tests.support.world import EVIDENCE, approval
+from workflows.approval import Round, Verdict
+
+
+def asked(**changes: object) -> Round:
+    return Round(policy=approval(**changes), requested_by="Bo", evidence=EVIDENCE)
+
+
+def by(name: str, evidence: str = EVIDENCE) -> Decision:
+    return Decision(by=name, evidence=evidence)
+
+
+def test_given_a_quorum_when_it_is_reached_then_it_is_approved() -> None:
+    question = asked(quorum=2, approvers=["ana", "cy", "bo"])
+    assert question.approved(by("ana")).verdict is Verdict.pending
+    assert question.approved(by("ana")).approved(by("cy")).verdict is Verdict.approved
+
+
+def test_given_approvals_when_one_rejects_then_that_decides() -> None:
+    question = asked(quorum=2).approved(by("ana")).rejected(by("bo"))
+    assert question.verdict is Verdict.rejected
+
+
+def test_given_a_requester_in_other_letters_when_they_approve_then_it_is_their_own() -> None:
+    assert "asked for this promotion" in (asked().objection_to_approval(by("bo")) or "")
+
+
+def test_given_self_approval_when_the_requester_approves_then_it_counts() -> None:
+    assert asked(selfApproval=True).objection_to_approval(by("bo")) is None
+
+
+def test_given_a_requester_on_the_list_when_they_reject_then_it_counts() -> None:
+    assert asked().objection_to_rejection(by("bo")) is None
+
+
+def test_given_another_evidence_then_the_decision_is_refused_with_the_right_one() -> None:
+    assert EVIDENCE in (asked().objection_to_approval(by("ana", "old")) or "")
+
+
+def test_given_a_decided_round_then_a_late_decision_is_refused() -> None:
+    assert asked().approved(by("ana")).objection_to_rejection(by("bo")) == "the approval is over: approved"
+
+
+def test_given_approvals_then_those_still_asked_are_the_others_but_the_requester() -> None:
+    question = asked(quorum=2, approvers=["ana", "bo", "cy"])
+    assert question.approved(by("ana")).still_asked == ("cy",)

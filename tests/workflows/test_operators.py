@@ -1,0 +1,192 @@
+"""What people may do to a promotion, when, and what they are told otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from slipway.messages import Decision, LedgerState, Message, OperatorCommand, Outcome, StageName
+from slipway.starting import Handle, start_promotion, tell
+from tests.support.waiting import until, until_asked, until_parked
+from tests.support.world import EVIDENCE, World, approval, needs_person, request
+
+ABORT = OperatorCommand(by="ana", reason="wrong branch")
+YES = Decision(by="ana", evidence=EVIDENCE)
+
+
+async def start(client: Client, world: World) -> Handle:
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    return handle
+
+
+async def refusal(handle: Handle, name: str, command: Message) -> str:
+    with pytest.raises(WorkflowUpdateFailedError) as caught:
+        await tell(handle, name, command)
+    assert isinstance(caught.value.cause, ApplicationError)
+    return caught.value.cause.message
+
+
+UNDONE = {
+    "resolve_image": [],
+    "copy_image": [],
+    "write_image": ["revert_image"],
+    "register_task_definition": ["revert_image"],
+    "run_task": ["stop_task", "find_execution", "stop_execution", "revert_image"],
+    "follow_task": ["stop_task", "find_execution", "stop_execution", "revert_image"],
+    "follow_execution": ["stop_task", "stop_execution", "revert_image"],
+    "gather_evidence": ["stop_task", "stop_execution", "revert_image"],
+    "set_approval": ["withdraw_approval", "stop_task", "stop_execution", "revert_image"],
+    "preflight": ["withdraw_approval", "stop_task", "stop_execution", "revert_image"],
+    "follow_endpoint": ["restore_endpoint", "withdraw_approval", "stop_task", "stop_execution", "revert_image"],
+}
+
+
+@pytest.mark.parametrize(("name", "undone"), UNDONE.items())
+async def test_given_a_step_that_runs_when_it_is_aborted_then_what_was_done_is_undone_backwards(
+    client: Client, world: World, name: str, undone: list[str]
+) -> None:
+    world.set_approval(approval(mode="auto"))
+    gate = world.hold(name)
+    handle = await start(client, world)
+    await asyncio.wait_for(world.entered[name].wait(), 20)
+    before = len(world.calls)
+    await tell(handle, "abort", ABORT)
+    if name == "run_task":  # its answer says what to stop, so the abort waits for it
+        gate.set()
+    status = await handle.result()
+    assert status.outcome is Outcome.aborted
+    assert status.reason == "aborted by ana (claimed): wrong branch"
+    assert world.names[before:] == undone
+    assert all(entry.state in {LedgerState.undone, LedgerState.kept} for entry in status.ledger)
+
+
+async def test_given_a_parked_stage_when_it_is_aborted_then_it_ends(client: Client, world: World) -> None:
+    world.fail("write_image", needs_person())
+    handle = await start(client, world)
+    await until_parked(handle, StageName.taskdef)
+    await tell(handle, "abort", ABORT)
+    assert (await handle.result()).outcome is Outcome.aborted
+
+
+async def test_given_people_who_are_asked_when_it_is_aborted_then_it_ends(client: Client, world: World) -> None:
+    handle = await start(client, world)
+    await until_asked(handle)
+    await tell(handle, "abort", ABORT)
+    assert (await handle.result()).outcome is Outcome.aborted
+    assert "withdraw_approval" not in world.names
+
+
+async def test_given_a_task_that_started_nothing_when_it_is_aborted_then_no_execution_is_stopped(
+    client: Client, world: World
+) -> None:
+    world.makes_execution = False
+    world.hold("follow_task")
+    handle = await start(client, world)
+    await asyncio.wait_for(world.entered["follow_task"].wait(), 20)
+    await tell(handle, "abort", ABORT)
+    status = await handle.result()
+    assert "stop_execution" not in world.names
+    assert [entry.note for entry in status.ledger if entry.stage is StageName.pipeline] == ["no execution was started"]
+
+
+async def test_given_a_promotion_that_is_being_undone_when_it_is_aborted_then_it_is_refused(client: Client, world: World) -> None:
+    world.accuracy = 0.5
+    gate = world.hold("revert_image")
+    handle = await start(client, world)
+    await asyncio.wait_for(world.entered["revert_image"].wait(), 20)
+    reason = await refusal(handle, "abort", ABORT)
+    gate.set()
+    assert reason.startswith("the promotion is ending (refused: a gate is not met")
+    assert (await handle.result()).outcome is Outcome.refused
+
+
+async def test_given_a_cancellation_in_temporal_then_it_is_undone_like_an_abort(client: Client, world: World) -> None:
+    world.hold("follow_execution")
+    handle = await start(client, world)
+    await asyncio.wait_for(world.entered["follow_execution"].wait(), 20)
+    await handle.cancel()
+    status = await handle.result()
+    assert (status.outcome, status.reason) == (Outcome.aborted, "it was cancelled in Temporal")
+    assert world.names[-1] == "revert_image"
+
+
+async def test_given_an_approval_that_comes_early_then_it_is_refused(client: Client, world: World) -> None:
+    world.hold("follow_task")
+    handle = await start(client, world)
+    await asyncio.wait_for(world.entered["follow_task"].wait(), 20)
+    reason = await refusal(handle, "approve", YES)
+    assert reason.startswith("nobody is asked now: the promotion is at task (running)")
+    assert await refusal(handle, "retry", ABORT) == "nothing is parked: the promotion is at task (running)"
+    await handle.terminate()
+
+
+WRONG = {
+    "somebody not listed": (Decision(by="mallory", evidence=EVIDENCE), "mallory is not on the list of approvers"),
+    "another evidence": (Decision(by="ana", evidence="sha256:0"), f"but the evidence is {EVIDENCE}"),
+    "the one who asked": (Decision(by="ci", evidence=EVIDENCE), "ci asked for this promotion, and selfApproval is off"),
+}
+
+
+@pytest.mark.parametrize(("decision", "said"), WRONG.values(), ids=WRONG)
+async def test_given_a_wrong_approval_then_it_is_refused_before_it_is_in_history(
+    client: Client, world: World, decision: Decision, said: str
+) -> None:
+    world.set_approval(approval(approvers=["ana", "ci"]))
+    handle = await start(client, world)
+    await until_asked(handle)
+    assert said in await refusal(handle, "approve", decision)
+    history = await handle.fetch_history()
+    assert not [event for event in history.events if event.HasField("workflow_execution_update_accepted_event_attributes")]
+    await handle.terminate()
+
+
+async def test_given_a_quorum_of_two_when_one_approves_twice_then_the_other_is_still_needed(client: Client, world: World) -> None:
+    world.set_approval(approval(quorum=2))
+    handle = await start(client, world)
+    await until_asked(handle)
+    await tell(handle, "approve", YES)
+    assert "ana approved already (1 of 2)" in await refusal(handle, "approve", YES)
+    waiting = (await until_asked(handle)).waiting_for
+    assert waiting
+    assert (waiting.what, waiting.who) == ("approval (1 of 2)", ("bo",))
+    await tell(handle, "approve", Decision(by="bo", evidence=EVIDENCE))
+    assert (await handle.result()).outcome is Outcome.promoted
+
+
+async def test_given_a_good_signal_then_it_counts_like_the_update(client: Client, world: World) -> None:
+    handle = await start(client, world)
+    await until_asked(handle)
+    await handle.signal("approve", {"by": "ana", "evidence": EVIDENCE, "reason": ""})
+    assert (await handle.result()).outcome is Outcome.promoted
+
+
+SIGNALS = {
+    "nothing": (None, "the signal approve was refused: input:"),
+    "no evidence": ({"by": "ana"}, "evidence: Field required"),
+    "text": ("yes", "the signal approve was refused: input:"),
+    "not listed": ({"by": "mallory", "evidence": EVIDENCE}, "mallory is not on the list"),
+}
+
+
+@pytest.mark.parametrize(("payload", "said"), SIGNALS.values(), ids=SIGNALS)
+async def test_given_a_wrong_signal_then_a_notice_says_what_would_be_right(
+    client: Client, world: World, payload: object, said: str
+) -> None:
+    handle = await start(client, world)
+    await until_asked(handle)
+    await handle.signal("approve", payload)
+    status = await until(handle, lambda status: bool(status.notices), "a notice")
+    assert said in status.notices[0]
+    await handle.terminate()
+
+
+async def test_given_a_signal_without_input_then_a_notice_says_so(client: Client, world: World) -> None:
+    handle = await start(client, world)
+    await until_asked(handle)
+    await handle.signal("abort")
+    status = await until(handle, lambda status: bool(status.notices), "a notice")
+    assert "the signal abort was refused" in status.notices[0]
+    await handle.terminate()

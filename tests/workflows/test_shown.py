@@ -1,0 +1,70 @@
+"""What Temporal shows of a promotion, and what that costs."""
+
+from __future__ import annotations
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.client import Client
+
+from slipway import search_attributes as attributes
+from slipway.messages import Decision, StageName
+from slipway.starting import start_promotion, tell
+from tests.support.waiting import until_asked, until_parked
+from tests.support.world import EVIDENCE, World, needs_person, request
+
+EVENTS = 150
+BYTES = 100_000
+
+
+async def details(client: Client, promotion_id: str) -> str:
+    metadata = await client.get_workflow_handle(promotion_id).query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    return metadata.current_details
+
+
+async def test_given_a_happy_promotion_then_its_history_stays_in_its_budget(client: Client, world: World) -> None:
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    await tell(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
+    await handle.result()
+    child = client.get_workflow_handle(f"{handle.id}-screening-prod-us-east-1")
+    events = [event for each in (handle, child) for event in (await each.fetch_history()).events]
+    size = sum(event.ByteSize() for event in events)
+    assert len(events) <= EVENTS, f"{len(events)} events"
+    assert size <= BYTES, f"{size} bytes"
+
+
+async def test_given_a_waiting_promotion_then_the_details_say_who_can_unblock_it_and_how(client: Client, world: World) -> None:
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    page = await details(client, handle.id)
+    assert "### Waits for approval (0 of 1) since" in page
+    assert "Who can unblock it: **ana, bo**" in page
+    assert f"slipway approve {handle.id} --by <you> --evidence {EVIDENCE}" in page
+    assert f'{{"by": "<your name>", "evidence": "{EVIDENCE}", "reason": ""}}' in page
+    found = (await handle.describe()).typed_search_attributes
+    assert found.get(attributes.STATE) == "waiting"
+    assert found.get(attributes.STAGE) == "approval"
+    assert found.get(attributes.WAITING_FOR) == "approval"
+    assert found.get(attributes.TARGETS) == ["screening-prod"]
+    assert found.get(attributes.APP) == "screening"
+    await handle.terminate()
+
+
+async def test_given_a_parked_promotion_then_the_details_say_what_was_tried_and_what_to_do(client: Client, world: World) -> None:
+    world.fail("write_image", needs_person())
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_parked(handle, StageName.taskdef)
+    page = await details(client, handle.id)
+    assert "- tried: doing something\n- answered: AccessDeniedException: not allowed\n- to do: allow it, then retry" in page
+    assert f"slipway retry {handle.id}" in page
+    await handle.terminate()
+
+
+async def test_given_any_step_then_it_has_a_summary(client: Client, world: World) -> None:
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    kinds = {EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_TIMER_STARTED}
+    scheduled = [event for event in (await handle.fetch_history()).events if event.event_type in kinds]
+    assert scheduled
+    assert all(event.user_metadata.HasField("summary") for event in scheduled)
+    await handle.terminate()
