@@ -89,3 +89,21 @@ def test_given_an_image_that_is_not_there_when_it_is_registered_then_it_is_refus
     image = f"{account}.dkr.ecr.us-east-1.amazonaws.com/none:1"
     with pytest.raises(ClientError, match="Unable to find image"):
         register(sagemaker, InferenceSpecification={"Containers": [{"Image": image}]})
+
+
+def test_given_three_packages_when_listed_by_twos_then_the_newest_come_first_and_every_one_comes_once(sagemaker: Any) -> None:
+    arns = [register(sagemaker) for _ in range(3)]
+    pages = sagemaker.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName="Screening", PaginationConfig={"PageSize": 2}
+    )
+    assert [row["ModelPackageArn"] for page in pages for row in page["ModelPackageSummaryList"]] == arns[::-1]
+
+
+def test_given_a_deleted_version_when_the_next_is_registered_then_its_number_is_not_given_again(sagemaker: Any) -> None:
+    sagemaker.delete_model_package(ModelPackageName=register(sagemaker))
+    assert register(sagemaker).endswith("/2")
+
+
+def test_given_a_group_policy_when_it_is_put_then_it_is_got_back(sagemaker: Any) -> None:
+    sagemaker.put_model_package_group_policy(ModelPackageGroupName="Screening", ResourcePolicy='{"Statement": []}')
+    assert sagemaker.get_model_package_group_policy(ModelPackageGroupName="Screening")["ResourcePolicy"] == '{"Statement": []}'

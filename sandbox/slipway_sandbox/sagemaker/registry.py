@@ -121,6 +121,8 @@ class ModelRegistryRoom(Room):
     @operation("UpdateModelPackage")
     def update(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         package = self._get(caller, request["ModelPackageArn"])
+        if "AdditionalInferenceSpecificationsToAdd" in request:
+            raise AwsError("NotImplemented", "The sandbox does not add inference specifications to a model package.", 501)
         changed = {name: request[name] for name in CHANGEABLE if name in request}
         if "InferenceSpecification" in changed:
             changed["InferenceSpecification"] = self._pinned(changed["InferenceSpecification"])
