@@ -20,15 +20,27 @@ from pathlib import Path
 from demo.oci_layout import copy_tree, key_of
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-FORMAT = 2  # goes up when this file lays the tree out differently, so that old layers are not taken for new ones
+FORMAT = 3  # goes up when this file lays the tree out differently, so that old layers are not taken for new ones
 PREFIX = "usr/local"
 STANDARD_LIBRARY_SKIP = {
     "__pycache__", "site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "tkinter", "turtledemo",
     "turtle.py", "ensurepip", "pydoc_data",
 }  # fmt: skip
 TOOLS = ("sh", "env")
-# The C library loads the first three by name, so no program names them. The last two are in every Debian base.
-BY_NAME = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2", "libgcc_s.so.1", "libstdc++.so.6")
+# What no program of the base names: the C library's own helpers, its empty halves that older wheels ask for, and the runtimes of
+# compiled code. Every Debian base has them.
+BY_NAME = (
+    "libnss_files.so.2",
+    "libnss_dns.so.2",
+    "libresolv.so.2",
+    "libpthread.so.0",
+    "libdl.so.2",
+    "librt.so.1",
+    "libutil.so.1",
+    "libanl.so.1",
+    "libgcc_s.so.1",
+    "libstdc++.so.6",
+)
 LIBRARY_LINE = re.compile(r"(?:=>|^)\s+(/\S+) \(0x", re.MULTILINE)
 CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 CA_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
