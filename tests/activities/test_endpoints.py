@@ -107,7 +107,7 @@ class Serving:
                 spec_commit="1" * 40,
                 package=package,
                 target=Target(endpoint="screening-prod"),
-                variant=Variant(**({"instance_type": "ml.m5.large", "instance_count": 2} | variant)),
+                variant=Variant.model_validate({"instance_type": "ml.m5.large", "instance_count": 2} | variant),
                 strategy=strategy,
                 region="us-east-1",
             )
