@@ -127,6 +127,8 @@ class Aws:
     def _assumed(self, role_arn: str, region: str) -> botocore.session.Session:
         """A session that acts as the role. botocore gets its credentials when they are needed and renews them in time."""
         session = botocore.session.get_session()
+        # The descriptions of AWS's services are large, and the same for every role.
+        session.register_component("data_loader", self._own.get_component("data_loader"))  # pyright: ignore[reportUnknownMemberType]
         provider = _AssumedRole(self._own, role_arn, region)
         session.register_component("credential_provider", CredentialResolver(providers=[provider]))  # pyright: ignore[reportUnknownMemberType]
         return session

@@ -29,7 +29,7 @@ from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, Transie
 
 THROTTLE_DELAY = timedelta(seconds=10)
 BUSY_DELAY = timedelta(seconds=15)
-_THROTTLES = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown", "LimitExceededException.Rate")
+_THROTTLES = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown")
 _EXPIRED = ("ExpiredToken", "RequestExpired")
 _DENIED = ("AccessDenied", "UnauthorizedOperation", "NotAuthorized")
 _UNKNOWN_CLIENT = (

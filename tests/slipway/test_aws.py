@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -110,6 +111,23 @@ async def test_given_a_lost_answer_when_a_call_reads_then_botocore_repeats_it(
 ) -> None:
     sandbox.plant_fault("ecs", "ListClusters", "lost-answer", account=account)
     assert (await aws.call("listing", aws.ecs("us-east-1").list_clusters))["clusterArns"] == []
+
+
+async def test_given_a_call_in_flight_when_its_activity_is_cancelled_then_the_call_ends_first(
+    aws: Aws, sandbox: SandboxProcess, account: str
+) -> None:
+    fault = sandbox.plant_fault("ecs", "CreateCluster", "hold-answer", account=account)
+    call = asyncio.create_task(aws.call("creating", aws.ecs("us-east-1", once=True).create_cluster, clusterName="one"))
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(sandbox.struck, fault):  # noqa: ASYNC110 -- another process's state has no event
+            await asyncio.sleep(0.02)
+    call.cancel()
+    done, _ = await asyncio.wait({call}, timeout=0.2)
+    assert not done
+    await asyncio.to_thread(sandbox.remove_fault, fault)
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert len(sandbox.calls("ecs", "CreateCluster", account)) == 1
 
 
 async def test_given_a_role_when_a_client_is_asked_for_then_it_acts_in_the_roles_account(
