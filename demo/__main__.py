@@ -15,12 +15,12 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from slipway_sandbox.testing import SandboxStartError
 
 from demo.images import BAD_ACCURACY, BAD_COLUMNS, ImageBuildError, build_model_image, build_pipeline_image
-from demo.oci_layout import BuiltImage
 from demo.processes import StartError
 from demo.screen import Screen
 from demo.stack import Stack
@@ -28,7 +28,6 @@ from demo.story import EXPECTED, Story, StoryError, result_of, with_traffic
 from demo.team import ROOT, Team
 from slipway.messages import PromotionStatus
 
-BUILD = ROOT / "build"
 SETTINGS_OF = {"accuracy": BAD_ACCURACY, "rollout": BAD_COLUMNS}
 """What a developer changed in `pipeline/settings.json` for each bad model."""
 
@@ -41,12 +40,13 @@ def main() -> int:
         screen.say(f"BAD={bad} is not known; it is one of: {', '.join(name for name in EXPECTED if name)}")
         return 2
     # SIGTERM ends the demo as Ctrl-C does: every child first.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    folder = BUILD / "demo"
-    shutil.rmtree(folder, ignore_errors=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = ROOT / "build" / "demo"
+    clear(folder)
     try:
         with Stack(folder) as stack:
-            return asyncio.run(run(stack, screen, bad))
+            team, images = set_up(stack, screen, bad)
+            return asyncio.run(tell(stack, team, screen, bad, images))
     except (ImageBuildError, StartError, SandboxStartError, StoryError, OSError) as error:
         screen.console.print(f"[red]the demo stopped:[/] {error}", markup=True)
         screen.say(f"logs are in {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
@@ -56,20 +56,18 @@ def main() -> int:
         return 130
 
 
-async def run(stack: Stack, screen: Screen, bad: str) -> int:
-    """Bring everything up, tell the story, and write down how it ended."""
-    team, good, image = set_up(stack, screen, bad)
+async def tell(stack: Stack, team: Team, screen: Screen, bad: str, images: Sequence[str]) -> int:
+    """Tell the story of the images that CI pushed, the last of which it is about, and write down how it ended."""
     asks = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("DEMO_APPROVE") != "1"
     story = Story(stack, team, screen, asks=asks)
-    if bad == "rollout":
+    for champion in images[:-1]:
         screen.title("First a good model, which will be the champion")
-        await Story(stack, team, screen, asks=False).promote(team.push_pipeline_image(good, "champion"), "0" * 40)
+        await Story(stack, team, screen, asks=False).promote(champion, "0" * 40)
     screen.title("CI pushed a new pipeline image and starts a promotion")
-    uri = team.push_pipeline_image(image, "candidate")
-    status = await promote(team, story, screen, uri, bad)
-    answer = show_end(stack, team, screen, status)
-    counts = stack.sandbox.counts()
-    (stack.folder / "result.json").write_text(json.dumps(result_of(status, answer, counts), indent=2, default=str) + "\n")
+    status = await promote(team, story, screen, images[-1], bad)
+    answer = await asyncio.to_thread(show_end, stack, team, screen, status)
+    result = result_of(status, answer, stack.sandbox.counts())
+    (stack.folder / "result.json").write_text(json.dumps(result, indent=2, default=str) + "\n")
     if os.environ.get("KEEP") == "1":
         screen.say("everything stays up until Ctrl-C")
         print(last_line(status), flush=True)
@@ -78,24 +76,34 @@ async def run(stack: Stack, screen: Screen, bad: str) -> int:
     return 0 if status.outcome == EXPECTED[bad] else 1
 
 
-def set_up(stack: Stack, screen: Screen, bad: str) -> tuple[Team, BuiltImage, BuiltImage]:
-    """Bring the parts up and make what the team has; returns the team, its good image and the one to promote."""
+def clear(folder: Path) -> None:
+    """Forget the last demo; only the unpacked images stay, which go by their digests."""
+    for path in folder.glob("*"):
+        if path.name != "aws":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def set_up(stack: Stack, screen: Screen, bad: str) -> tuple[Team, list[str]]:
+    """Bring the parts up, make what the team has, and push its images as CI does; returns the images by digest."""
     screen.title("A local AWS, Temporal, git and a worker")
     with screen.step("images") as notes:
         model = build_model_image(ROOT)
         good = build_pipeline_image(ROOT)
-        image = build_pipeline_image(ROOT, SETTINGS_OF[bad], f"pipeline-bad-{bad}") if bad in SETTINGS_OF else good
-        notes.append(f"pipeline {image.digest[:19]}, model {model.digest[:19]}")
+        built = [build_pipeline_image(ROOT, SETTINGS_OF[bad], f"pipeline-bad-{bad}") if bad in SETTINGS_OF else good]
+        if bad == "rollout":
+            built.insert(0, good)
+        notes += [f"pipeline {built[-1].size / 1e6:.0f} MB", f"model {model.size / 1e6:.0f} MB"]
     with screen.step("servers") as notes:
         stack.start_servers()
         notes += [f"AWS {stack.sandbox.endpoint}", f"Temporal UI {stack.temporal.ui}"]
     team = Team(stack)
     with screen.step("accounts") as notes:
         team.prepare(model)
-        notes += [f"CI {team.ci_account}", f"ML {team.ml_account}", f"git {team.remote.head()[:8]}"]
+        images = [team.push_pipeline_image(image, f"build-{number}") for number, image in enumerate(built, 1)]
+        notes += [f"CI {team.ci_account}", f"ML {team.ml_account}", f"deployment branch at {team.remote.head()[:8]}"]
     with screen.step("worker"):
         stack.start_worker()
-    return team, good, image
+    return team, images
 
 
 async def promote(team: Team, story: Story, screen: Screen, uri: str, bad: str) -> PromotionStatus:

@@ -72,6 +72,7 @@ class Team:
         for uri in (self.task_environment["DATA_URI"], self.task_environment["OUTPUT_URI"]):
             self._create_bucket(urlsplit(uri).netloc)
         self.client("ecs").create_cluster(clusterName="ml")
+        self.client("logs").create_log_group(logGroupName="/ecs/screening-pipeline")
         self.upload_data()
         self._put_alarms()
 
