@@ -17,8 +17,6 @@ from slipway.messages import (
     FindModelPackage,
     FollowExecution,
     LedgerState,
-    SetApproval,
-    WithdrawApproval,
 )
 from slipway.progress import PipelineProgress
 
@@ -187,44 +185,3 @@ async def test_given_an_execution_that_registered_nothing_when_its_package_is_lo
     await run(pipelines.follow_execution, follow(execution))
     with pytest.raises(RefusedError, match="GoodEnough was False"):
         await run(registry.find_model_package, FindModelPackage(execution=execution, group="screening"))
-
-
-async def test_given_a_package_when_it_is_approved_twice_then_there_is_one_update(
-    trainer: Trainer, pipelines: PipelineActivities, registry: RegistryActivities, run: Any, account: str
-) -> None:
-    trainer.pipeline(register(account))
-    execution = trainer.start("screening-1")
-    await run(pipelines.follow_execution, follow(execution))
-    package = await run(registry.find_model_package, FindModelPackage(execution=execution, group="screening"))
-    approve = SetApproval(package=package, status="Approved", description="ana: looks right")
-    first = await run(registry.set_approval, approve)
-    again = await run.again(registry.set_approval, approve)
-    assert (first.before, first.after) == ("PendingManualApproval", "Approved")
-    assert again.before == again.after == "Approved"
-    assert trainer.calls("UpdateModelPackage") == 1
-
-
-async def test_given_an_approval_when_it_is_withdrawn_twice_then_the_package_is_rejected_once_with_the_reason(
-    trainer: Trainer, pipelines: PipelineActivities, registry: RegistryActivities, run: Any, account: str
-) -> None:
-    trainer.pipeline(register(account))
-    execution = trainer.start("screening-1")
-    await run(pipelines.follow_execution, follow(execution))
-    package = await run(registry.find_model_package, FindModelPackage(execution=execution, group="screening"))
-    withdraw = WithdrawApproval(package=package, reason="the canary rolled back")
-    for _ in range(2):
-        assert (await run(registry.withdraw_approval, withdraw)).state is LedgerState.undone
-    described = trainer.sagemaker.describe_model_package(ModelPackageName=package.arn)
-    assert (described["ModelApprovalStatus"], described["ApprovalDescription"]) == ("Rejected", "the canary rolled back")
-    assert trainer.calls("UpdateModelPackage") == 1
-
-
-async def test_given_a_status_that_is_none_when_it_is_set_then_it_is_refused(
-    registry: RegistryActivities, run: Any, trainer: Trainer, pipelines: PipelineActivities, account: str
-) -> None:
-    trainer.pipeline(register(account))
-    execution = trainer.start("screening-1")
-    await run(pipelines.follow_execution, follow(execution))
-    package = await run(registry.find_model_package, FindModelPackage(execution=execution, group="screening"))
-    with pytest.raises(RefusedError, match="PendingManualApproval"):
-        await run(registry.set_approval, SetApproval(package=package, status="Fine", description=""))

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing_images import build_image, layer_of, member, push_image
+
+from activities.registry import RegistryActivities
+from slipway.aws import Aws
+from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.messages import LedgerState, ModelPackage, SetApproval, WithdrawApproval
+
+
+@pytest.fixture
+def registry(aws: Aws) -> RegistryActivities:
+    return RegistryActivities(aws)
+
+
+@pytest.fixture
+def sagemaker(sandbox: SandboxProcess, account: str) -> Any:
+    return sandbox.client("sagemaker", account)
+
+
+@pytest.fixture
+def package(sandbox: SandboxProcess, account: str, sagemaker: Any) -> ModelPackage:
+    """A package that waits for its approval."""
+    image = push_image(sandbox, account, "model", "v1", build_image([layer_of(member("serve"))]))
+    bucket = f"models-{account}"
+    s3 = sandbox.client("s3", account)
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="model.tar.gz", Body=b"")
+    sagemaker.create_model_package_group(ModelPackageGroupName="screening")
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName="screening",
+        InferenceSpecification={
+            "Containers": [{"Image": image, "ModelDataUrl": f"s3://{bucket}/model.tar.gz"}],
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+        ModelApprovalStatus="PendingManualApproval",
+    )["ModelPackageArn"]
+    return ModelPackage(arn=arn, version=1, region="us-east-1")
+
+
+def approve(package: ModelPackage) -> SetApproval:
+    return SetApproval(package=package, status="Approved", description="ana: looks right")
+
+
+def updates(sandbox: SandboxProcess, account: str) -> int:
+    return len(sandbox.calls("sagemaker", "UpdateModelPackage", account))
+
+
+async def test_given_a_package_when_it_is_approved_twice_then_there_is_one_update(
+    registry: RegistryActivities, run: Any, package: ModelPackage, sandbox: SandboxProcess, account: str
+) -> None:
+    first = await run(registry.set_approval, approve(package))
+    again = await run.again(registry.set_approval, approve(package))
+    assert (first.before, first.after) == ("PendingManualApproval", "Approved")
+    assert (again.before, again.after) == ("Approved", "Approved")
+    assert updates(sandbox, account) == 1
+
+
+async def test_given_an_approval_whose_answer_is_lost_when_it_is_retried_then_the_package_is_approved(
+    registry: RegistryActivities, run: Any, package: ModelPackage, sandbox: SandboxProcess, account: str
+) -> None:
+    sandbox.plant_fault("sagemaker", "UpdateModelPackage", "lost-answer", account=account, count=3)
+    with pytest.raises(TransientError):
+        await run(registry.set_approval, approve(package))
+    assert (await run.again(registry.set_approval, approve(package))).after == "Approved"
+
+
+async def test_given_an_approval_when_it_is_withdrawn_twice_then_the_package_is_rejected_once_with_the_reason(
+    registry: RegistryActivities, run: Any, package: ModelPackage, sandbox: SandboxProcess, account: str, sagemaker: Any
+) -> None:
+    withdraw = WithdrawApproval(package=package, reason="the canary rolled back")
+    for _ in range(2):
+        assert (await run(registry.withdraw_approval, withdraw)).state is LedgerState.undone
+    shown = sagemaker.describe_model_package(ModelPackageName=package.arn)
+    assert (shown["ModelApprovalStatus"], shown["ApprovalDescription"]) == ("Rejected", "the canary rolled back")
+    assert updates(sandbox, account) == 1
+
+
+async def test_given_a_status_that_is_none_when_it_is_set_then_it_is_refused(
+    registry: RegistryActivities, run: Any, package: ModelPackage
+) -> None:
+    with pytest.raises(RefusedError, match="PendingManualApproval"):
+        await run(registry.set_approval, SetApproval(package=package, status="Fine", description=""))
+
+
+async def test_given_a_role_without_the_right_when_a_package_is_approved_then_the_action_is_named(
+    registry: RegistryActivities, run: Any, package: ModelPackage, sandbox: SandboxProcess, account: str
+) -> None:
+    message = "User: worker is not authorized to perform: sagemaker:UpdateModelPackage"
+    sandbox.plant_fault(
+        "sagemaker", "UpdateModelPackage", "error", account=account, code="AccessDeniedException", message=message
+    )
+    with pytest.raises(NeedsPersonError) as caught:
+        await run(registry.set_approval, approve(package))
+    assert "allow sagemaker:UpdateModelPackage" in caught.value.report.remedy
