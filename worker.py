@@ -20,6 +20,7 @@ from slipway.errors import SlipwayError
 from slipway.git_rules import RepositoryPolicy
 from slipway.health import health
 from slipway.interceptor import SlipwayInterceptor
+from slipway.leaving import leave
 from slipway.logs import set_up_logging
 from slipway.setting_up import check
 from slipway.settings import WorkerSettings
@@ -33,7 +34,12 @@ HEARTBEAT_THROTTLE = timedelta(seconds=2)
 log = structlog.stdlib.get_logger("slipway.worker")
 
 
-def main() -> int:
+def main() -> None:
+    """The entry point."""
+    leave(run())
+
+
+def run() -> int:
     """Run the worker until SIGTERM or SIGINT; the exit code is 0 then, 2 for settings that are wrong, 1 for anything else."""
     try:
         settings = WorkerSettings()  # pyright: ignore[reportCallIssue] -- the environment fills it
@@ -110,4 +116,4 @@ def runtime_of(settings: WorkerSettings) -> Runtime | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

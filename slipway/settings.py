@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from slipway.errors import RefusedError
 from slipway.git_rules import RepositoryPolicy
 from slipway.messages import TASK_QUEUE
 
@@ -47,5 +48,8 @@ class WorkerSettings(BaseSettings):
     @field_validator("repositories")
     @classmethod
     def _are_repositories(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        RepositoryPolicy(value)
+        try:
+            RepositoryPolicy(value)
+        except RefusedError as error:
+            raise ValueError(str(error)) from error
         return value

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 
 from slipway.cli.app import run
+from slipway.leaving import leave
 
 
 def main() -> None:
     """The entry point."""
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))

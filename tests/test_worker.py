@@ -1,0 +1,109 @@
+"""The worker's process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import urllib.error
+import urllib.request
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client
+
+from demo.processes import free_port
+from demo.stack import BINARIES
+from demo.temporal import TemporalServer
+
+
+def environment(temporal: TemporalServer, folder: Path, **changes: str) -> dict[str, str]:
+    return {
+        "PATH": f"{BINARIES}{os.pathsep}{os.environ.get('PATH', '')}",
+        "HOME": str(folder),
+        "TEMPORAL_ADDRESS": temporal.address,
+        "SLIPWAY_REPOSITORIES": "file:///repositories/*",
+        "SLIPWAY_WORK_FOLDER": str(folder),
+        "SLIPWAY_TASK_QUEUE": f"worker-{uuid4()}",
+        "SLIPWAY_HEALTH_PORT": "0",
+        "SLIPWAY_METRICS_PORT": "0",
+        **changes,
+    }
+
+
+async def start(variables: dict[str, str]) -> Process:
+    return await asyncio.create_subprocess_exec(
+        str(BINARIES / "slipway-worker"), env=variables, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
+    )
+
+
+async def until_logged(process: Process, event: str) -> dict[str, object]:
+    assert process.stderr
+    async with asyncio.timeout(30):
+        while line := await process.stderr.readline():
+            logged = json.loads(line)
+            if logged["event"] == event:
+                return logged
+    pytest.fail(f"the worker ended before it logged {event!r}")
+
+
+async def get(port: int, path: str) -> tuple[int, str]:
+    def ask() -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    return await asyncio.to_thread(ask)
+
+
+async def test_given_a_worker_when_it_polls_then_it_is_ready_and_counted_and_stops_when_told(
+    temporal: TemporalServer, tmp_path: Path
+) -> None:
+    health, metrics = free_port(), free_port()
+    ports = {"SLIPWAY_HEALTH_PORT": str(health), "SLIPWAY_METRICS_PORT": str(metrics)}
+    process = await start(environment(temporal, tmp_path, **ports))
+    try:
+        logged = await until_logged(process, "polling")
+        assert logged["namespace"] == "default"
+        assert await get(health, "/healthz") == (200, "ok\n")
+        assert await get(health, "/readyz") == (200, "ready\n")
+        assert (await get(health, "/other"))[0] == 404
+        assert "temporal_" in (await get(metrics, "/metrics"))[1]
+    finally:
+        process.send_signal(signal.SIGTERM)
+    await until_logged(process, "stopped")
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+async def test_given_a_namespace_without_search_attributes_then_one_line_says_what_to_run(
+    temporal: TemporalServer, client: Client, tmp_path: Path
+) -> None:
+    process = await start(environment(temporal, tmp_path, TEMPORAL_NAMESPACE="not-there"))
+    logged = await until_logged(process, "cannot start")
+    assert logged["remedy"] == "run `slipway setup`"
+    assert await process.wait() == 1
+
+
+async def test_given_no_server_then_one_line_says_how_to_start_one(temporal: TemporalServer, tmp_path: Path) -> None:
+    process = await start(environment(temporal, tmp_path, TEMPORAL_ADDRESS="127.0.0.1:1"))
+    logged = await until_logged(process, "cannot start")
+    assert "docker compose up" in str(logged["remedy"])
+    assert await process.wait() == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"SLIPWAY_REPOSITORIES": ""}, {"SLIPWAY_REPOSITORIES": "ftp://x"}, {"SLIPWAY_POLL_SECONDS": "often"}]
+)
+async def test_given_wrong_settings_then_one_line_names_the_variable(
+    temporal: TemporalServer, tmp_path: Path, wrong: dict[str, str]
+) -> None:
+    process = await start(environment(temporal, tmp_path, **wrong))
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    assert len(said.decode().splitlines()) == 1
+    assert next(iter(wrong)) in said.decode()
