@@ -1,0 +1,1 @@
+"""What workflows, activities and the command line share. Imports neither workflows nor activities."""
