@@ -9,6 +9,7 @@ Environment:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from slipway_sandbox.testing import SandboxStartError
 from demo.images import BAD_ACCURACY, BAD_COLUMNS, ImageBuildError, build_model_image, build_pipeline_image
 from demo.processes import StartError
 from demo.screen import Screen
-from demo.stack import Stack
+from demo.stack import Crew, Stack
 from demo.story import EXPECTED, Story, StoryError, result_of, with_traffic
 from demo.team import ROOT, Team
 from slipway.messages import PromotionStatus
@@ -44,9 +45,8 @@ def main() -> int:
     folder = ROOT / "build" / "demo"
     clear(folder)
     try:
-        with Stack(folder) as stack:
-            team, images = set_up(stack, screen, bad)
-            return asyncio.run(tell(stack, team, screen, bad, images))
+        with contextlib.ExitStack() as parts:
+            return run(parts, folder, screen, bad)
     except (ImageBuildError, StartError, SandboxStartError, StoryError, OSError) as error:
         screen.console.print(f"[red]the demo stopped:[/] {error}", markup=True)
         screen.say(f"logs are in {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
@@ -56,13 +56,36 @@ def main() -> int:
         return 130
 
 
-async def tell(stack: Stack, team: Team, screen: Screen, bad: str, images: Sequence[str]) -> int:
-    """Tell the story of the images that CI pushed, the last of which it is about, and write down how it ended."""
+def run(parts: contextlib.ExitStack, folder: Path, screen: Screen, bad: str) -> int:
+    """Bring the parts up, make what the team has, push its images as CI does, and tell their story."""
+    screen.title("A local AWS, Temporal, git and a worker")
+    with screen.step("images") as notes:
+        model = build_model_image(ROOT)
+        good = build_pipeline_image(ROOT)
+        built = [build_pipeline_image(ROOT, SETTINGS_OF[bad], f"pipeline-bad-{bad}") if bad in SETTINGS_OF else good]
+        if bad == "rollout":
+            built.insert(0, good)
+        notes += [f"pipeline {built[-1].size / 1e6:.0f} MB", f"model {model.size / 1e6:.0f} MB"]
+    with screen.step("servers") as notes:
+        stack = parts.enter_context(Stack(folder))
+        notes += [f"AWS {stack.sandbox.endpoint}", f"Temporal UI {stack.temporal.ui}"]
+    team = Team(stack)
+    with screen.step("accounts") as notes:
+        team.prepare(model)
+        images = [team.push_pipeline_image(image, f"build-{number}") for number, image in enumerate(built, 1)]
+        notes += [f"CI {team.ci_account}", f"ML {team.ml_account}", f"deployment branch at {team.remote.head()[:8]}"]
+    with screen.step("worker"):
+        crew = parts.enter_context(Crew(stack, team.ml_account))
     asks = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("DEMO_APPROVE") != "1"
-    story = Story(stack, team, screen, asks=asks)
+    story = Story(stack, crew, team, screen, asks=asks)
+    return asyncio.run(tell(stack, team, screen, story, bad, images))
+
+
+async def tell(stack: Stack, team: Team, screen: Screen, story: Story, bad: str, images: Sequence[str]) -> int:
+    """Tell the story of the images that CI pushed, the last of which it is about, and write down how it ended."""
     for champion in images[:-1]:
         screen.title("First a good model, which will be the champion")
-        await Story(stack, team, screen, asks=False).promote(champion, "0" * 40)
+        await story.promote(champion, "0" * 40)
     screen.title("CI pushed a new pipeline image and starts a promotion")
     status = await promote(team, story, screen, images[-1], bad)
     answer = await asyncio.to_thread(show_end, stack, team, screen, status)
@@ -81,29 +104,6 @@ def clear(folder: Path) -> None:
     for path in folder.glob("*"):
         if path.name != "aws":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def set_up(stack: Stack, screen: Screen, bad: str) -> tuple[Team, list[str]]:
-    """Bring the parts up, make what the team has, and push its images as CI does; returns the images by digest."""
-    screen.title("A local AWS, Temporal, git and a worker")
-    with screen.step("images") as notes:
-        model = build_model_image(ROOT)
-        good = build_pipeline_image(ROOT)
-        built = [build_pipeline_image(ROOT, SETTINGS_OF[bad], f"pipeline-bad-{bad}") if bad in SETTINGS_OF else good]
-        if bad == "rollout":
-            built.insert(0, good)
-        notes += [f"pipeline {built[-1].size / 1e6:.0f} MB", f"model {model.size / 1e6:.0f} MB"]
-    with screen.step("servers") as notes:
-        stack.start_servers()
-        notes += [f"AWS {stack.sandbox.endpoint}", f"Temporal UI {stack.temporal.ui}"]
-    team = Team(stack)
-    with screen.step("accounts") as notes:
-        team.prepare(model)
-        images = [team.push_pipeline_image(image, f"build-{number}") for number, image in enumerate(built, 1)]
-        notes += [f"CI {team.ci_account}", f"ML {team.ml_account}", f"deployment branch at {team.remote.head()[:8]}"]
-    with screen.step("worker"):
-        stack.start_worker()
-    return team, images
 
 
 async def promote(team: Team, story: Story, screen: Screen, uri: str, bad: str) -> PromotionStatus:

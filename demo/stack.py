@@ -11,7 +11,7 @@ from typing import Self
 
 from slipway_sandbox.testing import SandboxProcess
 
-from demo.processes import Child, free_port, listens
+from demo.processes import Child, StartError, free_port, listens
 from demo.temporal import TemporalServer
 
 CI_ACCOUNT = "111111111111"
@@ -21,7 +21,7 @@ BINARIES = Path(sys.executable).parent
 
 
 class Stack:
-    """Starts and stops the parts; each can be killed and started again by itself.
+    """The servers: a local AWS and Temporal. Each can be killed and started again by itself.
 
     Args:
         folder: Holds everything: data, logs, repositories. Made if it is not there.
@@ -33,74 +33,76 @@ class Stack:
         self.folder = folder.resolve()
         self.sandbox = SandboxProcess(data=self.folder / "aws", time_scale=time_scale, log=self.folder / "sandbox.log")
         self.temporal = TemporalServer(self.folder, base_environment(self.folder))
-        self.health_port = free_port()
-        self.metrics_port = free_port()
-        self._worker: Child | None = None
 
     def __enter__(self) -> Self:
+        self.sandbox.start()
+        self.temporal.start()
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
-        self.stop()
+        self.temporal.process.stop()
+        self.sandbox.stop()
 
-    @property
-    def repositories(self) -> Path:
-        """The folder of the git remotes; the worker may write to those in it."""
-        return self.folder / "git"
+    def environment(self, account: str, namespace: str) -> dict[str, str]:
+        """The environment of somebody who works in one account: an operator's shell, a CI job, a worker."""
+        return {
+            **base_environment(self.folder),
+            **self.sandbox.environment(account, REGION),
+            "TEMPORAL_ADDRESS": self.temporal.address,
+            "TEMPORAL_NAMESPACE": namespace,
+        }
 
-    @property
-    def worker(self) -> Child:
-        """The worker's process."""
-        if self._worker is None:
-            self._worker = Child("worker", [str(BINARIES / "slipway-worker")], self._worker_environment(), self.folder)
-        return self._worker
 
-    def start_servers(self) -> None:
-        """Bring up the local AWS and Temporal, and set Temporal up as an operator would: by `slipway setup`."""
-        self.sandbox.start()
-        self.temporal.start()
-        self.slipway("setup").check_returncode()
+class Crew:
+    """Those who work for one account: the worker, and operators with the `slipway` command.
+
+    Args:
+        stack: The servers they work with.
+        account: The account whose credentials they have.
+        namespace: Their Temporal namespace.
+    """
+
+    def __init__(self, stack: Stack, account: str, namespace: str = "default") -> None:
+        self._environment = stack.environment(account, namespace)
+        self._folder = stack.folder / f"crew-{namespace}"
+        self._folder.mkdir(exist_ok=True)
+        self.namespace = namespace
+        self.health_port = free_port()
+        settings = {
+            "SLIPWAY_REPOSITORIES": f"{(stack.folder / 'git').as_uri()}/*",
+            "SLIPWAY_WORK_FOLDER": str(self._folder / "work"),
+            "SLIPWAY_POLL_SECONDS": "0.25",
+            "SLIPWAY_HEALTH_PORT": str(self.health_port),
+            "SLIPWAY_METRICS_PORT": str(free_port()),
+        }
+        self.worker = Child("worker", [str(BINARIES / "slipway-worker")], self._environment | settings, self._folder)
+
+    def __enter__(self) -> Self:
+        """Set Temporal up as an operator does, and start the worker."""
+        done = self.slipway("setup")
+        if done.returncode:
+            raise StartError(f"slipway setup ended with {done.returncode}: {done.stderr.strip()}")
+        self.start_worker()
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        self.worker.stop()
 
     def start_worker(self) -> None:
         """Start the worker, and wait until it polls."""
         self.worker.start(lambda: listens(self.health_port))
 
-    def stop(self) -> None:
-        """End every part, the worker first. Parts that never started are nothing to do."""
-        if self._worker:
-            self._worker.stop()
-        self.temporal.process.stop()
-        self.sandbox.stop()
-
-    def environment(self, account: str) -> dict[str, str]:
-        """The environment of somebody who works in one account: an operator's shell, or a CI job."""
-        return {
-            **base_environment(self.folder),
-            **self.sandbox.environment(account, REGION),
-            "TEMPORAL_ADDRESS": self.temporal.address,
-        }
-
-    def slipway(self, *arguments: str, account: str = ML_ACCOUNT) -> subprocess.CompletedProcess[str]:
-        """Run the `slipway` command as a person in that account does, and return what it printed."""
+    def slipway(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the `slipway` command as one of them does, and return what it printed."""
         return subprocess.run(
             [str(BINARIES / "slipway"), *arguments],
-            env=self.environment(account),
-            cwd=self.folder,
+            env=self._environment,
+            cwd=self._folder,
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
             check=False,
         )
-
-    def _worker_environment(self) -> dict[str, str]:
-        return {
-            **self.environment(ML_ACCOUNT),
-            "SLIPWAY_REPOSITORIES": f"{self.repositories.as_uri()}/*",
-            "SLIPWAY_WORK_FOLDER": str(self.folder / "work"),
-            "SLIPWAY_POLL_SECONDS": "0.25",
-            "SLIPWAY_HEALTH_PORT": str(self.health_port),
-            "SLIPWAY_METRICS_PORT": str(self.metrics_port),
-        }
 
 
 def base_environment(folder: Path) -> dict[str, str]:

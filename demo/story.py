@@ -14,7 +14,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from demo.remote import BRANCH
 from demo.screen import Screen, seconds_of
-from demo.stack import Stack
+from demo.stack import Crew, Stack
 from demo.team import FOLDER, Team
 from slipway.messages import Evidence, Outcome, PromotionStatus, StageReport, StageState
 
@@ -33,13 +33,15 @@ class Story:
 
     Args:
         stack: Where they run.
+        crew: Who runs them.
         team: Whose application it is.
         screen: Where the story is told.
         asks: Whether the person at the terminal decides on approvals. Otherwise the sample's operator does.
     """
 
-    def __init__(self, stack: Stack, team: Team, screen: Screen, *, asks: bool) -> None:
+    def __init__(self, stack: Stack, crew: Crew, team: Team, screen: Screen, *, asks: bool) -> None:
         self._stack = stack
+        self._crew = crew
         self._team = team
         self._screen = screen
         self._asks = asks
@@ -74,7 +76,9 @@ class Story:
         arguments += ["--image", image, "--commit", commit, "--requested-by", AUTHOR]
         self._screen.command("slipway", *arguments)
         started = json.loads(await self._slipway(*arguments, "--json"))
-        client = await Client.connect(self._stack.temporal.address, data_converter=pydantic_data_converter)
+        client = await Client.connect(
+            self._stack.temporal.address, namespace=self._crew.namespace, data_converter=pydantic_data_converter
+        )
         self._screen.say(f"[dim]{self._stack.temporal.ui}/namespaces/default/workflows/{started['id']}[/]")
         return client.get_workflow_handle(started["id"], result_type=PromotionStatus)
 
@@ -123,7 +127,7 @@ class Story:
             await asyncio.sleep(LOOK_EVERY)
 
     async def _slipway(self, *arguments: str) -> str:
-        done = await asyncio.to_thread(self._stack.slipway, *arguments)
+        done = await asyncio.to_thread(self._crew.slipway, *arguments)
         if done.returncode:
             raise StoryError(f"slipway {arguments[0]} ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout

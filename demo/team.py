@@ -37,7 +37,7 @@ class Team:
         self.stack = stack
         self.ci_account = ci_account
         self.ml_account = ml_account
-        self.remote = Remote(stack.repositories / f"deploy-{ml_account}.git")
+        self.remote = Remote(stack.folder / "git" / f"deploy-{ml_account}.git")
 
     @property
     def spec(self) -> ModelPromotion:
