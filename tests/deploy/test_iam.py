@@ -1,0 +1,142 @@
+"""The IAM policies allow what the code calls, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+ROOT = Path(__file__).parents[2]
+POLICIES = ROOT / "deploy" / "iam"
+AT_TARGETS = frozenset({"endpoints.py", "preflight.py", "served.py", "invocation.py"})
+"""Modules of activities that call by the role of a rollout's target; the others call by the worker's own."""
+SERVICES = ("ecr", "ecs", "logs", "s3", "sagemaker", "sagemaker-runtime", "cloudwatch")
+NAMED_OTHERWISE = {"s3:ListObjectsV2": "s3:ListBucket"}
+"""Actions whose name is not that of their operation."""
+BY_HTTP = {
+    "get_manifest": {"ecr:BatchGetImage"},
+    "manifest_digest": {"ecr:BatchGetImage"},
+    "put_manifest": {"ecr:PutImage"},
+    "read_blob": {"ecr:GetDownloadUrlForLayer"},
+    "upload_blob": {
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:CompleteLayerUpload",
+        "ecr:InitiateLayerUpload",
+        "ecr:UploadLayerPart",
+    },
+}
+"""What ECR asks of those who use it as an OCI registry, by the methods of slipway/oci_client.py."""
+IMPLIED = {
+    # AWS checks these while it serves the call before them.
+    "ecs:RunTask": {"iam:PassRole", "ecs:TagResource"},
+    "ecs:RegisterTaskDefinition": {"iam:PassRole", "ecs:TagResource"},
+    "sagemaker:CreateModel": {"iam:PassRole", "sagemaker:AddTags"},
+    "sagemaker:CreateEndpointConfig": {"sagemaker:AddTags"},
+    "sagemaker:CreateEndpoint": {"sagemaker:AddTags"},
+    "sagemaker:CreatePipeline": {"iam:PassRole"},
+    "sagemaker:UpdatePipeline": {"iam:PassRole"},
+}
+WITHOUT_RESOURCE = {
+    "cloudwatch:DescribeAlarms",  # composite alarms are only told to those who may see all
+    "cloudwatch:PutMetricData",
+    "ecr:GetAuthorizationToken",
+    "ecs:DescribeTaskDefinition",
+    "ecs:ListTaskDefinitions",
+}
+"""Actions that AWS lets nobody bind to a resource."""
+
+
+@cache
+def actions_by_method() -> dict[str, str]:
+    """IAM's action by the name of a boto3 client's method."""
+    session = botocore.session.get_session()
+    found: dict[str, str] = {}
+    for service in SERVICES:
+        prefix = service.removesuffix("-runtime")
+        for operation in session.get_service_model(service).operation_names:
+            action = f"{prefix}:{operation}"
+            found[xform_name(operation)] = NAMED_OTHERWISE.get(action, action)
+    return found
+
+
+def names_in(file: Path) -> Iterator[str]:
+    """Every attribute and every paginator that a module names."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+            continue
+        match node:
+            case ast.Call(func=ast.Attribute(attr="get_paginator"), args=[ast.Constant(value=str(operation))]):
+                yield operation
+            case _:
+                pass
+
+
+def called_in(files: Iterable[Path]) -> set[str]:
+    """The actions of all calls in some modules, and those that they imply."""
+    names = {name for file in files for name in names_in(file)}
+    actions = {action for method, action in actions_by_method().items() if method in names}
+    return actions.union(*(IMPLIED.get(action, set[str]()) for action in actions))
+
+
+def calls_of_activities(*, at_targets: bool) -> set[str]:
+    files = (ROOT / "activities").glob("[!_]*.py")
+    return called_in(file for file in files if (file.name in AT_TARGETS) is at_targets)
+
+
+def calls_of_copies() -> set[str]:
+    names = set(names_in(ROOT / "slipway" / "oci.py"))
+    return set[str]().union(*(actions for method, actions in BY_HTTP.items() if method in names))
+
+
+def statements(policy: str) -> list[dict[str, Any]]:
+    return json.loads((POLICIES / policy).read_text())["Statement"]
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def allowed_by(policy: str) -> set[str]:
+    return {action for statement in statements(policy) for action in listed(statement["Action"])}
+
+
+def test_given_the_activities_when_the_worker_calls_then_its_policy_allows_that_and_no_more() -> None:
+    assert allowed_by("worker.json") == calls_of_activities(at_targets=False) | calls_of_copies() | {"sts:AssumeRole"}
+
+
+def test_given_the_activities_when_a_target_is_acted_at_then_its_policy_allows_that_and_no_more() -> None:
+    assert allowed_by("rollout.json") == calls_of_activities(at_targets=True)
+
+
+def test_given_the_pipeline_image_when_its_task_runs_then_its_policy_allows_that_and_no_more() -> None:
+    assert allowed_by("task.json") == called_in([ROOT / "pipeline" / "run_pipeline.py"])
+
+
+def test_given_another_account_when_its_images_are_read_then_its_repository_allows_what_the_worker_may() -> None:
+    worker = next(statement for statement in statements("worker.json") if statement["Sid"] == "ReadSourceImages")
+
+    assert allowed_by("source-repository.json") == set(listed(worker["Action"]))
+
+
+@pytest.mark.parametrize("file", sorted(POLICIES.glob("*.json")), ids=lambda path: path.name)
+def test_given_a_policy_when_it_allows_all_resources_then_aws_knows_no_others(file: Path) -> None:
+    wide = [found for found in statements(file.name) if "*" in listed(found.get("Resource", []))]
+
+    assert {action for found in wide for action in listed(found["Action"])} <= WITHOUT_RESOURCE
+
+
+@pytest.mark.parametrize("file", sorted(POLICIES.glob("*.json")), ids=lambda path: path.name)
+def test_given_the_sample_app_when_a_policy_names_a_role_then_the_app_or_a_policy_names_it_too(file: Path) -> None:
+    app = "".join(path.read_text() for path in (ROOT / "pipecd").glob("*.yaml"))
+    known = set(re.findall(r":role/[a-z-]+", app)) | {":role/slipway-worker", ":role/slipway-rollout"}
+
+    assert set(re.findall(r":role/[a-z-]+", file.read_text())) <= known
