@@ -18,6 +18,7 @@ from slipway_sandbox.ecs import Ecs
 from slipway_sandbox.gateway import Gateway
 from slipway_sandbox.sagemaker.groups import GroupRoom
 from slipway_sandbox.sagemaker.hosting import Hosting
+from slipway_sandbox.sagemaker.jobs import Jobs
 from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.wire import Server
@@ -47,6 +48,7 @@ def build(world: World) -> tuple[list[Room], Gateway]:
         groups,
         registry,
         *hosting.rooms,
+        *Jobs(world, containers, tags).rooms,
     ]
     paths: dict[str, WSGIApplication] = {
         "/v2/": RegistryApp(world, ecr),

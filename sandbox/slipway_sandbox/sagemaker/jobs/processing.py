@@ -1,0 +1,154 @@
+"""Processing jobs: CreateProcessingJob and its kin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from slipway_sandbox.calls import Caller
+from slipway_sandbox.containers import roots
+from slipway_sandbox.errors import validation_error
+from slipway_sandbox.sagemaker.jobs.contract import local_folder, not_implemented, refuse_path, resource_config
+from slipway_sandbox.sagemaker.jobs.job import COMPLETED, Ending, Job
+from slipway_sandbox.sagemaker.jobs.room import JobRoom
+from slipway_sandbox.sagemaker.jobs.runner import DEFAULT_MAX_RUNTIME, Command, Work, read_text, write_json
+from slipway_sandbox.sagemaker.jobs.storage import Storage
+from slipway_sandbox.world import operation
+
+
+class ProcessingWork(Work):
+    """One processing job's files and command."""
+
+    log_group = "/aws/sagemaker/ProcessingJobs"
+
+    def command(self) -> Command:
+        """The image's own command, where the request names none."""
+        application = self.job.request["AppSpecification"]
+        return Command(
+            image=application["ImageUri"],
+            entry_point=application.get("ContainerEntrypoint"),
+            command=application.get("ContainerArguments"),
+            environment=self.job.request.get("Environment", {}),
+        )
+
+    def prepare(self, ml: Path, storage: Storage) -> None:
+        """Write the configuration, bring each input, and make each output's folder."""
+        request = self.job.request
+        (ml / "output").mkdir()
+        cluster = request["ProcessingResources"]["ClusterConfig"]
+        write_json(ml / "config" / "resourceconfig.json", resource_config(cluster.get("InstanceType")))
+        config: dict[str, Any] = {"ProcessingJobArn": self.job.arn, "ProcessingInputs": [], "Environment": {}, **request}
+        write_json(ml / "config" / "processingjobconfig.json", config)
+        for source in inputs_of(request):
+            folder = local_folder(ml, source["LocalPath"])
+            folder.mkdir(parents=True, exist_ok=True)
+            storage.download(source["S3Uri"], folder)
+        for target in outputs_of(request):
+            local_folder(ml, target["LocalPath"]).mkdir(parents=True, exist_ok=True)
+
+    def collect(self, ml: Path, storage: Storage, ending: Ending) -> None:
+        """Store the outputs, where the job has succeeded, and read what it says at its end."""
+        message = read_text(ml, "output/message")
+        with self.job.lock:
+            self.job.exit_message = message or None
+        if ending is not COMPLETED:
+            return
+        for target in outputs_of(self.job.request):
+            folder = roots.resolve(ml, str(local_folder(ml, target["LocalPath"]).relative_to(ml)))
+            storage.upload_folder(folder, target["S3Uri"])
+
+    def read_line(self, line: str) -> None:
+        """Processing jobs have no metrics."""
+
+
+class ProcessingRoom(JobRoom):
+    """Answers for processing jobs."""
+
+    kind = "processing job"
+    segment = "processing-job"
+    not_there = "Could not find requested job with name: {name}"
+    already_there = "Job name must be unique within an AWS account and region, and a job with this name already exists"
+
+    @operation("CreateProcessingJob")
+    def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        refuse(request)
+        return {"ProcessingJobArn": self.create(caller, request["ProcessingJobName"], with_defaults(request), ProcessingWork).arn}
+
+    @operation("DescribeProcessingJob")
+    def describe_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        job = self.find(caller, request["ProcessingJobName"])
+        with job.lock:
+            return {**job.request, **summary(job), "ProcessingStartTime": job.started}
+
+    @operation("StopProcessingJob")
+    def stop_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        self.stop(caller, request["ProcessingJobName"])
+        return {}
+
+    @operation("ListProcessingJobs")
+    def list_jobs(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        jobs, token = self.listed(caller, request)
+        return {"ProcessingJobSummaries": [summary(job) for job in jobs], "NextToken": token}
+
+
+def inputs_of(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """The places in S3 that are brought before the start."""
+    return [source["S3Input"] for source in request.get("ProcessingInputs", ())]
+
+
+def outputs_of(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """The places in S3 that are written after the end."""
+    return [target["S3Output"] for target in request.get("ProcessingOutputConfig", {}).get("Outputs", ())]
+
+
+def refuse(request: dict[str, Any]) -> None:
+    """Refuse what SageMaker would not take, and what the sandbox cannot do.
+
+    Raises:
+        AwsError: It is one of these.
+    """
+    if request["ProcessingResources"]["ClusterConfig"].get("InstanceCount", 1) > 1:
+        raise not_implemented("more than one instance")
+    sources, targets = request.get("ProcessingInputs", []), request.get("ProcessingOutputConfig", {}).get("Outputs", [])
+    names = [source["InputName"] for source in sources], [target["OutputName"] for target in targets]
+    if any(len(set(some)) < len(some) for some in names):
+        raise validation_error("Input names and output names must each be unique within a processing job.")
+    for source in sources:
+        refuse_input(source)
+    for target in targets:
+        if "S3Output" not in target:
+            raise not_implemented("outputs that are not an S3Output")
+        if target["S3Output"]["S3UploadMode"] != "EndOfJob":
+            raise not_implemented("S3UploadMode Continuous")
+        refuse_path(target["S3Output"].get("LocalPath", ""), f"output {target['OutputName']}")
+
+
+def refuse_input(source: dict[str, Any]) -> None:
+    """Refuse an input that is not a prefix of S3.
+
+    Raises:
+        AwsError: It is something else.
+    """
+    place = source.get("S3Input")
+    if place is None or place["S3DataType"] != "S3Prefix" or place.get("S3InputMode") == "Pipe":
+        raise not_implemented("inputs that are not an S3Prefix in File mode")
+    refuse_path(place.get("LocalPath", ""), f"input {source['InputName']}")
+
+
+def with_defaults(request: dict[str, Any]) -> dict[str, Any]:
+    """The request with what SageMaker fills in."""
+    return {"StoppingCondition": {"MaxRuntimeInSeconds": DEFAULT_MAX_RUNTIME}, **request}
+
+
+def summary(job: Job) -> dict[str, Any]:
+    """The job as lists show it."""
+    return {
+        "ProcessingJobName": job.name,
+        "ProcessingJobArn": job.arn,
+        "CreationTime": job.created,
+        "ProcessingEndTime": job.ended,
+        "LastModifiedTime": job.modified,
+        "ProcessingJobStatus": job.status,
+        "FailureReason": job.reason,
+        "ExitMessage": job.exit_message,
+    }

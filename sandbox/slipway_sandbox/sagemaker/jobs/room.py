@@ -1,0 +1,129 @@
+"""What the rooms of both kinds of jobs share: creating, finding, stopping and listing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from slipway_sandbox.calls import Caller
+from slipway_sandbox.containers import ContainerRuntime
+from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.sagemaker.jobs.job import Job
+from slipway_sandbox.sagemaker.jobs.runner import JobRunner, Work
+from slipway_sandbox.sagemaker.resources import Table, page, select, within
+from slipway_sandbox.sagemaker.tags import TagRoom
+from slipway_sandbox.world import Room, World
+
+END_SECONDS = 5.0
+"""Real seconds that a job which was aborted has to clean up."""
+RUNNING = ("InProgress", "Stopping")
+
+
+class Workshop:
+    """Starts jobs' runners, each in a folder of its own.
+
+    Args:
+        world: What all rooms share.
+        containers: Runs the jobs' containers.
+    """
+
+    def __init__(self, world: World, containers: ContainerRuntime) -> None:
+        self._world = world
+        self._containers = containers
+        self._folder = world.data.resolve() / "jobs"
+        # A sandbox before this one may have been killed.
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def begin(self, work: Work) -> JobRunner:
+        """Start a job."""
+        runner = JobRunner(self._world, self._containers, self._folder, work)
+        runner.start()
+        return runner
+
+
+class JobRoom(Room):
+    """Jobs of one kind.
+
+    Args:
+        world: What all rooms share.
+        workshop: Runs them.
+        tags: The tags of all SageMaker resources.
+    """
+
+    service = "sagemaker"
+    kind: ClassVar[str]
+    """The kind as AWS's messages call it, such as `training job`."""
+    segment: ClassVar[str]
+    """The kind as ARNs spell it."""
+    not_there: ClassVar[str]
+    """What AWS says of a job that does not exist; `{name}` stands for its name."""
+    already_there: ClassVar[str]
+    """What AWS says of a name that is taken; the ARN follows."""
+
+    def __init__(self, world: World, workshop: Workshop, tags: TagRoom) -> None:
+        super().__init__(world)
+        self._workshop = workshop
+        self._tags = tags
+        self._jobs: Table[Job] = Table(self.kind, self.segment)
+        self._runners: dict[str, JobRunner] = {}
+
+    def create(self, caller: Caller, name: str, request: dict[str, Any], work: Callable[[Job], Work]) -> Job:
+        """Note a job and start it.
+
+        Raises:
+            AwsError: The name is taken.
+        """
+        arn = self._jobs.arn(caller, name)
+        if self._jobs.find(caller, name) is not None:
+            raise AwsError("ResourceInUse", f"{self.already_there} ({arn})")
+        kept = {member: value for member, value in request.items() if member != "Tags"}
+        job = Job(name, arn, caller, kept, self.world.clock.now())
+        self._jobs.add(caller, job)
+        self._tags.put(arn, request.get("Tags", ()))
+        self._runners[arn] = self._workshop.begin(work(job))
+        return job
+
+    def find(self, caller: Caller, name: str) -> Job:
+        """The job.
+
+        Raises:
+            AwsError: There is none.
+        """
+        job = self._jobs.find(caller, name)
+        if job is None:
+            # The model has ResourceNotFound for it; what AWS sends is this.
+            raise validation_error(self.not_there.format(name=name))
+        return job
+
+    def stop(self, caller: Caller, name: str) -> None:
+        """Ask a job to end.
+
+        Raises:
+            AwsError: There is none, or it has ended.
+        """
+        job = self.find(caller, name)
+        if job.status not in RUNNING:
+            raise validation_error(f"The request was rejected because the {self.kind} is in status {job.status}.")
+        self._runners[job.arn].stop()
+
+    def listed(self, caller: Caller, request: dict[str, Any]) -> tuple[list[Job], str | None]:
+        """One page of the jobs that a List request asks for, and the token of the next one."""
+        wanted = request.get("StatusEquals")
+        jobs = [
+            job
+            for job in select(self._jobs.all_of(caller), request)
+            if wanted in (None, job.status) and within(job.modified, request, "LastModifiedTime")
+        ]
+        if request.get("SortBy") == "Status":
+            jobs.sort(key=lambda job: job.status, reverse=request.get("SortOrder", "Descending") == "Descending")
+        return page(jobs, request)
+
+    def reset(self, account: str | None) -> None:
+        """Forget the jobs of one account, or all, and kill those that run."""
+        runners = [self._runners.pop(job.arn) for job in self._jobs.clear(account)]
+        for runner in runners:
+            runner.abort()
+        for runner in runners:
+            runner.join(END_SECONDS)
