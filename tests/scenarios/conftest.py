@@ -1,0 +1,51 @@
+"""The servers once per test process; a team, a worker and a namespace for each scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_model_image, build_pipeline_image
+from demo.oci_layout import BuiltImage
+from demo.stack import Stack
+from demo.team import ROOT
+from tests.support.scenario import Scenario
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A local AWS in which ten minutes pass in a second, and Temporal."""
+    with Stack(tmp_path_factory.mktemp("stack"), time_scale=600) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def model_image() -> BuiltImage:
+    return build_model_image(ROOT)
+
+
+@pytest.fixture
+def scenario(stack: Stack, model_image: BuiltImage) -> Iterator[Scenario]:
+    """A team that has all it needs, and a worker that polls."""
+    scenario = Scenario(stack, model_image).given_a_team()
+    with scenario.crew:
+        yield scenario
+
+
+@pytest.fixture
+def good_image(scenario: Scenario) -> str:
+    """A pipeline image that trains a good model, pushed by CI."""
+    return scenario.team.push_pipeline_image(build_pipeline_image(ROOT), "good")
+
+
+@pytest.fixture
+def inaccurate_image(scenario: Scenario) -> str:
+    """A pipeline image that trains a model which misses the gate."""
+    return scenario.team.push_pipeline_image(build_pipeline_image(ROOT, BAD_ACCURACY, "pipeline-bad-accuracy"), "inaccurate")
+
+
+@pytest.fixture
+def faulty_image(scenario: Scenario) -> str:
+    """A pipeline image that trains a model which fails on its clients' requests."""
+    return scenario.team.push_pipeline_image(build_pipeline_image(ROOT, BAD_COLUMNS, "pipeline-bad-rollout"), "faulty")

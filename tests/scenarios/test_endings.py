@@ -1,0 +1,114 @@
+"""How a promotion ends, good and bad."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from demo.remote import BRANCH
+from demo.story import with_traffic
+from demo.team import FOLDER
+from slipway.messages import LedgerState, Outcome, StageName, StageState
+from tests.support.scenario import COMMIT, Scenario
+
+pytestmark = pytest.mark.timeout(240)
+
+
+async def test_given_a_good_image_when_it_is_approved_then_the_endpoint_answers_with_its_model(
+    scenario: Scenario, good_image: str
+) -> None:
+    await scenario.when_ci_starts(good_image)
+    await scenario.when_ana_approves()
+    status = await scenario.then_it_ends(Outcome.promoted)
+    assert status.endpoints[-1].package == status.package
+    assert json.loads(scenario.team.invoke()["body"])
+
+
+async def test_given_a_promotion_when_ci_runs_twice_then_there_is_one(scenario: Scenario, good_image: str) -> None:
+    await scenario.when_ci_starts(good_image)
+    first = scenario.handle.id
+    await scenario.when_ci_starts(good_image)
+    assert scenario.handle.id == first
+    await scenario.when_ana_approves()
+    await scenario.then_it_ends(Outcome.promoted)
+    assert len(scenario.tasks()) == 1
+
+
+async def test_given_a_model_below_the_gate_when_it_is_trained_then_it_is_refused_and_undone(
+    scenario: Scenario, inaccurate_image: str
+) -> None:
+    before = scenario.team.remote.read(f"{FOLDER}/taskdef.yaml")
+    await scenario.when_ci_starts(inaccurate_image)
+    status = await scenario.then_it_ends(Outcome.refused)
+    assert "accuracy" in status.reason
+    assert scenario.team.remote.read(f"{FOLDER}/taskdef.yaml") == before
+    assert [package["ModelApprovalStatus"] for package in scenario.packages()] == ["Rejected"]
+    assert not scenario.done("sagemaker.CreateEndpoint")
+
+
+async def test_given_a_task_that_exits_1_when_the_operator_mends_and_retries_then_it_is_promoted(
+    scenario: Scenario, good_image: str
+) -> None:
+    scenario.team.remove_data()
+    await scenario.when_ci_starts(good_image)
+    parked = await scenario.until_stage(StageName.task, StageState.parked)
+    assert parked.waiting_for
+    assert parked.waiting_for.failure
+    assert "no training data" in parked.waiting_for.failure.answered
+    scenario.team.upload_data()
+    await scenario.when_an_operator_says("retry")
+    await scenario.when_ana_approves()
+    await scenario.then_it_ends(Outcome.promoted)
+    assert len(scenario.tasks()) == 2
+
+
+async def test_given_a_champion_when_the_new_model_fails_under_traffic_then_the_champion_serves_on(
+    scenario: Scenario, good_image: str, faulty_image: str
+) -> None:
+    await scenario.when_ci_starts(good_image)
+    await scenario.when_ana_approves()
+    champion = await scenario.then_it_ends(Outcome.promoted)
+    await scenario.when_ci_starts(faulty_image)
+    await scenario.when_ana_approves()
+    status, _, _ = await with_traffic(scenario.team, scenario.then_it_ends(Outcome.rolled_back))
+    assert {entry.state for entry in status.ledger} <= {LedgerState.undone, LedgerState.kept}
+    config = scenario.team.client("sagemaker").describe_endpoint(EndpointName=scenario.team.endpoint)["EndpointConfigName"]
+    assert config == champion.endpoints[-1].config
+
+
+async def test_given_a_champion_when_a_good_model_follows_then_the_endpoint_never_stops_answering(
+    scenario: Scenario, good_image: str, inaccurate_image: str
+) -> None:
+    scenario.given_its_file("promotion.yaml", "min: 0.9}", "min: 0.5}")
+    scenario.given_its_file("promotion.yaml", "maxRegression: 0.01}", "maxRegression: 0.9}")
+    await scenario.when_ci_starts(good_image)
+    await scenario.when_ana_approves()
+    await scenario.then_it_ends(Outcome.promoted)
+    await scenario.when_ci_starts(inaccurate_image)
+    await scenario.when_ana_approves()
+    status, answered, failed = await with_traffic(scenario.team, scenario.then_it_ends(Outcome.promoted))
+    assert status.endpoints[-1].package == status.package
+    assert (answered > 0, failed) == (True, 0)
+
+
+async def test_given_a_running_pipeline_when_it_is_aborted_then_all_is_undone_the_last_first(
+    scenario: Scenario, good_image: str
+) -> None:
+    before = scenario.team.remote.read(f"{FOLDER}/taskdef.yaml")
+    await scenario.when_ci_starts(good_image)
+    await scenario.until_stage(StageName.pipeline, StageState.running)
+    await scenario.when_an_operator_says("abort")
+    await scenario.then_it_ends(Outcome.aborted)
+    await scenario.until(lambda: scenario.executions()[0]["PipelineExecutionStatus"] == "Stopped", "the execution to stop")
+    assert scenario.team.remote.read(f"{FOLDER}/taskdef.yaml") == before
+
+
+async def test_given_ci_that_waits_when_the_promotion_is_refused_then_its_exit_code_says_so(
+    scenario: Scenario, inaccurate_image: str
+) -> None:
+    done = scenario.crew.slipway(
+        *("start", "--repository", scenario.team.remote.url, "--branch", BRANCH, "--folder", FOLDER),
+        *("--image", inaccurate_image, "--commit", COMMIT, "--wait"),
+    )
+    assert done.returncode == 3, done.stderr

@@ -1,0 +1,176 @@
+"""Given/When/Then over the whole house: real git, the real Temporal server, the local AWS, a worker in its own process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from slipway_sandbox.testing import fresh_account
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from demo.oci_layout import BuiltImage
+from demo.remote import BRANCH
+from demo.stack import Crew, Stack
+from demo.team import FOLDER, Team
+from slipway.messages import Decision, OperatorCommand, Outcome, PromotionStatus, StageName, StageState
+from slipway.starting import Handle, promotion, tell
+from tests.support.waiting import state_of
+
+PATIENCE = 90.0
+"""Seconds: a promotion takes about ten; a worker that was killed is missed after ten more."""
+COMMIT = "1" * 40
+
+
+class Scenario:
+    """One team in accounts of its own, with its own worker and Temporal namespace.
+
+    Args:
+        stack: The servers, shared with other scenarios.
+        model_image: The model image that the team has in its registry.
+    """
+
+    def __init__(self, stack: Stack, model_image: BuiltImage) -> None:
+        self.stack = stack
+        self.team = Team(stack, ci_account=fresh_account(), ml_account=fresh_account())
+        self.crew = Crew(stack, self.team.ml_account, namespace=f"team-{self.team.ml_account}")
+        self._model_image = model_image
+        self._client: Client | None = None
+        self._handle: Handle | None = None
+
+    @property
+    def handle(self) -> Handle:
+        """The promotion that was started last."""
+        assert self._handle, "no promotion was started"
+        return self._handle
+
+    # --- Given -------------------------------------------------------------------------------------------
+
+    def given_a_team(self) -> Self:
+        """Its accounts, repositories, data and alarms are there."""
+        self.team.prepare(self._model_image)
+        return self
+
+    def given_its_file(self, name: str, old: str, new: str) -> Self:
+        """Its deployment branch has a file of this content, where `old` stood `new`."""
+        path = f"{FOLDER}/{name}"
+        text = self.team.remote.read(path)
+        assert old in text, f"{path} has no {old!r}"
+        self.team.remote.commit_files({path: text.replace(old, new)}, f"Change {name}")
+        return self
+
+    # --- When --------------------------------------------------------------------------------------------
+
+    async def when_ci_starts(self, image: str, repository: str | None = None) -> Self:
+        """CI starts the promotion of an image, by the command that the workflow file has."""
+        done = await asyncio.to_thread(
+            self.crew.slipway,
+            *("start", "--repository", repository or self.team.remote.url, "--branch", BRANCH, "--folder", FOLDER),
+            *("--image", image, "--commit", COMMIT, "--requested-by", "ci", "--json"),
+        )
+        assert done.returncode == 0, done.stderr
+        client = await Client.connect(
+            self.stack.temporal.address, namespace=self.crew.namespace, data_converter=pydantic_data_converter
+        )
+        self._handle = promotion(client, json.loads(done.stdout.splitlines()[-1])["id"])
+        return self
+
+    async def when_ana_approves(self) -> Self:
+        """The sample's approver has looked at the evidence, and says yes."""
+        status = await self.until_stage(StageName.approval, StageState.waiting)
+        await tell(self.handle, "approve", Decision(by="ana", evidence=status.evidence or ""))
+        return self
+
+    async def when_an_operator_says(self, command: str) -> Self:
+        """`retry` or `abort`."""
+        await tell(self.handle, command, OperatorCommand(by="ana", reason="as the scenario has it"))
+        return self
+
+    async def when_the_worker_is_killed_after(self, service: str, operation: str, in_between: Callable[[], Any]) -> Self:
+        """SIGKILL, right after the effect of a call: its answer is held back until the worker is dead.
+
+        Args:
+            service: The service of the call.
+            operation: The call.
+            in_between: Starts what leads to the call; awaited.
+        """
+        sandbox = self.stack.sandbox
+        fault = sandbox.plant_fault(service, operation, "hold-answer", account=self.team.ml_account)
+        try:
+            await in_between()
+            await self.until(lambda: sandbox.struck(fault) > 0, f"{service}.{operation}")
+            self.crew.worker.kill()
+        finally:
+            sandbox.remove_fault(fault)
+        await asyncio.to_thread(self.crew.start_worker)
+        return self
+
+    # --- Then --------------------------------------------------------------------------------------------
+
+    async def then_it_ends(self, outcome: Outcome) -> PromotionStatus:
+        """It ends, and so."""
+        status = await asyncio.wait_for(self.handle.result(), PATIENCE)
+        assert status.outcome == outcome, status
+        return status
+
+    async def until_stage(self, stage: StageName, state: StageState) -> PromotionStatus:
+        """The status as soon as a stage is in that state."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            status = await self.handle.query("status", result_type=PromotionStatus)
+            if state_of(status, stage) is state:
+                return status
+            failure = status.waiting_for.failure if status.waiting_for else None
+            assert status.outcome is None, f"it ended while {stage} was to be {state}: {status.reason}"
+            assert failure is None, f"it parked while {stage} was to be {state}: {failure}"
+            assert time.monotonic() < deadline, f"timeout after {PATIENCE:.0f} s waiting for {stage} to be {state}: {status}"
+            await asyncio.sleep(0.05)
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until the condition holds."""
+        deadline = time.monotonic() + PATIENCE
+        while not await asyncio.to_thread(condition):
+            assert time.monotonic() < deadline, f"timeout after {PATIENCE:.0f} s waiting for {what}"
+            await asyncio.sleep(0.02)
+
+    def done(self, operation: str) -> list[dict[str, Any]]:
+        """The calls of one operation that succeeded in the team's account, as `ecs.RunTask`, by the sandbox's own log."""
+        service, _, name = operation.partition(".")
+        calls = self.stack.sandbox.calls(service, name, self.team.ml_account)
+        return [call for call in calls if call["error"] is None]
+
+    def commits(self) -> list[str]:
+        """The messages of the commits that promotions made on the deployment branch."""
+        return [message for message in self.team.remote.log() if "Slipway-Promotion:" in message]
+
+    def tasks(self) -> list[str]:
+        """Every ECS task of the team, whatever its state."""
+        found: list[str] = []
+        for status in ("RUNNING", "STOPPED"):
+            found += self.team.client("ecs").list_tasks(cluster="ml", desiredStatus=status)["taskArns"]
+        return found
+
+    def executions(self) -> list[dict[str, Any]]:
+        """Every execution of the team's pipeline."""
+        name = self.team.spec.spec.pipeline.name
+        return self.team.client("sagemaker").list_pipeline_executions(PipelineName=name)["PipelineExecutionSummaries"]
+
+    def packages(self) -> list[dict[str, Any]]:
+        """Every package of the team's group."""
+        group = self.team.spec.spec.model.package_group
+        return self.team.client("sagemaker").list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+
+
+def hold_pushes(repository: Path) -> Path:
+    """Make git keep the answer to a push back, after the branch has moved, while the file that is returned is there."""
+    gate = repository / "hold-pushes"
+    gate.touch()
+    hook = repository / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f'#!/bin/sh\ntouch "{repository}/pushed"\nwhile [ -e "{gate}" ]; do sleep 0.05; done\n')
+    hook.chmod(0o755)
+    return gate
