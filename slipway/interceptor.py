@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Generator, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 from temporalio import activity
+from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ActivityOutboundInterceptor,
@@ -19,10 +21,12 @@ from temporalio.worker import (
 )
 
 from slipway.aws_errors import classify
-from slipway.errors import NeedsPersonError, SlipwayError, TransientError, to_application_error
+from slipway.errors import Ending, NeedsPersonError, SlipwayError, TransientError, to_application_error
 
 BEAT_EVERY = 3.0
 """Seconds; a third of the heartbeat timeout of 10 s that activities have."""
+UNFORESEEN_ATTEMPTS = 5
+"""Attempts of an activity before an error that nobody foresaw asks for a person: what passes by itself has had 15 s to pass."""
 
 
 class SlipwayInterceptor(Interceptor):
@@ -34,6 +38,7 @@ class SlipwayInterceptor(Interceptor):
 
     def __init__(self, beat_every: float = BEAT_EVERY) -> None:
         self._beat_every = beat_every
+        activity.logger.logger.addFilter(in_one_line)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         return _Inbound(next, self._beat_every)
@@ -89,7 +94,10 @@ async def beating(memory: _Memory, every: float) -> AsyncGenerator[None]:
 
 @contextlib.contextmanager
 def saying_what_to_do() -> Generator[None]:
-    """Turns the errors that activities raise into what their workflow understands; others pass as they are."""
+    """Turns the errors that activities raise into what their workflow understands.
+
+    One that nobody foresaw passes as it is, so that it is tried again; from the fifth attempt on it needs a person.
+    """
     try:
         yield
     except SlipwayError as error:
@@ -98,6 +106,35 @@ def saying_what_to_do() -> Generator[None]:
         raise to_application_error(classify(error)) from error
     except httpx.HTTPError as error:
         raise to_application_error(of_http(error)) from error
+    except FailureError:
+        raise  # Temporal's own, as a cancellation
+    except Exception as error:
+        if activity.info().attempt < UNFORESEEN_ATTEMPTS:
+            raise
+        raise to_application_error(of_unforeseen(error)) from error
+
+
+def of_unforeseen(error: Exception) -> SlipwayError:
+    """What it means that an activity fails, again and again, as nobody thought it could."""
+    info = activity.info()
+    return NeedsPersonError(
+        f"running {info.activity_type}, {info.attempt} times",
+        f"{type(error).__name__}: {error}",
+        "nobody foresaw this error: the worker's log has the traceback; retry once the cause is mended, or abort",
+    )
+
+
+def in_one_line(record: logging.LogRecord) -> bool:
+    """A filter of what the SDK logs: an error that was foreseen tells all in its text, so its traceback is left out."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, ApplicationError) and error.type in list(Ending) and _is_foreseen(error.__cause__):
+        record.exc_info = None
+        record.msg = f"{record.msg}: {' '.join(str(error).split())}"
+    return True
+
+
+def _is_foreseen(error: BaseException | None) -> bool:
+    return isinstance(error, (SlipwayError, BotoCoreError, ClientError, httpx.HTTPError))
 
 
 def of_http(error: httpx.HTTPError) -> SlipwayError:

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, ExecuteActivityInput
 
-from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
+from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError, report_of
 from slipway.interceptor import SlipwayInterceptor
 from slipway.watch import Answers, Poller, one_by_one
 
@@ -247,4 +247,43 @@ async def test_given_a_programmers_mistake_when_an_activity_makes_it_then_it_pas
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        await intercepted(work)
+        await intercepted(work, attempt=4)
+
+
+async def test_given_a_programmers_mistake_when_five_attempts_made_it_then_a_person_is_asked() -> None:
+    async def work(outbound: ActivityOutboundInterceptor) -> None:
+        raise KeyError("x")
+
+    with pytest.raises(ApplicationError) as caught:
+        await intercepted(work, attempt=5, activity_type="write_image")
+    assert (caught.value.type, caught.value.non_retryable) == ("NeedsPerson", True)
+    report = report_of(caught.value)
+    assert (report.tried, report.answered) == ("running write_image, 5 times", "KeyError: 'x'")
+    assert "the worker's log has the traceback" in report.remedy
+
+
+async def test_given_a_cancellation_when_the_fifth_attempt_hears_of_it_then_it_passes_as_it_is() -> None:
+    async def work(outbound: ActivityOutboundInterceptor) -> None:
+        raise CancelledError
+
+    with pytest.raises(CancelledError):
+        await intercepted(work, attempt=5)
+
+
+@pytest.mark.parametrize(
+    ("error", "attempt", "traced"),
+    [(NeedsPersonError("t", "two\nlines", "r"), 1, False), (KeyError("x"), 1, True), (KeyError("x"), 5, True)],
+)
+async def test_given_an_error_when_the_sdk_logs_it_then_only_an_unforeseen_one_has_its_traceback(
+    caplog: pytest.LogCaptureFixture, error: Exception, attempt: int, traced: bool
+) -> None:
+    async def work(outbound: ActivityOutboundInterceptor) -> None:
+        raise error
+
+    try:
+        await intercepted(work, attempt=attempt)
+    except Exception:  # noqa: BLE001 -- as the SDK does
+        activity.logger.warning("Completing activity as failed", exc_info=True)
+    record = caplog.records[-1]
+    assert (record.exc_info is not None) == traced
+    assert ("t: two lines -- r" in record.getMessage()) != traced
