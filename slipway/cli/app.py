@@ -62,7 +62,7 @@ COMMANDS = (
         "approve",
         "decide:approve",
         "Approve the model of a promotion that waits for approval.",
-        (f"slipway approve {ID}", f'slipway approve {ID} --by ana --evidence sha256:… --reason "recall is up"'),
+        (f"slipway approve {ID}", f'slipway approve {ID} --by ana --evidence 3f1c9a2b7d604e58 --reason "recall is up"'),
     ),
     Listed(
         "reject",

@@ -19,7 +19,8 @@ def _duration(_kind: object, tokens: tuple[Token, ...]) -> timedelta:
     return parse_duration(tokens[0].value)
 
 
-Length = Annotated[timedelta | None, Parameter(converter=_duration, n_tokens=1, help="As 30s, 10m, 72h or 2d.")]
+Length = Annotated[timedelta | None, Parameter(converter=_duration, n_tokens=1)]
+"""As 30s, 10m, 72h or 2d. The command's own docstring says what for: a help text here would hide it."""
 By = Annotated[
     str | None,
     Parameter(name="--by", help="Who acts. Absent: SLIPWAY_USER, or USER. Shown as claimed: nothing proves it."),

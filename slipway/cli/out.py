@@ -11,6 +11,9 @@ from rich.console import Console
 
 from slipway.errors import FailureReport
 
+PIPE_WIDTH = 1_000
+"""Columns that tables may take where no terminal wraps them."""
+
 
 class Out:
     """Where a command prints.
@@ -21,7 +24,8 @@ class Out:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(highlight=False, soft_wrap=True, emoji=False)
+        # A pipe has no width of its own: cut ids and messages would be of no use to the next program.
+        self.console = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
     @property
     def is_live(self) -> bool:

@@ -13,7 +13,7 @@ async def setup(*, retention: Length = None, as_json: AsJson = False) -> int:
     """Make the Temporal namespace and the search attributes that Slipway needs. Safe to repeat.
 
     Args:
-        retention: How long a namespace that is made now keeps promotions that are over; 30d if not given.
+        retention: How long a namespace that is made now keeps promotions that are over, as 90d; 30d if not given.
         as_json: What was made, as JSON.
     """
     out = Out(as_json=as_json)

@@ -21,6 +21,8 @@ from slipway.messages import TASK_QUEUE, AppRef, PromotionRequest
 from slipway.starting import start_promotion
 from slipway.temporal import connect
 
+ASKER = "Who asks. Absent: SLIPWAY_USER, or USER. Shown as claimed: nothing proves it."
+
 
 async def start(
     *,
@@ -29,7 +31,7 @@ async def start(
     branch: str = "main",
     folder: str = ".",
     commit: str = "",
-    requested_by: Annotated[By, Parameter(name="--requested-by")] = None,
+    requested_by: Annotated[By, Parameter(name="--requested-by", help=ASKER)] = None,
     attempt: int = 1,
     wait: Annotated[bool, Parameter(negative="")] = False,
     timeout: Length = None,  # noqa: ASYNC109 -- it ends with the last status, not with an error
@@ -46,7 +48,7 @@ async def start(
         requested_by: Who asks. Absent: SLIPWAY_USER, or USER.
         attempt: Higher than 1 promotes a digest anew whose promotion is over.
         wait: Follow it to its end; the exit code says how it ended.
-        timeout: With --wait: how long to follow at the most.
+        timeout: With --wait: how long to follow at the most, as 30s, 10m, 72h or 2d. Absent: as long as it takes.
         as_json: One object a line: what was started, then with --wait each change.
     """
     out = Out(as_json=as_json)

@@ -20,7 +20,7 @@ async def watch(
 
     Args:
         promotion_id: The promotion's id.
-        timeout: How long at the most. Absent: as long as it takes.
+        timeout: How long at the most, as 30s, 10m, 72h or 2d. Absent: as long as it takes.
         as_json: The whole status at each change, as JSON.
     """
     out = Out(as_json=as_json)
