@@ -1,0 +1,11 @@
+"""A fresh account for each test."""
+
+import pytest
+from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing_jobs import JobDesk
+
+
+@pytest.fixture
+def jobs(sandbox: SandboxProcess, account: str) -> JobDesk:
+    """An account with a bucket."""
+    return JobDesk(sandbox, account)
