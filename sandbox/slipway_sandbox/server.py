@@ -19,6 +19,7 @@ from slipway_sandbox.gateway import Gateway
 from slipway_sandbox.sagemaker.groups import GroupRoom
 from slipway_sandbox.sagemaker.hosting import Hosting
 from slipway_sandbox.sagemaker.jobs import Jobs
+from slipway_sandbox.sagemaker.pipelines import ExecutionRoom, PipelineRoom
 from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.wire import Server
@@ -38,6 +39,7 @@ def build(world: World) -> tuple[list[Room], Gateway]:
     tags = TagRoom(world)
     groups = GroupRoom(world, tags)
     registry = ModelRegistryRoom(world, ecr, groups, tags)
+    pipelines = PipelineRoom(world, tags)
     hosting = Hosting(world, containers, registry, tags)
     rooms: list[Room] = [
         ecr,
@@ -47,6 +49,8 @@ def build(world: World) -> tuple[list[Room], Gateway]:
         tags,
         groups,
         registry,
+        pipelines,
+        ExecutionRoom(world, pipelines),
         *hosting.rooms,
         *Jobs(world, containers, tags).rooms,
     ]

@@ -24,6 +24,7 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+Item = TypeVar("Item")
 
 
 class Table(Generic[T]):
@@ -100,7 +101,7 @@ def select(items: Iterable[T], request: dict[str, Any]) -> list[T]:
     return sorted(found, key=lambda item: item.name if by_name else item.created.isoformat(), reverse=descending)
 
 
-def page(items: list[T], request: dict[str, Any]) -> tuple[list[T], str | None]:
+def page(items: list[Item], request: dict[str, Any]) -> tuple[list[Item], str | None]:
     """One page of a list, and the token of the next one.
 
     Raises:

@@ -1,0 +1,77 @@
+"""Conditions of a Condition step, over values that are evaluated already. Pure."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from slipway_sandbox.sagemaker.pipelines.evaluate import EvaluationError
+
+ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "GreaterThan": operator.gt,
+    "GreaterThanOrEqualTo": operator.ge,
+    "LessThan": operator.lt,
+    "LessThanOrEqualTo": operator.le,
+}
+TYPES = frozenset({"Equals", "In", "And", "Or", "Not", *ORDERS})
+
+
+def holds(condition: Mapping[str, Any]) -> bool:
+    """Whether a condition is met.
+
+    Raises:
+        EvaluationError: It compares what cannot be compared, or is of no known type.
+    """
+    kind = condition.get("Type", "")
+    match kind:
+        case "Equals":
+            return _equal(condition.get("LeftValue"), condition.get("RightValue"))
+        case "In":
+            return any(_equal(condition.get("QueryValue"), value) for value in condition.get("Values", ()))
+        case "And":
+            return all(holds(inner) for inner in condition.get("Conditions", ()))
+        case "Or":
+            return any(holds(inner) for inner in condition.get("Conditions", ()))
+        case "Not":
+            return not holds(cast("Mapping[str, Any]", condition.get("Condition", condition.get("Expression", {}))))
+        case _:
+            return _ordered(str(kind), condition.get("LeftValue"), condition.get("RightValue"))
+
+
+def _equal(left: Any, right: Any) -> bool:
+    left, right = _alike(left, right)
+    # To Python, 1 and true are the same.
+    return isinstance(left, bool) == isinstance(right, bool) and left == right
+
+
+def _ordered(kind: str, left: Any, right: Any) -> bool:
+    compare = ORDERS.get(kind)
+    if compare is None:
+        raise EvaluationError(f"'{kind}' is no type of condition")
+    left, right = _alike(left, right)
+    both_numbers = _is_number(left) and _is_number(right)
+    both_texts = isinstance(left, str) and isinstance(right, str)
+    if not both_numbers and not both_texts:
+        raise EvaluationError(f"{left!r} and {right!r} cannot be compared by {kind}")
+    return compare(left, right)
+
+
+def _alike(left: Any, right: Any) -> tuple[Any, Any]:
+    """Text beside a number counts as the number that it spells: what comes out of a property file may be either."""
+    if _is_number(left) and isinstance(right, str):
+        return left, _number(right)
+    if isinstance(left, str) and _is_number(right):
+        return _number(left), right
+    return left, right
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
