@@ -1,0 +1,175 @@
+"""Promotions a minute beside empty workflows of the same shape: one server, one process, turn by turn.
+
+The promotion's workflows are the real ones and run with the worker's own settings. Their activities answer at once, so what is
+measured is what Slipway's own code costs in a worker, on top of Temporal's steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from pydantic import BaseModel
+from temporalio import activity
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Interceptor, Worker
+
+from bench.empty import EmptyActivities, EmptyPromotion, EmptyRollout, Shape, steps_of
+from bench.figures import ratio_of_pairs, told
+from bench.histories import histories
+from demo.stack import base_environment
+from demo.temporal import TemporalServer
+from slipway import search_attributes as attributes
+from slipway.interceptor import SlipwayInterceptor
+from slipway.messages import Decision, Outcome
+from slipway.setting_up import set_up
+from slipway.starting import Handle, start_promotion, tell
+from tests.support.world import EVIDENCE, World, request
+from worker import HEARTBEAT_THROTTLE
+from workflows.promotion import PromotionWorkflow
+from workflows.rollout import RolloutWorkflow
+
+AT_ONCE = 16
+"""Workflows that run at the same time; all start together, and the last one's end is the round's."""
+ROUNDS = 5
+ASK_AGAIN = 0.02
+"""Seconds between two tries to approve."""
+Asking = defaultdict[str, asyncio.Event]
+"""By workflow id: set by the last activity before the workflow asks for an approval."""
+
+
+class Outside(World):
+    """Activities that answer at once, and tell when a promotion is about to ask."""
+
+    def __init__(self, task_queue: str, asking: Asking) -> None:
+        super().__init__(task_queue)
+        self.asking = asking
+
+    async def _enter(self, asked: BaseModel) -> None:
+        del asked
+        info = activity.info()
+        if info.activity_type == "gather_evidence":
+            self.asking[info.workflow_id or ""].set()
+
+
+def measure() -> dict[str, float]:
+    """Both rates, their ratio, and what a promotion's history takes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        server = TemporalServer(Path(scratch), base_environment(Path(scratch)))
+        server.start()
+        try:
+            return asyncio.run(compare(server.address))
+        finally:
+            server.process.stop()
+
+
+async def compare(address: str) -> dict[str, float]:
+    """Run both, turn by turn, on the server at this address."""
+    client = await Client.connect(address, data_converter=pydantic_data_converter)
+    await set_up(client)
+    asking: Asking = defaultdict(asyncio.Event)
+    outside = Outside(f"promotions-{uuid4()}", asking)
+    empty_queue = f"empty-{uuid4()}"
+    doing_nothing = EmptyActivities(asking)
+    empty_activities = [doing_nothing.nothing, doing_nothing.last_before_asking]
+    workers = (
+        worker_of(client, outside.task_queue, [PromotionWorkflow, RolloutWorkflow], outside.activities(), [SlipwayInterceptor()]),
+        worker_of(client, empty_queue, [EmptyPromotion, EmptyRollout], empty_activities, []),
+    )
+    async with workers[0], workers[1]:
+        promote = partial(promotion, client, outside)
+        promoted = await promote()
+        parent, child = await histories(client, promoted)
+        shape = Shape(parent=steps_of(parent), child=steps_of(child))
+        take_empty = partial(empty_promotion, client, empty_queue, shape, asking)
+        await take_empty()
+        real, empty = await turns(promote, take_empty)
+    return {
+        "promotions_per_minute": statistics.median(real),
+        "empty_workflows_per_minute": statistics.median(empty),
+        "promotions_per_minute_to_empty_workflow_ratio": ratio_of_pairs(real, empty),
+    }
+
+
+def worker_of(
+    client: Client,
+    task_queue: str,
+    workflows: Sequence[type],
+    activities: Sequence[Callable[..., Any]],
+    interceptors: Sequence[Interceptor],
+) -> Worker:
+    """A worker with the settings of `worker.py`."""
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=workflows,
+        activities=activities,
+        interceptors=interceptors,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        max_concurrent_activities=500,
+    )
+
+
+async def turns(one: Callable[[], Awaitable[object]], other: Callable[[], Awaitable[object]]) -> tuple[list[float], list[float]]:
+    """Rates of both in pairs of rounds; every other pair goes the other way round."""
+    rates: tuple[list[float], list[float]] = ([], [])
+    for number in range(ROUNDS):
+        pair = [(rates[0], one), (rates[1], other)]
+        for kept, run in pair if number % 2 else reversed(pair):
+            kept.append(await rate(run))
+        told(f"round {number + 1} of {ROUNDS}: {rates[0][-1]:.0f} promotions and {rates[1][-1]:.0f} empty workflows a minute")
+    return rates
+
+
+async def rate(run: Callable[[], Awaitable[object]]) -> float:
+    """How many a minute, when `AT_ONCE` start together."""
+    begun = time.perf_counter()
+    await asyncio.gather(*(run() for _ in range(AT_ONCE)))
+    return AT_ONCE * 60 / (time.perf_counter() - begun)
+
+
+async def promotion(client: Client, outside: Outside) -> Handle:
+    """One promotion from its start to its end."""
+    handle, _ = await start_promotion(client, request(), outside.task_queue)
+    await outside.asking[handle.id].wait()
+    await approved(lambda: tell(handle, "approve", Decision(by="ana", evidence=EVIDENCE)))
+    status = await handle.result()
+    if status.outcome is not Outcome.promoted:
+        raise RuntimeError(f"the promotion {handle.id} ended {status.outcome}: {status.reason}")
+    return handle
+
+
+async def empty_promotion(client: Client, task_queue: str, shape: Shape, asking: Asking) -> None:
+    """One empty workflow from its start to its end."""
+    handle = await client.start_workflow(
+        EmptyPromotion.run,
+        shape,
+        id=f"empty-{uuid4()}",
+        task_queue=task_queue,
+        search_attributes=TypedSearchAttributes([SearchAttributePair(attributes.STATE, "running")]),
+    )
+    await asking[handle.id].wait()
+    await approved(lambda: handle.execute_update("approve"))  # pyright: ignore[reportUnknownMemberType]
+    await handle.result()
+
+
+async def approved(approve: Callable[[], Awaitable[object]]) -> None:
+    """Approve, as soon as it is asked for: the activity before has ended, and the workflow may not know that yet."""
+    while True:
+        try:
+            await approve()
+        except WorkflowUpdateFailedError:
+            await asyncio.sleep(ASK_AGAIN)
+        else:
+            return
