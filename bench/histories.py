@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client
-
-from slipway.starting import Handle
+from temporalio.client import Client, WorkflowHandle
 
 
-async def histories(client: Client, promotion: Handle) -> list[Sequence[HistoryEvent]]:
+async def histories(client: Client, promotion: WorkflowHandle[Any, Any]) -> list[Sequence[HistoryEvent]]:
     """The promotion's events, then those of its children in the order in which they were started."""
     parent = (await promotion.fetch_history()).events
     started = [

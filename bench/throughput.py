@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 from temporalio import activity
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Interceptor, Worker
@@ -150,7 +150,7 @@ async def promotion(client: Client, outside: Outside) -> Handle:
     return handle
 
 
-async def empty_promotion(client: Client, task_queue: str, shape: Shape, asking: Asking) -> None:
+async def empty_promotion(client: Client, task_queue: str, shape: Shape, asking: Asking) -> WorkflowHandle[Any, None]:
     """One empty workflow from its start to its end."""
     handle = await client.start_workflow(
         EmptyPromotion.run,
@@ -162,6 +162,7 @@ async def empty_promotion(client: Client, task_queue: str, shape: Shape, asking:
     await asking[handle.id].wait()
     await approved(lambda: handle.execute_update("approve"))  # pyright: ignore[reportUnknownMemberType]
     await handle.result()
+    return handle
 
 
 async def approved(approve: Callable[[], Awaitable[object]]) -> None:
