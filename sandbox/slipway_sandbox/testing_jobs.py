@@ -79,8 +79,11 @@ class JobDesk:
             RoleArn=ROLE,
             AlgorithmSpecification={"TrainingImage": image, "TrainingInputMode": "File", **more.pop("algorithm", {})},
             ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
-            OutputDataConfig={"S3OutputPath": self.uri("out")},
-            **{"StoppingCondition": {"MaxRuntimeInSeconds": 60}, **more},
+            **{
+                "OutputDataConfig": {"S3OutputPath": self.uri("out")},
+                "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+                **more,
+            },
         )
 
     def process(self, image: str, name: str = "job", **more: Any) -> None:

@@ -30,6 +30,22 @@ def test_given_a_channel_when_training_succeeds_then_the_model_is_made_of_its_da
     assert unpacked(jobs.read("out/job/output/model.tar.gz")) == {"model.csv": b"1,2"}
 
 
+def test_given_no_compression_then_the_model_s_files_are_stored_as_they_are(jobs: JobDesk) -> None:
+    image = jobs.image("echo -n deep > /opt/ml/model/weights")
+
+    jobs.train(image, OutputDataConfig={"S3OutputPath": jobs.uri("plain"), "CompressionType": "NONE"})
+
+    assert jobs.trained()["ModelArtifacts"]["S3ModelArtifacts"] == jobs.uri("plain/job/output/model/")
+    assert jobs.read("plain/job/output/model/weights") == b"deep"
+
+
+def test_given_tags_then_they_are_listed(jobs: JobDesk) -> None:
+    jobs.train(jobs.missing_image(), Tags=[{"Key": "team", "Value": "screening"}])
+    arn = jobs.trained()["TrainingJobArn"]
+
+    assert jobs.sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "screening"}]
+
+
 def test_given_a_success_then_its_phases_are_shown_with_times(jobs: JobDesk) -> None:
     jobs.train(jobs.image("echo trained"))
 
@@ -101,6 +117,11 @@ def test_given_output_then_it_is_in_cloudwatch_logs(jobs: JobDesk) -> None:
     assert jobs.lines(GROUP) == ["one", "two"]
 
 
+def test_given_a_regular_expression_that_cannot_be_read_then_the_job_is_refused(jobs: JobDesk) -> None:
+    with pytest.raises(ClientError, match=r"Invalid MetricDefinitions: the Regex '\(' of loss cannot be read"):
+        jobs.train(jobs.missing_image(), algorithm={"MetricDefinitions": [{"Name": "loss", "Regex": "("}]})
+
+
 def test_given_an_entry_point_then_it_runs_in_place_of_train(jobs: JobDesk) -> None:
     own = {"ContainerEntrypoint": ["sh", "-c"], "ContainerArguments": ["echo own"]}
 
@@ -133,6 +154,15 @@ def test_given_a_running_job_when_it_is_stopped_then_it_may_save_its_model(jobs:
     job = jobs.trained()
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "Stopped")
     assert unpacked(jobs.read("out/job/output/model.tar.gz")) == {"m": b"saved"}
+
+
+def test_given_a_job_that_has_not_begun_when_it_is_stopped_then_it_never_runs(jobs: JobDesk) -> None:
+    jobs.train(jobs.image("echo ran"))
+
+    jobs.sagemaker.stop_training_job(TrainingJobName="job")
+
+    assert jobs.trained()["TrainingJobStatus"] == "Stopped"
+    assert jobs.lines(GROUP) == []
 
 
 def test_given_a_running_job_when_its_account_is_reset_then_it_is_gone_with_its_files(jobs: JobDesk) -> None:
