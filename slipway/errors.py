@@ -111,7 +111,8 @@ def to_application_error(error: SlipwayError) -> ApplicationError:
 def report_of(error: BaseException) -> FailureReport:
     """What an operator reads about a failed activity or child workflow, whoever wrapped it how often.
 
-    An error that Slipway did not foresee needs a person: nothing is known about what a retry would do.
+    An error that Slipway did not foresee needs a person: nothing is known about what a retry would do. So does a transient one
+    that comes this far: the time for trying again is over.
     """
     innermost: BaseException = error
     while innermost.__cause__ is not None:
@@ -119,7 +120,7 @@ def report_of(error: BaseException) -> FailureReport:
             break
         innermost = innermost.__cause__
     if isinstance(innermost, ApplicationError) and innermost.details:
-        return FailureReport.model_validate(innermost.details[0])
+        return _to_a_person(FailureReport.model_validate(innermost.details[0]))
     message = innermost.message if isinstance(innermost, FailureError) else str(innermost)
     return FailureReport(
         ending=Ending.needs_person,
@@ -127,3 +128,10 @@ def report_of(error: BaseException) -> FailureReport:
         answered=cap(f"{type(innermost).__name__}: {message}"),
         remedy="see the worker's log; retry once the cause is mended, or abort",
     )
+
+
+def _to_a_person(report: FailureReport) -> FailureReport:
+    if report.ending is not Ending.transient:
+        return report
+    remedy = "it was tried again by itself until the time for it was over; retry once what it says has passed, or abort"
+    return report.model_copy(update={"ending": Ending.needs_person, "remedy": remedy})

@@ -38,7 +38,7 @@ class SlipwayInterceptor(Interceptor):
 
     def __init__(self, beat_every: float = BEAT_EVERY) -> None:
         self._beat_every = beat_every
-        activity.logger.logger.addFilter(in_one_line)
+        logging.getLogger(activity.__name__).addFilter(in_one_line)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         return _Inbound(next, self._beat_every)

@@ -14,7 +14,8 @@ from uuid import uuid4
 from pydantic import BaseModel
 from temporalio import activity
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from slipway import messages as m
 from slipway.errors import NeedsPersonError, RefusedError, TransientError, to_application_error
@@ -306,13 +307,20 @@ class World:
 
 
 @asynccontextmanager
-async def working(client: Client, world: World) -> AsyncGenerator[Worker]:
-    """A worker of the real workflows and this world's activities."""
+async def working(client: Client, world: World, runner: WorkflowRunner | None = None) -> AsyncGenerator[Worker]:
+    """A worker of the real workflows and this world's activities.
+
+    Args:
+        client: Where it polls.
+        world: Whose activities it runs.
+        runner: How it runs workflows; in the sandbox where none is given.
+    """
     worker = Worker(
         client,
         task_queue=world.task_queue,
         workflows=[PromotionWorkflow, RolloutWorkflow],
         activities=world.activities(),
+        workflow_runner=runner or SandboxedWorkflowRunner(),
         max_heartbeat_throttle_interval=timedelta(seconds=0.1),
         default_heartbeat_throttle_interval=timedelta(seconds=0.1),
     )

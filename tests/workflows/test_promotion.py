@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from temporalio.client import Client
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
+from temporalio.worker import UnsandboxedWorkflowRunner
 
+from slipway.errors import Ending, TransientError, to_application_error
 from slipway.messages import (
     Decision,
     Evidence,
@@ -21,7 +26,8 @@ from slipway.messages import (
 )
 from slipway.starting import Handle, start_promotion, tell
 from tests.support.waiting import until_asked, until_parked
-from tests.support.world import EVIDENCE, World, approval, needs_person, refused, request, transient
+from tests.support.world import EVIDENCE, World, approval, needs_person, refused, request, transient, working
+from workflows import policies
 
 HAPPY = [
     "read_app",
@@ -129,6 +135,46 @@ async def test_given_a_transient_error_then_it_is_tried_again_by_itself(client: 
     handle = await start(client, world)
     await until_asked(handle)
     assert world.names.count("write_image") == 3
+
+
+@pytest.fixture
+async def hasty(client: Client, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """An outside where the pause between two tries is longer than all tries together may take: the first failure is the last."""
+    monkeypatch.setattr(policies, "RETRY", RetryPolicy(initial_interval=timedelta(minutes=2)))
+    monkeypatch.setattr(policies, "COPY", policies.Policy(once=timedelta(seconds=30), total=timedelta(minutes=1)))
+    outside = World(task_queue=f"test-{uuid4()}")
+    # Temporal's sandbox imports the policies anew, and would not see the change.
+    async with working(client, outside, UnsandboxedWorkflowRunner()):
+        yield outside
+
+
+async def test_given_a_transient_error_when_the_time_for_retries_is_over_then_it_parks_and_can_be_retried(
+    client: Client, hasty: World
+) -> None:
+    hasty.fail("copy_image", to_application_error(TransientError("copying a to b", "HTTP 503")))
+    handle = await start(client, hasty)
+    waiting = (await until_parked(handle, StageName.image)).waiting_for
+    assert waiting
+    assert waiting.failure
+    assert (waiting.failure.tried, waiting.failure.answered) == ("copying a to b", "HTTP 503")
+    assert waiting.failure.ending is Ending.needs_person
+    assert waiting.failure.remedy.startswith("it was tried again by itself until the time for it was over; retry")
+    await tell(handle, "retry", OperatorCommand(by="ana"))
+    await until_asked(handle)
+    assert hasty.names.count("copy_image") == 2
+
+
+async def test_given_a_step_that_hangs_when_its_time_is_over_then_it_parks_and_names_the_step(
+    client: Client, hasty: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "COPY", policies.Policy(once=timedelta(seconds=0.5), total=timedelta(minutes=1)))
+    hasty.hold("copy_image")
+    handle = await start(client, hasty)
+    waiting = (await until_parked(handle, StageName.image)).waiting_for
+    assert waiting
+    assert waiting.failure
+    assert waiting.failure.tried == "running copy_image"
+    assert "timeout" in waiting.failure.answered
 
 
 PARKS = {
