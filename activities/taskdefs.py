@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from temporalio import activity
 
@@ -67,7 +69,7 @@ class TaskdefActivities:
     async def write_image(self, request: WriteImage) -> TaskdefCommit:
         """Writes the image into the files that the event's handler names, commits and pushes.
 
-        Killed after the push: the retry finds the commit by its trailer. `before` is empty then.
+        Killed after the push: the retry finds the commit by its trailer, and what was there before at the commit's parent.
 
         Raises:
             RefusedError: A field is missing or no single value.
@@ -78,8 +80,8 @@ class TaskdefActivities:
         for _ in range(PUSH_TRIES):
             done = await self._standing_commit(repository, branch, request.promotion_id)
             if done is not None:
-                file = request.handler.replacements[0].file
-                return TaskdefCommit(commit=done, changed=True, file=file, before="", after=request.image)
+                first = (await _changes(request, partial(repository.read_before, done)))[0]
+                return TaskdefCommit(commit=done, changed=True, file=first.file, before=first.before, after=first.after)
             try:
                 return await self._write(repository, request)
             except PushConflict:
@@ -97,7 +99,7 @@ class TaskdefActivities:
     @staticmethod
     async def _write(repository: Repository, request: WriteImage) -> TaskdefCommit:
         head = await repository.head(request.app.branch)
-        changes = await _changes(repository, request, head)
+        changes = await _changes(request, partial(repository.read_if_there, head))
         first = changes[0]
         changed = [change for change in changes if change.changed]
         commit = head
@@ -130,9 +132,9 @@ class TaskdefActivities:
         return Compensation(state=LedgerState.undone, note=note)
 
 
-async def _changes(repository: Repository, request: WriteImage, head: str) -> tuple[FileChange, ...]:
+async def _changes(request: WriteImage, read: Callable[[str], Awaitable[bytes | None]]) -> tuple[FileChange, ...]:
     files = {replacement.file for replacement in request.handler.replacements}
-    contents = {file: await repository.read_if_there(head, path_of(request.app, file)) for file in sorted(files)}
+    contents = {file: await read(path_of(request.app, file)) for file in sorted(files)}
     return apply_event(request.handler, request.image, contents.get)
 
 

@@ -85,6 +85,14 @@ class Repository:
             entry = await git.entry(commit, app_file(path))
             return await git.blob(entry, path) if entry else None
 
+    async def read_before(self, commit: str, path: str) -> bytes | None:
+        """A file's content at the commit that a commit was made on, or none where there was no such file."""
+        check_commit(commit)
+        async with self._locked() as git:
+            await git.want(commit)
+            parents = await git.parents(commit)
+        return await self.read_if_there(parents[0], path) if parents else None
+
     async def commit_file(
         self,
         branch: str,

@@ -158,10 +158,15 @@ class Mirror:
                 return commit
         return None
 
+    async def parents(self, commit: str) -> list[str]:
+        """The commits that a commit was made on."""
+        tried = f"looking for what {commit[:12]} of {self._shown} was made on"
+        return (await self._must("rev-list", "--parents", "-n", "1", commit, "--", tried=tried)).text.split()[1:]
+
     async def undone(self, commit: str, head: str) -> Changes:
         """The files of the head without what a commit did to them; empty where nothing of it is left."""
         tried = f"reverting {commit[:12]} of {self._shown}"
-        parents = (await self._must("rev-list", "--parents", "-n", "1", commit, "--", tried=tried)).text.split()[1:]
+        parents = await self.parents(commit)
         if len(parents) != 1:
             raise NeedsPersonError(tried, f"the commit has {len(parents)} parents", "revert it by hand")
         listed = await self._must(
