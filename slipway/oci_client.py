@@ -39,10 +39,11 @@ TokenSource = Callable[[bool], Awaitable[str]]
 """Gives the base64 token of ECR's GetAuthorizationToken; True asks for a new one, because the last was turned down."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CREATED = 201
-_UNAUTHORIZED = 401
 _TOO_MANY = 429
 _NOT_FOUND = 404
-_FORBIDDEN = 403
+_TURNED_DOWN = (401, 403)
+"""What may mean that the token has expired. ECR says so by 403 `DENIED`, as it does of a missing permission, and in answer to HEAD
+without a word: only a fresh token shows which it is."""
 
 
 class Upload(StrEnum):
@@ -154,7 +155,7 @@ class RegistryClient:
         for fresh in (False, True):
             headers = await self._authorization(url, fresh=fresh)
             async with _told(tried), self._http.stream("GET", url, headers=headers) as response:
-                if response.status_code == _UNAUTHORIZED and not fresh:
+                if response.status_code in _TURNED_DOWN and not fresh:
                     continue
                 if not response.is_success:
                     await response.aread()
@@ -188,7 +189,7 @@ class RegistryClient:
             if location is None:
                 return Upload.mounted
             response = await self._put_blob(location, digest, size, chunks(), tried, fresh=fresh)
-            if response.status_code == _UNAUTHORIZED and not fresh:
+            if response.status_code in _TURNED_DOWN and not fresh:
                 continue
             if not response.is_success:
                 raise answer_error(tried, response)
@@ -231,7 +232,7 @@ class RegistryClient:
             authorized = {**(headers or {}), **await self._authorization(url, fresh=fresh)}
             async with _told(tried):
                 response = await self._http.request(method, url, headers=authorized, content=content)
-            if response.status_code != _UNAUTHORIZED or self._token is None or fresh:
+            if response.status_code not in _TURNED_DOWN or self._token is None or fresh:
                 break
         return response
 
@@ -269,7 +270,7 @@ def answer_error(tried: str, response: httpx.Response) -> SlipwayError:
     status = response.status_code
     if status == _TOO_MANY or status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return TransientError(tried, answered, retry_after=_retry_after(response))
-    if status in (_UNAUTHORIZED, _FORBIDDEN):
+    if status in _TURNED_DOWN:
         return NeedsPersonError(
             tried, answered, "let the worker's role read the source and write the target repository, then retry"
         )

@@ -34,6 +34,7 @@ class Registry:
         self.requests: list[httpx.Request] = []
         self.mounting = False
         self.token = "good"
+        self.turns_down_with = 401
         self.spoil: Spoil = lambda _: None
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -43,7 +44,7 @@ class Registry:
         if spoiled is not None:
             return spoiled
         if request.headers.get("Authorization") != f"Basic {self.token}":
-            return httpx.Response(401)
+            return httpx.Response(self.turns_down_with, json={"errors": [{"code": "DENIED", "message": "token has expired"}]})
         _, _, repository, kind, *rest = request.url.path.split("/")
         match request.method, kind, rest:
             case "POST", "blobs", _:
@@ -226,11 +227,13 @@ async def test_given_a_connection_that_breaks_when_a_blob_is_read_then_it_is_tra
         _ = [chunk async for chunk in source.client().read_blob("ci", digest_of(b"one"))]
 
 
+@pytest.mark.parametrize("status", [401, 403])
 async def test_given_a_stale_token_when_an_image_is_copied_then_a_fresh_one_is_asked_for(
-    source: Registry, target: Registry
+    source: Registry, target: Registry, status: int
 ) -> None:
     digest = source.add_image("ci", b"one")
     source.token = target.token = "rotated"
+    source.turns_down_with = target.turns_down_with = status
 
     def client(registry: Registry) -> Place:
         async def token(fresh: bool) -> str:
@@ -242,8 +245,21 @@ async def test_given_a_stale_token_when_an_image_is_copied_then_a_fresh_one_is_a
     assert counts.copied_blobs == 2
 
 
-async def test_given_a_401_on_the_blob_itself_when_it_is_uploaded_then_the_upload_begins_again(target: Registry) -> None:
-    refusals = [httpx.Response(401)]
+async def test_given_a_permission_that_is_missing_when_a_fresh_token_is_denied_too_then_a_person_is_asked(
+    source: Registry,
+) -> None:
+    digest = source.add_image("ci", b"one")
+    source.token, source.turns_down_with = "of somebody else", 403
+    with pytest.raises(NeedsPersonError, match="HTTP 403 DENIED"):
+        await source.client().get_manifest("ci", digest)
+    assert len(source.requests) == 2
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_given_a_token_that_expires_before_the_blob_itself_when_it_is_uploaded_then_the_upload_begins_again(
+    target: Registry, status: int
+) -> None:
+    refusals = [httpx.Response(status)]
     target.spoil = lambda request: refusals.pop() if request.method == "PUT" and refusals else None
     reads: list[int] = []
 
