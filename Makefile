@@ -1,6 +1,6 @@
 # The commands a person needs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench docs schema histories screenshots clean
+.PHONY: help setup demo test lint format bench docs histories clean
 BIN := .venv/bin
 WORKERS ?= 2
 
@@ -24,6 +24,12 @@ format: setup  ## Format and mend what can be mended
 
 bench: setup  ## Ratios, side by side in one run; writes build/bench.json
 	@$(BIN)/python -m bench
+
+docs: setup  ## Write the generated pages
+	@$(BIN)/python -m slipway.spec_docs
+
+histories: setup  ## Record the workflow histories that the replay tests read
+	@$(BIN)/python -m tests.record_histories
 
 clean:  ## Remove what was built; .venv stays
 	@rm -rf build
