@@ -310,8 +310,11 @@ class OperatedWorkflow:
             raise
 
     def _check_abort(self) -> None:
-        """An abort is never lost, not even where the cancellation that it causes is (see the SDK's logic flag 2)."""
-        if self._abort:
+        """An abort is never lost, not even where the cancellation that it causes is (see the SDK's logic flag 2).
+
+        Nor is a cancellation from outside: a step that ends well while it comes takes it for its own.
+        """
+        if self._abort or workflow.cancellation_reason() is not None:
             raise asyncio.CancelledError
 
 
