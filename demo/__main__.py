@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from slipway_sandbox.testing import SandboxStartError
@@ -43,9 +44,10 @@ def main() -> int:
     # SIGTERM ends the demo as Ctrl-C does: every child first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = ROOT / "build" / "demo"
-    clear(folder)
     try:
         with contextlib.ExitStack() as parts:
+            parts.enter_context(alone_in(folder))
+            clear(folder)
             return run(parts, folder, screen, bad)
     except (ImageBuildError, StartError, SandboxStartError, StoryError, OSError) as error:
         screen.console.print(f"[red]the demo stopped:[/] {error}", markup=True)
@@ -97,6 +99,18 @@ async def tell(stack: Stack, team: Team, screen: Screen, story: Story, bad: str,
         await asyncio.Event().wait()
     print(last_line(status), flush=True)
     return 0 if status.outcome == EXPECTED[bad] else 1
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Generator[None]:
+    """Keep a second demo out of the folder while this one runs; the lock ends with the process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StartError("another demo runs in this checkout: end it, or wait until it has ended") from error
+        yield
 
 
 def clear(folder: Path) -> None:
