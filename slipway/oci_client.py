@@ -42,8 +42,8 @@ _CREATED = 201
 _TOO_MANY = 429
 _NOT_FOUND = 404
 _TURNED_DOWN = (401, 403)
-"""What may mean that the token has expired. ECR says so by 403 `DENIED`, as it does of a missing permission, and to HEAD without a
-word: only a fresh token shows which it is."""
+"""What may mean that the token has expired. ECR answers 403 `DENIED` then, as it does where a permission is missing, and to HEAD
+without a word: only a fresh token shows which it is."""
 
 
 class Upload(StrEnum):
