@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from activities.logs import Stream, last_lines, shown
 from slipway.aws import Aws, region_of
-from slipway.errors import NeedsPersonError
+from slipway.errors import NeedsPersonError, cap
 from slipway.messages import ContainerExit, TaskVerdict
 
 if TYPE_CHECKING:
     from types_boto3_ecs.type_defs import ContainerDefinitionOutputTypeDef, TaskTypeDef
 
 PLATFORM_STOPS = frozenset({"SpotInterruption", "TerminationNotice", "InfrastructureHealth"})
-_PLATFORM_REASONS = ("timeout waiting for network interface", "timeout waiting for ephemeralstorage", "i/o timeout", "eof")
+_PASSING_REASONS = re.compile(
+    r"timeout waiting for (network interface|ephemeralstorage) provisioning|cannotpullcontainererror.*(i/o timeout|\beof\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Why a task may fail to start that would start the next time; aws.md §5 of the project's notes."""
 
 
 async def judge(aws: Aws, task: TaskTypeDef) -> TaskVerdict:
     """The verdict on a stopped task.
 
     Success is: every essential container ran and exited with 0, and the task stopped because of that. A missing exit code means
-    that the container never ran.
+    that the container never ran. A task that the platform ended is no failure either, and the verdict says so.
 
     Raises:
         NeedsPersonError: The task failed; with exit codes, reasons and the last lines of its logs.
@@ -32,9 +37,24 @@ async def judge(aws: Aws, task: TaskTypeDef) -> TaskVerdict:
         ContainerExit(name=found.get("name", ""), exit_code=found.get("exitCode"), reason=found.get("reason", ""))
         for found in task.get("containers", [])
     )
-    if task.get("stopCode") != "EssentialContainerExited" or failed(exits, definitions):
+    ended_by_platform = cap(end_of(task, exits)) if is_platforms(task, exits) else None
+    if not ended_by_platform and (task.get("stopCode") != "EssentialContainerExited" or failed(exits, definitions)):
         raise failure_of(task, exits, log)
-    return TaskVerdict(arn=task.get("taskArn", ""), containers=exits, seconds=seconds_of(task), log_tail=tuple(log))
+    return TaskVerdict(
+        arn=task.get("taskArn", ""),
+        containers=exits,
+        seconds=seconds_of(task),
+        log_tail=tuple(log),
+        ended_by_platform=ended_by_platform,
+    )
+
+
+def is_platforms(task: TaskTypeDef, exits: Sequence[ContainerExit]) -> bool:
+    """Whether the platform ended the task, or failed to start it for a reason that passes."""
+    if task.get("stopCode") == "TaskFailedToStart":
+        reasons = [task.get("stoppedReason", ""), *(found.reason for found in exits)]
+        return any(_PASSING_REASONS.search(reason) for reason in reasons)
+    return task.get("stopCode") in PLATFORM_STOPS
 
 
 def failed(exits: Sequence[ContainerExit], definitions: Sequence[ContainerDefinitionOutputTypeDef]) -> bool:
@@ -46,17 +66,17 @@ def failed(exits: Sequence[ContainerExit], definitions: Sequence[ContainerDefini
 
 def failure_of(task: TaskTypeDef, exits: Sequence[ContainerExit], log: Sequence[str]) -> NeedsPersonError:
     """What an operator needs to mend the task."""
-    ends = ", ".join(describe_exit(found) for found in exits) or "no container ran"
-    reason = task.get("stoppedReason", "")
-    said = f"{task.get('stopCode', 'stopped')}: {reason}; {ends}"
-    text = f"{reason} {ends}".lower()
-    if task.get("stopCode") in PLATFORM_STOPS or any(part in text for part in _PLATFORM_REASONS):
-        remedy = "the platform ended it, not the program: retry runs it once more"
-    elif all(found.exit_code is None for found in exits):
+    if all(found.exit_code is None for found in exits):
         remedy = "nothing ran: see that the image can be pulled and the roles allow it, then retry"
     else:
         remedy = "mend what the log says, then retry; or abort"
-    return NeedsPersonError(f"running the task {task.get('taskArn', '')}", said + shown(log), remedy)
+    return NeedsPersonError(f"running the task {task.get('taskArn', '')}", end_of(task, exits) + shown(log), remedy)
+
+
+def end_of(task: TaskTypeDef, exits: Sequence[ContainerExit]) -> str:
+    """How the task ended, in ECS's words."""
+    ends = ", ".join(describe_exit(found) for found in exits) or "no container ran"
+    return f"{task.get('stopCode', 'stopped')}: {task.get('stoppedReason', '')}; {ends}"
 
 
 def describe_exit(found: ContainerExit) -> str:

@@ -136,6 +136,8 @@ class TaskActivities:
     async def follow_task(self, request: FollowTask) -> TaskVerdict:
         """Waits until the task has stopped, and judges it by its containers' exit codes. Reads only.
 
+        A task that the platform ended is told as such, for its workflow to run another one.
+
         Raises:
             NeedsPersonError: The task failed, is unknown to ECS, or did not stop in time.
         """
@@ -199,7 +201,7 @@ class TaskActivities:
 
 
 def run_request(request: RunTask, cluster: str) -> dict[str, Any]:
-    """The arguments of RunTask, the same for every retry of one attempt: a client token allows no others."""
+    """The arguments of RunTask, the same for every retry of one launch: a client token allows no others."""
     token = hashlib.sha256(f"{request.promotion_id}-{request.attempt}".encode()).hexdigest()
     variable = {"name": PROMOTION_VARIABLE, "value": request.promotion_id}
     arguments: dict[str, Any] = {

@@ -347,6 +347,7 @@ class RunTask(Message):
 
     promotion_id: str
     attempt: int
+    """The number of this launch, counted through the promotion: each has a client token of its own."""
     task_definition: RegisteredTaskDefinition
     ecs: EcsApp
 
@@ -375,12 +376,14 @@ class ContainerExit(Message):
 
 
 class TaskVerdict(Message):
-    """A task that succeeded: stopped, every essential container with exit code 0."""
+    """A task that stopped by no fault of its program: every essential container with exit code 0, or ended by the platform."""
 
     arn: str
     containers: tuple[ContainerExit, ...]
     seconds: float
     log_tail: tuple[str, ...]
+    ended_by_platform: str | None = None
+    """What ECS said, where the platform ended the task before its program did: another run is worth a try."""
 
 
 class StopTask(Message):

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.registry import RegistryActivities
     from activities.taskdefs import TaskdefActivities
     from activities.tasks import TaskActivities
-    from slipway.errors import RefusedError, to_application_error
+    from slipway.errors import NeedsPersonError, RefusedError, to_application_error
     from slipway.image_reference import ImageReference
     from slipway.messages import (
         AppSnapshot,
@@ -38,6 +38,7 @@ with workflow.unsafe.imports_passed_through():
         PromotionRequest,
         PromotionStatus,
         ReadApp,
+        RegisteredTaskDefinition,
         RegisterTaskDefinition,
         ResolveImage,
         RevertImage,
@@ -61,6 +62,8 @@ with workflow.unsafe.imports_passed_through():
 A = TypeVar("A")
 R = TypeVar("R")
 T = TypeVar("T")
+LAUNCHES = 3
+"""Tasks that one attempt of the stage runs at most, where the platform ends one after the other."""
 
 
 class Source(Message):
@@ -90,6 +93,7 @@ class PromotionWorkflow(OperatedWorkflow):
     def __init__(self, request: PromotionRequest) -> None:
         super().__init__(request)
         self._task: StartedTask | None = None
+        self._launches = 0
         self._execution: Execution | None = None
         self._waves: Waves | None = None
 
@@ -188,7 +192,6 @@ class PromotionWorkflow(OperatedWorkflow):
     # --- 3 task ---
 
     async def _run_task(self, source: Source, taskdef: TaskdefCommit) -> StartedTask:
-        attempt = self._board.current.attempts
         if self._task:
             # Never two at once: the one before may only have been lost from sight.
             await self._stop(self._task, "the stage is tried again")
@@ -208,9 +211,35 @@ class PromotionWorkflow(OperatedWorkflow):
         # The execution comes first: undone last in first out, the task can start no other one once it is stopped.
         self._ledger.plan(StageName.pipeline, "stop the execution", partial(self._stop_execution, source))
         self._ledger.plan(StageName.task, "stop the task", self._stop_task)
-        run = RunTask(promotion_id=self._board.status.id, attempt=attempt, task_definition=definition, ecs=source.app.ecs)
-        await self._finish_first(self._start_task(run), policies.ABORT_GRACE)
-        return await self._follow_task(source)
+        return await self._run_until_judged(source, definition)
+
+    async def _run_until_judged(self, source: Source, definition: RegisteredTaskDefinition) -> StartedTask:
+        """The task that ended by itself; one that the platform ended is followed by another.
+
+        That starts no second execution: executions have a client token of the promotion.
+
+        Raises:
+            ApplicationError: The platform ended each of a few.
+        """
+        reason: str | None = None
+        for launch in range(1, LAUNCHES + 1):
+            self._launches += 1
+            run = RunTask(
+                promotion_id=self._board.status.id, attempt=self._launches, task_definition=definition, ecs=source.app.ecs
+            )
+            await self._finish_first(self._start_task(run), policies.ABORT_GRACE)
+            task = known(self._task)
+            reason = await self._follow_task(source, task)
+            if reason is None:
+                return task
+            self._board.notice(f"the platform ended the task {task.arn}, launch {launch} of {LAUNCHES}: {reason}")
+        raise to_application_error(
+            NeedsPersonError(
+                f"running {definition.arn}, {LAUNCHES} times",
+                f"the platform ended the task each time, at last by {reason}",
+                "look at the cluster's capacity and network, then retry; or abort",
+            )
+        )
 
     async def _start_task(self, run: RunTask) -> None:
         self._task = await step(
@@ -218,18 +247,19 @@ class PromotionWorkflow(OperatedWorkflow):
         )
         self._board.set(task=self._task.arn)
 
-    async def _follow_task(self, source: Source) -> StartedTask:
-        task = known(self._task)
-        timeout = source.app.spec.spec.task.timeout
+    async def _follow_task(self, source: Source, task: StartedTask) -> str | None:
+        """Wait for the task's end; the answer is why the platform ended it, if it did."""
+        limit = source.app.spec.spec.task.timeout
         verdict = await self._step(
             TaskActivities.follow_task,
-            FollowTask(task=task, timeout=timeout),
-            policies.follow(timeout),
+            FollowTask(task=task, timeout=limit),
+            policies.follow(limit),
             f"follow task {task.arn.rpartition('/')[2]}",
         )
-        exits = ", ".join(f"{container.name} {container.exit_code}" for container in verdict.containers)
-        self._board.say(f"exit codes: {exits}")
-        return task
+        if verdict.ended_by_platform is None:
+            exits = ", ".join(f"{container.name} {container.exit_code}" for container in verdict.containers)
+            self._board.say(f"exit codes: {exits}")
+        return verdict.ended_by_platform
 
     async def _stop_task(self, reason: str) -> Compensation:
         if self._task is None:

@@ -8,6 +8,7 @@ from slipway_sandbox.testing import SandboxProcess
 from slipway_sandbox.testing_images import build_image, push_image, shell_layer
 
 from activities.repositories import Repositories
+from activities.task_verdict import is_platforms, judge
 from activities.tasks import TaskActivities, placement_error
 from slipway.aws import Aws
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
@@ -165,6 +166,45 @@ async def test_given_an_image_that_is_not_there_when_the_task_is_followed_then_i
     with pytest.raises(NeedsPersonError, match="CannotPullContainerError") as caught:
         await run(tasks.follow_task, launch.follow(task))
     assert "nothing ran" in caught.value.report.remedy
+
+
+PULL = "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref"
+ENDS = [
+    ("SpotInterruption", "Your Spot Task was interrupted.", True),
+    ("TerminationNotice", "the host is being retired", True),
+    ("InfrastructureHealth", "the host is unhealthy", True),
+    ("TaskFailedToStart", "Timeout waiting for network interface provisioning to complete.", True),
+    ("TaskFailedToStart", "Timeout waiting for EphemeralStorage provisioning to complete.", True),
+    ("TaskFailedToStart", f"{PULL}: dial tcp 10.0.0.1:443: i/o timeout", True),
+    ("TaskFailedToStart", f"{PULL}: unexpected EOF", True),
+    ("TaskFailedToStart", f"{PULL}: not found", False),
+    ("TaskFailedToStart", "ResourceInitializationError: typeof secret", False),
+    ("UserInitiated", "Task stopped by user", False),
+    ("EssentialContainerExited", "read: i/o timeout", False),
+]
+
+
+@pytest.mark.parametrize(("code", "reason", "platforms"), ENDS)
+def test_given_an_end_of_a_task_when_it_is_judged_then_only_the_platforms_own_are_worth_another_launch(
+    code: Any, reason: str, platforms: bool
+) -> None:
+    assert is_platforms({"stopCode": code, "stoppedReason": reason}, ()) is platforms
+
+
+async def test_given_a_task_that_the_platform_ended_when_it_is_judged_then_its_verdict_says_so(
+    launch: Launch, tasks: TaskActivities, aws: Aws, run: Any, account: str
+) -> None:
+    task = await launch.start("exit 137")
+    with pytest.raises(NeedsPersonError):
+        await run(tasks.follow_task, launch.follow(task))
+    ecs = launch.sandbox.client("ecs", account)
+    described = ecs.describe_tasks(cluster=task.cluster, tasks=[task.arn])["tasks"][0]
+    interrupted: Any = {**described, "stopCode": "SpotInterruption", "stoppedReason": "Your Spot Task was interrupted."}
+    verdict = await judge(aws, interrupted)
+    assert verdict.ended_by_platform
+    assert verdict.ended_by_platform.startswith(
+        "SpotInterruption: Your Spot Task was interrupted.; container pipeline exit code 137"
+    )
 
 
 async def test_given_a_task_beyond_its_time_when_it_is_followed_then_a_person_is_asked(

@@ -101,6 +101,8 @@ class World:
         self.evidence = EVIDENCE
         self.verdicts: dict[str, RolloutEnd] = {}
         """By endpoint."""
+        self.ended_by_platform: list[str] = []
+        """What the platform ends the next tasks by."""
         self.smoke_error = ""
         self.makes_execution = True
 
@@ -190,7 +192,8 @@ class World:
     async def follow_task(self, asked: m.FollowTask) -> m.TaskVerdict:
         await self._enter(asked)
         exits = (m.ContainerExit(name="pipeline", exit_code=0),)
-        return m.TaskVerdict(arn=asked.task.arn, containers=exits, seconds=1.5, log_tail=("started",))
+        end = self.ended_by_platform.pop(0) if self.ended_by_platform else None
+        return m.TaskVerdict(arn=asked.task.arn, containers=exits, seconds=1.5, log_tail=("started",), ended_by_platform=end)
 
     @activity.defn
     async def stop_task(self, asked: m.StopTask) -> m.Compensation:

@@ -233,6 +233,31 @@ async def test_given_a_failed_task_when_it_is_retried_then_it_is_stopped_and_ano
     assert world.asked("stop_task")[0].task.arn.endswith("/1")
 
 
+async def test_given_tasks_that_the_platform_ends_then_others_run_by_themselves(client: Client, world: World) -> None:
+    world.ended_by_platform = ["SpotInterruption: first", "InfrastructureHealth: second"]
+    handle = await start(client, world)
+    status = await until_asked(handle)
+    assert [asked.attempt for asked in world.asked("run_task")] == [1, 2, 3]
+    assert next(report.attempts for report in status.stages if report.name is StageName.task) == 1
+    assert "launch 2 of 3: InfrastructureHealth: second" in status.notices[-1]
+    assert "stop_task" not in world.names
+    assert world.asked("find_execution")[0].promotion_id == handle.id
+
+
+async def test_given_a_platform_that_ends_every_task_then_it_parks_and_a_retry_runs_new_ones(
+    client: Client, world: World
+) -> None:
+    world.ended_by_platform = ["SpotInterruption: again"] * 4
+    handle = await start(client, world)
+    waiting = (await until_parked(handle, StageName.task)).waiting_for
+    assert waiting
+    assert waiting.failure
+    assert waiting.failure.answered == "the platform ended the task each time, at last by SpotInterruption: again"
+    await tell(handle, "retry", OperatorCommand(by="ana"))
+    await until_asked(handle)
+    assert [asked.attempt for asked in world.asked("run_task")] == [1, 2, 3, 4, 5]
+
+
 async def test_given_an_error_that_nobody_foresaw_then_it_parks_and_names_the_step(client: Client, world: World) -> None:
     world.fail("write_image", ApplicationError("no such key", type="KeyError", non_retryable=True))
     handle = await start(client, world)
