@@ -75,7 +75,8 @@ class JobRoom(Room):
         Raises:
             AwsError: The name is taken.
         """
-        arn = self._jobs.arn(caller, name)
+        # Unlike in other ARNs of SageMaker, names keep their case: log streams begin with the name, and are found by the ARN.
+        arn = f"arn:aws:sagemaker:{caller.region}:{caller.account}:{self.segment}/{name}"
         if self._jobs.find(caller, name) is not None:
             raise AwsError("ResourceInUse", f"{self.already_there} ({arn})")
         kept = {member: value for member, value in request.items() if member != "Tags"}
