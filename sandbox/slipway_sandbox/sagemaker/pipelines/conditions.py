@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from slipway_sandbox.sagemaker.pipelines.evaluate import EvaluationError
@@ -37,6 +37,22 @@ def holds(condition: Mapping[str, Any]) -> bool:
             return not holds(cast("Mapping[str, Any]", condition.get("Condition", condition.get("Expression", {}))))
         case _:
             return _ordered(str(kind), condition.get("LeftValue"), condition.get("RightValue"))
+
+
+def problems_of(condition: Any) -> Iterator[str]:
+    """What makes a condition unreadable, looking into those that it is made of. Its values need not be evaluated."""
+    if not isinstance(condition, dict):
+        yield f"a condition is an object, not {condition!r}"
+        return
+    members = cast("dict[str, Any]", condition)
+    kind = members.get("Type")
+    if kind not in TYPES:
+        yield f"the type of a condition is one of {', '.join(sorted(TYPES))}, not {kind!r}"
+    if kind in ("And", "Or"):
+        for inner in members.get("Conditions", ()):
+            yield from problems_of(inner)
+    if kind == "Not":
+        yield from problems_of(members.get("Condition", members.get("Expression")))
 
 
 def _equal(left: Any, right: Any) -> bool:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from slipway_sandbox import protocol
 from slipway_sandbox.errors import AwsError, validation_error
-from slipway_sandbox.sagemaker.pipelines.conditions import TYPES
+from slipway_sandbox.sagemaker.pipelines.conditions import problems_of
 from slipway_sandbox.sagemaker.pipelines.evaluate import EXECUTION_VARIABLES, references, split_reference
 from slipway_sandbox.sagemaker.pipelines.paths import PathError
 
@@ -34,6 +34,9 @@ class Parsed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {"String": str, "Integer": int, "Boolean": bool, "Float": (int, float)}
+
+
 class Parameter(Parsed):
     """A parameter, which an execution may set."""
 
@@ -41,6 +44,16 @@ class Parameter(Parsed):
     type: Annotated[Literal["String", "Integer", "Boolean", "Float"], Field(alias="Type")]
     default: Annotated[Any, Field(alias="DefaultValue")] = None
     allowed: Annotated[tuple[Any, ...] | None, Field(alias="EnumValues")] = None
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with its default value, if anything."""
+        if self.default is None:
+            return None
+        fits = isinstance(self.default, PARAMETER_TYPES[self.type])
+        if fits and (self.allowed is None or self.default in self.allowed):
+            return None
+        return f"The default value {self.default!r} of the parameter '{self.name}' is not among its values"
 
     def read(self, text: str) -> Any:
         """A value as StartPipelineExecution gives it, in the parameter's own type.
@@ -87,8 +100,8 @@ class Step(Parsed):
         if self.type != "Condition":
             return {}
         return {
-            True: tuple(Step.model_validate(step) for step in self.arguments.get("IfSteps") or ()),
-            False: tuple(Step.model_validate(step) for step in self.arguments.get("ElseSteps") or ()),
+            True: _BRANCH.validate_python(self.arguments.get("IfSteps") or ()),
+            False: _BRANCH.validate_python(self.arguments.get("ElseSteps") or ()),
         }
 
     @property
@@ -101,6 +114,9 @@ class Step(Parsed):
         """The steps that come before this one: those it names, and those whose properties it uses."""
         used = (split_reference(reference) for reference in references(self.own_arguments))
         return frozenset(self.depends_on) | {name for scope, name, _ in used if scope == "Steps"}
+
+
+_BRANCH = TypeAdapter(tuple[Step, ...])
 
 
 class Placed(Parsed):
@@ -160,7 +176,8 @@ def parse_definition(text: str) -> Definition:
     try:
         definition = Definition.model_validate({**raw, "text": text})
         everything = list(_placed(definition.steps, None, outcome=True))
-        problems = [*_doubles(everything), *(problem for placed in everything for problem in _problems(placed, definition))]
+        problems = [parameter.problem for parameter in definition.parameters if parameter.problem]
+        problems += [*_doubles(everything), *(problem for placed in everything for problem in _problems(placed, definition))]
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -217,8 +234,8 @@ def _problems(placed: Placed, definition: Definition) -> Iterator[str]:
 def _argument_problems(step: Step) -> Iterator[str]:
     if step.type == "Condition":
         for condition in step.arguments.get("Conditions", ()):
-            if condition.get("Type") not in TYPES:
-                yield f"Step '{step.name}' has a condition of unknown type '{condition.get('Type')}'"
+            for problem in problems_of(condition):
+                yield f"Step '{step.name}': {problem}"
     elif operation := CREATES.get(step.type):
         shape = protocol.service_model("sagemaker").operation_model(operation).input_shape
         members = set(shape.members) if shape else set[str]()

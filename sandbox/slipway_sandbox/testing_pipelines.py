@@ -1,0 +1,79 @@
+"""Words for what tests do with pipelines.
+
+Example:
+    desk = PipelineDesk(sandbox, account)
+    execution = desk.run([{"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "enough"}}])
+    assert desk.describe(execution)["PipelineExecutionStatus"] == "Failed"
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from slipway_sandbox.testing import SandboxProcess
+
+PATIENCE = 60.0
+PAUSE = 0.05
+
+
+CREATE_TOKEN = "create-" + "0" * 32
+
+
+class PipelineDesk:
+    """One account's pipelines."""
+
+    def __init__(self, sandbox: SandboxProcess, account: str) -> None:
+        self.sandbox = sandbox
+        self.account = account
+        self.client = sandbox.client("sagemaker", account)
+        self.role = f"arn:aws:iam::{account}:role/pipeline"
+        self._tokens = (f"start-{number:032d}" for number in itertools.count())
+
+    def create(self, definition: object, name: str = "Training", token: str = CREATE_TOKEN) -> str:
+        """Create a pipeline; returns its ARN."""
+        text = definition if isinstance(definition, str) else json.dumps(definition)
+        return self.client.create_pipeline(
+            PipelineName=name, PipelineDefinition=text, RoleArn=self.role, ClientRequestToken=token
+        )["PipelineArn"]
+
+    def start(self, name: str = "Training", parameters: dict[str, str] | None = None, **more: Any) -> str:
+        """Start an execution; returns its ARN."""
+        given = [{"Name": key, "Value": value} for key, value in (parameters or {}).items()]
+        request = {"ClientRequestToken": next(self._tokens), **more}
+        return self.client.start_pipeline_execution(PipelineName=name, PipelineParameters=given, **request)[
+            "PipelineExecutionArn"
+        ]
+
+    def describe(self, execution: str) -> dict[str, Any]:
+        """DescribePipelineExecution's answer."""
+        return self.client.describe_pipeline_execution(PipelineExecutionArn=execution)
+
+    def steps(self, execution: str) -> dict[str, dict[str, Any]]:
+        """The steps by name, the oldest first."""
+        listed = self.client.list_pipeline_execution_steps(PipelineExecutionArn=execution, SortOrder="Ascending", MaxResults=100)
+        return {step["StepName"]: step for step in listed["PipelineExecutionSteps"]}
+
+    def wait(self, what: str, condition: Callable[[], bool]) -> None:
+        """Poll until a condition holds."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"timeout after {PATIENCE:g} s waiting for {what}")
+            time.sleep(PAUSE)
+
+    def finish(self, execution: str) -> dict[str, Any]:
+        """Wait for the end; returns the description."""
+        running = ("Executing", "Stopping")
+        self.wait(f"{execution} to end", lambda: self.describe(execution)["PipelineExecutionStatus"] not in running)
+        return self.describe(execution)
+
+    def run(self, steps: Sequence[dict[str, Any]], parameters: Sequence[dict[str, Any]] = ()) -> str:
+        """Create a pipeline of these steps, and run it to its end; returns the execution's ARN."""
+        self.create({"Version": "2020-12-01", "Parameters": list(parameters), "Steps": list(steps)})
+        execution = self.start()
+        self.finish(execution)
+        return execution

@@ -1,0 +1,34 @@
+"""Definitions, and what it takes to run them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing_images import build_image, push_image, shell_layer
+from slipway_sandbox.testing_pipelines import PipelineDesk
+
+STORED = Path(__file__).parent / "training.json"
+
+
+@pytest.fixture
+def desk(sandbox: SandboxProcess, account: str) -> PipelineDesk:
+    """An account without pipelines."""
+    return PipelineDesk(sandbox, account)
+
+
+@pytest.fixture
+def stored() -> dict[str, Any]:
+    """A definition as the sagemaker SDK compiles it, whose jobs are shell scripts."""
+    return json.loads(STORED.read_text())
+
+
+@pytest.fixture
+def job_parameters(sandbox: SandboxProcess, account: str, desk: PipelineDesk) -> dict[str, str]:
+    """What the stored definition has no default for: an image with a shell, a bucket, a role."""
+    sandbox.client("s3", account).create_bucket(Bucket=f"data-{account}")
+    image = push_image(sandbox, account, "shell", "v1", build_image([shell_layer()]))
+    return {"Image": image, "RoleArn": desk.role, "OutputUri": f"s3://data-{account}/runs"}
