@@ -28,7 +28,7 @@ from demo.screen import Screen
 from demo.stack import Crew, Stack
 from demo.story import EXPECTED, Story, StoryError, result_of, with_traffic
 from demo.team import ROOT, Team
-from slipway.messages import PromotionStatus
+from slipway.messages import Outcome, PromotionStatus
 
 SETTINGS_OF = {"accuracy": BAD_ACCURACY, "rollout": BAD_COLUMNS}
 """What a developer changed in `pipeline/settings.json` for each bad model."""
@@ -133,7 +133,7 @@ async def promote(team: Team, story: Story, screen: Screen, uri: str, bad: str) 
         return await story.promote(uri, "1" * 40, mend)
     if bad == "rollout":
         status, answered, failed = await with_traffic(team, story.promote(uri, "1" * 40))
-        screen.say(f"meanwhile the endpoint's clients were answered {answered} times, and {failed} requests failed")
+        screen.say(f"meanwhile the endpoint's clients had {answered} answers and {failed} error{'s'[: failed != 1]}")
         return status
     return await story.promote(uri, "1" * 40)
 
@@ -144,10 +144,10 @@ def show_end(stack: Stack, team: Team, screen: Screen, status: PromotionStatus) 
     screen.title(f"How it ended: {status.outcome}")
     if status.reason:
         screen.say(status.reason)
-    for entry in status.ledger:
+    for entry in status.ledger if status.outcome is not Outcome.promoted else ():
         screen.say(f"{entry.inverse}: {entry.state}{f' ({entry.note})' if entry.note else ''}")
     screen.say(f"Temporal UI  {stack.temporal.ui}/namespaces/default/workflows/{status.id}")
-    if not status.endpoints and status.outcome != EXPECTED["rollout"]:
+    if not status.endpoints and status.outcome is not Outcome.rolled_back:
         return None
     started = time.monotonic()
     answer = team.invoke()

@@ -21,12 +21,17 @@ MARKS = {
     StageState.running: "[cyan]…[/]",
 }
 
+PIPE_WIDTH = 140
+"""Columns of a table where there is no terminal to ask."""
+
 
 class Screen:
     """Writes to standard output. Off a terminal nothing is animated or coloured."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = PIPE_WIDTH
 
     def title(self, text: str) -> None:
         """A chapter's heading."""
@@ -60,7 +65,7 @@ class Screen:
         seconds = seconds_of(report)
         took = f"{seconds:6.1f} s" if seconds is not None and report.state is not StageState.running else " " * 8
         mark = MARKS.get(report.state, " ")
-        self.console.print(f"  {mark} {report.name.value:<12} {took}  {escape(report.summary or report.state.value)}")
+        self.console.print(f"  {mark} {report.name.value:<12} {took}  {escape(first_line(report.summary) or report.state.value)}")
 
     def evidence(self, evidence: Evidence) -> None:
         """What an approver decides on."""
@@ -88,6 +93,11 @@ def seconds_of(report: StageReport, now: datetime | None = None) -> float | None
     """How long a stage took, or has taken so far when `now` is given; None where it never started."""
     ended = report.ended_at or now
     return (ended - report.started_at).total_seconds() if report.started_at and ended else None
+
+
+def first_line(text: str) -> str:
+    """The first line of a text, whose others are told elsewhere."""
+    return text.partition("\n")[0]
 
 
 def number(value: float | None) -> str:
