@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import copy
 from typing import Any
 
 import pytest
@@ -56,7 +56,8 @@ def test_given_a_failed_job_when_its_cause_is_mended_and_it_is_retried_then_only
     desk: PipelineDesk, stored: dict[str, Any], job_parameters: dict[str, str]
 ) -> None:
     bucket = job_parameters["OutputUri"].split("/")[2]
-    read: dict[str, Any] = {"Name": "Read", "Type": "Processing", "Arguments": json.loads(json.dumps(stored["Steps"][1]["Arguments"]))}
+    arguments = copy.deepcopy(stored["Steps"][1]["Arguments"])
+    read: dict[str, Any] = {"Name": "Read", "Type": "Processing", "Arguments": arguments}
     read["Arguments"]["ProcessingInputs"][0]["S3Input"]["S3Uri"] = f"s3://{bucket}/wanted/model.tar.gz"
     read["DependsOn"] = ["Train_model"]
     desk.create({**stored, "Steps": [stored["Steps"][0], read]})
@@ -87,3 +88,15 @@ def test_given_a_running_job_when_the_execution_is_stopped_then_the_job_is_stopp
     job = steps["Train_model"]["Metadata"]["TrainingJob"]["Arn"].rpartition("/")[2]
     assert (list(steps), steps["Train_model"]["StepStatus"]) == (["Train_model"], "Stopped")
     assert desk.client.describe_training_job(TrainingJobName=job)["TrainingJobStatus"] == "Stopped"
+
+
+def test_given_a_running_job_when_the_account_is_reset_then_the_execution_is_gone(
+    desk: PipelineDesk, stored: dict[str, Any], job_parameters: dict[str, str]
+) -> None:
+    desk.create(stored)
+    execution = desk.start(parameters={**job_parameters, "Pause": "60"})
+    desk.wait("the training job to begin", lambda: bool(desk.steps(execution)["Train_model"]["Metadata"]))
+    desk.sandbox.reset(desk.account)
+    with pytest.raises(desk.client.exceptions.ResourceNotFound):
+        desk.describe(execution)
+    assert desk.client.list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"] == []

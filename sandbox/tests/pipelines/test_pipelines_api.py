@@ -166,6 +166,16 @@ def test_given_execution_variables_when_a_step_uses_them_then_they_are_this_exec
     assert desk.steps(execution)["Say"]["FailureReason"] == f"Training {identity} {execution} {pipeline}"
 
 
+def test_given_a_model_step_when_it_runs_then_a_model_is_there_under_a_name_of_the_execution(desk: PipelineDesk) -> None:
+    container = {"Image": "public.example/model:1", "ModelDataUrl": "s3://b/model.tar.gz"}
+    arguments = {"PrimaryContainer": container, "ExecutionRoleArn": desk.role}
+    say = {"Name": "Say", "Type": "Fail", "Arguments": {"ErrorMessage": {"Get": "Steps.Create.ModelName"}}}
+    execution = desk.run([{"Name": "Create", "Type": "Model", "Arguments": arguments}, say])
+    name = desk.steps(execution)["Say"]["FailureReason"]
+    assert name.startswith(f"pipelines-{execution.rpartition('/')[2]}-Create-")
+    assert desk.client.describe_model(ModelName=name)["PrimaryContainer"] == container
+
+
 def test_given_a_step_that_aws_refuses_when_it_runs_then_the_reason_says_which_call_and_why(desk: PipelineDesk) -> None:
     execution = desk.run([register("G", Arguments={"ModelPackageGroupName": "G", "ModelApprovalStatus": "Perhaps"})])
     reason = desk.steps(execution)["Register-G"]["FailureReason"]
