@@ -204,9 +204,9 @@ class BareScript:
         endpoint, variant = rollout["waves"][-1]["targets"][-1]["endpoint"], rollout["variant"]
         present = self._present_config(endpoint)
         alarms = rollout["strategy"].get("alarms", [])
-        ringing = self._client("cloudwatch").describe_alarms(AlarmNames=alarms, StateValue="ALARM")["MetricAlarms"]
-        if ringing:
-            raise RuntimeError(f"{ringing[0]['AlarmName']} rings")
+        found = self._client("cloudwatch").describe_alarms(AlarmNames=alarms)["MetricAlarms"]
+        if ringing := [alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM"]:
+            raise RuntimeError(f"{', '.join(ringing)} rings")
         sagemaker.create_model(
             ModelName=self._name,
             PrimaryContainer={"ModelPackageName": package["ModelPackageArn"]},

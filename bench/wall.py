@@ -29,7 +29,7 @@ from demo.team import FOLDER, Team
 from slipway.messages import AppRef, Decision, Outcome, PromotionRequest, PromotionStatus
 from slipway.starting import Handle, start_promotion, tell
 
-PAIRS = 3
+PAIRS = 4
 BARE_CI_ACCOUNT, BARE_ML_ACCOUNT = "333333333333", "444444444444"
 POLL = 0.25
 """Seconds between two looks, as the crew's worker is told."""
