@@ -109,6 +109,6 @@ async def test_given_ci_that_waits_when_the_promotion_is_refused_then_its_exit_c
 ) -> None:
     done = scenario.crew.slipway(
         *("start", "--repository", scenario.team.remote.url, "--branch", BRANCH, "--folder", FOLDER),
-        *("--image", inaccurate_image, "--commit", COMMIT, "--wait"),
+        *("--image", inaccurate_image, "--commit", COMMIT, "--requested-by", "ci", "--wait"),
     )
     assert done.returncode == 3, done.stderr
