@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from slipway.errors import NeedsPersonError
 from slipway.messages import Decision, LedgerState, Message, OperatorCommand, Outcome, StageName
 from slipway.starting import Handle, start_promotion, tell
 from tests.support.waiting import until, until_asked, until_parked
@@ -189,4 +192,25 @@ async def test_given_a_signal_without_input_then_a_notice_says_so(client: Client
     await handle.signal("abort")
     status = await until(handle, lambda status: bool(status.notices), "a notice")
     assert "the signal abort was refused" in status.notices[0]
+    await handle.terminate()
+
+
+async def test_given_no_worker_when_it_is_aborted_then_whoever_asks_is_told_so_in_time(client: Client) -> None:
+    handle, _ = await start_promotion(client, request(), f"nobody-{uuid4()}")
+    with pytest.raises(NeedsPersonError) as caught:
+        await asyncio.wait_for(tell(handle, "abort", ABORT, timedelta(seconds=1)), 10)
+    assert caught.value.report.answered == "no worker answered within 1 s: is one running?"
+    assert f"`slipway status {handle.id}`" in caught.value.report.remedy
+    await handle.terminate()
+
+
+async def test_given_a_command_that_waits_for_a_worker_when_it_is_interrupted_then_it_is_over_without_a_complaint(
+    client: Client,
+) -> None:
+    handle, _ = await start_promotion(client, request(), f"nobody-{uuid4()}")
+    command = asyncio.create_task(tell(handle, "abort", ABORT))
+    await asyncio.wait({command}, timeout=0.5)
+    command.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await command
     await handle.terminate()
