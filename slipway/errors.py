@@ -18,7 +18,10 @@ from pydantic import BaseModel, ConfigDict
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 TEXT_LIMIT = 1_000
-"""Characters of each part of an error that cross Temporal, which cuts an activity's failure at 4 KiB."""
+"""Characters of each part of an error that cross Temporal."""
+RETRIED_LIMIT = 450
+"""The same for an error that is tried again: Temporal keeps 4 KiB of such a failure, where each part is twice in it, once as text
+and once by itself, beside a stack trace of 1 KiB."""
 
 
 class Ending(StrEnum):
@@ -53,9 +56,11 @@ class SlipwayError(Exception):
     """
 
     ending: ClassVar[Ending]
+    limit: ClassVar[int] = TEXT_LIMIT
 
     def __init__(self, tried: str, answered: str, remedy: str) -> None:
-        self.report = FailureReport(ending=self.ending, tried=cap(tried), answered=cap(answered), remedy=cap(remedy))
+        tried, answered, remedy = (cap(text, self.limit) for text in (tried, answered, remedy))
+        self.report = FailureReport(ending=self.ending, tried=tried, answered=answered, remedy=remedy)
         super().__init__(str(self.report))
 
 
@@ -67,6 +72,7 @@ class TransientError(SlipwayError):
     """
 
     ending = Ending.transient
+    limit = RETRIED_LIMIT
 
     def __init__(
         self, tried: str, answered: str, remedy: str = "it is tried again by itself", retry_after: timedelta | None = None
@@ -87,11 +93,11 @@ class RefusedError(SlipwayError):
     ending = Ending.refused
 
 
-def cap(text: str) -> str:
+def cap(text: str, limit: int = TEXT_LIMIT) -> str:
     """The text, cut in its middle where it is too long for a failure: both ends of a message tell the most."""
-    if len(text) <= TEXT_LIMIT:
+    if len(text) <= limit:
         return text
-    half = TEXT_LIMIT // 2 - 10
+    half = limit // 2 - 10
     return f"{text[:half]} […] {text[-half:]}"
 
 

@@ -21,7 +21,7 @@ from temporalio.worker import (
 )
 
 from slipway.aws_errors import classify
-from slipway.errors import Ending, NeedsPersonError, SlipwayError, TransientError, to_application_error
+from slipway.errors import NeedsPersonError, SlipwayError, TransientError, cap, to_application_error
 
 BEAT_EVERY = 3.0
 """Seconds; a third of the heartbeat timeout of 10 s that activities have."""
@@ -96,22 +96,25 @@ async def beating(memory: _Memory, every: float) -> AsyncGenerator[None]:
 def saying_what_to_do() -> Generator[None]:
     """Turns the errors that activities raise into what their workflow understands.
 
-    One that nobody foresaw passes as it is, so that it is tried again; from the fifth attempt on it needs a person.
+    One that nobody foresaw is tried again; from the fifth attempt on it needs a person.
+
+    Each leaves without its cause: with the causes' stack traces it would exceed what Temporal keeps of a failure that is tried
+    again, and people would read of that limit alone. The worker's log has what is left out (`in_one_line`).
     """
     try:
         yield
     except SlipwayError as error:
-        raise to_application_error(error) from error
+        raise to_application_error(error) from None
     except (BotoCoreError, ClientError) as error:
-        raise to_application_error(classify(error)) from error
+        raise to_application_error(classify(error)) from None
     except httpx.HTTPError as error:
-        raise to_application_error(of_http(error)) from error
+        raise to_application_error(of_http(error)) from None
     except FailureError:
         raise  # Temporal's own, as a cancellation
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 -- none is lost: each leaves under its name
         if activity.info().attempt < UNFORESEEN_ATTEMPTS:
-            raise
-        raise to_application_error(of_unforeseen(error)) from error
+            raise ApplicationError(_named(error), type=type(error).__name__) from None
+        raise to_application_error(of_unforeseen(error)) from None
 
 
 def of_unforeseen(error: Exception) -> SlipwayError:
@@ -119,21 +122,27 @@ def of_unforeseen(error: Exception) -> SlipwayError:
     info = activity.info()
     return NeedsPersonError(
         f"running {info.activity_type}, {info.attempt} times",
-        f"{type(error).__name__}: {error}",
+        _named(error),
         "nobody foresaw this error: the worker's log has the traceback; retry once the cause is mended, or abort",
     )
 
 
+def _named(error: Exception) -> str:
+    return cap(f"{type(error).__name__}: {error}")
+
+
 def in_one_line(record: logging.LogRecord) -> bool:
-    """A filter of what the SDK logs: an error that was foreseen tells all in its text, so its traceback is left out."""
+    """A filter of what the SDK logs: an error that was foreseen tells all in its text, any other needs its own traceback."""
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, ApplicationError) and error.type in list(Ending) and _is_foreseen(error.__cause__):
-        record.exc_info = None
-        record.msg = f"{record.msg}: {' '.join(str(error).split())}"
+    origin = error.__context__ if isinstance(error, ApplicationError) and error.__suppress_context__ else None
+    if origin is None:
+        return True
+    record.exc_info = None if _is_foreseen(origin) else (type(origin), origin, origin.__traceback__)
+    record.msg = f"{record.msg}: {' '.join(str(error).split())}"
     return True
 
 
-def _is_foreseen(error: BaseException | None) -> bool:
+def _is_foreseen(error: BaseException) -> bool:
     return isinstance(error, (SlipwayError, BotoCoreError, ClientError, httpx.HTTPError))
 
 

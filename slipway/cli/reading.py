@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
@@ -93,8 +94,16 @@ def progress_of(pending: Iterable[PendingActivityInfo]) -> Iterable[str]:
     for each in pending:
         told = next((describe_progress(payload.data) for payload in each.heartbeat_details.payloads), "")
         tries = f"attempt {each.attempt}" if each.attempt > 1 else ""
-        failed = f"after {each.last_failure.message.splitlines()[0]}" if each.attempt > 1 and each.last_failure.message else ""
+        said = said_by(each.last_failure) if each.attempt > 1 else ""
+        failed = f"after {said}" if said else ""
         yield " ".join(part for part in (f"{each.activity_type.name}:", told, tries, failed) if part)
+
+
+def said_by(failure: Failure) -> str:
+    """The first line of what a try failed with. Temporal keeps one that is too large as the cause of its own, cut."""
+    while failure.HasField("server_failure_info") and failure.HasField("cause"):
+        failure = failure.cause
+    return failure.message.partition("\n")[0]
 
 
 def describe_progress(heartbeat: bytes) -> str:

@@ -6,11 +6,13 @@ import asyncio
 import json
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
 
 from demo.stack import BINARIES
 from demo.temporal import TemporalServer
@@ -120,6 +122,20 @@ async def test_given_a_running_task_when_its_status_is_asked_for_then_live_progr
     async with asyncio.timeout(20):
         while "follow_task: RUNNING" not in (done := await shell.slipway("status", handle.id)).out:
             assert done.code == 0, done.err
+    await handle.terminate()
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+async def test_given_a_step_that_is_tried_again_when_its_status_is_asked_for_then_it_says_why(
+    shell: Shell, world: World, client: Client, size: int
+) -> None:
+    text = "ThrottlingException: slow down\n" + "x" * size
+    world.fail("write_image", ApplicationError(text, next_retry_delay=timedelta(minutes=1)))
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    async with asyncio.timeout(20):
+        while "write_image: attempt 2 after" not in (done := await shell.slipway("status", handle.id)).out:
+            assert done.code == 0, done.err
+    assert "attempt 2 after ThrottlingException: slow down\n" in done.out
     await handle.terminate()
 
 

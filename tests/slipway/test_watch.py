@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from temporalio import activity
+from temporalio.api.failure.v1 import Failure
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, ExecuteActivityInput
@@ -151,6 +153,10 @@ async def test_given_a_worker_that_shuts_down_when_it_follows_then_another_may_c
         await environment.run(work)
 
 
+KEPT_BY_TEMPORAL = 4_096
+"""Bytes of a failure that is tried again (the server's limit.mutableStateActivityFailureSize.error)."""
+
+
 class Body(ActivityInboundInterceptor):
     """The activity itself, at the end of the chain of interceptors."""
 
@@ -242,12 +248,37 @@ async def test_given_a_url_with_a_signature_when_it_fails_then_the_error_does_no
     assert "secret" not in str(caught.value)
 
 
-async def test_given_a_programmers_mistake_when_an_activity_makes_it_then_it_passes_as_it_is() -> None:
+async def test_given_a_programmers_mistake_when_an_activity_makes_it_then_it_is_tried_again_under_its_name() -> None:
     async def work(outbound: ActivityOutboundInterceptor) -> None:
         raise KeyError("x")
 
-    with pytest.raises(KeyError):
+    with pytest.raises(ApplicationError) as caught:
         await intercepted(work, attempt=4)
+    assert (caught.value.type, caught.value.message, caught.value.non_retryable) == ("KeyError", "KeyError: 'x'", False)
+
+
+@pytest.mark.parametrize("error", [TransientError("t" * 5_000, "a" * 5_000, "r" * 5_000), ValueError("v" * 5_000)])
+async def test_given_a_long_error_with_causes_when_it_is_tried_again_then_temporal_keeps_all_of_it(error: Exception) -> None:
+    def fail(depth: int) -> None:
+        if depth:
+            try:
+                fail(depth - 1)
+            except OSError as below:
+                raise OSError(f"level {depth}") from below
+        raise OSError("at the bottom")
+
+    async def work(outbound: ActivityOutboundInterceptor) -> None:
+        try:
+            fail(5)
+        except OSError as cause:
+            raise error from cause
+
+    with pytest.raises(ApplicationError) as caught:
+        await intercepted(work)
+    failure = Failure()
+    await pydantic_data_converter.encode_failure(caught.value, failure)
+    assert failure.ByteSize() < KEPT_BY_TEMPORAL
+    assert not failure.HasField("cause")
 
 
 async def test_given_a_programmers_mistake_when_five_attempts_made_it_then_a_person_is_asked() -> None:
@@ -286,4 +317,5 @@ async def test_given_an_error_when_the_sdk_logs_it_then_only_an_unforeseen_one_h
         activity.logger.warning("Completing activity as failed", exc_info=True)
     record = caplog.records[-1]
     assert (record.exc_info is not None) == traced
+    assert not record.exc_info or record.exc_info[1] is error
     assert ("t: two lines -- r" in record.getMessage()) != traced
