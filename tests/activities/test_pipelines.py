@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing_images import build_image, layer_of, member, push_image
 
 from activities.pipelines import PipelineActivities
 from activities.registry import RegistryActivities
@@ -34,11 +35,8 @@ def fail(message: str) -> dict[str, Any]:
     return {"Name": "TooLow", "Type": "Fail", "Arguments": {"ErrorMessage": message}}
 
 
-def register(account: str) -> dict[str, Any]:
-    container = {
-        "Image": f"{account}.dkr.ecr.us-east-1.amazonaws.com/model@sha256:{'1' * 64}",
-        "ModelDataUrl": "s3://x/model.tar.gz",
-    }
+def register(image: str) -> dict[str, Any]:
+    container = {"Image": image, "ModelDataUrl": "s3://x/model.tar.gz"}
     return {
         "Name": "Register",
         "Type": "RegisterModel",
@@ -52,6 +50,12 @@ def register(account: str) -> dict[str, Any]:
             "ModelApprovalStatus": "PendingManualApproval",
         },
     }
+
+
+@pytest.fixture
+def model_image(sandbox: SandboxProcess, account: str) -> str:
+    """An image in the account's registry; nobody runs it here."""
+    return push_image(sandbox, account, "model", "v1", build_image([layer_of(member("serve", b""))]))
 
 
 class Trainer:
@@ -108,13 +112,12 @@ async def test_given_many_executions_when_one_is_looked_for_then_its_name_counts
 
 
 async def test_given_no_such_execution_when_the_time_is_over_then_the_others_names_are_told(
-    trainer: Trainer, pipelines: PipelineActivities, run: Any, monkeypatch: pytest.MonkeyPatch
+    trainer: Trainer, pipelines: PipelineActivities, run: Any
 ) -> None:
-    monkeypatch.setattr("activities.pipelines.APPEARS_WITHIN", timedelta(0))
     trainer.pipeline(condition(True, []))
     trainer.start("somebody-else")
     with pytest.raises(NeedsPersonError, match="somebody-else") as caught:
-        await run(pipelines.find_execution, find("screening-1"))
+        await run(pipelines.find_execution, find("screening-1").model_copy(update={"within": timedelta(0)}))
     assert "SLIPWAY_PROMOTION_ID" in caught.value.report.remedy
 
 
@@ -164,9 +167,9 @@ async def test_given_an_execution_at_its_end_when_it_is_stopped_then_there_is_no
 
 
 async def test_given_an_execution_that_registered_when_its_package_is_looked_for_then_it_is_found_by_lineage(
-    trainer: Trainer, pipelines: PipelineActivities, registry: RegistryActivities, run: Any, account: str
+    trainer: Trainer, pipelines: PipelineActivities, registry: RegistryActivities, run: Any, model_image: str
 ) -> None:
-    trainer.pipeline(condition(True, [register(account)]))
+    trainer.pipeline(condition(True, [register(model_image)]))
     ours = trainer.start("screening-1")
     await run(pipelines.follow_execution, follow(ours))
     newer = trainer.start("screening-2")
@@ -178,9 +181,9 @@ async def test_given_an_execution_that_registered_when_its_package_is_looked_for
 
 
 async def test_given_an_execution_that_registered_nothing_when_its_package_is_looked_for_then_the_condition_is_told(
-    trainer: Trainer, pipelines: PipelineActivities, registry: RegistryActivities, run: Any, account: str
+    trainer: Trainer, pipelines: PipelineActivities, registry: RegistryActivities, run: Any, model_image: str
 ) -> None:
-    trainer.pipeline(condition(False, [register(account)]))
+    trainer.pipeline(condition(False, [register(model_image)]))
     execution = trainer.start("screening-1")
     await run(pipelines.follow_execution, follow(execution))
     with pytest.raises(RefusedError, match="GoodEnough was False"):

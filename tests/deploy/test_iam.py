@@ -44,6 +44,8 @@ IMPLIED = {
     "sagemaker:CreatePipeline": {"iam:PassRole"},
     "sagemaker:UpdatePipeline": {"iam:PassRole"},
 }
+OTHERS_TOO = {"search"}
+"""Methods of a client that others have too: a regular expression's is the only one in use."""
 WITHOUT_RESOURCE = {
     "cloudwatch:DescribeAlarms",  # composite alarms are only told to those who may see all
     "cloudwatch:PutMetricData",
@@ -64,7 +66,7 @@ def actions_by_method() -> dict[str, str]:
         for operation in session.get_service_model(service).operation_names:
             action = f"{prefix}:{operation}"
             found[xform_name(operation)] = NAMED_OTHERWISE.get(action, action)
-    return found
+    return {method: action for method, action in found.items() if method not in OTHERS_TOO}
 
 
 def names_in(file: Path) -> Iterator[str]:

@@ -105,6 +105,7 @@ class World:
         """What the platform ends the next tasks by."""
         self.smoke_error = ""
         self.makes_execution = True
+        self.task_had_ended = False
 
     def set_approval(self, policy: Approval) -> None:
         spec = self.spec.spec.model_copy(update={"approval": policy})
@@ -197,7 +198,8 @@ class World:
 
     @activity.defn
     async def stop_task(self, asked: m.StopTask) -> m.Compensation:
-        return await self._compensate(asked)
+        done = await self._compensate(asked)
+        return m.Compensation(state=LedgerState.kept, note="it had ended before") if self.task_had_ended else done
 
     @activity.defn
     async def find_execution(self, asked: m.FindExecution) -> m.Execution:

@@ -11,7 +11,17 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from slipway.errors import NeedsPersonError
-from slipway.messages import Decision, LedgerState, Message, OperatorCommand, Outcome, StageName
+from slipway.messages import (
+    Decision,
+    LedgerState,
+    Message,
+    OperatorCommand,
+    Outcome,
+    PromotionStatus,
+    RolloutEnd,
+    StageName,
+    StageReport,
+)
 from slipway.starting import Handle, start_promotion, tell
 from tests.support.waiting import until, until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, request
@@ -30,6 +40,10 @@ async def refusal(handle: Handle, name: str, command: Message) -> str:
         await tell(handle, name, command)
     assert isinstance(caught.value.cause, ApplicationError)
     return caught.value.cause.message
+
+
+def stage_of(status: PromotionStatus, name: StageName) -> StageReport:
+    return next(stage for stage in status.stages if stage.name is name)
 
 
 UNDONE = {
@@ -92,7 +106,39 @@ async def test_given_a_task_that_started_nothing_when_it_is_aborted_then_no_exec
     await tell(handle, "abort", ABORT)
     status = await handle.result()
     assert "stop_execution" not in world.names
-    assert [entry.note for entry in status.ledger if entry.stage is StageName.pipeline] == ["no execution was started"]
+    assert [entry.note for entry in status.ledger if entry.stage is StageName.pipeline] == ["no execution of the task was found"]
+
+
+@pytest.mark.parametrize(("had_ended", "seconds"), [(True, 2), (False, 20)])
+async def test_given_a_failed_task_when_it_is_aborted_then_its_execution_is_waited_for_only_if_it_could_be_new(
+    client: Client, world: World, had_ended: bool, seconds: int
+) -> None:
+    world.makes_execution = False
+    world.task_had_ended = had_ended
+    world.fail("follow_task", needs_person("container pipeline exited 1\nlast lines of its log"))
+    handle = await start(client, world)
+    parked = await until_parked(handle, StageName.task)
+    await tell(handle, "abort", ABORT)
+    await handle.result()
+    assert [each.within for each in world.asked("find_execution")] == [timedelta(seconds=seconds)]
+    assert stage_of(parked, StageName.task).summary == "container pipeline exited 1"
+
+
+async def test_given_a_stage_that_fails_when_it_is_over_then_its_summary_is_the_reason(client: Client, world: World) -> None:
+    world.accuracy = 0.5
+    status = await (await start(client, world)).result()
+    assert (
+        stage_of(status, StageName.approval).summary == status.reason == "a gate is not met: accuracy: 0.5 does not meet min 0.9"
+    )
+
+
+async def test_given_a_rollout_that_is_rolled_back_when_it_is_over_then_its_summary_is_the_reason(
+    client: Client, world: World
+) -> None:
+    world.set_approval(approval(mode="auto"))
+    world.verdicts["screening-prod"] = RolloutEnd.rolled_back
+    status = await (await start(client, world)).result()
+    assert stage_of(status, StageName.rollout).summary == status.reason == "screening-prod: the alarm screening-5xx went off"
 
 
 async def test_given_a_promotion_that_is_being_undone_when_it_is_aborted_then_it_is_refused(client: Client, world: World) -> None:
