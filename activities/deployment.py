@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from slipway.messages import EndpointPlan
+from slipway.plurals import counted
 from slipway.progress import EndpointProgress, VariantProgress
 from slipway.spec import Strategy
 
@@ -96,7 +97,9 @@ def strategy_warnings(plan: EndpointPlan, instances: int) -> list[str]:
     warnings: list[str] = []
     if shifts_at_once(strategy, instances):
         part = f"canary of {strategy.canary.percent} %" if strategy.canary else "linear shift"
-        warnings.append(f"{plan.target.endpoint} has {instances} instance(s), too few for a {part}: the update is all at once")
+        warnings.append(
+            f"{plan.target.endpoint} has {counted(instances, 'instance')}, too few for a {part}: the update is all at once"
+        )
     if plan.variant.instance_type.startswith("ml.inf1."):
         warnings.append(
             f"SageMaker updates {plan.variant.instance_type} all at once and without a bake, whatever the strategy says"

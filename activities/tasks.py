@@ -26,6 +26,7 @@ from slipway.messages import (
     StopTask,
     TaskVerdict,
 )
+from slipway.plurals import counted
 from slipway.progress import ContainerState, TaskProgress
 from slipway.taskdef import TaskDefinition, container_images, parse_taskdef, taskdef_hash
 from slipway.watch import Answers, Describe, Pollers
@@ -194,7 +195,7 @@ class TaskActivities:
 
     async def _describe(self, ecs: ECSClient, cluster: str, arns: Collection[str]) -> Answers[TaskTypeDef | None]:
         """The tasks by ARN; none for one that ECS does not know."""
-        tried = f"looking at {len(arns)} task(s) on the cluster {cluster}"
+        tried = f"looking at {counted(len(arns), 'task')} on the cluster {cluster}"
         answer = await self._aws.call(tried, ecs.describe_tasks, cluster=cluster, tasks=list(arns), include=["TAGS"])
         found = {task.get("taskArn", ""): task for task in answer["tasks"]}
         return {arn: found.get(arn) for arn in arns}

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from slipway.errors import RefusedError
+from slipway.plurals import counted
 
 
 class Severity(StrEnum):
@@ -51,7 +52,9 @@ class FileError(RefusedError):
         self.problems = tuple(problems)
         listed = "\n".join(str(problem) for problem in self.problems)
         super().__init__(
-            tried, f"{len(self.problems)} problem(s)\n{listed}", "correct the file on the deployment branch and start again"
+            tried,
+            f"{counted(len(self.problems), 'problem')}\n{listed}",
+            "correct the file on the deployment branch and start again",
         )
 
 

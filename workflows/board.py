@@ -87,7 +87,7 @@ class Board:
     def park(self, waiting: WaitingFor, failure: FailureReport) -> None:
         """The current stage waits for an operator."""
         self.status = self.status.model_copy(update={"waiting_for": waiting})
-        self._set_stage(state=StageState.parked, summary=failure.answered)
+        self._set_stage(state=StageState.parked, summary=_first_line(failure.answered))
         self._upsert(state="parked", waiting_for="retry or abort")
 
     def go_on(self) -> None:
@@ -102,7 +102,7 @@ class Board:
     def undo(self, reason: str) -> None:
         """The promotion did not make it, and is being undone."""
         self.status = self.status.model_copy(update={"waiting_for": None, "reason": reason, "endpoints": ()})
-        self._set_stage(state=StageState.failed, ended_at=workflow.now())
+        self._set_stage(state=StageState.failed, ended_at=workflow.now(), summary=_first_line(reason))
 
     def undoing(self) -> None:
         """Show that effects are being undone: worth an event, for it may take long."""
@@ -146,3 +146,7 @@ class Board:
 
 def _stamp(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

@@ -25,6 +25,7 @@ from slipway.messages import (
     StageName,
 )
 from slipway.names import plan_rollout
+from slipway.plurals import counted
 from slipway.spec import Target, Wave
 from workflows import policies
 from workflows.board import Board
@@ -74,7 +75,7 @@ class Waves:
             await self._soak(number, wave)
             await self._roll_out(wave)
             self._complete_since = workflow.now()
-        self._board.say(f"{len(self._served)} endpoint(s) serve version {self._package.version}")
+        self._board.say(f"version {self._package.version} on {counted(len(self._served), 'endpoint')}")
 
     async def _soak(self, number: int, wave: Wave) -> None:
         if self._complete_since is None or not wave.soak:

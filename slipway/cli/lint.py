@@ -9,6 +9,7 @@ from slipway.cli.exits import Exit
 from slipway.cli.out import Out
 from slipway.errors import RefusedError
 from slipway.lint import lint_app
+from slipway.plurals import counted
 from slipway.problems import Severity
 
 
@@ -32,5 +33,5 @@ def lint(folder: Path = Path(), /, *, as_json: AsJson = False) -> int:
         out.say(str(problem))
         out.data(problem)
     errors = [problem for problem in problems if problem.severity is Severity.error]
-    out.say(f"{len(errors)} error(s), {len(problems) - len(errors)} warning(s)")
+    out.say(f"{counted(len(errors), 'error')}, {counted(len(problems) - len(errors), 'warning')}")
     return Exit.usage if errors else Exit.ok

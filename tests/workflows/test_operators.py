@@ -127,9 +127,8 @@ async def test_given_a_failed_task_when_it_is_aborted_then_its_execution_is_wait
 async def test_given_a_stage_that_fails_when_it_is_over_then_its_summary_is_the_reason(client: Client, world: World) -> None:
     world.accuracy = 0.5
     status = await (await start(client, world)).result()
-    assert (
-        stage_of(status, StageName.approval).summary == status.reason == "a gate is not met: accuracy: 0.5 does not meet min 0.9"
-    )
+    reason = "a gate is not met: accuracy: 0.5 does not meet min 0.9"
+    assert stage_of(status, StageName.approval).summary == status.reason == reason
 
 
 async def test_given_a_rollout_that_is_rolled_back_when_it_is_over_then_its_summary_is_the_reason(
