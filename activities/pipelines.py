@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 OLDEST = timedelta(days=30)
 """How long before the latest task its execution may have begun: an earlier attempt's task may have started it before failing, and
 the same client token gives the same execution."""
-APPEARS_WITHIN = timedelta(minutes=1)
-"""How long after the task's end its execution may not be listed yet."""
 UNFINISHED = frozenset({"Executing", "Stopping"})
 PAGES = 5
 """Pages of 100 executions that are looked through."""
@@ -69,7 +67,7 @@ class PipelineActivities:
         Raises:
             NeedsPersonError: There is none.
         """
-        deadline = Deadline(APPEARS_WITHIN)
+        deadline = Deadline(request.within)
         since = (request.started_after - OLDEST).isoformat()
         tried = f"looking for the execution {request.promotion_id} of the pipeline {request.pipeline}"
         async for names in self._names.at(request.region, request.pipeline).follow(since):

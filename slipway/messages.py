@@ -403,6 +403,8 @@ class FindExecution(Message):
     promotion_id: str
     region: str
     started_after: datetime
+    within: timedelta = timedelta(minutes=1)
+    """How long the execution may not be listed yet."""
 
 
 class Execution(Message):

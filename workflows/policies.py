@@ -50,8 +50,6 @@ UNDO = Policy(once=timedelta(minutes=10), total=timedelta(hours=1))
 """Undoes one effect."""
 RESTORE = Policy(once=timedelta(hours=2), total=timedelta(hours=6))
 """Brings an endpoint back, which takes as long as SageMaker takes to swap a fleet."""
-FIND_QUICKLY = Policy(once=timedelta(seconds=20), total=timedelta(seconds=20))
-"""Looks for an execution that a stopped task may have started; most have started none."""
 
 
 def follow(timeout: timedelta) -> Policy:

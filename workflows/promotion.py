@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.registry import RegistryActivities
     from activities.taskdefs import TaskdefActivities
     from activities.tasks import TaskActivities
-    from slipway.errors import NeedsPersonError, RefusedError, to_application_error
+    from slipway.errors import RefusedError, to_application_error
     from slipway.image_reference import ImageReference
     from slipway.messages import (
         AppSnapshot,
@@ -29,7 +30,6 @@ with workflow.unsafe.imports_passed_through():
         FindExecution,
         FindModelPackage,
         FollowExecution,
-        FollowTask,
         GatherEvidence,
         LedgerState,
         Message,
@@ -38,22 +38,21 @@ with workflow.unsafe.imports_passed_through():
         PromotionRequest,
         PromotionStatus,
         ReadApp,
-        RegisteredTaskDefinition,
         RegisterTaskDefinition,
         ResolveImage,
         RevertImage,
-        RunTask,
         SetApproval,
         StageName,
         StartedTask,
         StepReport,
-        StopTask,
         TaskdefCommit,
         WithdrawApproval,
         WriteImage,
     )
+    from slipway.plurals import counted
     from workflows import policies
     from workflows.approval import Round, Verdict
+    from workflows.launches import Launches
     from workflows.ledger import keep
     from workflows.operated import EndedError, OperatedWorkflow
     from workflows.policies import step
@@ -62,8 +61,10 @@ with workflow.unsafe.imports_passed_through():
 A = TypeVar("A")
 R = TypeVar("R")
 T = TypeVar("T")
-LAUNCHES = 3
-"""Tasks that one attempt of the stage runs at most, where the platform ends one after the other."""
+LISTED_SOON = timedelta(seconds=20)
+"""How long an execution may not be listed yet whose task was stopped just now."""
+LISTED_LONG_SINCE = timedelta(seconds=2)
+"""The same for a task that had ended before: a second look is enough."""
 
 
 class Source(Message):
@@ -92,8 +93,7 @@ class PromotionWorkflow(OperatedWorkflow):
     @workflow.init
     def __init__(self, request: PromotionRequest) -> None:
         super().__init__(request)
-        self._task: StartedTask | None = None
-        self._launches = 0
+        self._launches = Launches(self._board, self._finish_first, self._check_abort)
         self._execution: Execution | None = None
         self._waves: Waves | None = None
 
@@ -192,9 +192,8 @@ class PromotionWorkflow(OperatedWorkflow):
     # --- 3 task ---
 
     async def _run_task(self, source: Source, taskdef: TaskdefCommit) -> StartedTask:
-        if self._task:
-            # Never two at once: the one before may only have been lost from sight.
-            await self._stop(self._task, "the stage is tried again")
+        # Never two at once: the one before may only have been lost from sight.
+        await self._launches.stop("the stage is tried again")
         definition = await self._step(
             TaskActivities.register_task_definition,
             RegisterTaskDefinition(
@@ -210,65 +209,8 @@ class PromotionWorkflow(OperatedWorkflow):
         self._board.set(task_definition=definition.arn)
         # The execution comes first: undone last in first out, the task can start no other one once it is stopped.
         self._ledger.plan(StageName.pipeline, "stop the execution", partial(self._stop_execution, source))
-        self._ledger.plan(StageName.task, "stop the task", self._stop_task)
-        return await self._run_until_judged(source, definition)
-
-    async def _run_until_judged(self, source: Source, definition: RegisteredTaskDefinition) -> StartedTask:
-        """The task that ended by itself; one that the platform ended is followed by another.
-
-        That starts no second execution: executions have a client token of the promotion.
-
-        Raises:
-            ApplicationError: The platform ended each of a few.
-        """
-        reason: str | None = None
-        for launch in range(1, LAUNCHES + 1):
-            self._launches += 1
-            run = RunTask(
-                promotion_id=self._board.status.id, attempt=self._launches, task_definition=definition, ecs=source.app.ecs
-            )
-            await self._finish_first(self._start_task(run), policies.ABORT_GRACE)
-            task = known(self._task)
-            reason = await self._follow_task(source, task)
-            if reason is None:
-                return task
-            self._board.notice(f"the platform ended the task {task.arn}, launch {launch} of {LAUNCHES}: {reason}")
-        raise to_application_error(
-            NeedsPersonError(
-                f"running {definition.arn}, {LAUNCHES} times",
-                f"the platform ended the task each time, at last by {reason}",
-                "look at the cluster's capacity and network, then retry; or abort",
-            )
-        )
-
-    async def _start_task(self, run: RunTask) -> None:
-        self._task = await step(
-            TaskActivities.run_task, run, policies.CHANGE, f"run {run.task_definition.arn.rpartition('/')[2]}"
-        )
-        self._board.set(task=self._task.arn)
-
-    async def _follow_task(self, source: Source, task: StartedTask) -> str | None:
-        """Wait for the task's end; the answer is why the platform ended it, if it did."""
-        limit = source.app.spec.spec.task.timeout
-        verdict = await self._step(
-            TaskActivities.follow_task,
-            FollowTask(task=task, timeout=limit),
-            policies.follow(limit),
-            f"follow task {task.arn.rpartition('/')[2]}",
-        )
-        if verdict.ended_by_platform is None:
-            exits = ", ".join(f"{container.name} {container.exit_code}" for container in verdict.containers)
-            self._board.say(f"exit codes: {exits}")
-        return verdict.ended_by_platform
-
-    async def _stop_task(self, reason: str) -> Compensation:
-        if self._task is None:
-            return Compensation(state=LedgerState.kept, note="no task was started")
-        return await self._stop(self._task, reason)
-
-    @staticmethod
-    def _stop(task: StartedTask, reason: str) -> Awaitable[Compensation]:
-        return step(TaskActivities.stop_task, StopTask(task=task, reason=reason), policies.UNDO, "stop the task if it runs")
+        self._ledger.plan(StageName.task, "stop the task", self._launches.stop)
+        return await self._launches.run(definition, source.app.ecs, source.app.spec.spec.task.timeout)
 
     # --- 4 pipeline ---
 
@@ -296,7 +238,7 @@ class PromotionWorkflow(OperatedWorkflow):
             f"find the model in {spec.model.package_group}",
         )
         self._board.set(package=package.arn)
-        self._board.say(f"{len(verdict.steps)} steps, {spec.model.package_group} version {package.version}")
+        self._board.say(f"{counted(len(verdict.steps), 'step')}, {spec.model.package_group} version {package.version}")
         return Training(steps=verdict.steps, package=package)
 
     def _find(self, source: Source, task: StartedTask) -> FindExecution:
@@ -309,17 +251,20 @@ class PromotionWorkflow(OperatedWorkflow):
 
     async def _stop_execution(self, source: Source, reason: str) -> Compensation:
         del reason  # SageMaker keeps none
-        if self._execution is None and self._task:
-            self._execution = await self._look_for_execution(self._find(source, self._task))
+        if self._execution is None and self._launches.task:
+            self._execution = await self._look_for_execution(self._find(source, self._launches.task))
+            if self._execution is None:
+                return Compensation(state=LedgerState.kept, note="no execution of the task was found")
         if self._execution is None:
             return Compensation(state=LedgerState.kept, note="no execution was started")
         return await step(PipelineActivities.stop_execution, self._execution, policies.UNDO, "stop the execution if it runs")
 
-    @staticmethod
-    async def _look_for_execution(find: FindExecution) -> Execution | None:
+    async def _look_for_execution(self, find: FindExecution) -> Execution | None:
         """The execution that a task started which was not seen to its end; most have started none."""
+        # The task was stopped before this (see the ledger), so it is known by now whether it had ended before.
+        find = find.model_copy(update={"within": LISTED_LONG_SINCE if self._launches.ended_before else LISTED_SOON})
         try:
-            return await step(PipelineActivities.find_execution, find, policies.FIND_QUICKLY, "did the task start one?")
+            return await step(PipelineActivities.find_execution, find, policies.UNDO, "did the task start one?")
         except FailureError:
             return None
 
@@ -419,13 +364,6 @@ class PromotionWorkflow(OperatedWorkflow):
         result = await step(activity, request, policy, summary)
         self._check_abort()
         return result
-
-
-def known(task: StartedTask | None) -> StartedTask:
-    """The task that was just started."""
-    if task is None:
-        raise RuntimeError("a task that was started is not known")
-    return task
 
 
 def refuse_launcher(app: AppSnapshot) -> None:
