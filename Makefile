@@ -1,6 +1,6 @@
 # The commands a person needs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench docs histories clean
+.PHONY: help setup demo test lint format bench docs histories pictures clean
 BIN := .venv/bin
 WORKERS ?= 2
 
@@ -30,6 +30,9 @@ docs: setup  ## Write the generated pages
 
 histories: setup  ## Record the workflow histories that the replay tests read
 	@$(BIN)/python -m tests.record_histories
+
+pictures: setup  ## Make the README's pictures from real runs (needs Chromium)
+	@$(BIN)/uv run --no-sync --with playwright python -m demo.pictures
 
 clean:  ## Remove what was built; .venv stays
 	@rm -rf build

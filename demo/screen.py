@@ -9,6 +9,7 @@ from datetime import datetime
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from slipway.messages import Evidence, PromotionStatus, StageReport, StageState
@@ -21,17 +22,25 @@ MARKS = {
     StageState.running: "[cyan]…[/]",
 }
 
+LONG_COMMAND = 100
+"""Characters; a longer command has a line for each of its options."""
 PIPE_WIDTH = 140
 """Columns of a table where there is no terminal to ask."""
 
 
 class Screen:
-    """Writes to standard output. Off a terminal nothing is animated or coloured."""
+    """Writes to a console. Off a terminal nothing is animated or coloured."""
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+    def __init__(self, console: Console) -> None:
+        self.console = console
         if not self.console.is_terminal:
             self.console.width = PIPE_WIDTH
+
+    @property
+    def animated(self) -> bool:
+        """Whether somebody watches it live."""
+        # A recording keeps what stays on the screen.
+        return self.console.is_terminal and not self.console.record
 
     def title(self, text: str) -> None:
         """A chapter's heading."""
@@ -43,21 +52,25 @@ class Screen:
 
     def command(self, *words: str) -> None:
         """A command that the story runs, as a person would type it."""
-        self.console.print(f"  [dim]$[/] [bold]{escape(' '.join(words))}[/]")
+        line = " ".join(words)
+        if len(line) > LONG_COMMAND:
+            line = line.replace(" --", " \\\n      --")
+        self.console.print(f"  [dim]$[/] [bold]{escape(line)}[/]")
 
     @contextmanager
     def step(self, name: str) -> Generator[list[str]]:
         """A step that takes a while; what the caller appends to the list is printed beside its name and time."""
         notes: list[str] = []
         started = time.monotonic()
-        with self.console.status(f"{name} …") if self.console.is_terminal else self._announce(name):
+        with self.console.status(f"{name} …") if self.animated else self._announce(name):
             yield notes
         seconds = time.monotonic() - started
         self.console.print(f"  [green]✓[/] {name:<12} {seconds:6.1f} s  {escape(', '.join(notes))}")
 
     @contextmanager
     def _announce(self, name: str) -> Generator[None]:
-        self.console.print(f"    {name} …")
+        if not self.console.record:
+            self.console.print(f"    {name} …")
         yield
 
     def stage(self, report: StageReport) -> None:
@@ -78,7 +91,7 @@ class Screen:
         for gate in evidence.gates:
             verdict = "[green]passed[/]" if gate.passed else "[red]not met[/]"
             table.add_row(f"{gate.metric} {gate.rule}", number(gate.value), number(gate.champion), verdict)
-        self.console.print(table)
+        self.console.print(Padding(table, (0, 0, 0, 2)))
         self.say(f"way back    {escape(evidence.rollback_plan)}")
 
     def summary(self, status: PromotionStatus) -> None:

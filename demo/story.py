@@ -79,8 +79,13 @@ class Story:
         client = await Client.connect(
             self._stack.temporal.address, namespace=self._crew.namespace, data_converter=pydantic_data_converter
         )
-        self._screen.say(f"[dim]{self._stack.temporal.ui}/namespaces/default/workflows/{started['id']}[/]")
-        return client.get_workflow_handle(started["id"], result_type=PromotionStatus)
+        handle = client.get_workflow_handle(started["id"], result_type=PromotionStatus)
+        run = (await handle.describe()).run_id
+        # The page that shows the current details; the one without `/user-metadata` shows the timeline.
+        self._screen.say(
+            f"[dim]{self._stack.temporal.ui}/namespaces/{self._crew.namespace}/workflows/{handle.id}/{run}/user-metadata[/]"
+        )
+        return handle
 
     def _show_changes(self, seen: dict[str, StageReport], status: PromotionStatus) -> None:
         for report in status.stages:
@@ -88,7 +93,7 @@ class Story:
             if report.state is StageState.to_come or (known and (known.state, known.attempts) == (report.state, report.attempts)):
                 continue
             seen[report.name] = report
-            if report.state is not StageState.running or self._screen.console.is_terminal:
+            if report.state is not StageState.running or self._screen.animated:
                 self._screen.stage(report)
 
     async def _retry(self, status: PromotionStatus, mend: Callable[[], None] | None) -> None:
