@@ -10,20 +10,23 @@ from slipway.messages import PromotionStatus, StageReport, StageState, WaitingFo
 
 _MARKS = {
     StageState.to_come: "·",
-    StageState.running: "▶",
-    StageState.waiting: "⏳",
-    StageState.parked: "⏸",
+    StageState.running: "…",
+    StageState.waiting: "?",
+    StageState.parked: "!",
     StageState.done: "✓",
     StageState.failed: "✗",
 }
 _YOU = "<your name>"
+SUMMARY_LIMIT = 400
+"""Bytes of a summary that Temporal takes (`limit.userMetadataSummarySize`)."""
 
 
 def render(status: PromotionStatus) -> str:
     """The whole page."""
-    parts = [_headline(status), _table(status)]
+    parts = [_headline(status)]
     if status.waiting_for:
         parts.append(_waiting(status, status.waiting_for))
+    parts.append(_stages(status))
     if status.outcome and status.reason:
         parts.append(f"**{status.outcome}**: {status.reason}")
     if status.outcome or any(entry.note for entry in status.ledger):
@@ -39,17 +42,23 @@ def _headline(status: PromotionStatus) -> str:
     return f"**{status.id}**: `{digest}`{commit}, asked for by {status.requested_by} (claimed)"
 
 
-def _table(status: PromotionStatus) -> str:
-    rows = ["| | stage | state | since | took | |", "|---|---|---|---|---|---|"]
-    return "\n".join([*rows, *map(_row, status.stages)])
+def on_timeline(waiting: WaitingFor) -> str:
+    """One line for the timer that runs meanwhile: the Temporal UI's first page shows it."""
+    who = f" by {', '.join(waiting.who)}" if waiting.who else ""
+    return f"{waiting.what}{who}: {waiting.commands[0]}".encode()[:SUMMARY_LIMIT].decode(errors="ignore")
 
 
-def _row(stage: StageReport) -> str:
+def _stages(status: PromotionStatus) -> str:
+    # A list: the UI sets a table's cells without a gap.
+    return "\n".join(map(_line, status.stages))
+
+
+def _line(stage: StageReport) -> str:
     tries = f" (attempt {stage.attempts})" if stage.attempts > 1 else ""
-    since = _time(stage.started_at) if stage.started_at else ""
-    took = _took(stage.started_at, stage.ended_at) if stage.started_at and stage.ended_at else ""
-    cells = (_MARKS[stage.state], stage.name, f"{stage.state}{tries}", since, took, _cell(stage.summary))
-    return f"| {' | '.join(cells)} |"
+    since = f" since {_time(stage.started_at)}" if stage.started_at else ""
+    took = f", took {_took(stage.started_at, stage.ended_at)}" if stage.started_at and stage.ended_at else ""
+    summary = f": {' '.join(stage.summary.split())}" if stage.summary else ""
+    return f"- {_MARKS[stage.state]} **{stage.name}** {stage.state}{tries}{since}{took}{summary}"
 
 
 def _waiting(status: PromotionStatus, waiting: WaitingFor) -> str:
@@ -81,10 +90,6 @@ def _ledger(status: PromotionStatus) -> list[str]:
     if not status.ledger:
         return []
     return ["\n".join(f"- {entry.stage}, {entry.inverse}: {entry.state} {entry.note}".rstrip() for entry in status.ledger)]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _time(moment: datetime) -> str:

@@ -7,6 +7,7 @@ for the Temporal UI, which cannot be refused: a notice says then what would have
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -31,10 +32,13 @@ from slipway.messages import (
 )
 from workflows.approval import Round, Verdict
 from workflows.board import Board
+from workflows.details import on_timeline
 from workflows.ledger import Ledger
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
+A_LONG_TIME = timedelta(days=365)
+"""How long the timer of a parked stage runs, before the next one does."""
 
 
 class EndedError(Exception):
@@ -252,7 +256,12 @@ class OperatedWorkflow:
         commands = tuple(f'slipway {command} {promotion} --by <you> --reason "…"' for command in ("retry", "abort"))
         waiting = WaitingFor(what="retry or abort", since=workflow.now(), commands=commands, failure=report)
         self._board.park(waiting, report)
-        await workflow.wait_condition(lambda: self._retry is not None)
+        while self._retry is None:
+            # The timer is there for its summary, which the UI's timeline shows; when it runs out, the next one begins.
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self._retry is not None, timeout=A_LONG_TIME, timeout_summary=on_timeline(waiting)
+                )
         self._retry = None
 
     async def _ask(self, question: Round) -> Round:
@@ -265,32 +274,32 @@ class OperatedWorkflow:
         policy = question.policy
         self._deadline = workflow.now() + policy.timeout
         self._asked_at = workflow.now()
-        self._show_round(question)
+        waiting = self._show_round(question)
         try:
             await workflow.wait_condition(
                 lambda: self._round is not None and self._round.verdict is not Verdict.pending,
                 timeout=policy.timeout,
-                timeout_summary="the approval expires",
+                timeout_summary=on_timeline(waiting),
             )
         except TimeoutError as error:
             reason = f"nobody decided within {policy.timeout}: {self._round.progress} approved"
             raise EndedError(Outcome.expired, reason) from error
         return self._round
 
-    def _show_round(self, question: Round) -> None:
+    def _show_round(self, question: Round) -> WaitingFor:
         promotion = self._board.status.id
         commands = tuple(
             f"slipway {command} {promotion} --by <you> --evidence {question.evidence}" for command in ("approve", "reject")
         )
-        self._board.wait_for_people(
-            WaitingFor(
-                what=f"approval ({question.progress})",
-                since=self._asked_at,
-                until=self._deadline,
-                who=question.still_asked,
-                commands=commands,
-            )
+        waiting = WaitingFor(
+            what=f"approval ({question.progress})",
+            since=self._asked_at,
+            until=self._deadline,
+            who=question.still_asked,
+            commands=commands,
         )
+        self._board.wait_for_people(waiting)
+        return waiting
 
     async def _finish_first(self, effect: Awaitable[None], grace: timedelta) -> None:
         """Wait for an effect whose answer says what there is to undo, even when an abort comes meanwhile.
