@@ -152,8 +152,6 @@ class Approval(SpecModel):
     """Whether the one who asked for the promotion may approve it."""
     timeout: Annotated[Duration, between("10s", "90d")] = timedelta(hours=72)
     """After this long without a decision the promotion expires."""
-    remind_every: Annotated[Duration, between("10s", "90d")] = timedelta(hours=12)
-    """How often waiting approvers are reminded."""
 
     @model_validator(mode="after")
     def _can_be_decided(self) -> Self:

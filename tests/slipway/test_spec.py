@@ -27,7 +27,7 @@ spec:
   gates:
     - {metric: accuracy.value, min: 0.9}
     - {metric: auc.value, maxRegression: 0.01}
-  approval: {mode: manual, approvers: [ana, bo], quorum: 1, selfApproval: false, timeout: 72h, remindEvery: 12h}
+  approval: {mode: manual, approvers: [ana, bo], quorum: 1, selfApproval: false, timeout: 72h}
   rollout:
     strategy: {canary: {percent: 25, wait: 10m}, bake: 30m, alarms: [screening-5xx]}
     variant: {instanceType: ml.m5.large, instanceCount: 4}
