@@ -1,17 +1,20 @@
-"""A real Temporal server for each test process; each test has a task queue of its own."""
+"""A real Temporal server and a local AWS for each test process; each test has a task queue and an account of its own."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
+from slipway_sandbox.testing import SandboxProcess, fresh_account
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from demo.stack import base_environment
 from demo.temporal import TemporalServer
+from slipway.aws import Aws
 from slipway.setting_up import set_up
 from tests.support.world import World, working
 
@@ -44,3 +47,28 @@ async def world(client: Client) -> AsyncIterator[World]:
     outside = World(task_queue=f"test-{uuid4()}")
     async with working(client, outside):
         yield outside
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[SandboxProcess]:
+    """A running sandbox in which a minute passes in a quarter of a second."""
+    with SandboxProcess(time_scale=240) as process:
+        yield process
+
+
+@pytest.fixture
+def account() -> str:
+    """An account that no other test uses."""
+    return fresh_account()
+
+
+@pytest.fixture
+def aws(sandbox: SandboxProcess, account: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    """AWS as the worker's environment names it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in sandbox.environment(account).items():
+        monkeypatch.setenv(name, value)
+    aws = Aws()
+    yield aws
+    aws.close()

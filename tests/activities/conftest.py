@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing import fresh_account
 from slipway_sandbox.testing_images import TestImage, build_image, layer_of, libraries_of, member
 from temporalio.testing import ActivityEnvironment
 
 from activities.repositories import Repositories
-from slipway.aws import Aws
 from slipway.git_rules import RepositoryPolicy
 from slipway.messages import AppRef
 
@@ -141,31 +139,6 @@ class Deployment:
         identity = ["-c", "user.name=Ana", "-c", "user.email=ana@example.com"]
         run = subprocess.run(["git", *identity, *arguments], cwd=at or self.clone, check=True, capture_output=True, text=True)
         return run.stdout.strip()
-
-
-@pytest.fixture(scope="session")
-def sandbox() -> Iterator[SandboxProcess]:
-    """A running sandbox in which a minute passes in a quarter of a second."""
-    with SandboxProcess(time_scale=240) as process:
-        yield process
-
-
-@pytest.fixture
-def account() -> str:
-    """An account that no other test uses."""
-    return fresh_account()
-
-
-@pytest.fixture
-def aws(sandbox: SandboxProcess, account: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    """AWS as the worker's environment names it."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in sandbox.environment(account).items():
-        monkeypatch.setenv(name, value)
-    aws = Aws()
-    yield aws
-    aws.close()
 
 
 @pytest.fixture

@@ -88,11 +88,7 @@ async def test_given_somebody_who_is_not_listed_when_they_approve_then_they_are_
 async def test_given_a_target_that_is_updating_when_the_rollout_looks_then_nothing_is_changed_until_it_rests(
     scenario: Scenario, good_image: str, inaccurate_image: str
 ) -> None:
-    scenario.given_its_file("promotion.yaml", "min: 0.9}", "min: 0.5}")
-    scenario.given_its_file("promotion.yaml", "maxRegression: 0.01}", "maxRegression: 0.9}")
-    await scenario.when_ci_starts(good_image)
-    await scenario.when_ana_approves()
-    await scenario.then_it_ends(Outcome.promoted)
+    await scenario.given_lenient_gates().given_a_champion(good_image)
     await scenario.when_ci_starts(inaccurate_image)
     await scenario.until_stage(StageName.approval, StageState.waiting)
     update_by_somebody_else(scenario)

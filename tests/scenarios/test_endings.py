@@ -66,9 +66,7 @@ async def test_given_a_task_that_exits_1_when_the_operator_mends_and_retries_the
 async def test_given_a_champion_when_the_new_model_fails_under_traffic_then_the_champion_serves_on(
     scenario: Scenario, good_image: str, faulty_image: str
 ) -> None:
-    await scenario.when_ci_starts(good_image)
-    await scenario.when_ana_approves()
-    champion = await scenario.then_it_ends(Outcome.promoted)
+    champion = await scenario.given_a_champion(good_image)
     await scenario.when_ci_starts(faulty_image)
     await scenario.when_ana_approves()
     status, _, _ = await with_traffic(scenario.team, scenario.then_it_ends(Outcome.rolled_back))
@@ -80,11 +78,7 @@ async def test_given_a_champion_when_the_new_model_fails_under_traffic_then_the_
 async def test_given_a_champion_when_a_good_model_follows_then_the_endpoint_never_stops_answering(
     scenario: Scenario, good_image: str, inaccurate_image: str
 ) -> None:
-    scenario.given_its_file("promotion.yaml", "min: 0.9}", "min: 0.5}")
-    scenario.given_its_file("promotion.yaml", "maxRegression: 0.01}", "maxRegression: 0.9}")
-    await scenario.when_ci_starts(good_image)
-    await scenario.when_ana_approves()
-    await scenario.then_it_ends(Outcome.promoted)
+    await scenario.given_lenient_gates().given_a_champion(good_image)
     await scenario.when_ci_starts(inaccurate_image)
     await scenario.when_ana_approves()
     status, answered, failed = await with_traffic(scenario.team, scenario.then_it_ends(Outcome.promoted))

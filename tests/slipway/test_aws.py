@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -71,28 +69,6 @@ def test_given_a_denial_when_it_is_classified_then_the_action_is_named() -> None
     error = classify(answered("AccessDeniedException", message, operation="RunTask"), "running a task")
     assert "allow ecs:RunTask" in error.report.remedy
     assert "assumed-role/x/y" in error.report.answered
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[SandboxProcess]:
-    with SandboxProcess() as process:
-        yield process
-
-
-@pytest.fixture
-def account() -> str:
-    return fresh_account()
-
-
-@pytest.fixture
-def aws(sandbox: SandboxProcess, account: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in sandbox.environment(account).items():
-        monkeypatch.setenv(name, value)
-    aws = Aws()
-    yield aws
-    aws.close()
 
 
 async def test_given_a_lost_answer_when_a_call_is_made_once_then_botocore_does_not_repeat_it(

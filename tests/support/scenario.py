@@ -63,6 +63,17 @@ class Scenario:
         self.team.remote.commit_files({path: text.replace(old, new)}, f"Change {name}")
         return self
 
+    def given_lenient_gates(self) -> Self:
+        """Its gates let a weak model pass."""
+        self.given_its_file("promotion.yaml", "min: 0.9}", "min: 0.5}")
+        return self.given_its_file("promotion.yaml", "maxRegression: 0.01}", "maxRegression: 0.9}")
+
+    async def given_a_champion(self, image: str) -> PromotionStatus:
+        """A model serves already: this image's."""
+        await self.when_ci_starts(image)
+        await self.when_ana_approves()
+        return await self.then_it_ends(Outcome.promoted)
+
     # --- When --------------------------------------------------------------------------------------------
 
     async def when_ci_starts(self, image: str, repository: str | None = None) -> Self:
