@@ -34,7 +34,7 @@ async def follow(client: Client, promotion_id: str, out: Out, timeout: timedelta
     """
     deadline = time.monotonic() + timeout.total_seconds() if timeout else float("inf")
     lines = Lines(out)
-    with Live(console=out.console, auto_refresh=False) if out.is_live else nullcontext() as live:
+    with Live(console=out.picture(), auto_refresh=False) if out.is_live else nullcontext() as live:
         while True:
             glance = await read(client, promotion_id)
             if live:

@@ -32,6 +32,10 @@ class Out:
         """Whether a picture can be redrawn: on a terminal, for people."""
         return self.console.is_terminal and not self.as_json
 
+    def picture(self) -> Console:
+        """Where a picture is redrawn: its lines are folded, as what is beyond the terminal's edge would be lost."""
+        return Console(highlight=False, emoji=False)
+
     def say(self, text: str) -> None:
         """A line for people; nothing where JSON is asked for."""
         if not self.as_json:

@@ -56,11 +56,17 @@ async def read_evidence(handle: Handle) -> Evidence:
     """What an approver looks at.
 
     Raises:
-        NeedsPersonError: There is none yet.
+        NeedsPersonError: There is none yet, or nothing is left to decide, or no worker answers.
     """
+    status = await _query(handle)
+    if status.outcome:
+        raise NeedsPersonError(
+            f"reading the evidence of {handle.id}",
+            f"there is nothing to decide any more: it is {status.outcome}",
+            f"`slipway status {handle.id}` shows how it went",
+        )
     evidence = await handle.query("evidence", result_type=Evidence | None, rpc_timeout=QUERY_TIMEOUT)  # pyright: ignore[reportArgumentType] -- any type that pydantic knows is right
     if evidence is None:
-        status = await _query(handle)
         stage = next((stage for stage in status.stages if stage.started_at and not stage.ended_at), status.stages[0])
         raise NeedsPersonError(
             f"reading the evidence of {handle.id}",

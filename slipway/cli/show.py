@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from slipway.messages import Evidence, PromotionStatus, StageReport, StageState, WaitingFor
+from slipway.messages import Evidence, LedgerEntry, Outcome, PromotionStatus, StageReport, StageState, WaitingFor
 
 MARKS = {
     StageState.to_come: ("·", "dim"),
@@ -20,9 +20,13 @@ MARKS = {
 }
 
 
+MINUTE = 60
+"""Seconds, and of an hour minutes."""
+
+
 def show_status(status: PromotionStatus, progress: tuple[str, ...] = ()) -> Group:
     """The whole promotion."""
-    parts: list[Text | Table] = [Text(f"{status.id}  {status.image}", style="bold")]
+    parts: list[Text | Table] = [Text(status.id, style="bold"), Text(status.image)]
     parts.append(Text(f"asked for by {status.requested_by} (claimed), commit {status.commit or 'unknown'}", style="dim"))
     parts.append(_stages(status))
     parts += [Text(f"  {line}", style="cyan") for line in progress]
@@ -38,9 +42,9 @@ def line_of(stage: StageReport) -> str:
     """A stage in one line, for logs."""
     mark, _ = MARKS[stage.state]
     tries = f" (attempt {stage.attempts})" if stage.attempts > 1 else ""
-    took = f" {seconds(stage):.1f} s" if stage.ended_at else ""
+    length = f" {took(stage)}" if stage.ended_at else ""
     summary = f": {stage.summary}" if stage.summary else ""
-    return f"{mark} {stage.name} {stage.state}{tries}{took}{summary}"
+    return f"{mark} {stage.name} {stage.state}{tries}{length}{summary}"
 
 
 def seconds(stage: StageReport) -> float:
@@ -48,6 +52,16 @@ def seconds(stage: StageReport) -> float:
     if stage.started_at is None:
         return 0.0
     return ((stage.ended_at or datetime.now(UTC)) - stage.started_at).total_seconds()
+
+
+def took(stage: StageReport) -> str:
+    """The same for people, as `0.8 s` or `2 h 5 min`."""
+    length = seconds(stage)
+    if length < MINUTE:
+        return f"{length:.1f} s"
+    minutes, rest = divmod(int(length), MINUTE)
+    hours, minutes = divmod(minutes, MINUTE)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def waiting_lines(waiting: WaitingFor) -> list[str]:
@@ -83,12 +97,15 @@ def show_evidence(evidence: Evidence) -> Group:
 
 def _stages(status: PromotionStatus) -> Table:
     table = Table(show_header=False, show_edge=False, pad_edge=False, box=None)
+    for _ in range(4):
+        table.add_column(no_wrap=True)
+    table.add_column()
     for stage in status.stages:
         mark, style = MARKS[stage.state]
         tries = f" (attempt {stage.attempts})" if stage.attempts > 1 else ""
-        took = f"{seconds(stage):.1f} s" if stage.started_at else ""
+        length = took(stage) if stage.started_at else ""
         table.add_row(
-            Text(mark, style=style), Text(stage.name), Text(f"{stage.state}{tries}", style=style), took, Text(stage.summary)
+            Text(mark, style=style), Text(stage.name), Text(f"{stage.state}{tries}", style=style), length, Text(stage.summary)
         )
     return table
 
@@ -100,10 +117,17 @@ def _waiting(waiting: WaitingFor) -> list[Text]:
 def _end(status: PromotionStatus) -> list[Text]:
     style = "green" if status.outcome == "promoted" else "red"
     lines = [Text(f"{status.outcome}{f': {status.reason}' if status.reason else ''}", style=style)]
-    lines += [Text(f"  {entry.stage}: {entry.inverse}: {entry.state} {entry.note}".rstrip()) for entry in status.ledger]
+    if status.outcome is not Outcome.promoted:
+        lines += [Text(f"  {line_of_entry(entry)}") for entry in status.ledger]
     lines += [Text(f"  {served.endpoint} ({served.region}) serves {served.package}") for served in status.endpoints]
     return lines
 
 
+def line_of_entry(entry: LedgerEntry) -> str:
+    """What became of one effect."""
+    because = f" ({entry.note})" if entry.note else ""
+    return f"{entry.stage}: {entry.inverse}: {entry.state}{because}"
+
+
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+    return "-" if value is None else f"{value:.6g}"

@@ -179,6 +179,17 @@ async def test_given_a_promotion_without_evidence_when_it_is_approved_then_it_sa
     await handle.terminate()
 
 
+async def test_given_a_promotion_that_is_over_when_it_is_approved_then_nobody_is_asked(
+    shell: Shell, world: World, client: Client
+) -> None:
+    world.set_approval(approval(mode="auto"))
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await handle.result()
+    done = await shell.slipway("approve", handle.id)
+    assert (done.code, done.out) == (1, "")
+    assert "there is nothing to decide any more: it is promoted" in done.err
+
+
 async def test_given_a_parked_stage_when_it_is_listed_retried_and_aborted_then_each_does_so(
     shell: Shell, world: World, client: Client
 ) -> None:
