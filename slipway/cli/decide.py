@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
@@ -51,7 +52,7 @@ async def decide(name: str, promotion_id: str, by: str | None, evidence: str | N
     if evidence is None:
         seen = await read_evidence(handle)
         out.show(show_evidence(seen))
-        if out.is_live and sys.stdin.isatty() and not Confirm.ask(f"{name} as {who} (claimed)?", console=out.console):
+        if out.is_live and sys.stdin.isatty() and not confirmed(f"{name} as {who} (claimed)?", out):
             out.say("nothing was decided")
             return Exit.ok
         evidence = seen.hash
@@ -63,3 +64,12 @@ async def decide(name: str, promotion_id: str, by: str | None, evidence: str | N
     out.say(f"{promotion_id}: {receipt.text} (claimed)")
     out.data({"id": promotion_id, "evidence": evidence, "by": who, "text": receipt.text})
     return Exit.ok
+
+
+def confirmed(question: str, out: Out) -> bool:
+    """Ask on the terminal. Ctrl-C ends the command at once; asyncio's own handler would only note it while the question waits."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return Confirm.ask(question, console=out.console)
+    finally:
+        signal.signal(signal.SIGINT, before)
