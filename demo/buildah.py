@@ -8,15 +8,23 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from demo.images import ImageBuildError, base_layer, layout_of, run, uv
-from demo.oci_layout import BuiltImage, Descriptor
-from demo.root_filesystem import CA_BUNDLE, PREFIX, VERSION
+from demo.oci_layout import BuiltImage, Descriptor, key_of, locked
+from demo.root_filesystem import CA_BUNDLE, PREFIX, VERSION, base_key
 
 BASE = "localhost/python:3.11-slim"
 DOCKERFILES = {"pipeline": "Dockerfile", "model": "model/Dockerfile"}
+OPTIONS = (
+    *("--pull-never", "--isolation", "chroot"),
+    # The packages of the build stages are hundreds of megabytes, and a layer of each would be of no use again.
+    "--layers=false",
+    # Neither the day nor a file's age is in an image, so that the same sources give the same digest.
+    *("--timestamp", "0"),
+)
 
 
 def why_not() -> str | None:
@@ -30,6 +38,50 @@ def why_not() -> str | None:
     return None
 
 
+def build_images(root: Path) -> dict[str, BuiltImage]:
+    """Both images; what `build/buildah` holds of the same sources is not built again. Safe for many processes at once.
+
+    Args:
+        root: The repository's folder.
+
+    Returns:
+        The images `pipeline` and `model`.
+
+    Raises:
+        ImageBuildError: A step failed.
+    """
+    kept = root / "build" / "buildah"
+    kept.mkdir(parents=True, exist_ok=True)
+    layout = kept / key_of_sources(root)[:16]
+    with locked(kept / "lock"):
+        if not layout.is_dir():
+            for outdated in (entry for entry in kept.iterdir() if entry.is_dir()):
+                shutil.rmtree(outdated)
+            _build_into(root, layout)
+    return {name: read_image(layout, name) for name in DOCKERFILES}
+
+
+def key_of_sources(root: Path) -> str:
+    """A key that changes with what the images are made of, and with how they are made here."""
+    context = root / "pipeline"
+    files = sorted(path for path in context.rglob("*") if path.is_file() and not {"__pycache__", "tests"} & {*path.parts})
+    contents = [(str(path.relative_to(context)), path.stat().st_mode, path.read_bytes()) for path in files]
+    return key_of(contents, Path(__file__).read_bytes(), base_key())
+
+
+def _build_into(root: Path, layout: Path) -> None:
+    # Beside where it is to be: a build that was cut short is cleared away by the next.
+    with tempfile.TemporaryDirectory(dir=layout.parent, prefix="store-") as folder:
+        builder = Buildah(root, Path(folder))
+        try:
+            builder.build_base()
+            for name in DOCKERFILES:
+                builder.build(name)
+            builder.layout.rename(layout)
+        finally:
+            builder.remove()
+
+
 class Buildah:
     """A store of images of its own, below one folder.
 
@@ -41,6 +93,7 @@ class Buildah:
     def __init__(self, root: Path, folder: Path) -> None:
         self._root = root
         self._folder = folder
+        self.layout = folder / "out"
         store = ["--root", str(folder / "store"), "--runroot", str(folder / "run")]
         self._command = ["buildah", "--storage-driver", "overlay", *store]
 
@@ -61,11 +114,11 @@ class Buildah:
         run([uv(), "pip", "install", "--quiet", "--target", str(site), "--link-mode", "copy", "pip"])
         text = "FROM scratch\nCOPY tree /\nENV PATH=/usr/local/bin:/usr/bin:/bin\n"
         (context / "Containerfile").write_text(text, encoding="utf-8")
-        run([*self._command, "bud", "--quiet", "--tag", BASE, str(context)])
+        run([*self._command, "bud", "--quiet", "--timestamp", "0", "--tag", BASE, str(context)])
         shutil.rmtree(context)
 
     def build(self, name: str) -> BuiltImage:
-        """Builds `pipeline` or `model` from its unchanged Dockerfile, and puts it into an image layout.
+        """Builds `pipeline` or `model` from its unchanged Dockerfile, and puts it into the folder `layout`.
 
         Raises:
             ImageBuildError: A step failed.
@@ -74,16 +127,13 @@ class Buildah:
         bundle = Path("/", CA_BUNDLE)
         # The base's own bundle is the host's too, but a build on another base would have its own.
         trusted = ["--volume", f"{bundle}:{bundle}:ro"] if bundle.is_file() else []
-        isolated = ["--pull-never", "--isolation", "chroot", "--layers", "--timestamp", "0"]
         dockerfile = str(context / DOCKERFILES[name])
-        run([*self._command, "bud", *isolated, *trusted, "--file", dockerfile, "--tag", name, str(context)])
-        layout = self._folder / "out" / name
-        layout.parent.mkdir(exist_ok=True)
-        run([*self._command, "push", "--format", "oci", "--disable-compression", name, f"oci:{layout}:{name}"])
-        return read_image(layout, name)
+        run([*self._command, "bud", *OPTIONS, *trusted, "--file", dockerfile, "--tag", name, str(context)])
+        run([*self._command, "push", "--format", "oci", "--disable-compression", name, f"oci:{self.layout}:{name}"])
+        return read_image(self.layout, name)
 
     def remove(self) -> None:
-        """Removes every image, container and file."""
+        """Removes every image, container and file, but for a layout that was taken elsewhere."""
         subprocess.run([*self._command, "rm", "--all"], check=False, capture_output=True)
         subprocess.run([*self._command, "rmi", "--all", "--force"], check=False, capture_output=True)
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -57,12 +57,15 @@ async def tell(stack: Stack, team: Team, screen: Screen, story: Story, bad: str,
     answer = await asyncio.to_thread(show_end, stack, team, screen, status)
     result = result_of(status, answer, stack.sandbox.counts())
     (stack.folder / "result.json").write_text(json.dumps(result, indent=2, default=str) + "\n")
-    if os.environ.get("KEEP") == "1":
+    keep = os.environ.get("KEEP") == "1"
+    if keep:
         screen.say("everything stays up until Ctrl-C")
-        screen.console.print(last_line(status))
-        await asyncio.Event().wait()
     screen.console.print(last_line(status))
-    return 0 if status.outcome == EXPECTED[bad] else 1
+    if keep:
+        with contextlib.suppress(asyncio.CancelledError):  # by Ctrl-C, which is how this ends well
+            await asyncio.Event().wait()
+    expected = Outcome.rejected if story.said_no else EXPECTED[bad]
+    return 0 if status.outcome == expected else 1
 
 
 async def promote(team: Team, story: Story, screen: Screen, uri: str, bad: str) -> PromotionStatus:

@@ -45,6 +45,8 @@ class Story:
         self._team = team
         self._screen = screen
         self._asks = asks
+        self.said_no = False
+        """Whether the person at the terminal rejected a model."""
 
     async def promote(self, image: str, commit: str, mend: Callable[[], None] | None = None) -> PromotionStatus:
         """Start a promotion as CI does, and see it through.
@@ -113,6 +115,7 @@ class Story:
         evidence = await handle.query("evidence", result_type=Evidence)
         self._screen.evidence(evidence)
         approved = self._ask() if self._asks else True
+        self.said_no = not approved
         if not self._asks:
             self._screen.say(f"[dim]nobody is asked here: {OPERATOR}, the sample's operator, approves[/]")
         command = "approve" if approved else "reject"
