@@ -55,10 +55,16 @@ def _stages(status: PromotionStatus) -> str:
 
 def _line(stage: StageReport) -> str:
     tries = f" (attempt {stage.attempts})" if stage.attempts > 1 else ""
-    since = f" since {_time(stage.started_at)}" if stage.started_at else ""
-    took = f", took {_took(stage.started_at, stage.ended_at)}" if stage.started_at and stage.ended_at else ""
     summary = f": {' '.join(stage.summary.split())}" if stage.summary else ""
-    return f"- {_MARKS[stage.state]} **{stage.name}** {stage.state}{tries}{since}{took}{summary}"
+    return f"- {_MARKS[stage.state]} **{stage.name}** {stage.state}{tries}{_times(stage)}{summary}"
+
+
+def _times(stage: StageReport) -> str:
+    if stage.started_at is None:
+        return ""
+    if stage.ended_at is None:
+        return f" since {_time(stage.started_at)}"
+    return f" in {_took(stage.started_at, stage.ended_at)} from {_time(stage.started_at)}"
 
 
 def _waiting(status: PromotionStatus, waiting: WaitingFor) -> str:
