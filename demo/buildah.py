@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +34,15 @@ def why_not() -> str | None:
         return "buildah's chroot isolation needs root"
     if VERSION != "3.11":
         return f"the Dockerfiles' packages are for Python 3.11, and the base would have {VERSION}"
+    if subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode:
+        return "buildah's chroot isolation makes mounts, which this machine or container does not allow"
     return None
+
+
+def storage_driver(folder: Path) -> str:
+    """`overlay`, which copies nothing; `vfs` where the folder is on an overlay itself, as in a container: those do not stack."""
+    kind = subprocess.run(["stat", "--file-system", "--format", "%T", str(folder)], check=True, capture_output=True, text=True)
+    return "vfs" if kind.stdout.strip() == "overlayfs" else "overlay"
 
 
 def build_images(root: Path) -> dict[str, BuiltImage]:
@@ -52,12 +59,12 @@ def build_images(root: Path) -> dict[str, BuiltImage]:
     """
     kept = root / "build" / "buildah"
     kept.mkdir(parents=True, exist_ok=True)
-    layout = kept / key_of_sources(root)[:16]
+    layout = kept / f"images-{key_of_sources(root)[:16]}"
     with locked(kept / "lock"):
         if not layout.is_dir():
-            for outdated in (entry for entry in kept.iterdir() if entry.is_dir()):
+            for outdated in kept.glob("images-*"):
                 shutil.rmtree(outdated)
-            _build_into(root, layout)
+            _build_into(layout, Buildah(root, kept / "store"))
     return {name: read_image(layout, name) for name in DOCKERFILES}
 
 
@@ -69,17 +76,16 @@ def key_of_sources(root: Path) -> str:
     return key_of(contents, Path(__file__).read_bytes(), base_key())
 
 
-def _build_into(root: Path, layout: Path) -> None:
-    # Beside where it is to be: a build that was cut short is cleared away by the next.
-    with tempfile.TemporaryDirectory(dir=layout.parent, prefix="store-") as folder:
-        builder = Buildah(root, Path(folder))
-        try:
-            builder.build_base()
-            for name in DOCKERFILES:
-                builder.build(name)
-            builder.layout.rename(layout)
-        finally:
-            builder.remove()
+def _build_into(layout: Path, builder: Buildah) -> None:
+    # What a build left that was cut short.
+    builder.remove()
+    try:
+        builder.build_base()
+        for name in DOCKERFILES:
+            builder.build(name)
+        builder.layout.rename(layout)
+    finally:
+        builder.remove()
 
 
 class Buildah:
@@ -95,7 +101,7 @@ class Buildah:
         self._folder = folder
         self.layout = folder / "out"
         store = ["--root", str(folder / "store"), "--runroot", str(folder / "run")]
-        self._command = ["buildah", "--storage-driver", "overlay", *store]
+        self._command = ["buildah", "--storage-driver", storage_driver(folder.parent), *store]
 
     def build_base(self) -> None:
         """Makes the base image: this machine's Python, and pip, which a build stage needs.
@@ -129,7 +135,7 @@ class Buildah:
         trusted = ["--volume", f"{bundle}:{bundle}:ro"] if bundle.is_file() else []
         dockerfile = str(context / DOCKERFILES[name])
         run([*self._command, "bud", *OPTIONS, *trusted, "--file", dockerfile, "--tag", name, str(context)])
-        run([*self._command, "push", "--format", "oci", "--disable-compression", name, f"oci:{self.layout}:{name}"])
+        run([*self._command, "push", "--format", "oci", name, f"oci:{self.layout}:{name}"])
         return read_image(self.layout, name)
 
     def remove(self) -> None:
