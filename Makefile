@@ -11,7 +11,7 @@ setup:  ## Make .venv from the lock (only when it changed)
 	@scripts/setup.sh
 
 demo: setup  ## One promotion on a local AWS: KEEP=1 leaves it up; BAD=accuracy|task|rollout shows a bad one
-	@KEEP="$(KEEP)" BAD="$(BAD)" $(BIN)/python -m demo
+	@KEEP="$(KEEP)" BAD="$(BAD)" $(BIN)/python -u -m demo
 
 test: setup  ## The whole suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
