@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format bench docs histories pictures clean
 BIN := .venv/bin
-WORKERS ?= 2
+# More than there are cores here: scenarios wait more than they work.
+WORKERS ?= 3
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

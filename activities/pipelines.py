@@ -153,9 +153,9 @@ class PipelineActivities:
 
     def _executions_at(self, region: str | None) -> Describe[Progress]:
         async def describe(arn: str) -> Progress:
-            # The steps first: an execution that is then seen at its end had them all.
-            steps = await list_steps(self._aws, region or "", arn)
-            return Progress(await self._describe(Execution(arn=arn, region=region or "", display_name="")), steps)
+            # The execution first: steps that are listed after it was seen at its end are all there are.
+            execution = await self._describe(Execution(arn=arn, region=region or "", display_name=""))
+            return Progress(execution, await list_steps(self._aws, region or "", arn))
 
         return one_by_one(describe)
 

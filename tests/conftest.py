@@ -72,3 +72,8 @@ def aws(sandbox: SandboxProcess, account: str, monkeypatch: pytest.MonkeyPatch) 
     aws = Aws()
     yield aws
     aws.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The scenarios first: they take the longest, and one left for the end would keep the other processes waiting."""
+    items.sort(key=lambda item: "scenarios" not in item.path.parts)
