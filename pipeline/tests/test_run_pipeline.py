@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,11 @@ import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 
 PROGRAM = Path(__file__).parents[1] / "run_pipeline.py"
+GOES_WELL = {
+    "Name": "Check",
+    "Type": "Condition",
+    "Arguments": {"Conditions": [{"Type": "Equals", "LeftValue": 1, "RightValue": 1}], "IfSteps": [], "ElseSteps": []},
+}
 DEFINITION: Mapping[str, Any] = {
     "Version": "2020-12-01",
     "Metadata": {},
@@ -46,6 +52,13 @@ class Task:
         }
         command = [sys.executable, str(self.folder / PROGRAM.name)]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+
+    def wait_for(self, execution: str, status: str) -> None:
+        describe = self.sandbox.client("sagemaker", self.account).describe_pipeline_execution
+        deadline = time.monotonic() + 20
+        while (found := describe(PipelineExecutionArn=execution)["PipelineExecutionStatus"]) != status:
+            assert time.monotonic() < deadline, f"timeout after 20 s waiting for {execution} to be {status}; it is {found}"
+            time.sleep(0.05)
 
     def started(self, **changes: str) -> str:
         result = self.run(**changes)
@@ -125,11 +138,15 @@ def test_given_a_changed_definition_when_the_task_runs_then_it_updates_the_pipel
 
 
 def test_given_an_earlier_attempt_that_did_not_fail_when_the_next_runs_then_it_keeps_that_execution(task: Task) -> None:
-    sagemaker = task.sandbox.client("sagemaker", task.account)
+    (task.folder / "definition.json").write_text(json.dumps({**DEFINITION, "Steps": [GOES_WELL]}))
     first = task.started(SLIPWAY_PROMOTION_ID="screening-1a2b")
-    status = sagemaker.describe_pipeline_execution(PipelineExecutionArn=first)["PipelineExecutionStatus"]
-    second = task.started(SLIPWAY_PROMOTION_ID="screening-1a2b", SLIPWAY_ATTEMPT="2")
-    assert (second == first) is (status not in {"Failed", "Stopped"})
+    assert task.started(SLIPWAY_PROMOTION_ID="screening-1a2b", SLIPWAY_ATTEMPT="2") == first
+
+
+def test_given_an_earlier_attempt_that_failed_when_the_next_runs_then_it_starts_another_execution(task: Task) -> None:
+    first = task.started(SLIPWAY_PROMOTION_ID="screening-1a2b")
+    task.wait_for(first, "Failed")
+    assert task.started(SLIPWAY_PROMOTION_ID="screening-1a2b", SLIPWAY_ATTEMPT="2") != first
 
 
 def test_given_no_data_when_the_task_runs_then_one_line_says_what_to_do(bare_task: Task) -> None:
