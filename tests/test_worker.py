@@ -61,6 +61,14 @@ async def get(port: int, path: str) -> tuple[int, str]:
     return await asyncio.to_thread(ask)
 
 
+async def until_ready(port: int) -> None:
+    """The worker says that it begins to poll, and is ready a moment later."""
+    deadline = asyncio.get_running_loop().time() + 10
+    while (answer := await get(port, "/readyz")) != (200, "ready\n"):
+        assert asyncio.get_running_loop().time() < deadline, f"timeout after 10 s waiting for readyz; it says {answer}"
+        await asyncio.sleep(0.05)
+
+
 async def test_given_a_worker_when_it_polls_then_it_is_ready_and_counted_and_stops_when_told(
     temporal: TemporalServer, tmp_path: Path
 ) -> None:
@@ -71,7 +79,7 @@ async def test_given_a_worker_when_it_polls_then_it_is_ready_and_counted_and_sto
         logged = await until_logged(process, "polling")
         assert logged["namespace"] == "default"
         assert await get(health, "/healthz") == (200, "ok\n")
-        assert await get(health, "/readyz") == (200, "ready\n")
+        await until_ready(health)
         assert (await get(health, "/other"))[0] == 404
         assert "temporal_" in (await get(metrics, "/metrics"))[1]
     finally:
