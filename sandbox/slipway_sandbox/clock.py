@@ -38,21 +38,65 @@ class Clock:
     """Schedules calls on one thread of its own, at `scale` times the speed of real time.
 
     Args:
-        scale: Simulated seconds that pass in one real second; above zero.
+        scale: Simulated seconds that pass in one real second. At 0 the time stands still until `advance` moves it.
     """
 
     def __init__(self, scale: float = 1.0) -> None:
-        if scale <= 0:
-            raise ValueError(f"the time scale is a number above 0, not {scale}")
-        self.scale = scale
+        self._scale = checked(scale)
+        self._passed = 0.0
+        """Simulated seconds until `_since`."""
+        self._since = time.monotonic()
         self._due: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         threading.Thread(target=self._run, name="sandbox-clock", daemon=True).start()
 
+    @property
+    def scale(self) -> float:
+        """Simulated seconds in a real one; 0 where the time is moved by hand."""
+        return self._scale
+
     def now(self) -> datetime:
         """The true time, in UTC."""
         return datetime.now(UTC)
+
+    def seconds(self) -> float:
+        """Simulated seconds since the start."""
+        with self._changed:
+            return self._seconds()
+
+    def real(self, seconds: float, at_least: float = 0.0) -> float:
+        """How long something that runs in true time gets, such as a process that is to end.
+
+        Args:
+            seconds: What AWS gives it, in simulated time. Where the time is moved by hand they are true seconds.
+            at_least: True seconds that it gets however fast the simulated time runs.
+        """
+        return max(at_least, seconds / (self._scale or 1.0))
+
+    def set_scale(self, scale: float) -> None:
+        """Let the time run faster or slower from now on, or stand still (0).
+
+        Raises:
+            ValueError: The scale is below zero.
+        """
+        with self._changed:
+            checked(scale)
+            self._passed, self._since = self._seconds(), time.monotonic()
+            self._scale = scale
+            self._changed.notify()
+
+    def advance(self, seconds: float) -> None:
+        """Let so many simulated seconds pass at once. What falls due by then runs in order; what that schedules waits anew.
+
+        Raises:
+            ValueError: They are below zero.
+        """
+        if seconds < 0:
+            raise ValueError(f"time goes forward only, not by {seconds} s")
+        with self._changed:
+            self._passed += seconds
+            self._changed.notify()
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Run a short call after `seconds` of simulated time, on the clock's thread.
@@ -61,9 +105,12 @@ class Clock:
         """
         timer = Timer(callback)
         with self._changed:
-            heapq.heappush(self._due, (time.monotonic() + seconds / self.scale, next(self._order), timer))
+            heapq.heappush(self._due, (self._seconds() + seconds, next(self._order), timer))
             self._changed.notify()
         return timer
+
+    def _seconds(self) -> float:
+        return self._passed + (time.monotonic() - self._since) * self._scale
 
     def _run(self) -> None:
         while True:
@@ -77,7 +124,18 @@ class Clock:
     def _next(self) -> Timer:
         with self._changed:
             while True:
-                wait = self._due[0][0] - time.monotonic() if self._due else None
+                wait = self._due[0][0] - self._seconds() if self._due else None
                 if wait is not None and wait <= 0:
                     return heapq.heappop(self._due)[2]
-                self._changed.wait(wait)
+                self._changed.wait(wait / self._scale if wait is not None and self._scale else None)
+
+
+def checked(scale: float) -> float:
+    """The scale, if it is one.
+
+    Raises:
+        ValueError: It is below zero.
+    """
+    if scale < 0:
+        raise ValueError(f"the time scale is 0 or more, not {scale}")
+    return scale

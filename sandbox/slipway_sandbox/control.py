@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
@@ -24,10 +24,28 @@ ROUTES = Map(
         Rule("/_sandbox/faults", endpoint="plant_fault", methods=["POST"]),
         Rule("/_sandbox/faults", endpoint="clear_faults", methods=["DELETE"]),
         Rule("/_sandbox/faults/<int:number>", endpoint="remove_fault", methods=["DELETE"]),
+        Rule("/_sandbox/clock", endpoint="set_clock", methods=["POST"]),
+        Rule("/_sandbox/clock/advance", endpoint="advance", methods=["POST"]),
         Rule("/_sandbox/reset", endpoint="reset", methods=["POST"]),
         Rule("/_sandbox/<service>/<name>", endpoint="turn", methods=["POST"]),
     ]
 )
+
+
+class ClockSetting(BaseModel):
+    """How fast simulated time runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time_scale: float = Field(alias="timeScale", ge=0)
+
+
+class ClockStep(BaseModel):
+    """How much simulated time is to pass at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float = Field(ge=0)
 
 
 class Control:
@@ -86,6 +104,16 @@ class Control:
         """Take one fault away."""
         self._world.faults.remove(number)
         return answer({})
+
+    def set_clock(self, request: Request) -> Response:
+        """Let the simulated time run at `timeScale`; 0 stops it."""
+        self._world.clock.set_scale(ClockSetting.model_validate_json(request.get_data()).time_scale)
+        return answer({"timeScale": self._world.clock.scale})
+
+    def advance(self, request: Request) -> Response:
+        """Let `seconds` of simulated time pass at once."""
+        self._world.clock.advance(ClockStep.model_validate_json(request.get_data()).seconds)
+        return answer({"seconds": self._world.clock.seconds()})
 
     def turn(self, request: Request, service: str, name: str) -> Response:
         """Turn a room's dial."""

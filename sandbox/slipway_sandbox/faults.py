@@ -25,6 +25,8 @@ class FaultKind(StrEnum):
     """Does what was asked, then cuts the connection without an answer."""
     hold_answer = "hold-answer"
     """Does what was asked, and holds the answer back until the fault is removed: the moment to kill a client in."""
+    delay = "delay"
+    """Waits `seconds` of true time before it does what was asked."""
     error = "error"
     """Answers the given code and message; nothing was done."""
 
@@ -42,6 +44,7 @@ class Fault(BaseModel):
     code: str = "InternalFailure"
     message: str = "planted by the sandbox"
     status: int = 400
+    seconds: float = Field(default=1.0, ge=0, le=600, description="Extra latency, in true time.")
     account: str | None = None
 
 

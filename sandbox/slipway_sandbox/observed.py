@@ -67,6 +67,8 @@ def act_unless(fault: PlantedFault | None, act: Callable[[], Response]) -> Respo
     error = error_of(fault.fault) if fault else None
     if error:
         raise error
+    if fault and fault.fault.kind is FaultKind.delay:
+        fault.removed.wait(fault.fault.seconds)
     return act()
 
 

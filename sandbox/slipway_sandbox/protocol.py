@@ -41,7 +41,7 @@ def parse_request(model: OperationModel, body: bytes) -> dict[str, Any]:
     if shape is None:
         return {}
     parsed = _parse(shape, {} if raw is None else raw)
-    problems = list(_problems(shape, parsed, ""))
+    problems = list(problems_of(shape, parsed, ""))
     if problems:
         raise _invalid(model.service_model.service_name, problems)
     return parsed
@@ -140,7 +140,7 @@ def _wrong_type(value: Any, shape: Shape) -> AwsError:
     return AwsError("SerializationException", f"{name} can not be converted to {shape.type_name} ({shape.name})")
 
 
-def _problems(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
+def problems_of(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
     """Each constraint that the value breaks."""
     match shape:
         case StructureShape():
@@ -148,16 +148,16 @@ def _problems(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
                 if value.get(name) is None:
                     yield Problem("null", _join(path, name), "Member must not be null")
             for name, member in value.items():
-                yield from _problems(shape.members[name], member, _join(path, name))
+                yield from problems_of(shape.members[name], member, _join(path, name))
         case ListShape():
             yield from _length_problems(shape, value, path)
             for index, item in enumerate(value, 1):
-                yield from _problems(shape.member, item, f"{path}.{index}.member")
+                yield from problems_of(shape.member, item, f"{path}.{index}.member")
         case MapShape():
             yield from _length_problems(shape, value, path)
             for key, item in value.items():
-                yield from _problems(shape.key, key, f"{path}.key")
-                yield from _problems(shape.value, item, f"{path}.{key}.member")
+                yield from problems_of(shape.key, key, f"{path}.key")
+                yield from problems_of(shape.value, item, f"{path}.{key}.member")
         case _:
             yield from _scalar_problems(shape, value, path)
 

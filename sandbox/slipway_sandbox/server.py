@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from wsgiref.types import WSGIApplication
 
+from slipway_sandbox import credentials
 from slipway_sandbox.clock import Clock
 from slipway_sandbox.containers import ContainerRuntime
 from slipway_sandbox.control import Control
@@ -35,7 +36,8 @@ def build(world: World) -> tuple[list[Room], Gateway]:
     """All rooms of this sandbox, and the application in front of them."""
     ecr = EcrRoom(world)
     containers = ContainerRuntime(world.data, ecr)
-    ecs = Ecs(world, containers)
+    roles = credentials.CredentialsEndpoint(world)
+    ecs = Ecs(world, containers, roles)
     tags = TagRoom(world)
     groups = GroupRoom(world, tags)
     registry = ModelRegistryRoom(world, ecr, groups, tags)
@@ -57,6 +59,7 @@ def build(world: World) -> tuple[list[Room], Gateway]:
     paths: dict[str, WSGIApplication] = {
         "/v2/": RegistryApp(world, ecr),
         "/_ecs/": ecs.metadata,
+        credentials.PREFIX: roles,
     }
     gateway = Gateway(world, rooms, paths)
     # The first prefix that fits is taken: the dials come before the control page's own, shorter one.

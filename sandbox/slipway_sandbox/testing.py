@@ -178,10 +178,11 @@ class SandboxProcess:
         key = (service, account, region, attempts)
         with self._lock:
             if key not in self._clients:
-                self._clients[key] = self._new_client(service, account, region, attempts)
+                self._clients[key] = self.new_client(service, account, region, attempts)
             return self._clients[key]
 
-    def _new_client(self, service: str, account: str, region: str, attempts: int) -> Any:
+    def new_client(self, service: str, account: str, region: str, attempts: int) -> Any:
+        """A client as `client` gives, but none that others have, too."""
         return self._session.client(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportCallIssue]
             service,  # pyright: ignore[reportArgumentType]
             endpoint_url=self.endpoint,
@@ -223,6 +224,15 @@ class SandboxProcess:
     def reset(self, account: str | None = None) -> None:
         """Forget the own services' state, of one account or of all."""
         self.control("POST", "reset", query={"account": account} if account else {})
+
+    def set_time_scale(self, scale: float) -> None:
+        """Let the simulated time run faster or slower from now on; 0 stops it until `advance`."""
+        self.control("POST", "clock", {"timeScale": scale})
+        self.time_scale = scale
+
+    def advance(self, seconds: float) -> None:
+        """Let so many simulated seconds pass at once."""
+        self.control("POST", "clock/advance", {"seconds": seconds})
 
     def control(self, method: str, path: str, body: object = None, query: dict[str, str] | None = None) -> Any:
         """One call of the sandbox's own API under `/_sandbox/`.

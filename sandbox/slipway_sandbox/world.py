@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from slipway_sandbox.calls import Caller, CallLog
 from slipway_sandbox.clock import Clock
+from slipway_sandbox.events import EventBus
 from slipway_sandbox.faults import Faults
 
 DEFAULT_ACCOUNT = "123456789012"
@@ -29,6 +30,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     calls: CallLog = field(default_factory=CallLog)
     faults: Faults = field(default_factory=Faults)
+    events: EventBus = field(default_factory=EventBus)
     endpoint: str = ""
     """The base URL this process serves at; set once the port is known."""
     _clients: dict[tuple[str, str, str], Any] = field(default_factory=dict[tuple[str, str, str], Any])
@@ -61,17 +63,19 @@ class World:
         )
 
 
-def operation(name: str, *, concurrent: bool = False) -> Callable[[HandlerT], HandlerT]:
+def operation(name: str, *, concurrent: bool = False, differs: str = "") -> Callable[[HandlerT], HandlerT]:
     """Mark a room's method as the answer to one AWS operation.
 
     Args:
         name: The operation as botocore's service model names it.
         concurrent: The method takes the service's lock itself, because it waits for something slow.
+        differs: What a client sees otherwise than on AWS, for COVERAGE.md; empty where nothing is known.
     """
 
     def mark(handler: HandlerT) -> HandlerT:
         handler.__dict__["aws_operation"] = name
         handler.__dict__["aws_concurrent"] = concurrent
+        handler.__dict__["aws_differs"] = differs
         return handler
 
     return mark
@@ -121,3 +125,14 @@ class Room:
     def reset(self, account: str | None) -> None:
         """Forget the state of one account, or of all, and end what runs there."""
         raise NotImplementedError
+
+    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
+        """What a snapshot, or the next start on the same folder, brings back: mappings by a name that stays the same.
+
+        Their keys are ARNs, or tuples that begin with an account or an ARN: that is how one account's part is told. Their values
+        are plain data; locks, events and threads in them are left out or made anew (see `state.py`).
+        """
+        return {}
+
+    def take_up(self, account: str | None) -> None:
+        """Go on after `kept` was filled: end or begin again what was under way when it was saved. Called under the lock."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing_contract import Aws, Contract, declarations_of, real_client, region_on_aws
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +18,19 @@ def sandbox() -> Iterator[SandboxProcess]:
 def account() -> str:
     """An account that no other test uses."""
     return fresh_account()
+
+
+@pytest.fixture
+def aws(request: pytest.FixtureRequest) -> Iterator[Aws]:
+    """What a contract test talks to: a sandbox or, where the environment says so, AWS itself.
+
+    At the end it looks whether the test covered what it is marked with.
+    """
+    contracts = [each for each in declarations_of(request.function) if isinstance(each, Contract)]
+    region = region_on_aws()
+    if region is None:
+        used = Aws(request.getfixturevalue("sandbox"), fresh_account())
+    else:
+        used = Aws(None, real_client("sts", region).get_caller_identity()["Account"], region)
+    yield used
+    used.check(contracts)

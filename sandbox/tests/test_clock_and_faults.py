@@ -52,7 +52,28 @@ def test_given_a_fault_of_one_account_when_another_calls_then_it_is_spared() -> 
     assert faults.strike("ecr", "PutImage", "222222222222") is None
 
 
-@pytest.mark.parametrize("scale", [0, -1])
-def test_given_a_scale_that_makes_no_sense_when_a_clock_is_made_then_it_says_so(scale: float) -> None:
-    with pytest.raises(ValueError, match="above 0"):
-        Clock(scale)
+def test_given_a_negative_scale_when_a_clock_is_made_then_it_says_so() -> None:
+    with pytest.raises(ValueError, match="0 or more"):
+        Clock(-1)
+
+
+def test_given_a_clock_that_stands_still_when_it_is_moved_by_hand_then_what_is_due_runs_in_order_and_the_rest_waits() -> None:
+    clock, order, done = Clock(0), list[str](), threading.Event()
+    later = threading.Event()
+    clock.call_later(3600, later.set)
+    clock.call_later(600, done.set)
+    clock.call_later(60, lambda: order.append("first"))
+
+    clock.advance(600)
+
+    assert done.wait(5)
+    assert (order, later.is_set(), clock.seconds()) == (["first"], False, 600)
+
+
+def test_given_a_wait_that_began_when_the_time_runs_faster_then_it_ends_sooner() -> None:
+    clock, done = Clock(1), threading.Event()
+    clock.call_later(3600, done.set)
+
+    clock.set_scale(1_000_000)
+
+    assert done.wait(5)

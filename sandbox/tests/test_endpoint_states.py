@@ -33,11 +33,14 @@ class HandClock(Clock):
     """Time that passes only when it is told to."""
 
     def __init__(self) -> None:
-        self.scale = 1.0
+        self._scale = 1.0
         self._now = 0.0
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = itertools.count()
         self._guard = threading.Lock()
+
+    def seconds(self) -> float:
+        return self._now
 
     def now(self) -> datetime:
         return datetime.now(UTC)

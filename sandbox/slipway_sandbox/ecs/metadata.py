@@ -1,4 +1,4 @@
-"""`/_ecs/`: what a container asks about itself: the task metadata endpoint, version 4, and its credentials."""
+"""`/_ecs/`: what a container asks about itself: the task metadata endpoint, version 4."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from datetime import datetime
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from botocore.exceptions import BotoCoreError, ClientError
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from slipway_sandbox.ecs.credentials import TaskCredentials
 from slipway_sandbox.ecs.store import Task, TaskContainer
 
 ROUTES = Map(
@@ -22,17 +20,15 @@ ROUTES = Map(
         Rule("/_ecs/v4/<name>", endpoint="container", methods=["GET"]),
         Rule("/_ecs/v4/<name>/task", endpoint="task", methods=["GET"]),
         Rule("/_ecs/v4/<name>/taskWithTags", endpoint="task_with_tags", methods=["GET"]),
-        Rule("/_ecs/credentials/<name>", endpoint="credentials", methods=["GET"]),
     ]
 )
 
 
 class Metadata:
-    """Serves the tasks that run now. The names in its paths cannot be guessed, as they give away credentials."""
+    """Serves the tasks that run now."""
 
     def __init__(self) -> None:
         self._containers: dict[str, tuple[Task, TaskContainer]] = {}
-        self._credentials: dict[str, TaskCredentials] = {}
         self._lock = threading.Lock()
 
     def add_container(self, task: Task, container: TaskContainer) -> str:
@@ -41,16 +37,9 @@ class Metadata:
             self._containers[container.runtime_id] = (task, container)
         return f"/_ecs/v4/{container.runtime_id}"
 
-    def add_credentials(self, name: str, credentials: TaskCredentials) -> str:
-        """Serve a task's credentials; returns their path."""
-        with self._lock:
-            self._credentials[name] = credentials
-        return f"/_ecs/credentials/{name}"
-
-    def remove(self, task: Task, credentials_name: str) -> None:
+    def remove(self, task: Task) -> None:
         """Serve a task no longer."""
         with self._lock:
-            self._credentials.pop(credentials_name, None)
             for container in task.containers:
                 self._containers.pop(container.runtime_id, None)
 
@@ -61,8 +50,6 @@ class Metadata:
             response = answer(getattr(self, endpoint)(**arguments))
         except HTTPException as error:
             response = answer({"code": str(error.code), "message": error.description}, error.code or 500)
-        except (ClientError, BotoCoreError) as error:
-            response = answer({"code": "RoleNotAssumed", "message": str(error)}, 400)
         return response(environ, start_response)
 
     def container(self, name: str) -> dict[str, Any]:
@@ -78,14 +65,6 @@ class Metadata:
         """The same, with its tags."""
         task = self._find(name)[0]
         return {**described_task(task), "TaskTags": {tag["key"]: tag["value"] for tag in task.tags}}
-
-    def credentials(self, name: str) -> dict[str, Any]:
-        """The task role's credentials."""
-        with self._lock:
-            found = self._credentials.get(name)
-        if found is None:
-            raise NotFound("no task has these credentials")
-        return found.get()
 
     def _find(self, name: str) -> tuple[Task, TaskContainer]:
         with self._lock:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 from slipway_sandbox.containers import (
     Container,
@@ -19,7 +17,7 @@ from slipway_sandbox.containers import (
     ImagePullError,
     Mount,
 )
-from slipway_sandbox.ecs.credentials import TaskCredentials
+from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
 from slipway_sandbox.ecs.logs import LogDriverError, LogStream
 from slipway_sandbox.ecs.metadata import Metadata
 from slipway_sandbox.ecs.store import Task, TaskContainer
@@ -60,18 +58,29 @@ class TaskRunner:
         world: The sandbox.
         runtime: What runs containers.
         metadata: The endpoint for containers.
+        credentials: Where they get the credentials of the task's role from.
         task: The task. All that other threads see of it changes under `lock`.
         lock: The service's lock.
     """
 
-    def __init__(self, world: World, runtime: ContainerRuntime, metadata: Metadata, task: Task, lock: threading.RLock) -> None:
+    def __init__(
+        self,
+        world: World,
+        runtime: ContainerRuntime,
+        metadata: Metadata,
+        credentials: CredentialsEndpoint,
+        task: Task,
+        lock: threading.RLock,
+    ) -> None:
         self.task = task
         self._world = world
         self._runtime = runtime
         self._metadata = metadata
         self._lock = lock
         self._folder = world.data / "tasks" / task.id
-        self._credentials_name = uuid.uuid4().hex
+        self._credentials = credentials
+        self._served: list[str] = []
+        """Names of credentials that are served for the task."""
         self._running: dict[str, Running] = {}
         self._wake = threading.Event()
         self._aborted = threading.Event()
@@ -116,7 +125,9 @@ class TaskRunner:
             self._end_containers()
             self._deprovision()
         finally:
-            self._metadata.remove(self.task, self._credentials_name)
+            self._metadata.remove(self.task)
+            for name in self._served:
+                self._credentials.remove(name)
             shutil.rmtree(self._folder, ignore_errors=True)
             self._set_status("STOPPED")
 
@@ -239,8 +250,9 @@ class TaskRunner:
         }
         role = self.task.task_role
         if role:
-            path = self._metadata.add_credentials(self._credentials_name, TaskCredentials(self._world, self.task, role))
-            platform["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = base + path
+            name, variables = self._credentials.add(self.task.caller, role, self.task.id)
+            self._served.append(name)
+            platform |= variables
         return platform | environment_of(self.task, container.definition)
 
     def _mounts_of(self, container: TaskContainer) -> list[Mount]:
@@ -297,7 +309,7 @@ class TaskRunner:
     def _stop_container(self, container: TaskContainer) -> None:
         running = self._running[container.name]
         timeout = float(container.definition.get("stopTimeout", DEFAULT_STOP_TIMEOUT))
-        grace = min(timeout, max(SHORTEST_STOP_TIMEOUT, timeout / self._world.clock.scale))
+        grace = min(timeout, self._world.clock.real(timeout, SHORTEST_STOP_TIMEOUT))
         running.container.stop(0 if self._aborted.is_set() else grace)
         self._note_exit(container, running)
 
@@ -334,11 +346,3 @@ class TaskRunner:
 
 def discard(_line: str) -> None:
     """A container without a log driver that the sandbox has."""
-
-
-def local_endpoint(endpoint: str) -> str:
-    """The sandbox's address as a container reaches it. SDKs take credentials from a loopback address only."""
-    parts = urlsplit(endpoint)
-    if parts.hostname in ("0.0.0.0", "::"):  # noqa: S104  (compared, not bound)
-        return urlunsplit(parts._replace(netloc=f"127.0.0.1:{parts.port}"))
-    return endpoint

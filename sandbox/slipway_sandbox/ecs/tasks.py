@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.containers import ContainerRuntime
+from slipway_sandbox.credentials import CredentialsEndpoint
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.metadata import Metadata
 from slipway_sandbox.ecs.runner import TaskRunner
@@ -26,11 +27,14 @@ class TaskRoom(Room):
 
     service = "ecs"
 
-    def __init__(self, world: World, store: Store, runtime: ContainerRuntime, metadata: Metadata) -> None:
+    def __init__(
+        self, world: World, store: Store, runtime: ContainerRuntime, metadata: Metadata, credentials: CredentialsEndpoint
+    ) -> None:
         super().__init__(world)
         self._store = store
         self._runtime = runtime
         self._metadata = metadata
+        self._credentials = credentials
         # A runner lives as long as its thread does, which is as long as there is something to stop.
         self._runners: WeakValueDictionary[str, TaskRunner] = WeakValueDictionary()
 
@@ -141,7 +145,9 @@ class TaskRoom(Room):
             arn = f"arn:aws:ecs:{cluster.region}:{cluster.account}:container/{cluster.name}/{task.id}/{new_id()}"
             task.containers.append(TaskContainer(container, task.arn, arn, f"{task.id}-{new_id()[:10]}"))
         self._store.add_task(task)
-        runner = self._runners[task.arn] = TaskRunner(self.world, self._runtime, self._metadata, task, self.lock)
+        runner = self._runners[task.arn] = TaskRunner(
+            self.world, self._runtime, self._metadata, self._credentials, task, self.lock
+        )
         runner.start()
         return task
 

@@ -161,7 +161,7 @@ class AlarmWatch:
     def _windows(self, place: tuple[str, str], alarm: dict[str, Any]) -> list[list[float]]:
         dimensions = frozenset((item["Name"], item["Value"]) for item in alarm["Dimensions"])
         series = (*place, alarm["MetricName"], dimensions)
-        length = max(alarm["Period"] / self._world.clock.scale, SHORTEST_PERIOD)
+        length = self._world.clock.real(alarm["Period"], SHORTEST_PERIOD)
         now = time.time()
         return [
             self._metrics.values(series, now - length * (number + 1), now - length * number)

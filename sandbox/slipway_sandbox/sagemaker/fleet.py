@@ -271,7 +271,7 @@ class ContainerFleets:
 
     def _startup_seconds(self, variant: dict[str, Any]) -> float:
         timeout = variant.get("ContainerStartupHealthCheckTimeoutInSeconds", DEFAULT_STARTUP_TIMEOUT)
-        return max(timeout / self._world.clock.scale, self._shortest_startup)
+        return self._world.clock.real(timeout, self._shortest_startup)
 
     def _server(self, caller: Caller, endpoint: str, variant: str, container: ServedContainer) -> ContainerServer:
         image = self._pull(container.image)

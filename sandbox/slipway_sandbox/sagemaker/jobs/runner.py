@@ -24,8 +24,8 @@ from slipway_sandbox.containers import (
     Mount,
     roots,
 )
+from slipway_sandbox.credentials import local_endpoint
 from slipway_sandbox.ecs.logs import LogDriverError, LogStream
-from slipway_sandbox.ecs.runner import local_endpoint
 from slipway_sandbox.images import ImageUri
 from slipway_sandbox.sagemaker.jobs.job import (
     COMPLETED,
@@ -265,7 +265,7 @@ class JobRunner:
         return STOPPED if self._stopping.is_set() else None
 
     def _end(self, container: Container) -> None:
-        grace = 0.0 if self._aborted.is_set() else max(STOP_GRACE / self._world.clock.scale, SHORTEST_STOP_GRACE)
+        grace = 0.0 if self._aborted.is_set() else self._world.clock.real(STOP_GRACE, SHORTEST_STOP_GRACE)
         container.stop(grace)
 
     def _said(self, path: str) -> str:

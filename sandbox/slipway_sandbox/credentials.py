@@ -1,0 +1,119 @@
+"""`/_credentials/`: where containers get the credentials of their role from, in place of AWS's metadata services."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from botocore.exceptions import BotoCoreError, ClientError
+from werkzeug.wrappers import Request, Response
+
+from slipway_sandbox.calls import Caller
+from slipway_sandbox.world import World
+
+PREFIX = "/_credentials/"
+RENEW_BEFORE = timedelta(minutes=20)
+"""AWS's SDKs ask anew a quarter of an hour before the end."""
+
+
+class RoleCredentials:
+    """Credentials of a role, by AssumeRole, so that whoever uses them acts in the role's account.
+
+    Args:
+        world: Gives the STS client.
+        caller: Who assumes the role: the service, in the account that runs the container.
+        role: The role's ARN.
+        session: The session's name, such as the task's id.
+    """
+
+    def __init__(self, world: World, caller: Caller, role: str, session: str) -> None:
+        self._world = world
+        self._caller = caller
+        self._role = role
+        self._session = session
+        self._current: dict[str, Any] | None = None
+        self._lock = threading.Lock()
+
+    def get(self) -> dict[str, Any]:
+        """The credentials as the metadata service spells them; renewed in time."""
+        with self._lock:
+            current = self._current
+            if current is None or current["Expiration"] - datetime.now(UTC) < RENEW_BEFORE:
+                current = self._current = self._assume_role()
+        return {
+            "RoleArn": self._role,
+            "AccessKeyId": current["AccessKeyId"],
+            "SecretAccessKey": current["SecretAccessKey"],
+            "Token": current["SessionToken"],
+            "Expiration": f"{current['Expiration']:%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+    def _assume_role(self) -> dict[str, Any]:
+        client = self._world.client("sts", self._caller)
+        return client.assume_role(RoleArn=self._role, RoleSessionName=self._session)["Credentials"]
+
+
+class CredentialsEndpoint:
+    """Serves the credentials of what runs now. The names in its paths cannot be guessed."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._served: dict[str, RoleCredentials] = {}
+        self._lock = threading.Lock()
+
+    def add(self, caller: Caller, role: str, session: str) -> tuple[str, dict[str, str]]:
+        """Serve a role's credentials.
+
+        Args:
+            caller: The account and region that the container runs in.
+            role: The role's ARN.
+            session: The session's name; 2 to 64 letters, digits or `=,.@-`.
+
+        Returns:
+            The name to take them away by, and the environment variables that lead an AWS SDK to them.
+        """
+        name = uuid.uuid4().hex
+        with self._lock:
+            self._served[name] = RoleCredentials(self._world, caller, role, session)
+        return name, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{local_endpoint(self._world.endpoint)}{PREFIX}{name}"}
+
+    def remove(self, name: str) -> None:
+        """Serve these no longer. An unknown name is nothing to do."""
+        with self._lock:
+            self._served.pop(name, None)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        request.get_data()
+        with self._lock:
+            found = self._served.get(request.path.removeprefix(PREFIX))
+        try:
+            response = answer(found.get()) if found else refusal("NotFound", "nothing that runs has these credentials", 404)
+        except (ClientError, BotoCoreError) as error:
+            response = refusal("RoleNotAssumed", str(error), HTTPStatus.BAD_REQUEST)
+        return response(environ, start_response)
+
+
+def local_endpoint(endpoint: str) -> str:
+    """The sandbox's address as a container reaches it. SDKs take credentials from a loopback address only."""
+    parts = urlsplit(endpoint)
+    if parts.hostname in ("0.0.0.0", "::"):  # noqa: S104  (compared, not bound)
+        return urlunsplit(parts._replace(netloc=f"127.0.0.1:{parts.port}"))
+    return endpoint
+
+
+def answer(body: object) -> Response:
+    """A JSON response."""
+    return Response(json.dumps(body), content_type="application/json")
+
+
+def refusal(code: str, message: str, status: int) -> Response:
+    """An error as the metadata service says it."""
+    return Response(json.dumps({"code": code, "message": message}), status, content_type="application/json")
