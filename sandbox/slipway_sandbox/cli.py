@@ -15,6 +15,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from slipway_sandbox.pickled import UnreadableStateError
 from slipway_sandbox.server import SandboxServer
 from slipway_sandbox.world import DEFAULT_ACCOUNT
 
@@ -28,8 +29,13 @@ def serve(
     *,
     port: Annotated[int, Parameter(help="Port to listen on; 0 picks a free one.")] = 4566,
     host: Annotated[str, Parameter(help="Address to bind.")] = "127.0.0.1",
-    data: Annotated[Path | None, Parameter(help="Folder for what is stored; a temporary one unless given.")] = None,
+    data: Annotated[
+        Path | None, Parameter(help="Folder for what is stored, which the next start picks up; a temporary one unless given.")
+    ] = None,
     time_scale: Annotated[float, Parameter(help="Simulated seconds that pass in one real second.")] = 1.0,
+    forget: Annotated[
+        bool, Parameter(negative="", help="Begin empty and keep no state in the folder for the next start.")
+    ] = False,
     until_input_ends: Annotated[
         bool,
         Parameter(negative="", help="Stop when standard input ends, as it does when the process that started this one is gone."),
@@ -39,13 +45,14 @@ def serve(
 
     Examples:
         slipway-sandbox serve --port 0 --time-scale 60
+        slipway-sandbox serve --data ~/my-aws    # the next start goes on from there
     """
     with contextlib.ExitStack() as stack:
         temporary = tempfile.TemporaryDirectory(prefix="slipway-sandbox-", ignore_cleanup_errors=True)
         folder = data or Path(stack.enter_context(temporary))
         try:
-            server = stack.enter_context(SandboxServer(host, port, folder, time_scale))
-        except (OSError, OverflowError, ValueError) as error:
+            server = stack.enter_context(SandboxServer(host, port, folder, time_scale, kept=data is not None and not forget))
+        except (OSError, OverflowError, ValueError, UnreadableStateError) as error:
             print(f"cannot serve on {host}:{port}: {explained(error)}", file=sys.stderr)
             return 1
         stack.callback(server.close_rooms)
@@ -57,6 +64,8 @@ def explained(error: Exception) -> str:
     """What is wrong, and what to do."""
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return "the port is in use. Choose another with --port, or --port 0 for any free one."
+    if isinstance(error, UnreadableStateError):
+        return f"{error}. Choose another folder with --data, or begin anew in this one with --forget."
     return f"{error}"
 
 

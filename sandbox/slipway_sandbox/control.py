@@ -12,6 +12,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from slipway_sandbox.faults import Fault, PlantedFault
+from slipway_sandbox.states import States
 from slipway_sandbox.world import Room, World
 
 ROUTES = Map(
@@ -51,8 +52,9 @@ class ClockStep(BaseModel):
 class Control:
     """A small JSON API beside AWS's."""
 
-    def __init__(self, world: World, rooms: Sequence[Room]) -> None:
+    def __init__(self, world: World, rooms: Sequence[Room], states: States) -> None:
         self._world = world
+        self._states = states
         self._rooms = rooms
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -125,10 +127,8 @@ class Control:
             return answer(handler(room, json.loads(request.get_data() or b"{}")))
 
     def reset(self, request: Request) -> Response:
-        """Forget the own services' state, of one account (`?account=`) or of all."""
-        for room in self._rooms:
-            with room.lock:
-                room.reset(request.args.get("account"))
+        """Forget everything of one account (`?account=`), or of all."""
+        self._states.reset(request.args.get("account"))
         return answer({})
 
 

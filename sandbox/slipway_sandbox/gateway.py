@@ -31,17 +31,18 @@ class Gateway:
     Args:
         world: What the rooms share.
         rooms: The own services' parts.
+        moto: Answers for the other services.
         paths: Applications for whole paths, by prefix: the registry, the runtime, the metadata endpoints, the control page.
     """
 
-    def __init__(self, world: World, rooms: Sequence[Room], paths: dict[str, WSGIApplication]) -> None:
+    def __init__(self, world: World, rooms: Sequence[Room], moto: MotoBackend, paths: dict[str, WSGIApplication]) -> None:
         self._world = world
         self._paths = paths
         self._handlers = {(room.service, name): (room, handler) for room in rooms for name, handler in room.handlers.items()}
         self._targets = {
             str(protocol.service_model(name).metadata["targetPrefix"]): name for name in {room.service for room in rooms}
         }
-        self._moto = MotoBackend()
+        self._moto = moto
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         signature = signature_of(environ)

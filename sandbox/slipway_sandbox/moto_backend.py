@@ -27,7 +27,8 @@ class MotoBackend:
     """moto's own dispatcher. It is not thread-safe, so it answers one call at a time; it is imported beside the start."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held while moto works: its state is safe to look at by whoever has it."""
         threading.Thread(target=self._load, name="moto-import", daemon=True).start()
 
     @functools.cached_property
@@ -36,7 +37,7 @@ class MotoBackend:
         return module.DomainDispatcherApplication(module.create_backend_app)
 
     def _load(self) -> None:
-        with self._lock:
+        with self.lock:
             logging.getLogger("moto").setLevel(logging.ERROR)
             _ = self._application
         # What is imported by now stays for good: neither collections nor the end of the process need to walk it.
@@ -44,7 +45,7 @@ class MotoBackend:
 
     def account_of(self, access_key: str) -> str:
         """The account of a key that IAM or STS handed out; moto's default account for any other."""
-        with self._lock:
+        with self.lock:
             return str(importlib.import_module("moto.iam.models").get_account_id_from(access_key))
 
     def answer(self, call: Incoming) -> Response:
@@ -55,7 +56,7 @@ class MotoBackend:
         """
         call.environ["HTTP_X_MOTO_ACCOUNT_ID"] = call.caller.account
         try:
-            with self._lock:
+            with self.lock:
                 response = Response.from_app(self._application, call.environ, buffered=True)
         except NotImplementedError as error:
             raise AwsError(

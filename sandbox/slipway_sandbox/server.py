@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from wsgiref.types import WSGIApplication
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from slipway_sandbox import credentials
+from slipway_sandbox import credentials, snapshots
 from slipway_sandbox.clock import Clock
 from slipway_sandbox.containers import ContainerRuntime
 from slipway_sandbox.control import Control
@@ -17,12 +18,15 @@ from slipway_sandbox.ecr.scan_room import ScanRoom
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.ecs import Ecs
 from slipway_sandbox.gateway import Gateway
+from slipway_sandbox.moto_backend import MotoBackend
 from slipway_sandbox.sagemaker.groups import GroupRoom
 from slipway_sandbox.sagemaker.hosting import Hosting
 from slipway_sandbox.sagemaker.jobs import Jobs
 from slipway_sandbox.sagemaker.pipelines import ExecutionRoom, PipelineRoom
 from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
+from slipway_sandbox.snapshots import Keeper
+from slipway_sandbox.states import States
 from slipway_sandbox.wire import Server
 from slipway_sandbox.world import Room, World
 
@@ -32,8 +36,18 @@ LOCK_GRACE = 5.0
 """Seconds to wait at the end for a room that is busy."""
 
 
-def build(world: World) -> tuple[list[Room], Gateway]:
-    """All rooms of this sandbox, and the application in front of them."""
+@dataclass(frozen=True)
+class Sandbox:
+    """All that a sandbox is, but for the port that it serves on."""
+
+    rooms: Sequence[Room]
+    states: States
+    application: WSGIApplication
+
+
+def build(world: World) -> Sandbox:
+    """All rooms, and the application in front of them."""
+    moto = MotoBackend()
     ecr = EcrRoom(world)
     containers = ContainerRuntime(world.data, ecr)
     roles = credentials.CredentialsEndpoint(world)
@@ -56,15 +70,29 @@ def build(world: World) -> tuple[list[Room], Gateway]:
         *hosting.rooms,
         *Jobs(world, containers, tags).rooms,
     ]
+    states = States(world, rooms, moto)
     paths: dict[str, WSGIApplication] = {
         "/v2/": RegistryApp(world, ecr),
         "/_ecs/": ecs.metadata,
         credentials.PREFIX: roles,
     }
-    gateway = Gateway(world, rooms, paths)
-    # The first prefix that fits is taken: the dials come before the control page's own, shorter one.
-    paths |= hosting.paths(gateway.caller_of) | {"/_sandbox/": Control(world, rooms)}
-    return rooms, gateway
+    gateway = Gateway(world, rooms, moto, paths)
+    # The first prefix that fits is taken: the others come before the control page's own, shorter one.
+    paths |= hosting.paths(gateway.caller_of)
+    paths |= {snapshots.PREFIX: snapshots.Snapshots(states), "/_sandbox/": Control(world, rooms, states)}
+    return Sandbox(rooms, states, counted(world, gateway))
+
+
+def counted(world: World, application: WSGIApplication) -> WSGIApplication:
+    """The application, with each request counted that it has answered."""
+
+    def answered(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            return application(environ, start_response)
+        finally:
+            world.requests += 1
+
+    return answered
 
 
 class SandboxServer(Server):
@@ -75,22 +103,30 @@ class SandboxServer(Server):
         port: The port; 0 picks a free one.
         data: The folder for blobs, image file systems and job folders.
         time_scale: Simulated seconds in a real one.
+        kept: Whether the folder's state is picked up now, and kept for the next start.
 
     Raises:
         OSError: The port is taken, or the folder cannot be written.
+        UnreadableStateError: The folder has a state that this version cannot read.
     """
 
-    def __init__(self, host: str, port: int, data: Path, time_scale: float) -> None:
+    def __init__(self, host: str, port: int, data: Path, time_scale: float, *, kept: bool) -> None:
         clock = Clock(time_scale)
         data.mkdir(parents=True, exist_ok=True)
         super().__init__(host, port)
         self.endpoint = f"http://{host}:{self.server_port}"
-        self._rooms: Sequence[Room]
-        self._rooms, self.application = build(World(data=data.resolve(), clock=clock, endpoint=self.endpoint))
+        world = World(data=data.resolve(), clock=clock, endpoint=self.endpoint)
+        self._sandbox = build(world)
+        self.application = self._sandbox.application
+        self._keeper = Keeper(world, self._sandbox.states) if kept else None
+        if self._keeper:
+            self._keeper.start()
 
     def close_rooms(self) -> None:
-        """End everything that runs in the rooms: containers, jobs, endpoints."""
-        for room in self._rooms:
+        """Keep what is known, where that is asked for, and end everything that runs: containers, jobs, endpoints."""
+        if self._keeper:
+            self._keeper.stop()
+        for room in self._sandbox.rooms:
             if not room.lock.acquire(timeout=LOCK_GRACE):
                 log.warning("%s is busy; ending it anyway", room.service)
                 room.reset(None)

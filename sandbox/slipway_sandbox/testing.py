@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,6 +31,8 @@ from slipway_sandbox.faults import Fault
 from slipway_sandbox.world import DEFAULT_ACCOUNT
 
 DEFAULT_REGION = "us-east-1"
+LOOK_EVERY = 0.05
+"""Real seconds between two looks of `wait_until`."""
 STOP_GRACE = 10.0
 """Seconds that the process has to end its containers, before it is killed."""
 
@@ -42,11 +46,30 @@ def fresh_account() -> str:
     return str(secrets.randbelow(9 * 10**11) + 10**11)
 
 
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
+    """Look again and again until a condition holds.
+
+    Args:
+        condition: What to wait for.
+        what: The same in words, for the error.
+        timeout: Real seconds to wait at most.
+
+    Raises:
+        TimeoutError: It did not hold in time.
+    """
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"timeout after {timeout:g} s waiting for {what}")
+        time.sleep(LOOK_EVERY)
+
+
 class SandboxProcess:
     """Starts, asks and stops one sandbox.
 
     Args:
-        data: Folder for what it stores; a temporary one of its own, removed at the end, unless given.
+        data: Folder for what it stores, which the next one on it picks up; a temporary one of its own, removed at the end, unless
+            given.
         time_scale: Simulated seconds that pass in one real second.
         port: Port to listen on; 0 picks a free one.
         log: File that its standard error goes to; `sandbox.log` in the data folder unless given.
@@ -54,6 +77,7 @@ class SandboxProcess:
 
     def __init__(self, *, data: Path | None = None, time_scale: float = 1.0, port: int = 0, log: Path | None = None) -> None:
         self._cleanup = contextlib.ExitStack()
+        self._kept = data is not None
         if data is None:
             data = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="slipway-sandbox-")))
         self.data = data
@@ -103,6 +127,8 @@ class SandboxProcess:
         except OSError as error:
             raise SandboxStartError(f"the sandbox cannot keep its data in {self.data}: {error}") from error
         arguments = ["serve", "--port", str(self._port), "--data", str(self.data), "--time-scale", str(self.time_scale)]
+        if not self._kept:
+            arguments.append("--forget")
         with self.log.open("a") as log:
             # Its own process group: a Ctrl-C is for whoever started it, who then stops it in good order. And should that one
             # be killed, the pipe closes, and the sandbox ends by itself.
@@ -222,7 +248,7 @@ class SandboxProcess:
         return self.control("GET", "counts", query={"account": account} if account else {})
 
     def reset(self, account: str | None = None) -> None:
-        """Forget the own services' state, of one account or of all."""
+        """Forget everything of one account, or of all."""
         self.control("POST", "reset", query={"account": account} if account else {})
 
     def set_time_scale(self, scale: float) -> None:
@@ -233,6 +259,14 @@ class SandboxProcess:
     def advance(self, seconds: float) -> None:
         """Let so many simulated seconds pass at once."""
         self.control("POST", "clock/advance", {"seconds": seconds})
+
+    def take_snapshot(self, name: str, account: str | None = None) -> None:
+        """Keep the state of one account, or of all, under a name."""
+        self.control("POST", "snapshots", {"name": name, "account": account})
+
+    def restore_snapshot(self, name: str) -> None:
+        """Go back to a snapshot: its account, or all, becomes what it was then."""
+        self.control("POST", f"snapshots/{name}/restore")
 
     def control(self, method: str, path: str, body: object = None, query: dict[str, str] | None = None) -> Any:
         """One call of the sandbox's own API under `/_sandbox/`.

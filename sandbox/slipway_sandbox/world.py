@@ -33,8 +33,15 @@ class World:
     events: EventBus = field(default_factory=EventBus)
     endpoint: str = ""
     """The base URL this process serves at; set once the port is known."""
+    requests: int = 0
+    """Requests answered so far."""
     _clients: dict[tuple[str, str, str], Any] = field(default_factory=dict[tuple[str, str, str], Any])
     _locks: dict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
+
+    @property
+    def changes(self) -> int:
+        """A number that is another one whenever something may have changed."""
+        return self.requests + self.clock.fired + self.events.emitted
 
     def lock(self, service: str) -> threading.RLock:
         """The one lock of a service. All its rooms share it, so that rooms may call each other in any order."""
