@@ -38,7 +38,8 @@ class Table(Generic[T]):
     def __init__(self, kind: str, segment: str) -> None:
         self._kind = kind
         self._segment = segment
-        self._rows: dict[tuple[str, str, str], T] = {}
+        self.rows: dict[tuple[str, str, str], T] = {}
+        """The resources by account, region and name: what a room keeps for a restart."""
 
     def arn(self, caller: Caller, name: str) -> str:
         """The ARN of a resource in the caller's account and region; SageMaker spells names in ARNs in lower case."""
@@ -46,7 +47,7 @@ class Table(Generic[T]):
 
     def find(self, caller: Caller, name: str) -> T | None:
         """The resource, or None."""
-        return self._rows.get((caller.account, caller.region, name))
+        return self.rows.get((caller.account, caller.region, name))
 
     def get(self, caller: Caller, name: str) -> T:
         """The resource.
@@ -67,20 +68,20 @@ class Table(Generic[T]):
         """
         if self.find(caller, item.name) is not None:
             raise validation_error(f'Cannot create already existing {self._kind} "{self.arn(caller, item.name)}".')
-        self._rows[caller.account, caller.region, item.name] = item
+        self.rows[caller.account, caller.region, item.name] = item
 
     def remove(self, caller: Caller, name: str) -> None:
         """Forget a resource, which need not be there."""
-        self._rows.pop((caller.account, caller.region, name), None)
+        self.rows.pop((caller.account, caller.region, name), None)
 
     def all_of(self, caller: Caller) -> list[T]:
         """The resources of the caller's account and region, oldest first."""
-        return [item for (account, region, _), item in self._rows.items() if (account, region) == (caller.account, caller.region)]
+        return [item for (account, region, _), item in self.rows.items() if (account, region) == (caller.account, caller.region)]
 
     def clear(self, account: str | None) -> list[T]:
         """Forget those of one account, or all; returns them."""
-        gone = [key for key in self._rows if account in (None, key[0])]
-        return [self._rows.pop(key) for key in gone]
+        gone = [key for key in self.rows if account in (None, key[0])]
+        return [self.rows.pop(key) for key in gone]
 
 
 def within(moment: datetime, request: dict[str, Any], field: str) -> bool:
