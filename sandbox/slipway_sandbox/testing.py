@@ -207,8 +207,8 @@ class SandboxProcess:
                 self._clients[key] = self.new_client(service, account, region, attempts)
             return self._clients[key]
 
-    def new_client(self, service: str, account: str, region: str, attempts: int) -> Any:
-        """A client as `client` gives, but none that others have, too."""
+    def new_client(self, service: str, account: str, region: str, attempts: int, more: Config | None = None) -> Any:
+        """A client as `client` gives, but none that others have, too; `more` settings go on top of its own."""
         return self._session.client(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportCallIssue]
             service,  # pyright: ignore[reportArgumentType]
             endpoint_url=self.endpoint,
@@ -220,7 +220,7 @@ class SandboxProcess:
                 connect_timeout=5,
                 read_timeout=30,
                 s3={"addressing_style": "path"},
-            ),
+            ).merge(more or Config()),
         )
 
     def plant_fault(self, service: str, operation: str, kind: str, **more: Any) -> int:

@@ -1,0 +1,129 @@
+"""COVERAGE.md, made from what the rooms answer and what the tests show: `python -m slipway_sandbox.testing_coverage`.
+
+An operation is there because a room has it, like AWS because a contract test holds it against botocore's model, and its
+differences are what its room says of them. Nothing on the page is written by hand but its few sentences of introduction.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import itertools
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from slipway_sandbox import protocol
+from slipway_sandbox.server import build
+from slipway_sandbox.testing_contract import Behaviour, Contract, declarations_of
+from slipway_sandbox.world import World
+
+PAGE = Path(__file__).parent.parent / "COVERAGE.md"
+TESTS = Path(__file__).parent.parent / "tests"
+INTRODUCTION = """\
+# What is like AWS, and what is not
+
+Made by `make coverage` from the code and its tests; a test fails when they and this page disagree. Every operation below has a
+contract test whose answers are held against botocore's own service model, and which brings about the errors named; any other
+documented error can be planted (`POST /_sandbox/faults`). The same tests run against AWS itself where `AWS_CONTRACT_REGION`
+names a region.
+
+Requests are checked against botocore's model, lengths, patterns and enums too, with AWS's wording of such errors. Services that
+are not listed are answered by [moto](https://github.com/getmoto/moto), or with a clean `NotImplemented`.
+"""
+TITLES = {
+    "ecr": "ECR",
+    "ecs": "ECS",
+    "sagemaker": "SageMaker",
+    "sagemaker-runtime": "SageMaker runtime",
+    "application-autoscaling": "Application Auto Scaling",
+}
+"""The services' headings, in the page's order; others follow by their names in boto3."""
+
+
+def modules(folder: Path = TESTS) -> Iterator[ModuleType]:
+    """The test modules below a folder."""
+    for path in sorted(folder.glob("**/test_*.py")):
+        name = "coverage_of_" + "_".join(path.relative_to(folder).with_suffix("").parts)
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            continue
+        # Dataclasses look their module up.
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield module
+
+
+def declarations() -> list[Contract | Behaviour]:
+    """Everything that tests are marked with, each declaration once."""
+    tests = itertools.chain.from_iterable(inspect.getmembers(module, inspect.isfunction) for module in modules())
+    return list(dict.fromkeys(declared for _, test in tests for declared in declarations_of(test)))
+
+
+def answered() -> dict[tuple[str, str], str]:
+    """Each operation that the sandbox answers itself, and how it differs from AWS."""
+    with tempfile.TemporaryDirectory() as folder:
+        rooms = build(World(data=Path(folder))).rooms
+    return {
+        (room.service, name): str(handler.__dict__["aws_differs"]) for room in rooms for name, handler in room.handlers.items()
+    }
+
+
+def missing(service: str) -> list[str]:
+    """The operations of a service that the sandbox does not answer."""
+    return [name for name in protocol.service_model(service).operation_names if (service, name) not in answered()]
+
+
+def page() -> str:
+    """The whole page."""
+    declared = declarations()
+    contracts = [each for each in declared if isinstance(each, Contract)]
+    behaviours = [each for each in declared if isinstance(each, Behaviour)]
+    operations = answered()
+    services = sorted({service for service, _ in operations} | {each.service for each in contracts}, key=_place)
+    parts = [INTRODUCTION]
+    parts += [_service(service, operations, contracts) for service in services]
+    parts += [_section(title, behaviours) for title in dict.fromkeys(each.section for each in behaviours)]
+    return "\n".join(parts)
+
+
+def _place(service: str) -> tuple[int, str]:
+    known = list(TITLES)
+    return (known.index(service) if service in known else len(known), service)
+
+
+def _service(service: str, operations: dict[tuple[str, str], str], contracts: Sequence[Contract]) -> str:
+    own = sorted(name for of, name in operations if of == service)
+    tested = sorted({each.operation for each in contracts if each.service == service})
+    rows = [_row(service, name, operations.get((service, name), ""), contracts) for name in own or tested]
+    head = f"## {TITLES.get(service, service)}\n\n| Operation | Errors brought about by tests | Differs |\n|---|---|---|\n"
+    table = head + "".join(f"{row}\n" for row in rows)
+    if not own:
+        return f"{table}\nAnswered by moto. Its other operations are as moto has them.\n"
+    absent = missing(service)
+    if not absent:
+        return table
+    title = f"Not there: {len(absent)} operations, which answer <code>NotImplemented</code>"
+    return f"{table}\n<details><summary>{title}</summary>\n\n{', '.join(absent)}\n\n</details>\n"
+
+
+def _row(service: str, name: str, differs: str, contracts: Sequence[Contract]) -> str:
+    covering = [each for each in contracts if (each.service, each.operation) == (service, name)]
+    errors = sorted({error for each in covering for error in each.errors})
+    return f"| {name} | {', '.join(f'`{error}`' for error in errors)} | {_cell(differs)} |"
+
+
+def _section(title: str, behaviours: Sequence[Behaviour]) -> str:
+    rows = [each for each in behaviours if each.section == title]
+    head = f"## {title}\n\n| | Like AWS | Differs |\n|---|---|---|\n"
+    return head + "".join(f"| {_cell(each.subject)} | {_cell(each.like)} | {_cell(each.differs)} |\n" for each in rows)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
