@@ -68,7 +68,7 @@ def build(world: World) -> Sandbox:
         pipelines,
         ExecutionRoom(world, pipelines),
         *hosting.rooms,
-        *Jobs(world, containers, tags).rooms,
+        *Jobs(world, containers, roles, hosting.models, tags).rooms,
     ]
     states = States(world, rooms, moto)
     paths: dict[str, WSGIApplication] = {

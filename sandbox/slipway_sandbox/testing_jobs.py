@@ -8,18 +8,86 @@ Example:
 
 from __future__ import annotations
 
+import functools
+import io
+import subprocess
+import sys
+import tarfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_images import PROGRAMS, build_image, layer_of, member, push_image, shell_layer
+from slipway_sandbox.testing_images import (
+    PROGRAMS,
+    TestImage,
+    build_image,
+    layer_of,
+    libraries_of,
+    member,
+    push_image,
+    shell_layer,
+)
 
 ROLE = "arn:aws:iam::111111111111:role/jobs"
 DEADLINE = 30.0
 """Seconds until a job has to be where it is expected."""
 POLL_SECONDS = 0.05
 ENDS = ("Completed", "Failed", "Stopped")
+BIND_TO_PORT = {"com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true"}
+INTERPRETER = str(Path(sys.executable).resolve())
+SERVE = f"""#!{INTERPRETER} -IS
+import json, os, sys, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+WISHES = os.environ.get("WISHES")
+
+
+def predicted(record):
+    return os.environ.get("ANSWER") or str(sum(float(each) for each in record.split(b",")))
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: two would wait for each other's acknowledgement
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_GET(self):
+        if self.path == "/ping":
+            return self.answer(200, b"")
+        self.answer(200 if WISHES else 404, (WISHES or "").encode())
+
+    def do_POST(self):
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        print("asked", json.dumps(asked.decode()), self.headers.get("Content-Type"), self.headers.get("Accept"), flush=True)
+        if b"hang" in asked:
+            time.sleep(600)
+        if b"broken" in asked:
+            return self.answer(500, b"no such layer")
+        try:
+            answers = [predicted(record) for record in asked.splitlines()]
+        except ValueError as error:
+            return self.answer(400, str(error).encode())
+        self.answer(200, chr(10).join(answers).encode())
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+print("model", open("/opt/ml/model/model.txt").read(), "batch", os.environ.get("SAGEMAKER_BATCH"), flush=True)
+for name in sorted(os.environ):
+    print(f"{{name}}={{os.environ[name]}}", flush=True)
+if os.environ.get("EXITS"):
+    sys.exit("this model does not load")
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+"""
+"""A model that adds up the numbers of each line."""
 
 
 class JobDesk:
@@ -50,6 +118,35 @@ class JobDesk:
         members += [member(f"opt/ml/code/{name}", content.encode()) for name, content in files.items()]
         image = build_image([shell_layer((*PROGRAMS, "ln")), layer_of(*members)], command=["train"])
         return push_image(self.sandbox, self.account, "jobs", "v1", image)
+
+    def serving_image(self, labels: dict[str, str] | None = None) -> str:
+        """An image of a model that adds up the numbers of each line."""
+        image = server(tuple((BIND_TO_PORT if labels is None else labels).items()))
+        return push_image(self.sandbox, self.account, "serving", "v1", image)
+
+    def model(self, image: str, name: str = "model", artifact: bytes | None = None, **environment: str) -> None:
+        """A SageMaker model with a small artifact."""
+        self.s3.put_object(
+            Bucket=self.bucket, Key=f"{name}/model.tar.gz", Body=packed("model.txt", b"sums") if artifact is None else artifact
+        )
+        container = {"Image": image, "ModelDataUrl": self.uri(f"{name}/model.tar.gz"), "Environment": environment}
+        self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+
+    def transform(self, name: str = "job", model: str = "model", **more: Any) -> None:
+        """Start a transform job over `in/`, to `out`. `source` and `target` are added to its TransformInput and -Output."""
+        place = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": self.uri("in/")}}
+        self.sagemaker.create_transform_job(
+            TransformJobName=name,
+            ModelName=model,
+            TransformInput={"DataSource": place, "ContentType": "text/csv", "SplitType": "Line", **more.pop("source", {})},
+            TransformOutput={"S3OutputPath": self.uri("out"), "AssembleWith": "Line", **more.pop("target", {})},
+            TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+            **more,
+        )
+
+    def transformed(self, name: str = "job") -> dict[str, Any]:
+        """The transform job, once it has ended."""
+        return self.wait(lambda: self.sagemaker.describe_transform_job(TransformJobName=name), "TransformJobStatus", ENDS)
 
     def missing_image(self) -> str:
         """The name of an image that was never pushed."""
@@ -127,6 +224,40 @@ class JobDesk:
         names = [stream["logStreamName"] for stream in streams]
         answers = [self.logs.get_log_events(logGroupName=group, logStreamName=name, startFromHead=True) for name in names]
         return [event["message"] for answer in answers for event in answer["events"]]
+
+
+@functools.cache
+def server(labels: tuple[tuple[str, str], ...]) -> TestImage:
+    """An image that has this machine's Python, and serves. Packing it takes a second, so it is done once."""
+    layer = layer_of(
+        *(member(str(path).lstrip("/"), path.read_bytes()) for path in python_files()),
+        member("usr/local/bin/serve", SERVE.encode()),
+    )
+    return build_image([layer], command=["serve"], labels=dict(labels))
+
+
+def python_files() -> list[Path]:
+    """The interpreter, the modules that a small HTTP server imports, and the shared libraries of both."""
+    listing = (
+        "import sys, json, http.server, encodings.idna, encodings.latin_1, encodings.ascii\n"
+        "for module in list(sys.modules.values()):\n"
+        "    for name in ('__file__', '__cached__'):\n"
+        "        print(getattr(module, name, None) or '')\n"
+    )
+    printed = subprocess.run([INTERPRETER, "-IS", "-c", listing], check=True, capture_output=True, text=True).stdout
+    modules = {Path(line) for line in printed.split("\n") if line and Path(line).is_file()}
+    binaries = [Path(INTERPRETER), *(module for module in modules if module.suffix == ".so")]
+    libraries = {Path(library) for binary in binaries for library in libraries_of(binary)}
+    return sorted({Path(INTERPRETER), *modules, *libraries})
+
+
+def packed(name: str, content: bytes) -> bytes:
+    """A `tar.gz` of one file."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        info, body = member(name, content)
+        archive.addfile(info, io.BytesIO(body))
+    return buffer.getvalue()
 
 
 def s3_channel(name: str, uri: str) -> dict[str, Any]:

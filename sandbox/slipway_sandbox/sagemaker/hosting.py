@@ -41,10 +41,11 @@ class Hosting:
             fleets=ContainerFleets(world, containers),
             alarms=AlarmWatch(world, self._metrics),
         )
-        models = ModelRoom(world, packages, tags)
-        configs = EndpointConfigRoom(world, models, tags)
+        self._models = ModelRoom(world, packages, tags)
+        self.models = self._models.models
+        configs = EndpointConfigRoom(world, self._models, tags)
         self._endpoints = EndpointRoom(world, configs, workshop, self._dials, tags)
-        self.rooms: list[Room] = [models, configs, self._endpoints]
+        self.rooms: list[Room] = [self._models, configs, self._endpoints]
 
     def paths(self, caller_of: Callable[[Signature | None], Caller]) -> dict[str, WSGIApplication]:
         """The applications for whole paths: the runtime, and the dials.

@@ -30,6 +30,10 @@ class TagRoom(Room):
         """A resource is gone, and its tags with it."""
         self._tags.pop(arn, None)
 
+    def of(self, arn: str) -> dict[str, str]:
+        """A resource's tags; none for one that is not there."""
+        return dict(self._tags.get(arn, {}))
+
     @operation("AddTags")
     def add_tags(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         tags = self._find(caller, request)

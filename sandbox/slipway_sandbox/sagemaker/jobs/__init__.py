@@ -1,11 +1,13 @@
-"""Training and processing jobs: containers that read from S3, run to their end, and write to S3."""
+"""Training, processing and transform jobs: containers that read from S3, run to their end, and write to S3."""
 
 from __future__ import annotations
 
 from slipway_sandbox.containers import ContainerRuntime
+from slipway_sandbox.credentials import CredentialsEndpoint
 from slipway_sandbox.sagemaker.jobs.processing import ProcessingRoom
 from slipway_sandbox.sagemaker.jobs.room import Workshop
 from slipway_sandbox.sagemaker.jobs.training import TrainingRoom
+from slipway_sandbox.sagemaker.jobs.transform import Models, TransformRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World
 
@@ -18,9 +20,17 @@ class Jobs:
     Args:
         world: What all rooms share.
         containers: Runs the jobs' containers.
+        roles: Gives them their role's credentials.
+        models: What transform jobs serve.
         tags: The tags of all SageMaker resources.
     """
 
-    def __init__(self, world: World, containers: ContainerRuntime, tags: TagRoom) -> None:
-        workshop = Workshop(world, containers)
-        self.rooms: list[Room] = [TrainingRoom(world, workshop, tags), ProcessingRoom(world, workshop, tags)]
+    def __init__(
+        self, world: World, containers: ContainerRuntime, roles: CredentialsEndpoint, models: Models, tags: TagRoom
+    ) -> None:
+        workshop = Workshop(world, containers, roles)
+        self.rooms: list[Room] = [
+            TrainingRoom(world, workshop, tags),
+            ProcessingRoom(world, workshop, tags),
+            TransformRoom(world, workshop, models, tags),
+        ]

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from slipway_sandbox.errors import AwsError, validation_error
-from slipway_sandbox.sagemaker.jobs.runner import HOST, ML
+from slipway_sandbox.sagemaker.jobs.work import HOST, ML
 
 GROUP = "homogeneousCluster"
 """What SageMaker calls the one group of instances of a job that has no groups."""

@@ -12,7 +12,7 @@ from slipway_sandbox.calls import Caller
 
 LONGEST_REASON = 1024
 """Characters of a FailureReason or ExitMessage, by the service's model."""
-BEFORE_THE_END = frozenset({"Downloading", "Training"})
+BEFORE_THE_END = frozenset({"Starting", "Downloading", "Training", "Interrupted"})
 """Phases that a job which is being stopped does not enter any more."""
 PHASE_MESSAGES = {
     "Starting": "Preparing the instances for training",
@@ -23,6 +23,7 @@ PHASE_MESSAGES = {
     "Completed": "Training job completed",
     "Failed": "Training job failed",
     "Stopped": "Training job stopped",
+    "Interrupted": "Training job interrupted",
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
 }
 """The StatusMessage of each SecondaryStatus."""
@@ -50,6 +51,8 @@ class Ending:
 COMPLETED = Ending("Completed", "Completed")
 STOPPED = Ending("Stopped", "Stopped")
 OUT_OF_TIME = Ending("Stopped", "MaxRuntimeExceeded")
+INTERRUPTED = Ending("InProgress", "Interrupted")
+"""No end at all: the instance was taken away, and the job begins anew on another."""
 
 
 def failed(reason: str) -> Ending:
@@ -77,7 +80,7 @@ class Transition:
 
 @dataclass
 class Job:
-    """A training or processing job. Its runner's thread changes it and clients read it, both under `lock`."""
+    """A training, processing or transform job. Its runner's thread changes it and clients read it, both under `lock`."""
 
     name: str
     arn: str
@@ -112,23 +115,25 @@ class Job:
             return None
         return max(1, math.ceil((self.ended - self.started).total_seconds()))
 
-    def move(self, phase: str, now: datetime) -> None:
-        """Enter a phase. One that is being stopped begins nothing new."""
+    def move(self, phase: str, now: datetime) -> bool:
+        """Enter a phase. One that is being stopped begins nothing new; returns whether it has entered it."""
         with self.lock:
             if self.status == "Stopping" and phase in BEFORE_THE_END:
-                return
-            if phase == "Downloading":
+                return False
+            if phase == "Downloading" and self.started is None:
                 self.started = now
             self.transitions[-1].ended = now
             self.transitions.append(Transition(phase, now))
             self.modified = now
+            return True
 
-    def stop(self, now: datetime) -> None:
-        """Note that it is to end. Asked twice, it is nothing new."""
+    def stop(self, now: datetime) -> bool:
+        """Note that it is to end; returns whether that is new."""
         with self.lock:
-            if self.status == "InProgress":
-                self.status = "Stopping"
-                self.move("Stopping", now)
+            if self.status != "InProgress":
+                return False
+            self.status = "Stopping"
+            return self.move("Stopping", now)
 
     def end(self, ending: Ending, now: datetime) -> None:
         """Note how it ended."""

@@ -11,8 +11,8 @@ from slipway_sandbox.errors import validation_error
 from slipway_sandbox.sagemaker.jobs.contract import local_folder, not_implemented, refuse_path, resource_config
 from slipway_sandbox.sagemaker.jobs.job import COMPLETED, Ending, Job
 from slipway_sandbox.sagemaker.jobs.room import JobRoom
-from slipway_sandbox.sagemaker.jobs.runner import DEFAULT_MAX_RUNTIME, Command, Work, read_text, write_json
 from slipway_sandbox.sagemaker.jobs.storage import Storage
+from slipway_sandbox.sagemaker.jobs.work import DEFAULT_MAX_RUNTIME, Command, Work, read_text, write_json
 from slipway_sandbox.world import operation
 
 
@@ -42,7 +42,7 @@ class ProcessingWork(Work):
         for source in inputs_of(request):
             folder = local_folder(ml, source["LocalPath"])
             folder.mkdir(parents=True, exist_ok=True)
-            storage.download(source["S3Uri"], folder)
+            storage.download(source["S3DataType"], source["S3Uri"], folder)
         for target in outputs_of(request):
             local_folder(ml, target["LocalPath"]).mkdir(parents=True, exist_ok=True)
 
@@ -57,17 +57,18 @@ class ProcessingWork(Work):
             folder = roots.resolve(ml, str(local_folder(ml, target["LocalPath"]).relative_to(ml)))
             storage.upload_folder(folder, target["S3Uri"])
 
-    def read_line(self, line: str) -> None:
-        """Processing jobs have no metrics."""
-
 
 class ProcessingRoom(JobRoom):
     """Answers for processing jobs."""
 
     kind = "processing job"
     segment = "processing-job"
+    noun = "Processing Job"
     not_there = "Could not find requested job with name: {name}"
-    already_there = "Job name must be unique within an AWS account and region, and a job with this name already exists"
+
+    def described(self, job: Job) -> dict[str, Any]:
+        """The job as DescribeProcessingJob shows it."""
+        return {**job.request, **summary(job), "ProcessingStartTime": job.started}
 
     @operation("CreateProcessingJob")
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +79,7 @@ class ProcessingRoom(JobRoom):
     def describe_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         job = self.find(caller, request["ProcessingJobName"])
         with job.lock:
-            return {**job.request, **summary(job), "ProcessingStartTime": job.started}
+            return self.described(job)
 
     @operation("StopProcessingJob")
     def stop_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:

@@ -1,16 +1,19 @@
-"""What the rooms of both kinds of jobs share: creating, finding, stopping and listing."""
+"""What the rooms of all kinds of jobs share: creating, finding, stopping, listing and deleting."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, ClassVar
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.containers import ContainerRuntime
+from slipway_sandbox.credentials import CredentialsEndpoint
 from slipway_sandbox.errors import AwsError, validation_error
-from slipway_sandbox.sagemaker.jobs.job import Job
-from slipway_sandbox.sagemaker.jobs.runner import JobRunner, Work
+from slipway_sandbox.sagemaker.jobs import events
+from slipway_sandbox.sagemaker.jobs.job import Job, failed
+from slipway_sandbox.sagemaker.jobs.runner import INTERNAL_ERROR, JobRunner, Tools
+from slipway_sandbox.sagemaker.jobs.work import Work
 from slipway_sandbox.sagemaker.resources import Table, page, select, within
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World
@@ -26,19 +29,19 @@ class Workshop:
     Args:
         world: What all rooms share.
         containers: Runs the jobs' containers.
+        roles: Gives them their role's credentials.
     """
 
-    def __init__(self, world: World, containers: ContainerRuntime) -> None:
-        self._world = world
-        self._containers = containers
-        self._folder = world.data.resolve() / "jobs"
+    def __init__(self, world: World, containers: ContainerRuntime, roles: CredentialsEndpoint) -> None:
+        folder = world.data.resolve() / "jobs"
         # A sandbox before this one may have been killed.
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._tools = Tools(world, containers, roles, folder)
 
-    def begin(self, work: Work) -> JobRunner:
+    def begin(self, work: Work, changed: Callable[[], None]) -> JobRunner:
         """Start a job."""
-        runner = JobRunner(self._world, self._containers, self._folder, work)
+        runner = JobRunner(self._tools, work, changed)
         runner.start()
         return runner
 
@@ -57,9 +60,13 @@ class JobRoom(Room):
     """The kind as AWS's messages call it, such as `training job`."""
     segment: ClassVar[str]
     """The kind as ARNs spell it."""
+    noun: ClassVar[str]
+    """The kind as event types spell it, such as `Training Job`."""
     not_there: ClassVar[str]
     """What AWS says of a job that does not exist; `{name}` stands for its name."""
-    already_there: ClassVar[str]
+    already_there: ClassVar[str] = (
+        "Job name must be unique within an AWS account and region, and a job with this name already exists"
+    )
     """What AWS says of a name that is taken; the ARN follows."""
 
     def __init__(self, world: World, workshop: Workshop, tags: TagRoom) -> None:
@@ -68,6 +75,10 @@ class JobRoom(Room):
         self._tags = tags
         self._jobs: Table[Job] = Table(self.kind, self.segment)
         self._runners: dict[str, JobRunner] = {}
+
+    def described(self, job: Job) -> dict[str, Any]:
+        """The job as its Describe call shows it."""
+        raise NotImplementedError
 
     def create(self, caller: Caller, name: str, request: dict[str, Any], work: Callable[[Job], Work]) -> Job:
         """Note a job and start it.
@@ -83,7 +94,8 @@ class JobRoom(Room):
         job = Job(name, arn, caller, kept, self.world.clock.now())
         self._jobs.add(caller, job)
         self._tags.put(arn, request.get("Tags", ()))
-        self._runners[arn] = self._workshop.begin(work(job))
+        self._emit(job)
+        self._runners[arn] = self._workshop.begin(work(job), lambda: self._emit(job))
         return job
 
     def find(self, caller: Caller, name: str) -> Job:
@@ -109,6 +121,19 @@ class JobRoom(Room):
             raise validation_error(f"The request was rejected because the {self.kind} is in status {job.status}.")
         self._runners[job.arn].stop()
 
+    def delete(self, caller: Caller, name: str) -> None:
+        """Forget a job that has ended.
+
+        Raises:
+            AwsError: There is none, or it has not ended.
+        """
+        job = self.find(caller, name)
+        if job.status in RUNNING:
+            raise AwsError("ResourceInUse", f"The request was rejected because the {self.kind} is in status {job.status}.")
+        self._jobs.remove(caller, name)
+        self._runners.pop(job.arn, None)
+        self._tags.forget(job.arn)
+
     def listed(self, caller: Caller, request: dict[str, Any]) -> tuple[list[Job], str | None]:
         """One page of the jobs that a List request asks for, and the token of the next one."""
         wanted = request.get("StatusEquals")
@@ -121,10 +146,27 @@ class JobRoom(Room):
             jobs.sort(key=lambda job: job.status, reverse=request.get("SortOrder", "Descending") == "Descending")
         return page(jobs, request)
 
+    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
+        """The jobs by account, region and name."""
+        return {self.segment: self._jobs.rows}
+
+    def take_up(self, account: str | None) -> None:
+        """Fail the jobs that ran when they were saved: their instances are gone."""
+        for (owner, _, _), job in self._jobs.rows.items():
+            if account in (None, owner) and job.status in RUNNING:
+                job.end(failed(INTERNAL_ERROR), self.world.clock.now())
+                self._emit(job)
+
     def reset(self, account: str | None) -> None:
         """Forget the jobs of one account, or all, and kill those that run."""
-        runners = [self._runners.pop(job.arn) for job in self._jobs.clear(account)]
+        gone = [self._runners.pop(job.arn, None) for job in self._jobs.clear(account)]
+        runners = [runner for runner in gone if runner]
         for runner in runners:
             runner.abort()
         for runner in runners:
             runner.join(END_SECONDS)
+
+    def _emit(self, job: Job) -> None:
+        with job.lock:
+            described = self.described(job)
+        events.emit(self.world, self.noun, job, described, self._tags.of(job.arn))

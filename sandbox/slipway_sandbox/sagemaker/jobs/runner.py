@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import tempfile
 import threading
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway_sandbox.containers import (
     Container,
@@ -24,20 +23,22 @@ from slipway_sandbox.containers import (
     Mount,
     roots,
 )
-from slipway_sandbox.credentials import local_endpoint
+from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
 from slipway_sandbox.ecs.logs import LogDriverError, LogStream
 from slipway_sandbox.images import ImageUri
+from slipway_sandbox.sagemaker.jobs.access import SESSION, RoleAccess
 from slipway_sandbox.sagemaker.jobs.job import (
     COMPLETED,
+    INTERRUPTED,
     LONGEST_REASON,
     OUT_OF_TIME,
     STOPPED,
     Ending,
-    Job,
     JobFailedError,
     failed,
 )
 from slipway_sandbox.sagemaker.jobs.storage import Storage
+from slipway_sandbox.sagemaker.jobs.work import HOST, ML, Command, Work, read_text
 from slipway_sandbox.world import World
 
 log = logging.getLogger(__name__)
@@ -48,78 +49,42 @@ STOP_GRACE = 120.0
 """Simulated seconds between SIGTERM and SIGKILL, as SageMaker gives."""
 SHORTEST_STOP_GRACE = 2.0
 """Real seconds. Processes run in real time: however fast the sandbox's time runs, they get this long to end in good order."""
-DEFAULT_MAX_RUNTIME = 86_400
-HOST = "algo-1"
-ML = "/opt/ml"
+PULSE_SECONDS = 1.0
+"""Real seconds between two looks at what a running container has said."""
 INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
 
 
 @dataclass(frozen=True)
-class Command:
-    """What a job runs."""
+class Tools:
+    """What every runner needs."""
 
-    image: str
-    entry_point: Sequence[str] | None
-    command: Sequence[str] | None
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-class Work(ABC):
-    """What differs between kinds of jobs: how the contract's files are made, and where its output goes.
-
-    Args:
-        job: The job.
-    """
-
-    log_group: ClassVar[str]
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-
-    @abstractmethod
-    def command(self) -> Command:
-        """What to run."""
-
-    @abstractmethod
-    def prepare(self, ml: Path, storage: Storage) -> None:
-        """Fill the folder that the container sees as `/opt/ml`.
-
-        Raises:
-            JobFailedError: The input is not there.
-        """
-
-    @abstractmethod
-    def collect(self, ml: Path, storage: Storage, ending: Ending) -> None:
-        """Store what the container has left.
-
-        Raises:
-            JobFailedError: It cannot be stored.
-        """
-
-    @abstractmethod
-    def read_line(self, line: str) -> None:
-        """Look at a line of the container's output, on the container's own thread."""
+    world: World
+    containers: ContainerRuntime
+    roles: CredentialsEndpoint
+    folder: Path
+    """Where jobs have their folders."""
 
 
 class JobRunner:
     """Takes a job through its phases.
 
     Args:
-        world: The sandbox.
-        runtime: What runs containers.
-        folder: Where jobs have their folders.
+        tools: The sandbox's parts.
         work: What to do.
+        changed: Called after each change of the job, without its lock.
     """
 
-    def __init__(self, world: World, runtime: ContainerRuntime, folder: Path, work: Work) -> None:
-        self._world = world
-        self._runtime = runtime
+    def __init__(self, tools: Tools, work: Work, changed: Callable[[], None]) -> None:
+        self._tools = tools
+        self._world = tools.world
         self._job = work.job
         self._work = work
-        self._home = Path(tempfile.mkdtemp(prefix=f"{work.job.name}-", dir=folder))
+        self._changed = changed
+        self._home = Path(tempfile.mkdtemp(prefix=f"{work.job.name}-", dir=tools.folder))
         self._ml = self._home / "ml"
         self._stopping = threading.Event()
         self._aborted = threading.Event()
+        self._interrupted = threading.Event()
         self._wake = threading.Event()
         self._container: Container | None = None
         self._thread = threading.Thread(target=self._run, name=f"job-{work.job.name}", daemon=True)
@@ -130,14 +95,22 @@ class JobRunner:
 
     def stop(self) -> None:
         """Ask the job to end; returns at once."""
-        self._job.stop(self._world.clock.now())
+        if self._job.stop(self._world.clock.now()):
+            self._changed()
         self._stopping.set()
+        self._wake.set()
+
+    def interrupt(self) -> None:
+        """Take its instance away, as happens to Spot instances: it begins anew, with its checkpoints."""
+        self._interrupted.set()
         self._wake.set()
 
     def abort(self) -> None:
         """Kill what runs; nobody looks at the job any more."""
         self._aborted.set()
-        self.stop()
+        self._job.stop(self._world.clock.now())
+        self._stopping.set()
+        self._wake.set()
         container = self._container
         if container:
             container.stop(0)
@@ -149,8 +122,11 @@ class JobRunner:
     def _run(self) -> None:
         ending = failed(INTERNAL_ERROR)
         try:
-            self._ml.mkdir()
             ending = self._live()
+            while ending is INTERRUPTED:
+                self._move("Interrupted")
+                self._move("Starting")
+                ending = self._live()
         except JobFailedError as error:
             ending = failed(str(error))
         except Exception:
@@ -158,28 +134,45 @@ class JobRunner:
         finally:
             shutil.rmtree(self._home, ignore_errors=True)
             self._job.end(ending, self._world.clock.now())
+            if not self._aborted.is_set():
+                self._changed()
 
     def _live(self) -> Ending:
+        """One life of the job's instance."""
+        self._interrupted.clear()
+        shutil.rmtree(self._ml, ignore_errors=True)
+        self._ml.mkdir()
         self._pause(START_SECONDS)
         if self._stopping.is_set():
             return STOPPED
-        caller = self._job.caller
-        storage = Storage(self._world.client("s3", caller), caller.region, self._job.request["RoleArn"])
         self._move("Downloading")
+        storage = self._storage()
         self._work.prepare(self._ml, storage)
         command = self._work.command()
         image = self._pull(command.image)
+        self._work.refuse_image(image)
         if self._stopping.is_set():
             return STOPPED
         self._move("Training")
         ending = self._execute(image, command)
         if not self._aborted.is_set():
-            self._move("Uploading")
-            self._work.collect(self._ml, storage, ending)
+            if ending is not INTERRUPTED:
+                self._move("Uploading")
+            # Its role's first credentials may have ended by now.
+            self._work.collect(self._ml, self._storage(), ending)
         return ending
 
+    def _storage(self) -> Storage:
+        caller, role = self._job.caller, self._work.role
+        try:
+            client = RoleAccess(self._world, caller, role).client("s3")
+        except (ClientError, BotoCoreError) as error:
+            raise JobFailedError(f"ClientError: the role {role} could not be assumed: {error}") from error
+        return Storage(client, caller.region, role)
+
     def _move(self, phase: str) -> None:
-        self._job.move(phase, self._world.clock.now())
+        if self._job.move(phase, self._world.clock.now()):
+            self._changed()
 
     def _pause(self, seconds: float) -> None:
         timer = self._world.clock.call_later(seconds, self._wake.set)
@@ -189,7 +182,7 @@ class JobRunner:
 
     def _pull(self, uri: str) -> Image:
         try:
-            return self._runtime.pull(uri)
+            return self._tools.containers.pull(uri)
         except ImagePullError as error:
             raise JobFailedError(self._no_image(uri, error)) from error
 
@@ -200,17 +193,20 @@ class JobRunner:
             return f"ClientError: Cannot pull the image {uri}: {error.detail}"
         return (
             f"ClientError: Cannot find repository or image: {name.repository} ({name.reference}) in registry ID: {name.account}. "
-            f"Please check if your ECR repository exists and role {self._job.request['RoleArn']} has proper pull permissions for "
+            f"Please check if your ECR repository exists and role {self._work.role} has proper pull permissions for "
             "SageMaker: ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer. "
             f"The pull said: {error.detail}"
         )
 
     def _execute(self, image: Image, command: Command) -> Ending:
         logs = self._open_logs()
+        served, access = self._tools.roles.add(self._job.caller, self._work.role, SESSION)
         try:
-            container = self._start(image, command, logs)
+            container = self._start(image, command, logs, access)
             ending = self._follow(container)
+            self._work.pulse()
         finally:
+            self._tools.roles.remove(served)
             logs.close()
         if ending:
             return ending
@@ -218,7 +214,7 @@ class JobRunner:
             return failed(f"ClientError: {container.failure}")
         if container.exit_code == 0:
             return COMPLETED
-        return failed(algorithm_error(self._said("output/failure"), container.exit_code))
+        return failed(algorithm_error(read_text(self._ml, "output/failure"), container.exit_code))
 
     def _open_logs(self) -> LogStream:
         group = {"awslogs-group": self._work.log_group, "awslogs-create-group": "true"}
@@ -227,7 +223,7 @@ class JobRunner:
         except LogDriverError as error:
             raise JobFailedError(f"InternalServerError: the log stream could not be made: {error}") from error
 
-    def _start(self, image: Image, command: Command, logs: LogStream) -> Container:
+    def _start(self, image: Image, command: Command, logs: LogStream, access: dict[str, str]) -> Container:
         def take(line: str) -> None:
             logs.write(line)
             self._work.read_line(line)
@@ -236,40 +232,45 @@ class JobRunner:
             name=HOST,
             entry_point=command.entry_point,
             command=command.command,
-            environment={**self._standard_environment(), **command.environment},
-            mounts=[Mount(self._ml, ML), *own_files(image, self._ml)],
+            environment={**self._standard_environment(), **access, **command.environment},
+            mounts=[Mount(self._ml, ML), *self._work.mounts(self._ml), *own_files(image, self._ml)],
             on_output=take,
             on_exit=self._wake.set,
         )
         try:
-            self._container = self._runtime.start(image, spec)
+            self._container = self._tools.containers.start(image, spec)
         except ContainerStartError as error:
             raise JobFailedError(f"ClientError: {error}") from error
         return self._container
 
     def _follow(self, container: Container) -> Ending | None:
-        """Wait for the container's end; the job's ending, where it did not end by itself."""
-        limit = self._job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
-        deadline = time.monotonic() + limit
+        """See to it until the container's end; the job's ending, where it did not end by itself."""
+        try:
+            done = self._work.attend(container, self._stopping)
+        except JobFailedError:
+            self._end(container)
+            raise
+        if done:
+            self._end(container)
+            return done
+        deadline = time.monotonic() + self._work.longest
         while container.running:
-            if self._stopping.is_set():
+            if self._stopping.is_set() or self._interrupted.is_set():
                 self._end(container)
-                return STOPPED
+                return STOPPED if self._stopping.is_set() else INTERRUPTED
             if time.monotonic() >= deadline:
                 self._move("Stopping")
                 self._end(container)
                 return OUT_OF_TIME
-            self._wake.wait(deadline - time.monotonic())
+            self._wake.wait(min(PULSE_SECONDS, deadline - time.monotonic()))
             self._wake.clear()
+            self._work.pulse()
         # The container may have ended between the request to stop and the look at it.
         return STOPPED if self._stopping.is_set() else None
 
     def _end(self, container: Container) -> None:
         grace = 0.0 if self._aborted.is_set() else self._world.clock.real(STOP_GRACE, SHORTEST_STOP_GRACE)
         container.stop(grace)
-
-    def _said(self, path: str) -> str:
-        return read_text(self._ml, path)
 
     def _standard_environment(self) -> dict[str, str]:
         region = self._job.caller.region
@@ -286,21 +287,6 @@ def algorithm_error(text: str, exit_code: int | None) -> str:
     end = f", exit code: {exit_code}"
     start = "AlgorithmError: "
     return start + text[: LONGEST_REASON - len(start) - len(end)] + end
-
-
-def read_text(ml: Path, path: str) -> str:
-    """The beginning of a text file that the container may have written, with its links resolved within its folder."""
-    place = roots.resolve(ml, path)
-    if not place.is_file():
-        return ""
-    with place.open("rb") as file:
-        return file.read(4 * LONGEST_REASON).decode(errors="replace").strip()[:LONGEST_REASON]
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write one of the contract's configuration files."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
 
 
 def own_files(image: Image, ml: Path) -> list[Mount]:

@@ -12,8 +12,8 @@ from slipway_sandbox.sagemaker.jobs.contract import not_implemented, resource_co
 from slipway_sandbox.sagemaker.jobs.job import Ending, Job
 from slipway_sandbox.sagemaker.jobs.metrics import LineMetrics
 from slipway_sandbox.sagemaker.jobs.room import JobRoom
-from slipway_sandbox.sagemaker.jobs.runner import DEFAULT_MAX_RUNTIME, Command, Work, write_json
 from slipway_sandbox.sagemaker.jobs.storage import Storage
+from slipway_sandbox.sagemaker.jobs.work import DEFAULT_MAX_RUNTIME, Command, Work, write_json
 from slipway_sandbox.world import operation
 
 NOT_DESCRIBED = frozenset({"SessionChainingConfig"})
@@ -60,7 +60,8 @@ class TrainingWork(Work):
         for channel in channels:
             folder = ml / "input" / "data" / channel["ChannelName"]
             folder.mkdir()
-            storage.download(channel["DataSource"]["S3DataSource"]["S3Uri"], folder)
+            source = channel["DataSource"]["S3DataSource"]
+            storage.download(source["S3DataType"], source["S3Uri"], folder)
 
     def _described(self, channel: dict[str, Any]) -> dict[str, Any]:
         described = {
@@ -99,10 +100,15 @@ class TrainingRoom(JobRoom):
 
     kind = "training job"
     segment = "training-job"
+    noun = "Training Job"
     not_there = "Requested resource not found."
     already_there = (
         "Training job names must be unique within an AWS account and region, and a training job with this name already exists"
     )
+
+    def described(self, job: Job) -> dict[str, Any]:
+        """The job as DescribeTrainingJob shows it."""
+        return described(job)
 
     @operation("CreateTrainingJob")
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:

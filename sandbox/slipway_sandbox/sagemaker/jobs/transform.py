@@ -1,0 +1,127 @@
+"""Transform jobs: CreateTransformJob and its kin."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from slipway_sandbox.calls import Caller
+from slipway_sandbox.errors import validation_error
+from slipway_sandbox.sagemaker.jobs.contract import not_implemented
+from slipway_sandbox.sagemaker.jobs.job import Job
+from slipway_sandbox.sagemaker.jobs.joins import DEFAULTS, Joiner
+from slipway_sandbox.sagemaker.jobs.room import JobRoom, Workshop
+from slipway_sandbox.sagemaker.jobs.transform_work import TransformWork
+from slipway_sandbox.sagemaker.models import Model
+from slipway_sandbox.sagemaker.tags import TagRoom
+from slipway_sandbox.world import World, operation
+
+MOST_MEGABYTES = 100
+"""Of one payload, and of all payloads that are under way at once."""
+
+
+class Models(Protocol):
+    """Where models are found."""
+
+    def get(self, caller: Caller, name: str) -> Model:
+        """The model, or an AwsError."""
+        ...
+
+
+class TransformRoom(JobRoom):
+    """Answers for transform jobs.
+
+    Args:
+        world: What all rooms share.
+        workshop: Runs them.
+        models: What they serve.
+        tags: The tags of all SageMaker resources.
+    """
+
+    kind = "transform job"
+    segment = "transform-job"
+    noun = "Transform Job"
+    not_there = "Could not find requested job with name: {name}"
+
+    def __init__(self, world: World, workshop: Workshop, models: Models, tags: TagRoom) -> None:
+        super().__init__(world, workshop, tags)
+        self._models = models
+
+    def described(self, job: Job) -> dict[str, Any]:
+        """The job as DescribeTransformJob shows it."""
+        shown = {name: value for name, value in summary(job).items() if name != "LastModifiedTime"}
+        return {**job.request, **shown, "TransformStartTime": job.started}
+
+    @operation(
+        "CreateTransformJob",
+        differs="one container answers for all instances; SplitType RecordIO and TFRecord, data capture and Converse answer "
+        "`NotImplemented`; the image needs the label that endpoints ask for; FailureReasons other than `See job logs for more "
+        "information`, and the wording of the bounds on payloads, are not verified on AWS",
+    )
+    def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        refuse(request)
+        model = self._models.get(caller, request["ModelName"])
+        asked = with_defaults(request)
+        job = self.create(caller, request["TransformJobName"], asked, lambda job: TransformWork(self.world, job, model))
+        return {"TransformJobArn": job.arn}
+
+    @operation("DescribeTransformJob")
+    def describe_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        job = self.find(caller, request["TransformJobName"])
+        with job.lock:
+            return self.described(job)
+
+    @operation("StopTransformJob")
+    def stop_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        self.stop(caller, request["TransformJobName"])
+        return {}
+
+    @operation("ListTransformJobs")
+    def list_jobs(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        jobs, token = self.listed(caller, request)
+        return {"TransformJobSummaries": [summary(job) for job in jobs], "NextToken": token}
+
+
+def refuse(request: dict[str, Any]) -> None:
+    """Refuse what SageMaker would not take, and what the sandbox cannot do.
+
+    Raises:
+        AwsError: It is one of these.
+    """
+    source = request["TransformInput"]
+    kind = source["DataSource"]["S3DataSource"]["S3DataType"]
+    if kind not in ("S3Prefix", "ManifestFile"):
+        raise not_implemented(f"S3DataType {kind}")
+    if source.get("SplitType", "None") not in ("None", "Line"):
+        raise not_implemented(f"SplitType {source['SplitType']}")
+    if "DataCaptureConfig" in request:
+        raise not_implemented("a DataCaptureConfig")
+    payload, parallel = request.get("MaxPayloadInMB", 0), request.get("MaxConcurrentTransforms", 0)
+    if payload > MOST_MEGABYTES or payload * max(parallel, 1) > MOST_MEGABYTES:
+        raise validation_error(
+            f"MaxPayloadInMB ({payload}) and its product with MaxConcurrentTransforms ({parallel}) must not exceed "
+            f"{MOST_MEGABYTES} MB."
+        )
+    Joiner(request)
+
+
+def with_defaults(request: dict[str, Any]) -> dict[str, Any]:
+    """The request with what SageMaker fills in."""
+    return {
+        **request,
+        "TransformInput": {"CompressionType": "None", "SplitType": "None", **request["TransformInput"]},
+        "TransformOutput": {"AssembleWith": "None", **request["TransformOutput"]},
+        "DataProcessing": {**DEFAULTS, **request.get("DataProcessing", {})},
+    }
+
+
+def summary(job: Job) -> dict[str, Any]:
+    """The job as lists show it."""
+    return {
+        "TransformJobName": job.name,
+        "TransformJobArn": job.arn,
+        "CreationTime": job.created,
+        "TransformEndTime": job.ended,
+        "LastModifiedTime": job.modified,
+        "TransformJobStatus": job.status,
+        "FailureReason": job.reason,
+    }

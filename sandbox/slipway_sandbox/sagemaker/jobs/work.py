@@ -1,0 +1,116 @@
+"""What a kind of job has to say to be run: its command, its files, and what becomes of them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from slipway_sandbox.containers import Container, Image, Mount, roots
+from slipway_sandbox.sagemaker.jobs.job import LONGEST_REASON, Ending, Job
+from slipway_sandbox.sagemaker.jobs.storage import Storage
+
+HOST = "algo-1"
+ML = "/opt/ml"
+DEFAULT_MAX_RUNTIME = 86_400
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a job runs."""
+
+    image: str
+    entry_point: Sequence[str] | None
+    command: Sequence[str] | None
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class Work(ABC):
+    """What differs between kinds of jobs: how the contract's files are made, and where its output goes.
+
+    Args:
+        job: The job.
+    """
+
+    log_group: ClassVar[str]
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    @property
+    def role(self) -> str:
+        """The ARN of the role that the job acts as."""
+        return self.job.request["RoleArn"]
+
+    @property
+    def longest(self) -> float:
+        """Seconds that its container may run. They are true ones: containers run in true time."""
+        return self.job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
+
+    @abstractmethod
+    def command(self) -> Command:
+        """What to run."""
+
+    @abstractmethod
+    def prepare(self, ml: Path, storage: Storage) -> None:
+        """Fill the folder that the container sees as `/opt/ml`.
+
+        Raises:
+            JobFailedError: The input is not there.
+        """
+
+    def mounts(self, ml: Path) -> list[Mount]:  # noqa: ARG002  (for those that have some)
+        """Folders beside `/opt/ml` that the container sees. Called after `prepare`."""
+        return []
+
+    def refuse_image(self, image: Image) -> None:  # noqa: B027  (most take any)
+        """Look at the image before it is run.
+
+        Raises:
+            JobFailedError: The job cannot be done with it.
+        """
+
+    def attend(self, container: Container, stopping: threading.Event) -> Ending | None:  # noqa: ARG002  (for those that do)
+        """What the job does while its container runs; None where there is nothing to do but to wait for its end.
+
+        Args:
+            container: What runs.
+            stopping: Set when the job is to end at once.
+
+        Raises:
+            JobFailedError: It could not be done.
+        """
+        return None
+
+    @abstractmethod
+    def collect(self, ml: Path, storage: Storage, ending: Ending) -> None:
+        """Store what the container has left.
+
+        Raises:
+            JobFailedError: It cannot be stored.
+        """
+
+    def read_line(self, line: str) -> None:  # noqa: B027  (most look at none)
+        """Look at a line of the container's output, on the container's own thread."""
+
+    def pulse(self) -> None:  # noqa: B027  (most have nothing to tell meanwhile)
+        """Called about every second while the container runs, and once after its end."""
+
+
+def read_text(ml: Path, path: str) -> str:
+    """The beginning of a text file that the container may have written, with its links resolved within its folder."""
+    place = roots.resolve(ml, path)
+    if not place.is_file():
+        return ""
+    with place.open("rb") as file:
+        return file.read(4 * LONGEST_REASON).decode(errors="replace").strip()[:LONGEST_REASON]
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write one of the contract's configuration files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
