@@ -201,17 +201,14 @@ def test_given_a_running_job_when_it_is_stopped_then_it_ends_as_stopped_and_stor
     assert model.keys("out") == []
 
 
-@pytest.mark.parametrize(
-    ("artifact", "reason"),
-    [(b"no archive", "ClientError: Failed to extract model data archive"), (packed("../../out", b""), "ClientError: Failed to")],
-)
-def test_given_an_artifact_that_cannot_be_unpacked_then_the_job_fails(jobs: JobDesk, artifact: bytes, reason: str) -> None:
+@pytest.mark.parametrize("artifact", [b"no archive", packed("../../out", b"")], ids=["no archive", "leads out"])
+def test_given_an_artifact_that_cannot_be_unpacked_then_the_job_fails(jobs: JobDesk, artifact: bytes) -> None:
     jobs.model(jobs.serving_image(), artifact=artifact)
     jobs.put("in/a.csv", "1")
 
     jobs.transform()
 
-    assert jobs.transformed()["FailureReason"].startswith(reason)
+    assert jobs.transformed()["FailureReason"].startswith("ClientError: Failed to extract model data archive")
 
 
 def test_given_no_input_then_the_job_fails_with_its_uri(model: JobDesk) -> None:
