@@ -7,13 +7,14 @@ import json
 import logging
 import os
 import signal
-import subprocess
+import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
+from slipway_sandbox.containers.children import Child, Children
 from slipway_sandbox.containers.errors import ContainerStartError
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,30 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class OwnNetwork:
+    """A network namespace of the container's own, for images that insist on a port: it shares none with anybody.
+
+    It has a loopback interface and nothing else. Connections are carried in and out of it:
+
+    - in: each published port gets a free port of this machine's loopback; `Container.published` says which. Connecting works at
+      once; where nobody listens inside (yet), the connection is reset.
+    - out: each reachable address is found inside at 127.0.0.1 and the same port. With the sandbox's own address among them,
+      `AWS_ENDPOINT_URL` works inside as it does outside.
+
+    Where the machine does not allow it, starting the container raises `ContainerStartError`.
+
+    Example:
+        address = urlsplit(credentials.local_endpoint(world.endpoint))
+        network = OwnNetwork(published=(8080,), reachable=((address.hostname, address.port),))
+        container = runtime.start(image, ContainerSpec(name="model", network=network))
+        httpx.get(f"http://127.0.0.1:{container.published[8080]}/ping")
+    """
+
+    published: Sequence[int] = (8080,)
+    reachable: Sequence[tuple[str, int]] = ()
+
+
+@dataclass(frozen=True)
 class ContainerSpec:
     """How to run an image."""
 
@@ -57,42 +82,63 @@ class ContainerSpec:
     user: str | None = None
     """`name`, `id` or `name:group`; None: the image's."""
     mounts: Sequence[Mount] = ()
+    network: OwnNetwork | None = None
+    """None: the host's, ports and all."""
     on_output: Callable[[str], None] = _ignore
     """Called with each line of standard output and error, without its end, on the container's own thread."""
     on_exit: Callable[[], None] = _nothing
     """Called once after the end, when the exit code is known, on the container's own thread."""
 
 
-class Container:
-    """A container that was started. Made by `ContainerRuntime.start`.
+@dataclass(frozen=True)
+class Launch:
+    """How bubblewrap is run for one container."""
 
-    It has a thread of its own from before its process begins until after it ends. The kernel sends the "parent died" signal when
-    the *thread* that made a process ends, so no short-lived thread may do it.
+    command: Sequence[str]
+    files: Sequence[int]
+    """What it finds open from `FIRST_FILE` on; the container closes them."""
+    status: int
+    """Where bubblewrap says how it goes; the container closes it."""
+    gate: int | None = None
+    """The command begins when this pipe gets a byte; only with a network of its own."""
+    listeners: Mapping[int, socket.socket] = field(default_factory=dict[int, socket.socket])
+    """The outside's ends of published ports, by the port inside; the container closes them."""
+
+
+class Container:
+    """A container that was started. Made by `ContainerRuntime.start`. A thread of its own follows it to its end.
+
+    Args:
+        spec: What to run.
+        launch: How to run it.
+        children: Starts it, and ends it should the sandbox be gone.
     """
 
-    def __init__(self, spec: ContainerSpec, command: Sequence[str], files: Sequence[int], status: int) -> None:
+    def __init__(self, spec: ContainerSpec, launch: Launch, children: Children) -> None:
         self.name = spec.name
         self.exit_code: int | None = None
         """The command's exit code, 128 + number where a signal ended it; None while it runs."""
         self.failure: str | None = None
         """Why the command never ran, where that showed only after the start (such as a program for another machine)."""
+        self.published: Mapping[int, int] = {port: end.getsockname()[1] for port, end in launch.listeners.items()}
+        """Ports of this machine's loopback, by the ports of a network of its own that they lead to."""
         self._spec = spec
-        self._command = command
-        self._files = files
-        self._status = status
-        self._process: subprocess.Popen[bytes] | None = None
+        self._launch = launch
+        self._children = children
+        self._gate = launch.gate
+        self._child: Child | None = None
         self._first: int | None = None
         self._error: Exception | None = None
         self._started = threading.Event()
         self._ended = threading.Event()
-        self._stopping = False
+        self._doomed = False
         self._signal_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"container-{spec.name}", daemon=True)
 
     @property
     def pid(self) -> int:
         """The process id, on the host, of bubblewrap, which ends with the container."""
-        return self._process.pid if self._process else 0
+        return self._child.pid if self._child else 0
 
     @property
     def running(self) -> bool:
@@ -103,14 +149,15 @@ class Container:
         """Begin.
 
         Raises:
-            ContainerStartError: bubblewrap could not be run.
+            ContainerStartError: bubblewrap could not be run, or the machine gives it no network of its own.
         """
         self._thread.start()
         if not self._started.wait(START_SECONDS):
             self._kill()
             raise ContainerStartError(f"{self.name} did not start within {START_SECONDS:g} s")
         if self._error:
-            raise ContainerStartError(f"{self.name} could not be run: {self._error}") from self._error
+            detail = self._error.detail if isinstance(self._error, ContainerStartError) else self._error
+            raise ContainerStartError(f"{self.name} could not be run: {detail}") from self._error
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Wait until it has ended and all its output was handed over.
@@ -130,7 +177,6 @@ class Container:
         Args:
             grace_seconds: Real seconds between SIGTERM and SIGKILL.
         """
-        self._stopping = True
         if grace_seconds > 0:
             self._send(signal.SIGTERM)
             if self._ended.wait(grace_seconds):
@@ -139,9 +185,11 @@ class Container:
         self._ended.wait()
 
     def _kill(self) -> None:
+        # Heeded at the end of a start that is under way, when there is nothing to kill yet.
+        self._doomed = True
         self._send(signal.SIGKILL)
-        if self._first is None and self._process and self.running:
-            self._process.kill()
+        if self._first is None and self._child and self.running:
+            self._children.kill(self._child)
 
     def _send(self, number: signal.Signals) -> None:
         """Signal the container's first process; all others end with it. A handle, not a number that may have a new owner."""
@@ -153,15 +201,22 @@ class Container:
 
     def _run(self) -> None:
         try:
-            with os.fdopen(self._status, "rb") as status:
-                self._begin(status)
-                self._started.set()
-                self._read_output()
-                self._finish(status)
+            with os.fdopen(self._launch.status, "rb") as status:
+                child, output = self._spawn()
+                with os.fdopen(output, "rb") as lines:
+                    self._begin(child, status)
+                    self._started.set()
+                    if self._doomed:
+                        self._kill()
+                    self._read_output(lines)
+                self._finish(child, status)
+        except ContainerStartError as error:
+            self._error = error
         except Exception as error:
             self._error = error
             log.exception("the container %s was lost", self.name)
         finally:
+            self._close_network()
             with self._signal_lock:
                 if self._first is not None:
                     os.close(self._first)
@@ -172,42 +227,61 @@ class Container:
             self._started.set()
             self._spec.on_exit()
 
-    def _begin(self, status: IO[bytes]) -> None:
+    def _spawn(self) -> tuple[Child, int]:
+        """Start bubblewrap; answers it and where its output is to be read."""
+        output, written = os.pipe()
         try:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env={},
-                pass_fds=self._files,
-                # An interrupt at the terminal is for the sandbox, which stops its containers with grace.
-                start_new_session=True,
-            )
+            self._child = self._children.spawn(self._launch.command, written, self._launch.files)
+        except BaseException:
+            os.close(output)
+            raise
         finally:
-            for file in self._files:
+            for file in (written, *self._launch.files):
                 os.close(file)
+        return self._child, output
+
+    def _begin(self, child: Child, status: IO[bytes]) -> None:
         line = status.readline()
         if line:
+            first = int(json.loads(line)["child-pid"])
             with contextlib.suppress(ProcessLookupError):
-                self._first = os.pidfd_open(json.loads(line)["child-pid"])
+                self._first = os.pidfd_open(first)
+            if self._spec.network:
+                self._join_network(child, first, self._spec.network)
 
-    def _read_output(self) -> None:
+    def _join_network(self, child: Child, first: int, network: OwnNetwork) -> None:
+        """Carry connections in and out before the command begins, so that it finds everything in place."""
+        try:
+            self._children.bridge(child, first, self._launch.listeners, network.reachable)
+            if self._gate is not None:
+                os.write(self._gate, b"1")
+        except ContainerStartError:
+            self._children.kill(child)
+            raise
+        # From here on the bridge alone holds the ports, and gives them back when it ends.
+        self._close_network()
+
+    def _close_network(self) -> None:
+        for listener in self._launch.listeners.values():
+            listener.close()
+        if self._gate is not None:
+            os.close(self._gate)
+            self._gate = None
+
+    def _read_output(self, output: IO[bytes]) -> None:
         """Hand over each line. The last process of the container that holds the pipe ends with the container."""
-        output = cast("IO[bytes]", cast("subprocess.Popen[bytes]", self._process).stdout)
-        with output:
-            while line := output.readline(LONGEST_LINE):
-                text = line.decode(errors="replace").removesuffix("\n")
-                self._last_line = text
-                try:
-                    self._spec.on_output(text)
-                except Exception:
-                    # A container whose output is no longer read would stand still.
-                    log.exception("a line of %s could not be handed over", self.name)
+        while line := output.readline(LONGEST_LINE):
+            text = line.decode(errors="replace").removesuffix("\n")
+            self._last_line = text
+            try:
+                self._spec.on_output(text)
+            except Exception:
+                # A container whose output is no longer read would stand still.
+                log.exception("a line of %s could not be handed over", self.name)
 
-    def _finish(self, status: IO[bytes]) -> None:
-        process = cast("subprocess.Popen[bytes]", self._process)
-        code = process.wait()
+    def _finish(self, child: Child, status: IO[bytes]) -> None:
+        child.ended.wait()
+        code = child.code or 0
         # bubblewrap reports the code only of a command that it could run.
         reports = [json.loads(line) for line in status.read().splitlines() if line.strip()]
         codes = [report["exit-code"] for report in reports if "exit-code" in report]

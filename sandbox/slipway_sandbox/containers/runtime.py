@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from slipway_sandbox.containers import bubblewrap, roots
-from slipway_sandbox.containers.container import Container, ContainerSpec, Mount
+from slipway_sandbox.containers.children import FIRST_FILE, Children, memory_file
+from slipway_sandbox.containers.container import Container, ContainerSpec, Launch, Mount
 from slipway_sandbox.containers.errors import ContainerStartError
 from slipway_sandbox.containers.images import CA_BUNDLES, Image, ImageSource, ImageStore
 from slipway_sandbox.containers.layers import SIZE_LIMIT
@@ -20,9 +22,9 @@ WRITABLE = ("/tmp", "/dev")  # noqa: S108  (the container's)
 class ContainerRuntime:
     """Runs images from the sandbox's registry, all services' containers side by side.
 
-    A container sees its image's file system read-only, a fresh `/tmp`, the mounts it was given and the host's network; nothing
-    else of the host. It runs as the image's user, whose files in mounts are the sandbox's own user's outside. Memory and
-    processors are not limited.
+    A container sees its image's file system read-only, a fresh `/tmp`, the mounts it was given and the host's network, unless it
+    is to have one of its own (`OwnNetwork`); nothing else of the host. It runs as the image's user, whose files in mounts are
+    the sandbox's own user's outside. Memory and processors are not limited.
 
     Args:
         data: The sandbox's folder.
@@ -32,6 +34,7 @@ class ContainerRuntime:
 
     def __init__(self, data: Path, images: ImageSource, size_limit: int = SIZE_LIMIT) -> None:
         self._store = ImageStore(data.resolve() / "images", images, size_limit)
+        self._children = Children(label=str(data))
         self._running: set[Container] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -55,8 +58,9 @@ class ContainerRuntime:
         with self._lock:
             if self._closed:
                 raise ContainerStartError("the sandbox is shutting down")
-            container = launch(binary, image, spec, arguments, command)
+            container = Container(spec, launch(binary, image, spec, arguments, command), self._children)
             self._running = {other for other in self._running if other.running} | {container}
+        container.start()
         return container
 
     def close(self, grace_seconds: float = 0.0) -> None:
@@ -69,19 +73,26 @@ class ContainerRuntime:
             stop.start()
         for stop in stops:
             stop.join()
+        self._children.close()
 
 
-def launch(binary: Path, image: Image, spec: ContainerSpec, arguments: list[str], command: list[str]) -> Container:
-    """Start bubblewrap, with what it reads and writes beside the container's output."""
-    hosts = memory_file("hosts", hosts_file(spec.name))
-    status_read, status_write = os.pipe()
+def launch(binary: Path, image: Image, spec: ContainerSpec, arguments: list[str], command: list[str]) -> Launch:
+    """How to start bubblewrap, with what it reads and writes beside the container's output."""
     hosts_path = roots.make_mount_point(image.root, "/etc/hosts", is_file=True)
-    own = ["--ro-bind-data", str(hosts), hosts_path, "--json-status-fd", str(status_write)]
+    status, status_write = os.pipe()
+    # The arguments are in the first file; they name the others by the numbers that these will have.
+    files = [memory_file("hosts", hosts_file(spec.name)), status_write]
+    own = ["--ro-bind-data", str(FIRST_FILE + 1), hosts_path, "--json-status-fd", str(FIRST_FILE + 2)]
+    gate = None
+    listeners: dict[int, socket.socket] = {}
+    if spec.network:
+        gate_read, gate = os.pipe()
+        files.append(gate_read)
+        own += ["--unshare-net", "--block-fd", str(FIRST_FILE + 3)]
+        listeners = {port: socket.create_server(("127.0.0.1", 0), backlog=128) for port in spec.network.published}
     options = memory_file("arguments", bubblewrap.encoded([*arguments, *own]))
-    files = (options, hosts, status_write)
-    container = Container(spec, [str(binary), "--args", str(options), "--", *command], files, status_read)
-    container.start()
-    return container
+    line = [str(binary), "--args", str(FIRST_FILE), "--", *command]
+    return Launch(line, [options, *files], status, gate, listeners)
 
 
 def container_arguments(image: Image, spec: ContainerSpec) -> tuple[list[str], list[str]]:
@@ -185,11 +196,3 @@ def mount_point(root: Path, mount: Mount, mounts: Sequence[Mount]) -> str:
 def is_below(path: str, folders: Sequence[str]) -> bool:
     """Whether a path is one of the folders or inside of one."""
     return any(PurePosixPath(path).is_relative_to(folder) for folder in folders)
-
-
-def memory_file(name: str, content: bytes) -> int:
-    """A file descriptor to read the content from, which is on no disk."""
-    file = os.memfd_create(name)
-    os.write(file, content)
-    os.lseek(file, 0, os.SEEK_SET)
-    return file

@@ -1,10 +1,8 @@
 """Pulling images and running containers, on real namespaces."""
 
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,25 +30,7 @@ from slipway_sandbox.testing_images import (
 )
 
 PATIENCE = 20.0
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> ImageFolder:
-    return ImageFolder(tmp_path / "registry")
-
-
-@pytest.fixture
-def runtime(tmp_path: Path, registry: ImageFolder) -> Iterator[ContainerRuntime]:
-    made = ContainerRuntime(tmp_path / "data", registry, size_limit=64 << 20)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def shell(runtime: ContainerRuntime, registry: ImageFolder) -> Image:
-    """An image with a shell."""
-    image = build_image([shell_layer()], user="1000:1000", env=["FROM=image", "BOTH=image"], working_directory="/work")
-    return runtime.pull(registry.add("shell", "v1", image))
+Until = Callable[[Callable[[], bool], str], None]
 
 
 Run = Callable[..., tuple[int | None, list[str]]]
@@ -66,16 +46,6 @@ def run(runtime: ContainerRuntime, shell: Image) -> Run:
         return runtime.start(image, spec).wait(PATIENCE), lines
 
     return run_script
-
-
-def until(condition: Callable[[], bool], wanted: str) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + PATIENCE
-    pause = threading.Event()
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"timeout after {PATIENCE} s waiting for {wanted}")
-        pause.wait(0.01)
 
 
 def test_given_a_command_when_it_ends_then_its_code_and_both_outputs_arrive(run: Run) -> None:
@@ -167,7 +137,7 @@ def test_given_an_image_with_links_out_when_mounting_then_the_mount_stays_inside
 
 
 def test_given_a_program_that_handles_sigterm_when_stopped_then_it_ends_in_good_order(
-    runtime: ContainerRuntime, shell: Image
+    runtime: ContainerRuntime, shell: Image, until: Until
 ) -> None:
     lines: list[str] = []
     script = "trap 'echo bye; exit 3' TERM; echo ready; sleep 60 & wait"
@@ -289,40 +259,6 @@ def test_given_a_closed_runtime_when_closing_then_containers_end_and_no_more_sta
     assert container.exit_code == 137
     with pytest.raises(ContainerStartError, match="shutting down"):
         runtime.start(shell, ContainerSpec(name="x", command=["sleep", "60"]))
-
-
-OWNER = """
-import sys
-from pathlib import Path
-from slipway_sandbox.containers import ContainerRuntime, ContainerSpec
-from slipway_sandbox.testing_images import ImageFolder, build_image, shell_layer
-folder = Path(sys.argv[1])
-registry = ImageFolder(folder / "registry")
-runtime = ContainerRuntime(folder / "data", registry)
-image = runtime.pull(registry.add("x", "v1", build_image([shell_layer()])))
-container = runtime.start(image, ContainerSpec(name="x", command=["sleep", "600"]))
-print(container.pid, flush=True)
-container.wait()
-"""
-
-
-def test_given_the_owner_killed_when_it_is_gone_then_its_containers_are_gone_too(tmp_path: Path) -> None:
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert owner.stdout
-    pid = int(owner.stdout.readline())
-    assert Path(f"/proc/{pid}").exists()
-    owner.kill()
-    owner.wait()
-    owner.stdout.close()
-    until(lambda: not alive(pid), "the container's end")
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs (one that ended and was not waited for does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_given_a_starting_thread_that_ends_when_time_passes_then_the_container_still_runs(
