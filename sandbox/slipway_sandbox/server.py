@@ -22,7 +22,7 @@ from slipway_sandbox.moto_backend import MotoBackend
 from slipway_sandbox.sagemaker.groups import GroupRoom
 from slipway_sandbox.sagemaker.hosting import Hosting
 from slipway_sandbox.sagemaker.jobs import Jobs
-from slipway_sandbox.sagemaker.pipelines import ExecutionRoom, PipelineRoom
+from slipway_sandbox.sagemaker.pipelines import Pipelines
 from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.snapshots import Keeper
@@ -55,7 +55,6 @@ def build(world: World) -> Sandbox:
     tags = TagRoom(world)
     groups = GroupRoom(world, tags)
     registry = ModelRegistryRoom(world, ecr, groups, tags)
-    pipelines = PipelineRoom(world, tags)
     hosting = Hosting(world, containers, registry, tags)
     rooms: list[Room] = [
         ecr,
@@ -65,8 +64,7 @@ def build(world: World) -> Sandbox:
         tags,
         groups,
         registry,
-        pipelines,
-        ExecutionRoom(world, pipelines),
+        *Pipelines(world, tags).rooms,
         *hosting.rooms,
         *Jobs(world, containers, roles, hosting.models, tags).rooms,
     ]

@@ -12,15 +12,54 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from slipway_sandbox.testing import SandboxProcess
 
 PATIENCE = 60.0
 PAUSE = 0.05
-
+RUNNING = ("Executing", "Stopping")
 
 CREATE_TOKEN = "create-" + "0" * 32
+
+
+def wait_until(what: str, condition: Callable[[], bool]) -> None:
+    """Poll until a condition holds.
+
+    Raises:
+        TimeoutError: It does not.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"timeout after {PATIENCE:g} s waiting for {what}")
+        time.sleep(PAUSE)
+
+
+def finished(sagemaker: Any, execution: str) -> dict[str, Any]:
+    """Wait for an execution's end; returns its description."""
+    described: dict[str, Any] = {}
+
+    def has_ended() -> bool:
+        described.update(sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution))
+        return described["PipelineExecutionStatus"] not in RUNNING
+
+    wait_until(f"{execution} to end", has_ended)
+    return sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution)
+
+
+def received(sqs: Any, queue: str) -> dict[str, Any]:
+    """Wait for a message, and take it out of the queue; returns its body."""
+    messages: list[dict[str, Any]] = []
+
+    def is_there() -> bool:
+        messages.extend(sqs.receive_message(QueueUrl=queue).get("Messages", []))
+        return bool(messages)
+
+    wait_until(f"a message in {queue}", is_there)
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=messages[0]["ReceiptHandle"])
+    return json.loads(messages[0]["Body"])
 
 
 class PipelineDesk:
@@ -59,17 +98,26 @@ class PipelineDesk:
 
     def wait(self, what: str, condition: Callable[[], bool]) -> None:
         """Poll until a condition holds."""
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"timeout after {PATIENCE:g} s waiting for {what}")
-            time.sleep(PAUSE)
+        wait_until(what, condition)
 
     def finish(self, execution: str) -> dict[str, Any]:
         """Wait for the end; returns the description."""
-        running = ("Executing", "Stopping")
-        self.wait(f"{execution} to end", lambda: self.describe(execution)["PipelineExecutionStatus"] not in running)
-        return self.describe(execution)
+        return finished(self.client, execution)
+
+    def queue(self, name: str = "callbacks") -> str:
+        """Create a queue; returns its URL."""
+        return self.sandbox.client("sqs", self.account).create_queue(QueueName=name)["QueueUrl"]
+
+    def message(self, queue: str) -> dict[str, Any]:
+        """Wait for a message, and take it out of the queue; returns its body."""
+        return received(self.sandbox.client("sqs", self.account), queue)
+
+    def register_function(self, file: Path, source: str, name: str = "function") -> str:
+        """Write a Python file, and let its function `handler` stand for one of Lambda's; returns the ARN."""
+        file.write_text(source)
+        arn = f"arn:aws:lambda:us-east-1:{self.account}:function:{name}"
+        self.sandbox.control("POST", "sagemaker/lambda", {"functionArn": arn, "file": str(file)})
+        return arn
 
     def run(self, steps: Sequence[dict[str, Any]], parameters: Sequence[dict[str, Any]] = ()) -> str:
         """Create a pipeline of these steps, and run it to its end; returns the execution's ARN."""

@@ -1,6 +1,38 @@
 """SageMaker Pipelines: definitions, and executions that run real jobs."""
 
-from slipway_sandbox.sagemaker.pipelines.executions import ExecutionRoom
-from slipway_sandbox.sagemaker.pipelines.service import PipelineRoom
+from __future__ import annotations
 
-__all__ = ["ExecutionRoom", "PipelineRoom"]
+from collections.abc import Sequence
+
+from slipway_sandbox.sagemaker.pipelines.callbacks import CallbackRoom
+from slipway_sandbox.sagemaker.pipelines.executions import ExecutionRoom
+from slipway_sandbox.sagemaker.pipelines.function_room import FunctionRoom
+from slipway_sandbox.sagemaker.pipelines.functions import Functions
+from slipway_sandbox.sagemaker.pipelines.roles import Sessions
+from slipway_sandbox.sagemaker.pipelines.service import PipelineRoom
+from slipway_sandbox.sagemaker.pipelines.work import Tools
+from slipway_sandbox.sagemaker.tags import TagRoom
+from slipway_sandbox.world import Room, World
+
+__all__ = ["Pipelines"]
+
+
+class Pipelines:
+    """All rooms of SageMaker Pipelines.
+
+    Args:
+        world: What all rooms share.
+        tags: The tags of all SageMaker resources.
+    """
+
+    def __init__(self, world: World, tags: TagRoom) -> None:
+        sessions = Sessions(world)
+        functions = Functions(world, sessions)
+        pipelines = PipelineRoom(world, tags)
+        executions = ExecutionRoom(Tools(world, sessions, functions), pipelines)
+        self.rooms: Sequence[Room] = (
+            pipelines,
+            executions,
+            CallbackRoom(pipelines, executions),
+            FunctionRoom(world, functions),
+        )

@@ -14,7 +14,7 @@ ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
     "LessThan": operator.lt,
     "LessThanOrEqualTo": operator.le,
 }
-TYPES = frozenset({"Equals", "In", "And", "Or", "Not", *ORDERS})
+TYPES = frozenset({"Equals", "NotEquals", "In", "NotIn", "And", "Or", "Not", *ORDERS})
 
 
 def holds(condition: Mapping[str, Any]) -> bool:
@@ -27,8 +27,12 @@ def holds(condition: Mapping[str, Any]) -> bool:
     match kind:
         case "Equals":
             return _equal(condition.get("LeftValue"), condition.get("RightValue"))
+        case "NotEquals":
+            return not _equal(condition.get("LeftValue"), condition.get("RightValue"))
         case "In":
-            return any(_equal(condition.get("QueryValue"), value) for value in condition.get("Values", ()))
+            return _among(condition)
+        case "NotIn":
+            return not _among(condition)
         case "And":
             return all(holds(inner) for inner in condition.get("Conditions", ()))
         case "Or":
@@ -53,6 +57,12 @@ def problems_of(condition: Any) -> Iterator[str]:
             yield from problems_of(inner)
     if kind == "Not":
         yield from problems_of(members.get("Condition", members.get("Expression")))
+
+
+def _among(condition: Mapping[str, Any]) -> bool:
+    """The SDK writes `QueryValue` and `Values`, where the definition's published schema has `Value` and `In`."""
+    wanted = condition.get("QueryValue", condition.get("Value"))
+    return any(_equal(wanted, value) for value in condition.get("Values", condition.get("In", ())))
 
 
 def _equal(left: Any, right: Any) -> bool:

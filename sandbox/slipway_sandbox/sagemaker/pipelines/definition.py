@@ -2,134 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import graphlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from slipway_sandbox import protocol
 from slipway_sandbox.errors import AwsError, validation_error
 from slipway_sandbox.sagemaker.pipelines.conditions import problems_of
 from slipway_sandbox.sagemaker.pipelines.evaluate import EXECUTION_VARIABLES, references, split_reference
-from slipway_sandbox.sagemaker.pipelines.paths import PathError
+from slipway_sandbox.sagemaker.pipelines.parts import NOT_HERE, STEP_TYPES, Parameter, Parsed, Placed, Step
+from slipway_sandbox.sagemaker.pipelines.paths import PathError, parse_path
 
-VERSION = "2020-12-01"
 CREATES = {
     "Training": "CreateTrainingJob",
     "Processing": "CreateProcessingJob",
+    "Transform": "CreateTransformJob",
     "RegisterModel": "CreateModelPackage",
     "Model": "CreateModel",
 }
 """The operation whose request a step's arguments are."""
 NOT_ARGUMENTS = frozenset({"ModelPackageName", "ClientToken"})
 """Members of those requests that AWS does not take from a definition."""
-
-
-class Parsed(BaseModel):
-    """A part of a definition. Members that this sandbox does not use are let pass."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {"String": str, "Integer": int, "Boolean": bool, "Float": (int, float)}
-
-
-class Parameter(Parsed):
-    """A parameter, which an execution may set."""
-
-    name: Annotated[str, Field(alias="Name", pattern=r"^[A-Za-z0-9\-_]*$", max_length=256)]
-    type: Annotated[Literal["String", "Integer", "Boolean", "Float"], Field(alias="Type")]
-    default: Annotated[Any, Field(alias="DefaultValue")] = None
-    allowed: Annotated[tuple[Any, ...] | None, Field(alias="EnumValues")] = None
-
-    @property
-    def problem(self) -> str | None:
-        """What is wrong with its default value, if anything."""
-        if self.default is None:
-            return None
-        fits = isinstance(self.default, PARAMETER_TYPES[self.type])
-        if fits and (self.allowed is None or self.default in self.allowed):
-            return None
-        return f"The default value {self.default!r} of the parameter '{self.name}' is not among its values"
-
-    def read(self, text: str) -> Any:
-        """A value as StartPipelineExecution gives it, in the parameter's own type.
-
-        Raises:
-            ValueError: It is none.
-        """
-        match self.type:
-            case "Integer":
-                value: Any = int(text)
-            case "Float":
-                value = float(text)
-            case "Boolean":
-                value = {"true": True, "false": False}.get(text.lower())
-            case _:
-                value = text
-        if value is None or (self.allowed is not None and value not in self.allowed):
-            raise ValueError(text)
-        return value
-
-
-class PropertyFile(Parsed):
-    """A JSON document among a processing step's outputs."""
-
-    name: Annotated[str, Field(alias="PropertyFileName")]
-    output: Annotated[str, Field(alias="OutputName")]
-    path: Annotated[str, Field(alias="FilePath")]
-
-
-class Step(Parsed):
-    """One step, with the steps of its branches where it is a condition."""
-
-    name: Annotated[str, Field(alias="Name", pattern=r"^[A-Za-z0-9\-_]{1,64}$")]
-    type: Annotated[Literal["Processing", "Training", "Condition", "RegisterModel", "Model", "Fail"], Field(alias="Type")]
-    arguments: Annotated[dict[str, Any], Field(alias="Arguments")] = {}
-    depends_on: Annotated[tuple[str, ...], Field(alias="DependsOn")] = ()
-    property_files: Annotated[tuple[PropertyFile, ...], Field(alias="PropertyFiles")] = ()
-    display_name: Annotated[str | None, Field(alias="DisplayName")] = None
-    description: Annotated[str | None, Field(alias="Description")] = None
-
-    @cached_property
-    def branches(self) -> dict[bool, tuple[Step, ...]]:
-        """The steps that run when the condition is met, and those that run when it is not."""
-        if self.type != "Condition":
-            return {}
-        return {
-            True: _BRANCH.validate_python(self.arguments.get("IfSteps") or ()),
-            False: _BRANCH.validate_python(self.arguments.get("ElseSteps") or ()),
-        }
-
-    @property
-    def own_arguments(self) -> dict[str, Any]:
-        """The arguments without the steps of the branches."""
-        return {name: value for name, value in self.arguments.items() if name not in ("IfSteps", "ElseSteps")}
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The steps that come before this one: those it names, and those whose properties it uses."""
-        used = (split_reference(reference) for reference in references(self.own_arguments))
-        return frozenset(self.depends_on) | {name for scope, name, _ in used if scope == "Steps"}
-
-
-_BRANCH = TypeAdapter(tuple[Step, ...])
-
-
-class Placed(Parsed):
-    """A step, and the branch that it stands on."""
-
-    step: Step
-    parent: str | None = None
-    outcome: bool = True
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The steps that come before it, its branch's condition among them."""
-        return self.step.needs | ({self.parent} if self.parent else frozenset[str]())
+REQUIRED = {"Callback": ("SqsQueueUrl", "queue"), "Lambda": ("FunctionArn", "function")}
+"""Members that steps of a type need beside their arguments."""
+READ_DEFINITIONS = 256
+"""Definitions that stay parsed; executions keep their text only."""
 
 
 class Definition(Parsed):
@@ -137,6 +39,7 @@ class Definition(Parsed):
 
     version: Annotated[Literal["2020-12-01"], Field(alias="Version")]
     parameters: Annotated[tuple[Parameter, ...], Field(alias="Parameters")] = ()
+    experiment: Annotated[dict[str, Any] | None, Field(alias="PipelineExperimentConfig")] = None
     steps: Annotated[tuple[Step, ...], Field(alias="Steps")]
     text: str = ""
 
@@ -149,12 +52,14 @@ class Definition(Parsed):
         """The parameters' values in an execution.
 
         Raises:
-            AwsError: One is unknown, missing, of another type, or not among those allowed.
+            AwsError: One is unknown, missing, empty, of another type, or not among those allowed.
         """
         texts = {item["Name"]: item["Value"] for item in given}
         known = {parameter.name: parameter for parameter in self.parameters}
         if unknown := sorted(texts.keys() - known.keys()):
             raise validation_error(f"Unknown parameter(s) {unknown}: the pipeline has {sorted(known)}.")
+        if "" in texts.values():
+            raise validation_error('[string "" is too short (length: 0, required minimum: 1)]')
         missing = [name for name, parameter in known.items() if name not in texts and parameter.default is None]
         if missing:
             raise validation_error(f"Parameter(s) {missing} have no default value, so the execution has to give them.")
@@ -165,7 +70,7 @@ def parse_definition(text: str) -> Definition:
     """Read and check a definition.
 
     Raises:
-        AwsError: `Unable to parse pipeline definition. …`.
+        AwsError: `Unable to parse pipeline definition. …`, or `NotImplemented` for a type of step that the sandbox does not run.
     """
     try:
         raw = json.loads(text)
@@ -176,6 +81,7 @@ def parse_definition(text: str) -> Definition:
     try:
         definition = Definition.model_validate({**raw, "text": text})
         everything = list(_placed(definition.steps, None, outcome=True))
+        _refuse_types(everything)
         problems = [parameter.problem for parameter in definition.parameters if parameter.problem]
         problems += [*_doubles(everything), *(problem for placed in everything for problem in _problems(placed, definition))]
     except ValidationError as error:
@@ -188,6 +94,12 @@ def parse_definition(text: str) -> Definition:
         raise _unreadable(problems[0])
     _refuse_cycles(definition)
     return definition
+
+
+@functools.lru_cache(READ_DEFINITIONS)
+def definition_of(text: str) -> Definition:
+    """A definition that was checked before."""
+    return Definition.model_validate({**json.loads(text), "text": text})
 
 
 def _unreadable(what: str) -> AwsError:
@@ -209,6 +121,14 @@ def _value(parameter: Parameter, text: str) -> Any:
         raise validation_error(f"Parameter {parameter.name}: '{text}' is not a {parameter.type}{allowed}.") from error
 
 
+def _refuse_types(everything: Sequence[Placed]) -> None:
+    for step in (placed.step for placed in everything):
+        if step.type in NOT_HERE:
+            raise AwsError("NotImplemented", f"The sandbox runs no steps of type {step.type}, which step '{step.name}' is.", 501)
+        if step.type not in STEP_TYPES:
+            raise _unreadable(f"Unknown type '{step.type}' of step '{step.name}'")
+
+
 def _doubles(everything: Sequence[Placed]) -> Iterator[str]:
     names = [placed.step.name for placed in everything]
     for name in sorted({name for name in names if names.count(name) > 1}):
@@ -218,17 +138,34 @@ def _doubles(everything: Sequence[Placed]) -> Iterator[str]:
 def _problems(placed: Placed, definition: Definition) -> Iterator[str]:
     step = placed.step
     yield from _argument_problems(step)
-    for name in sorted(step.needs - definition.placed.keys()):
+    for name in sorted(step.needs.keys() - definition.placed.keys()):
         yield f"Step '{step.name}' depends on the step '{name}', which is not there"
-    parameters = {parameter.name for parameter in definition.parameters}
-    for reference in references(step.own_arguments):
-        scope, name, _ = split_reference(reference)
-        if scope == "Parameters" and name not in parameters:
-            yield f"Step '{step.name}' uses the parameter '{name}', which is not there"
-        if scope == "Execution" and name not in EXECUTION_VARIABLES:
-            yield f"Step '{step.name}' uses the execution variable '{name}', which is not there"
-        if scope not in ("Parameters", "Execution", "Steps"):
-            yield f"Step '{step.name}' gets '{reference}', which is none of Parameters, Steps and Execution"
+    for reference in references(step.expressions):
+        problem = _reference_problem(reference, definition)
+        if problem:
+            yield f"Step '{step.name}' {problem}"
+
+
+def _reference_problem(reference: str, definition: Definition) -> str | None:
+    scope, name, rest = split_reference(reference)
+    match scope:
+        case "Parameters" if name not in {parameter.name for parameter in definition.parameters}:
+            return f"uses the parameter '{name}', which is not there"
+        case "Execution" if name not in EXECUTION_VARIABLES:
+            return f"uses the execution variable '{name}', which is not there"
+        case "Steps":
+            return _property_file_problem(name, parse_path(rest), definition)
+        case "Parameters" | "Execution":
+            return None
+        case _:
+            return f"gets '{reference}', which is none of Parameters, Steps and Execution"
+
+
+def _property_file_problem(step: str, path: tuple[str | int, ...], definition: Definition) -> str | None:
+    if len(path) < 2 or path[0] != "PropertyFiles" or step not in definition.placed:  # noqa: PLR2004  (the word, and a name)
+        return None
+    files = {file.name for file in definition.placed[step].step.property_files}
+    return None if path[1] in files else f"uses the property file '{path[1]}', which the step '{step}' does not have"
 
 
 def _argument_problems(step: Step) -> Iterator[str]:
@@ -242,10 +179,14 @@ def _argument_problems(step: Step) -> Iterator[str]:
         for name in step.arguments:
             if name not in members or name in NOT_ARGUMENTS:
                 yield f"Unknown Argument member '{name}'"
+    elif step.type in REQUIRED:
+        member, attribute = REQUIRED[step.type]
+        if not getattr(step, attribute):
+            yield f"Step '{step.name}' needs a {member}"
 
 
 def _refuse_cycles(definition: Definition) -> None:
-    graph = {name: placed.needs for name, placed in definition.placed.items()}
+    graph = {name: placed.needs.keys() for name, placed in definition.placed.items()}
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:

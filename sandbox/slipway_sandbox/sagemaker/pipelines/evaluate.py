@@ -11,7 +11,16 @@ from typing import Any, Protocol, cast
 from slipway_sandbox.sagemaker.pipelines.paths import follow, parse_path
 
 EXECUTION_VARIABLES = frozenset(
-    {"PipelineExecutionArn", "PipelineExecutionId", "PipelineName", "PipelineArn", "StartDateTime", "CurrentDateTime"}
+    {
+        "PipelineExecutionArn",
+        "PipelineExecutionId",
+        "PipelineName",
+        "PipelineArn",
+        "StartDateTime",
+        "CurrentDateTime",
+        "TrainingJobName",
+        "ProcessingJobName",
+    }
 )
 
 

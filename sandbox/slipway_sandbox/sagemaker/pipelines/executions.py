@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import secrets
 import string
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.sagemaker.pipelines import selective
 from slipway_sandbox.sagemaker.pipelines.evaluate import text_of
+from slipway_sandbox.sagemaker.pipelines.experiment import experiment_of
+from slipway_sandbox.sagemaker.pipelines.notices import tell_execution
+from slipway_sandbox.sagemaker.pipelines.requests import TOKEN, digest_of, refuse_other, version_of, version_with
 from slipway_sandbox.sagemaker.pipelines.runner import Runner
-from slipway_sandbox.sagemaker.pipelines.service import PipelineRoom, not_found, refuse_aliases, version_of
+from slipway_sandbox.sagemaker.pipelines.service import UNVERIFIED, PipelineRoom
 from slipway_sandbox.sagemaker.pipelines.state import RUNNING, Execution, Pipeline
+from slipway_sandbox.sagemaker.pipelines.work import Tools
 from slipway_sandbox.sagemaker.resources import page, within
-from slipway_sandbox.world import Room, World, operation
+from slipway_sandbox.world import Room, operation
 
 ID_LENGTH = 12
 
@@ -22,40 +28,48 @@ class ExecutionRoom(Room):
     """Executions, and their steps.
 
     Args:
-        world: What all rooms share.
-        pipelines: The pipelines. They keep their executions.
+        tools: What their steps work with.
+        pipelines: The pipelines. They keep the executions.
     """
 
     service = "sagemaker"
 
-    def __init__(self, world: World, pipelines: PipelineRoom) -> None:
-        super().__init__(world)
+    def __init__(self, tools: Tools, pipelines: PipelineRoom) -> None:
+        super().__init__(tools.world)
         self._pipelines = pipelines
-        self._runner = Runner(world)
+        self.runner = Runner(tools, lambda execution: pipelines.executions_of(pipelines.pipeline_of(execution)))
 
-    @operation("StartPipelineExecution")
+    @operation(
+        "StartPipelineExecution",
+        differs="the code for a token that comes with other parameters is not verified; MlflowExperimentName answers "
+        f"`NotImplemented`; tokens do not expire; {UNVERIFIED}",
+    )
     def start(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        refuse_aliases(request)
-        if "SelectiveExecutionConfig" in request:
-            raise AwsError("NotImplemented", "The sandbox runs whole pipelines only: leave SelectiveExecutionConfig out.", 501)
         pipeline = self._pipelines.find(caller, request["PipelineName"])
-        token = request["ClientRequestToken"]
-        if token in pipeline.start_tokens:
-            return {"PipelineExecutionArn": pipeline.start_tokens[token]}
+        token, asked = request[TOKEN], digest_of(request)
+        if token in pipeline.starts:
+            before, arn = pipeline.starts[token]
+            refuse_other(token, before, asked)
+            return {"PipelineExecutionArn": arn}
+        refuse(request)
         execution = self._new_execution(caller, pipeline, request)
-        pipeline.executions[execution.arn] = execution
-        pipeline.start_tokens[token] = execution.arn
-        self._runner.advance(execution)
+        self._pipelines.executions[execution.arn] = execution
+        pipeline.executions.append(execution.arn)
+        pipeline.starts[token] = (asked, execution.arn)
+        pipeline.last_run = execution.created
+        tell_execution(self.world, execution, None)
+        self.runner.advance(execution)
         return {"PipelineExecutionArn": execution.arn}
 
-    @operation("DescribePipelineExecution")
+    @operation("DescribePipelineExecution", differs="experiments and trials are named, but not made")
     def describe(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        return self._find(caller, request).described()
+        execution = self._find(caller, request)
+        return execution.described(self._aliases(execution))
 
     @operation("DescribePipelineDefinitionForExecution")
     def describe_definition(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         execution = self._find(caller, request)
-        return {"PipelineDefinition": execution.definition.text, "CreationTime": execution.created}
+        return {"PipelineDefinition": execution.text, "CreationTime": execution.created}
 
     @operation("UpdatePipelineExecution")
     def update(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -64,30 +78,40 @@ class ExecutionRoom(Room):
         execution.display_name = request.get("PipelineExecutionDisplayName", execution.display_name)
         execution.parallelism = request.get("ParallelismConfiguration", execution.parallelism)
         execution.modified = self.world.clock.now()
+        self.runner.advance(execution)
         return {"PipelineExecutionArn": execution.arn}
 
     @operation("ListPipelineExecutions")
     def list_executions(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        refuse_aliases(request)
         pipeline = self._pipelines.find(caller, request["PipelineName"])
-        found = [execution for execution in pipeline.executions.values() if within(execution.created, request, "Created")]
+        alias = request.get("PipelineVersionAlias")
+        version = None if alias is None else version_with(pipeline, alias).number
+        found = [
+            execution
+            for execution in self._pipelines.executions_of(pipeline)
+            if within(execution.created, request, "Created") and version in (None, execution.version)
+        ]
         by_arn = request.get("SortBy") == "PipelineExecutionArn"
         found.sort(
             key=lambda execution: execution.arn if by_arn else execution.created.isoformat(),
             reverse=request.get("SortOrder", "Descending") == "Descending",
         )
         executions, token = page(found, request)
-        return {"PipelineExecutionSummaries": [execution.summary() for execution in executions], "NextToken": token}
+        rows = [execution.summary(self._aliases(execution)) for execution in executions]
+        return {"PipelineExecutionSummaries": rows, "NextToken": token}
 
-    @operation("ListPipelineExecutionSteps")
+    @operation(
+        "ListPipelineExecutionSteps", differs="CacheHitResult is left out where there is no hit; AWS may show an empty one"
+    )
     def list_steps(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         if "PipelineExecutionArn" not in request:
             raise validation_error("PipelineExecutionArn is required.")
-        ordered = list(self._find(caller, request).runs.values())
+        execution = self._find(caller, request)
+        ordered = list(execution.runs.values())
         if request.get("SortOrder", "Descending") == "Descending":
             ordered.reverse()
         runs, token = page(ordered, request)
-        return {"PipelineExecutionSteps": [run.shown() for run in runs], "NextToken": token}
+        return {"PipelineExecutionSteps": [run.shown(execution.step(run.name)) for run in runs], "NextToken": token}
 
     @operation("ListPipelineParametersForExecution")
     def list_parameters(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -96,11 +120,14 @@ class ExecutionRoom(Room):
         rows = [{"Name": name, "Value": text_of(execution.parameters[name])} for name in names]
         return {"PipelineParameters": rows, "NextToken": token}
 
-    @operation("StopPipelineExecution")
+    @operation("StopPipelineExecution", differs="an execution that is stopping already is let pass, whatever the token")
     def stop(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         execution = self._find(caller, request)
+        if execution.tokens.get(request[TOKEN]) == "stop":
+            return {"PipelineExecutionArn": execution.arn}
         if execution.status == "Executing":
-            self._runner.stop(execution)
+            execution.tokens[request[TOKEN]] = "stop"
+            self.runner.stop(execution)
         elif execution.status != "Stopping":
             raise validation_error(
                 "Only pipelines with 'Executing' status can be stopped. "
@@ -108,50 +135,96 @@ class ExecutionRoom(Room):
             )
         return {"PipelineExecutionArn": execution.arn}
 
-    @operation("RetryPipelineExecution")
+    @operation(
+        "RetryPipelineExecution",
+        differs=f"`CompletedWithFailures` is refused as `Succeeded` is, which is not verified on AWS; {UNVERIFIED}",
+    )
     def retry(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         execution = self._find(caller, request)
-        token = request["ClientRequestToken"]
-        if token in execution.retry_tokens:
+        if execution.tokens.get(request[TOKEN]) == "retry":
             return {"PipelineExecutionArn": execution.arn}
         if execution.status in RUNNING:
             raise AwsError("ConflictException", f"Pipeline execution '{execution.arn}' has status '{execution.status}'.")
-        if execution.status == "Succeeded":
+        if execution.status not in ("Failed", "Stopped"):
             raise validation_error(
                 "Only pipelines with 'Failed' or 'Stopped' status can be retried. "
                 f"Pipeline execution '{execution.arn}' has status '{execution.status}'."
             )
-        execution.retry_tokens.add(token)
+        execution.tokens[request[TOKEN]] = "retry"
         execution.parallelism = request.get("ParallelismConfiguration", execution.parallelism)
-        self._runner.retry(execution)
+        self.runner.retry(execution)
         return {"PipelineExecutionArn": execution.arn}
+
+    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
+        """Nothing of its own: the pipelines keep their executions."""
+        return {}
+
+    def take_up(self, account: str | None) -> None:
+        """Go on with the executions that ran when they were saved."""
+        now, seconds = self.world.clock.now(), self.world.clock.seconds()
+        for execution in list(self._pipelines.executions.values()):
+            if account not in (None, execution.caller.account):
+                continue
+            for run in execution.runs.values():
+                run.began = seconds - (now - run.created).total_seconds() * self.world.clock.scale
+                if run.ended:
+                    run.ended_at = seconds - (now - run.ended).total_seconds() * self.world.clock.scale
+            if execution.status in RUNNING:
+                self.runner.take_up(execution)
 
     def reset(self, account: str | None) -> None:
         """The pipelines take their executions along."""
 
     def _find(self, caller: Caller, request: dict[str, Any]) -> Execution:
-        arn = request["PipelineExecutionArn"]
-        for pipeline in self._pipelines.all_of(caller):
-            if arn in pipeline.executions:
-                return pipeline.executions[arn]
-        raise not_found(f"Pipeline execution '{arn}'")
+        return self._pipelines.find_execution(caller, request["PipelineExecutionArn"])
+
+    def _aliases(self, execution: Execution) -> list[str]:
+        return self._pipelines.pipeline_of(execution).versions[execution.version - 1].aliases
 
     def _new_execution(self, caller: Caller, pipeline: Pipeline, request: dict[str, Any]) -> Execution:
         version = version_of(pipeline, request)
-        parameters = version.definition.values(request.get("PipelineParameters", ()))
         name = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(ID_LENGTH))
         now = self.world.clock.now()
-        return Execution(
-            caller,
-            f"{pipeline.arn}/execution/{name}",
-            pipeline,
-            version.number,
-            version.definition,
-            parameters,
-            now,
-            now,
-            request.get("PipelineExecutionDisplayName", f"execution-{int(now.timestamp() * 1000)}"),
-            request.get("PipelineExecutionDescription"),
-            request.get("RoleArn", pipeline.role),
-            request.get("ParallelismConfiguration", pipeline.parallelism),
+        execution = Execution(
+            caller=caller,
+            arn=f"{pipeline.arn}/execution/{name}",
+            pipeline_arn=pipeline.arn,
+            pipeline_name=pipeline.name,
+            version=version.number,
+            text=version.text,
+            parameters={},
+            created=now,
+            modified=now,
+            display_name=request.get("PipelineExecutionDisplayName", f"execution-{int(now.timestamp() * 1000)}"),
+            role=pipeline.role,
+            description=request.get("PipelineExecutionDescription"),
+            parallelism=request.get("ParallelismConfiguration", pipeline.parallelism),
+            selective=request.get("SelectiveExecutionConfig"),
         )
+        execution.parameters = execution.definition.values(request.get("PipelineParameters", ()))
+        execution.experiment = experiment_of(execution, now)
+        if execution.selective:
+            self._select(caller, pipeline, execution, execution.selective)
+        version.last_execution = execution.arn
+        return execution
+
+    def _select(self, caller: Caller, pipeline: Pipeline, execution: Execution, config: dict[str, Any]) -> None:
+        selected = selective.selected_of(config)
+        selective.refuse(execution.definition, selected)
+        arn = config.get("SourcePipelineExecutionArn")
+        source = self._pipelines.find_execution(caller, arn) if arn else None
+        if source and source.pipeline_arn != pipeline.arn:
+            raise validation_error(f"The source pipeline execution '{arn}' is not one of the pipeline '{pipeline.arn}'.")
+        execution.runs = selective.reused(execution.definition, selected, source)
+
+
+def refuse(request: dict[str, Any]) -> None:
+    """Refuse what AWS does not take for a pipeline of one's own, and what the sandbox cannot do.
+
+    Raises:
+        AwsError: It is one of these.
+    """
+    if "RoleArn" in request:
+        raise validation_error("RoleArn can't be specified for a pipeline that is not managed by AWS.")
+    if "MlflowExperimentName" in request:
+        raise AwsError("NotImplemented", "The sandbox has no MLflow: leave MlflowExperimentName out.", 501)

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError, validation_error
-from slipway_sandbox.sagemaker.pipelines.definition import Definition, parse_definition
-from slipway_sandbox.sagemaker.pipelines.state import RUNNING, Pipeline, Version
-from slipway_sandbox.sagemaker.resources import Table, page, within
+from slipway_sandbox.sagemaker.pipelines.definition import parse_definition
+from slipway_sandbox.sagemaker.pipelines.requests import TOKEN, digest_of, new_aliases, not_found, refuse_other, version_of
+from slipway_sandbox.sagemaker.pipelines.state import RUNNING, Execution, Pipeline, Version
+from slipway_sandbox.sagemaker.resources import page, within
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World, operation
 
-
-def not_found(what: str) -> AwsError:
-    """AWS's answer for what is not there."""
-    return AwsError("ResourceNotFound", f"{what} does not exist.")
-
-
-def refuse_aliases(request: dict[str, Any]) -> None:
-    """Say that versions have no aliases here.
-
-    Raises:
-        AwsError: The request names one.
-    """
-    if request.get("PipelineVersionAliases") or "PipelineVersionAlias" in request:
-        raise AwsError("NotImplemented", "The sandbox keeps no aliases of pipeline versions.", 501)
+UNVERIFIED = "wording that is not known from public reports is not verified on AWS"
 
 
 class PipelineRoom(Room):
-    """Pipelines and their versions. What they run is in `executions.py`.
+    """Pipelines, their versions, and the executions that they were run in. What runs them is in `executions.py`.
 
     Args:
         world: What all rooms share.
@@ -42,8 +31,11 @@ class PipelineRoom(Room):
 
     def __init__(self, world: World, tags: TagRoom) -> None:
         super().__init__(world)
-        self._pipelines: Table[Pipeline] = Table("pipeline", "pipeline")
         self._tags = tags
+        self._pipelines: dict[tuple[str, str, str], Pipeline] = {}
+        """By account, region and name in lower case, as ARNs spell it."""
+        self.executions: dict[str, Execution] = {}
+        """By ARN."""
 
     def find(self, caller: Caller, name_or_arn: str) -> Pipeline:
         """The pipeline, by its name or ARN.
@@ -51,79 +43,96 @@ class PipelineRoom(Room):
         Raises:
             AwsError: `ResourceNotFound`.
         """
-        found = self._pipelines.find(caller, name_or_arn)
-        arn = name_or_arn if name_or_arn.startswith("arn:") else self._pipelines.arn(caller, name_or_arn)
-        if found is None:
-            found = next((pipeline for pipeline in self.all_of(caller) if pipeline.arn == arn), None)
-        if found is None:
+        arn = name_or_arn if name_or_arn.startswith("arn:") else arn_of(caller, name_or_arn)
+        found = self._pipelines.get(key_of(caller, arn.rpartition("/")[2]))
+        if found is None or found.arn != arn.lower():
             raise not_found(f"Pipeline '{arn}'")
         return found
 
-    def all_of(self, caller: Caller) -> list[Pipeline]:
-        """The pipelines of an account and region."""
-        return self._pipelines.all_of(caller)
+    def find_execution(self, caller: Caller, arn: str) -> Execution:
+        """The execution.
 
-    @operation("CreatePipeline", concurrent=True)
+        Raises:
+            AwsError: `ResourceNotFound`.
+        """
+        found = self.executions.get(arn)
+        if found is None or (found.caller.account, found.caller.region) != (caller.account, caller.region):
+            raise not_found(f"Pipeline execution '{arn}'")
+        return found
+
+    def executions_of(self, pipeline: Pipeline) -> list[Execution]:
+        """A pipeline's executions, the oldest first."""
+        return [self.executions[arn] for arn in pipeline.executions]
+
+    def pipeline_of(self, execution: Execution) -> Pipeline:
+        """The pipeline that an execution is of."""
+        return self._pipelines[key_of(execution.caller, execution.pipeline_name)]
+
+    @operation(
+        "CreatePipeline",
+        concurrent=True,
+        differs="steps of other types than Processing, Training, Transform, Model, RegisterModel, Condition, Fail, Callback and "
+        "Lambda answer `NotImplemented`; conditions within a branch are allowed; the role need not exist; client tokens do not "
+        f"expire, and the code for one that comes with other parameters is not verified; {UNVERIFIED}",
+    )
     def create(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        refuse_aliases(request)
-        definition = self._definition(caller, request)
-        name = request["PipelineName"]
+        text = self._definition(caller, request)
+        name, token, asked = request["PipelineName"], request[TOKEN], digest_of(request)
         with self.lock:
-            found = self._pipelines.find(caller, name)
-            if found and found.token == request["ClientRequestToken"]:
+            found = self._pipelines.get(key_of(caller, name))
+            if found and found.token == token:
+                refuse_other(token, found.asked, asked)
                 return {"PipelineArn": found.arn}
             if found:
                 raise validation_error(
                     f"Pipeline names must be unique within an AWS account and region. Pipeline with name ({name}) already exists."
                 )
             now = self.world.clock.now()
+            aliases = new_aliases((), request.get("PipelineVersionAliases", ()))
             pipeline = Pipeline(
-                name,
-                self._pipelines.arn(caller, name),
-                now,
-                now,
-                request["RoleArn"],
-                [Version(1, definition, now)],
-                request.get("PipelineDisplayName", name),
-                request.get("PipelineDescription"),
-                request.get("ParallelismConfiguration"),
-                request["ClientRequestToken"],
+                name=name,
+                arn=arn_of(caller, name),
+                created=now,
+                modified=now,
+                role=request["RoleArn"],
+                versions=[Version(1, text, now, aliases=aliases)],
+                display_name=request.get("PipelineDisplayName", name),
+                description=request.get("PipelineDescription"),
+                parallelism=request.get("ParallelismConfiguration"),
+                token=token,
+                asked=asked,
             )
-            self._pipelines.add(caller, pipeline)
+            self._pipelines[key_of(caller, name)] = pipeline
             self._tags.put(pipeline.arn, request.get("Tags", ()))
             return {"PipelineArn": pipeline.arn}
 
-    @operation("UpdatePipeline", concurrent=True)
+    @operation("UpdatePipeline", concurrent=True, differs=f"that only another definition makes another version, and {UNVERIFIED}")
     def update(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        refuse_aliases(request)
         told = "PipelineDefinition" in request or "PipelineDefinitionS3Location" in request
-        definition = self._definition(caller, request) if told else None
+        text = self._definition(caller, request) if told else None
         with self.lock:
             pipeline = self.find(caller, request["PipelineName"])
             now = self.world.clock.now()
-            number = len(pipeline.versions) + 1
-            pipeline.versions.append(Version(number, definition or pipeline.versions[-1].definition, now))
+            self._add_version(pipeline, text, request.get("PipelineVersionAliases"))
             pipeline.role = request.get("RoleArn", pipeline.role)
             pipeline.display_name = request.get("PipelineDisplayName", pipeline.display_name)
             pipeline.description = request.get("PipelineDescription", pipeline.description)
             pipeline.parallelism = request.get("ParallelismConfiguration", pipeline.parallelism)
             pipeline.modified = now
-            return {"PipelineArn": pipeline.arn, "PipelineVersionId": number}
+            return {"PipelineArn": pipeline.arn, "PipelineVersionId": pipeline.latest.number}
 
     @operation("DescribePipeline")
     def describe(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        refuse_aliases(request)
         pipeline = self.find(caller, request["PipelineName"])
         return pipeline.described(version_of(pipeline, request))
 
     @operation("DeletePipeline")
     def delete(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         pipeline = self.find(caller, request["PipelineName"])
-        busy = [execution.arn for execution in pipeline.executions.values() if execution.status in RUNNING]
+        busy = [execution.arn for execution in self.executions_of(pipeline) if execution.status in RUNNING]
         if busy:
             raise AwsError("ConflictException", f"Pipeline '{pipeline.arn}' has executions that run: {', '.join(busy)}")
-        self._pipelines.remove(caller, pipeline.name)
-        self._tags.forget(pipeline.arn)
+        self._forget(key_of(caller, pipeline.name))
         return {"PipelineArn": pipeline.arn}
 
     @operation("ListPipelines")
@@ -131,8 +140,11 @@ class PipelineRoom(Room):
         prefix = request.get("PipelineNamePrefix", "")
         found = [
             pipeline
-            for pipeline in self.all_of(caller)
-            if pipeline.name.startswith(prefix) and within(pipeline.created, request, "Created")
+            for (account, region, _), pipeline in self._pipelines.items()
+            if (account, region) == (caller.account, caller.region)
+            and request.get("ManagedBy", "CUSTOMER") == "CUSTOMER"
+            and pipeline.name.startswith(prefix)
+            and within(pipeline.created, request, "Created")
         ]
         found.sort(
             key=lambda pipeline: pipeline.name if request.get("SortBy") == "Name" else pipeline.created.isoformat(),
@@ -150,26 +162,55 @@ class PipelineRoom(Room):
             reverse=request.get("SortOrder", "Descending") == "Descending",
         )
         versions, token = page(ordered, request)
-        rows = [
-            {"PipelineArn": pipeline.arn, "PipelineVersionId": version.number, "CreationTime": version.created}
-            for version in versions
-        ]
-        return {"PipelineVersionSummaries": rows, "NextToken": token}
+        return {"PipelineVersionSummaries": [version.summary(pipeline.arn) for version in versions], "NextToken": token}
+
+    @operation("UpdatePipelineVersion", differs=UNVERIFIED)
+    def update_version(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        pipeline = self.find(caller, request["PipelineArn"])
+        version = version_of(pipeline, request)
+        operations = request.get("PipelineVersionAliasOperations", {})
+        added, removed = operations.get("Add", []), operations.get("Remove", [])
+        if common := sorted(set(added) & set(removed)):
+            raise validation_error(f"The alias '{common[0]}' can't be both added and removed.")
+        left = [alias for alias in version.aliases if alias not in removed]
+        others = [other for other in pipeline.versions if other is not version]
+        version.aliases = new_aliases(others, [*left, *added])
+        version.display_name = request.get("PipelineVersionDisplayName", version.display_name)
+        version.description = request.get("PipelineVersionDescription", version.description)
+        return {"PipelineArn": pipeline.arn, "PipelineVersionId": version.number}
+
+    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
+        """The pipelines by account, region and name, and their executions by ARN."""
+        return {"pipelines": self._pipelines, "executions": self.executions}
 
     def reset(self, account: str | None) -> None:
         """Forget the pipelines of one account, or all, and end what runs."""
-        for pipeline in self._pipelines.clear(account):
-            pipeline.abandon()
+        for key in [key for key in self._pipelines if account in (None, key[0])]:
+            self._forget(key)
 
-    def _definition(self, caller: Caller, request: dict[str, Any]) -> Definition:
+    def _forget(self, key: tuple[str, str, str]) -> None:
+        pipeline = self._pipelines.pop(key)
+        for arn in pipeline.executions:
+            self.executions.pop(arn).abandoned.set()
+        self._tags.forget(pipeline.arn)
+
+    def _add_version(self, pipeline: Pipeline, text: str | None, aliases: list[str] | None) -> None:
+        if text is None or text == pipeline.latest.text:
+            if aliases:
+                raise validation_error("PipelineVersionAliases can be specified only when the pipeline definition changes.")
+            return
+        checked = new_aliases(pipeline.versions, aliases or ())
+        pipeline.versions.append(Version(len(pipeline.versions) + 1, text, self.world.clock.now(), aliases=checked))
+
+    def _definition(self, caller: Caller, request: dict[str, Any]) -> str:
+        """The text of a request's definition, which is checked."""
         given = "PipelineDefinition" in request, "PipelineDefinitionS3Location" in request
         if given == (True, True):
             raise validation_error("Only one of PipelineDefinition and PipelineDefinitionS3Location can be given.")
         if given == (False, False):
             raise validation_error("Either PipelineDefinition or PipelineDefinitionS3Location has to be given.")
-        return parse_definition(
-            request.get("PipelineDefinition") or self._stored(caller, request["PipelineDefinitionS3Location"])
-        )
+        text = request.get("PipelineDefinition") or self._stored(caller, request["PipelineDefinitionS3Location"])
+        return parse_definition(text).text
 
     def _stored(self, caller: Caller, place: dict[str, str]) -> str:
         names = {"Bucket": place["Bucket"], "Key": place["ObjectKey"]}
@@ -182,13 +223,11 @@ class PipelineRoom(Room):
             raise validation_error(f"Unable to read the pipeline definition at {where}: {error}") from error
 
 
-def version_of(pipeline: Pipeline, request: dict[str, Any]) -> Version:
-    """The version that a request names, or the latest.
+def key_of(caller: Caller, name: str) -> tuple[str, str, str]:
+    """How a pipeline is kept."""
+    return caller.account, caller.region, name.lower()
 
-    Raises:
-        AwsError: `ResourceNotFound`.
-    """
-    number: int = request.get("PipelineVersionId", len(pipeline.versions))
-    if not 1 <= number <= len(pipeline.versions):
-        raise not_found(f"Version {number} of the pipeline '{pipeline.arn}'")
-    return pipeline.versions[number - 1]
+
+def arn_of(caller: Caller, name: str) -> str:
+    """A pipeline's ARN; SageMaker spells names in ARNs in lower case."""
+    return f"arn:aws:sagemaker:{caller.region}:{caller.account}:pipeline/{name.lower()}"

@@ -1,85 +1,105 @@
-"""Pipelines, their versions, executions and steps, as they are kept and shown."""
+"""Pipelines, their versions, executions and steps, as they are kept and shown. Plain data: a snapshot holds it as it is."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.sagemaker.pipelines.definition import Definition, Placed, Step
+from slipway_sandbox.sagemaker.pipelines.definition import Definition, definition_of
+from slipway_sandbox.sagemaker.pipelines.parts import Placed, Step
 
 MOST_PARALLEL = 50
 """Steps that run at once where the pipeline does not say."""
 RUNNING = frozenset({"Starting", "Executing", "Stopping"})
 """States of a step, or of an execution, that go on."""
+MEETS: Mapping[str, frozenset[str]] = {
+    "Completed": frozenset({"Succeeded"}),
+    "Failed": frozenset({"Failed"}),
+    "Stopped": frozenset({"Stopped"}),
+    "Any": frozenset({"Succeeded", "Failed", "Stopped"}),
+}
+"""What has to have become of a step that another depends on, by trigger."""
+UNHAPPY = frozenset({"Failed", "Stopped"})
 STEP_FAILURE = "Step failure: One or multiple steps failed."
 
 
 @dataclass
 class StepRun:
-    """The latest attempt at a step."""
+    """What became of a step in an execution. Its policies may try it more than once; a retry of the execution makes another."""
 
-    step: Step
+    name: str
     attempt: int
     created: datetime
+    began: float
+    """The simulated second at which it began."""
     status: str = "Starting"
     ended: datetime | None = None
+    ended_at: float | None = None
+    """The simulated second at which it ended."""
     failure: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     properties: dict[str, Any] = field(default_factory=dict[str, Any])
     """What the step's resource describes itself as, once it succeeded."""
+    signature: str | None = None
+    """By which a later run with the same arguments finds this one; None where the step is not cached."""
+    cached_from: str | None = None
+    """The execution whose result took the place of a run."""
+    reused_from: str | None = None
+    """The execution that a selective one takes this step's result from."""
+    tries: int = 1
+    """How often its policies have let it begin."""
+    waiting: bool = False
+    """Whether it waits for its next attempt."""
 
-    @property
-    def name(self) -> str:
-        """The step's name."""
-        return self.step.name
-
-    def shown(self) -> dict[str, Any]:
+    def shown(self, step: Step) -> dict[str, Any]:
         """The step as ListPipelineExecutionSteps shows it."""
         return {
             "StepName": self.name,
-            "StepDisplayName": self.step.display_name,
-            "StepDescription": self.step.description,
+            "StepDisplayName": step.display_name,
+            "StepDescription": step.description,
             "StartTime": self.created,
             "EndTime": self.ended,
             "StepStatus": self.status,
+            "CacheHitResult": {"SourcePipelineExecutionArn": self.cached_from} if self.cached_from else None,
             "FailureReason": self.failure,
             "Metadata": self.metadata,
             "AttemptCount": self.attempt,
+            "SelectiveExecutionResult": {"SourcePipelineExecutionArn": self.reused_from} if self.reused_from else None,
         }
 
 
 @dataclass
 class Execution:
-    """One execution. It keeps the definition that it was started with."""
+    """One execution. It keeps the text of the definition that it was started with."""
 
     caller: Caller
     arn: str
-    pipeline: Pipeline
+    pipeline_arn: str
+    pipeline_name: str
     version: int
-    definition: Definition
+    text: str
     parameters: dict[str, Any]
     created: datetime
     modified: datetime
     display_name: str
+    role: str
     description: str | None = None
-    role: str | None = None
     parallelism: dict[str, Any] | None = None
+    selective: dict[str, Any] | None = None
+    experiment: dict[str, str] | None = None
     status: str = "Executing"
     failure: str | None = None
     runs: dict[str, StepRun] = field(default_factory=dict[str, StepRun])
     """Steps that have begun, in that order."""
     attempts: dict[str, int] = field(default_factory=dict[str, int])
-    retry_tokens: set[str] = field(default_factory=set[str])
+    tokens: dict[str, str] = field(default_factory=dict[str, str])
+    """What was asked for with each ClientRequestToken: `stop` or `retry`."""
     abandoned: threading.Event = field(default_factory=threading.Event)
     """Set when the sandbox forgets the execution: what still runs ends without a word."""
-
-    @property
-    def name(self) -> str:
-        """What lists sort by."""
-        return self.display_name
 
     @property
     def id(self) -> str:
@@ -87,28 +107,67 @@ class Execution:
         return self.arn.rpartition("/")[2]
 
     @property
+    def definition(self) -> Definition:
+        """The definition, read."""
+        return definition_of(self.text)
+
+    @property
     def busy(self) -> list[StepRun]:
         """The steps that run."""
         return [run for run in self.runs.values() if run.status in RUNNING]
 
+    @property
+    def selected(self) -> frozenset[str]:
+        """The steps that may run."""
+        if self.selective is None:
+            return frozenset(self.definition.placed)
+        return frozenset(step["StepName"] for step in self.selective["SelectedSteps"])
+
+    def step(self, name: str) -> Step:
+        """A step of its definition."""
+        return self.definition.placed[name].step
+
     def ready(self) -> list[Placed]:
         """The steps that may begin now.
 
-        After a Fail step none does. After any other failure those do that need nothing of what failed.
+        After a Fail step none does. After any other failure those do that need nothing of what failed, or that wait for it.
         """
-        if self.status != "Executing" or any(run.step.type == "Fail" for run in self.runs.values()):
+        if self.status != "Executing" or any(self.step(name).type == "Fail" for name in self.runs):
             return []
-        waiting = [placed for name, placed in self.definition.placed.items() if name not in self.runs and self._may(placed)]
+        selected = self.selected
+        waiting = [
+            placed
+            for name, placed in self.definition.placed.items()
+            if name in selected and name not in self.runs and self._may(placed)
+        ]
         most = (self.parallelism or {}).get("MaxParallelExecutionSteps", MOST_PARALLEL)
         return waiting[: max(0, most - len(self.busy))]
 
     def _may(self, placed: Placed) -> bool:
-        done = {name: run for name, run in self.runs.items() if run.status == "Succeeded"}
-        if not placed.needs <= done.keys():
-            return False
-        return placed.parent is None or done[placed.parent].properties["Outcome"] is placed.outcome
+        for name, trigger in placed.needs.items():
+            run = self.runs.get(name)
+            if run is None or run.status not in MEETS[trigger]:
+                return False
+        return placed.parent is None or self.runs[placed.parent].properties["Outcome"] is placed.outcome
 
-    def summary(self) -> dict[str, Any]:
+    def verdict(self) -> str:
+        """How it ends, once nothing runs any more.
+
+        Failures that other steps were there for, and ran because of, make it `CompletedWithFailures`.
+        """
+        unhappy = {name for name, run in self.runs.items() if run.status in UNHAPPY}
+        if not unhappy:
+            return "Succeeded"
+        expected = {
+            name
+            for placed in self.definition.placed.values()
+            if placed.step.name in self.runs
+            for name, trigger in placed.needs.items()
+            if trigger != "Completed"
+        }
+        return "CompletedWithFailures" if unhappy <= expected else "Failed"
+
+    def summary(self, aliases: list[str]) -> dict[str, Any]:
         """The execution as lists show it."""
         return {
             "PipelineExecutionArn": self.arn,
@@ -117,39 +176,67 @@ class Execution:
             "PipelineExecutionDescription": self.description,
             "PipelineExecutionDisplayName": self.display_name,
             "PipelineExecutionFailureReason": self.failure,
+            "PipelineVersionAliases": aliases or None,
         }
 
-    def described(self) -> dict[str, Any]:
-        """The execution as DescribePipelineExecution shows it."""
+    def described(self, aliases: list[str]) -> dict[str, Any]:
+        """The execution as DescribePipelineExecution shows it.
+
+        AWS says there neither who started it nor, for pipelines of one's own, the role.
+        """
         return {
-            "PipelineArn": self.pipeline.arn,
+            "PipelineArn": self.pipeline_arn,
             "PipelineExecutionArn": self.arn,
             "PipelineExecutionDisplayName": self.display_name,
             "PipelineExecutionStatus": self.status,
             "PipelineExecutionDescription": self.description,
+            "PipelineExperimentConfig": self.experiment,
             "FailureReason": self.failure,
             "CreationTime": self.created,
             "LastModifiedTime": self.modified,
             "CreatedBy": {},
             "LastModifiedBy": {},
             "ParallelismConfiguration": self.parallelism,
+            "SelectiveExecutionConfig": self.selective,
             "PipelineVersionId": self.version,
-            "RoleArn": self.role,
+            "PipelineVersionAliases": aliases or None,
         }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Version:
-    """One definition of a pipeline. Creating makes the first, each update another."""
+    """One definition of a pipeline."""
 
     number: int
-    definition: Definition
+    text: str
     created: datetime
+    display_name: str | None = None
+    description: str | None = None
+    aliases: list[str] = field(default_factory=list[str])
+    last_execution: str | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """What DescribePipeline and ListPipelineVersions both say of it."""
+        return {
+            "PipelineVersionDisplayName": self.display_name,
+            "PipelineVersionDescription": self.description,
+            "PipelineVersionAliases": self.aliases or None,
+        }
+
+    def summary(self, pipeline_arn: str) -> dict[str, Any]:
+        """The version as ListPipelineVersions shows it."""
+        return {
+            **self.shown(),
+            "PipelineArn": pipeline_arn,
+            "PipelineVersionId": self.number,
+            "CreationTime": self.created,
+            "LastExecutionPipelineExecutionArn": self.last_execution,
+        }
 
 
 @dataclass
 class Pipeline:
-    """A pipeline with its executions, by ARN."""
+    """A pipeline. Its executions are kept beside it; it knows their ARNs."""
 
     name: str
     arn: str
@@ -161,18 +248,17 @@ class Pipeline:
     description: str | None = None
     parallelism: dict[str, Any] | None = None
     token: str = ""
-    executions: dict[str, Execution] = field(default_factory=dict[str, Execution])
-    start_tokens: dict[str, str] = field(default_factory=dict[str, str])
+    asked: str = ""
+    """What CreatePipeline asked for, as a digest."""
+    last_run: datetime | None = None
+    executions: list[str] = field(default_factory=list[str])
+    starts: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    """By ClientRequestToken: what StartPipelineExecution asked for, as a digest, and the execution's ARN."""
 
     @property
-    def last_run(self) -> datetime | None:
-        """When its newest execution was started."""
-        return max((execution.created for execution in self.executions.values()), default=None)
-
-    def abandon(self) -> None:
-        """End what runs, without a word."""
-        for execution in self.executions.values():
-            execution.abandoned.set()
+    def latest(self) -> Version:
+        """The newest version."""
+        return self.versions[-1]
 
     def summary(self) -> dict[str, Any]:
         """The pipeline as lists show it."""
@@ -192,7 +278,8 @@ class Pipeline:
         shown = {name: value for name, value in self.summary().items() if name != "LastExecutionTime"}
         return {
             **shown,
-            "PipelineDefinition": version.definition.text,
+            **version.shown(),
+            "PipelineDefinition": version.text,
             "PipelineStatus": "Active",
             "LastRunTime": self.last_run,
             "CreatedBy": {},

@@ -3,214 +3,157 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import re
+import json
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import string
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from slipway_sandbox.sagemaker.pipelines.conditions import holds
-from slipway_sandbox.sagemaker.pipelines.context import ExecutionContext
-from slipway_sandbox.sagemaker.pipelines.evaluate import evaluate, text_of
-from slipway_sandbox.sagemaker.pipelines.state import Execution, StepRun
-from slipway_sandbox.world import World
+from slipway_sandbox.sagemaker.pipelines.evaluate import text_of
+from slipway_sandbox.sagemaker.pipelines.functions import FunctionError
+from slipway_sandbox.sagemaker.pipelines.job_steps import JobKind
+from slipway_sandbox.sagemaker.pipelines.parts import OutputParameter, fits, read_text
+from slipway_sandbox.sagemaker.pipelines.work import Outcome, StepError, Work, idempotency_token
 
-POLL = 0.2
-"""Seconds of true time between two looks at a job, which runs in true time, too."""
-LONGEST_NAME = 63
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a step ended."""
-
-    status: str
-    failure: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
-    properties: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-class StepError(Exception):
-    """A step that cannot go on; the text is its FailureReason."""
-
-
-class AbandonedError(Exception):
-    """The execution is forgotten; whatever its step did counts for nothing."""
-
-
-class Work:
-    """One attempt at one step.
-
-    Args:
-        world: Gives the clients.
-        execution: The execution.
-        run: The attempt.
-    """
-
-    def __init__(self, world: World, execution: Execution, run: StepRun) -> None:
-        self._world = world
-        self.execution = execution
-        self.run = run
-        self.client = world.client("sagemaker", execution.caller)
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the execution is to stop."""
-        return self.execution.status == "Stopping"
-
-    def arguments(self) -> dict[str, Any]:
-        """The step's arguments, with every expression replaced by its value."""
-        return evaluate(self.run.step.own_arguments, ExecutionContext(self._world, self.execution))
-
-    def call(self, operation: str, method: str, **request: Any) -> dict[str, Any]:
-        """Call SageMaker as the pipeline's role would.
-
-        Raises:
-            StepError: It was refused.
-        """
-        try:
-            return getattr(self.client, method)(**request)
-        except ClientError as error:
-            said = error.response.get("Error", {}).get("Message", str(error))
-        except BotoCoreError as error:
-            said = str(error)
-        raise StepError(f"ClientError: Failed to invoke sagemaker:{operation}. Error Details: {said}")
-
-    def report(self, metadata: dict[str, Any]) -> None:
-        """Show what the step works on."""
-        with self._world.lock("sagemaker"):
-            self.run.metadata = metadata
-            if self.run.status == "Starting":
-                self.run.status = "Executing"
-
-    def new_name(self, prefix: str = "pipelines") -> str:
-        """A name for the step's resource, as SageMaker makes it."""
-        return resource_name(prefix, self.execution.id, self.run.name, secrets.token_hex(5))
-
-
-def resource_name(prefix: str, execution: str, step: str, ending: str) -> str:
-    """`<prefix>-<execution id>-<step>-<ending>`, with the step cut to what a name may have (63 characters, no underscores)."""
-    fixed = len(prefix) + len(execution) + len(ending) + 3
-    middle = re.sub(r"[^A-Za-z0-9-]", "-", step)[: LONGEST_NAME - fixed]
-    return f"{prefix}-{execution}-{middle}-{ending}"
-
-
-@dataclass(frozen=True)
-class JobKind:
-    """How a kind of job is called in the API."""
-
-    noun: str
-    """As in `TrainingJob`; members of requests and answers begin with it."""
-    verb: str
-    """As in `create_training_job`; boto3's methods end with it."""
-
-    def perform(self, work: Work) -> Outcome:
-        """Run a job to its end, and stop it when the execution stops.
-
-        Raises:
-            StepError: It could not be started, or is gone.
-            AbandonedError: The execution is forgotten.
-        """
-        request = work.arguments()
-        if work.stopping:
-            return Outcome("Stopped")
-        name_field = f"{self.noun}Name"
-        # A name in the definition is the prefix that the SDK's `use_custom_job_prefix` asks for.
-        name = work.new_name(str(request.pop(name_field, "pipelines"))[:20])
-        created = work.call(f"Create{self.noun}", f"create_{self.verb}", **request, **{name_field: name})
-        metadata = {self.noun: {"Arn": created[f"{self.noun}Arn"]}}
-        work.report(metadata)
-        return self._outcome(work, self._follow(work, name), metadata)
-
-    def _follow(self, work: Work, name: str) -> dict[str, Any]:
-        """The job's description, once it has ended."""
-        asked = False
-        while True:
-            described = work.call(f"Describe{self.noun}", f"describe_{self.verb}", **{f"{self.noun}Name": name})
-            if described[f"{self.noun}Status"] in ("Completed", "Failed", "Stopped"):
-                return described
-            if work.stopping and not asked:
-                self._stop(work, name)
-                asked = True
-            if work.execution.abandoned.wait(POLL):
-                self._stop(work, name)
-                raise AbandonedError
-
-    def _stop(self, work: Work, name: str) -> None:
-        # A job that has just ended refuses; the next look shows that it has.
-        with contextlib.suppress(StepError):
-            work.call(f"Stop{self.noun}", f"stop_{self.verb}", **{f"{self.noun}Name": name})
-
-    def _outcome(self, work: Work, described: dict[str, Any], metadata: dict[str, Any]) -> Outcome:
-        reason = described.get("FailureReason") or described.get("ExitMessage")
-        match described[f"{self.noun}Status"]:
-            case "Completed":
-                return Outcome("Succeeded", None, metadata, described)
-            case "Stopped" if work.stopping:
-                return Outcome("Stopped", None, metadata)
-            case "Stopped":
-                return Outcome("Failed", reason or "ClientError: The job was stopped.", metadata)
-            case _:
-                return Outcome("Failed", reason or "ClientError: The job failed.", metadata)
+TOKEN_LENGTH = 10
 
 
 def check_condition(work: Work) -> Outcome:
     """All conditions together decide which branch runs."""
-    outcome = all(holds(condition) for condition in work.arguments().get("Conditions", ()))
+    outcome = all(holds(condition) for condition in work.arguments.get("Conditions", ()))
     return Outcome("Succeeded", None, {"Condition": {"Outcome": str(outcome)}}, {"Outcome": outcome})
 
 
 def fail(work: Work) -> Outcome:
     """End the execution with a message."""
-    message = text_of(work.arguments().get("ErrorMessage", ""))
+    message = text_of(work.arguments.get("ErrorMessage", ""))
     return Outcome("Failed", message, {"Fail": {"ErrorMessage": message}})
 
 
 def register_model(work: Work) -> Outcome:
     """Register a model package that names the execution as its origin; the group is made where it is missing."""
-    request = work.arguments()
+    request = {**work.arguments}
     _ensure_group(work, request.get("ModelPackageGroupName"))
     request["MetadataProperties"] = {**request.get("MetadataProperties", {}), "GeneratedBy": work.execution.arn}
-    token = _token(work.execution.id, work.run.name, work.run.attempt)
-    arn = work.call("CreateModelPackage", "create_model_package", **request, ClientToken=token)["ModelPackageArn"]
-    described = work.call("DescribeModelPackage", "describe_model_package", ModelPackageName=arn)
-    return Outcome("Succeeded", None, {"RegisterModel": {"Arn": arn}}, described)
+    token = idempotency_token(work.execution.id, work.run.name, work.run.attempt)
+    created = work.call("sagemaker", "CreateModelPackage", "create_model_package", **request, ClientToken=token)
+    arn = created["ModelPackageArn"]
+    described = work.call("sagemaker", "DescribeModelPackage", "describe_model_package", ModelPackageName=arn)
+    return Outcome("Succeeded", None, {"RegisterModel": {"Arn": arn}}, described_only(described))
 
 
 def create_model(work: Work) -> Outcome:
     """Create a model."""
-    request = work.arguments()
-    name = work.new_name(str(request.pop("ModelName", "pipelines"))[:20])
-    arn = work.call("CreateModel", "create_model", **request, ModelName=name)["ModelArn"]
-    described = work.call("DescribeModel", "describe_model", ModelName=name)
-    return Outcome("Succeeded", None, {"Model": {"Arn": arn}}, described)
+    request = {**work.arguments, "ModelName": work.resource}
+    arn = work.call("sagemaker", "CreateModel", "create_model", **request)["ModelArn"]
+    described = work.call("sagemaker", "DescribeModel", "describe_model", ModelName=work.resource)
+    return Outcome("Succeeded", None, {"Model": {"Arn": arn}}, described_only(described))
 
 
-PERFORM: Mapping[str, Callable[[Work], Outcome]] = {
+def call_back(work: Work) -> Outcome | None:
+    """Send a message with a token, and leave the rest to whoever gets it. A message that was sent before is enough."""
+    if work.run.metadata:
+        return None
+    if work.stopping:
+        return Outcome("Stopped")
+    token = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(TOKEN_LENGTH))
+    queue = text_of(work.value(work.step.queue))
+    # Whoever gets the message may answer at once: the token is known before.
+    work.report({"Callback": {"CallbackToken": token, "SqsQueueUrl": queue}})
+    try:
+        send_callback(work, "Executing")
+    except StepError:
+        work.report({})
+        raise
+    return None
+
+
+def send_callback(work: Work, status: str) -> None:
+    """Send a Callback step's message.
+
+    Raises:
+        StepError: It was refused.
+    """
+    callback = work.run.metadata["Callback"]
+    body = {
+        "token": callback["CallbackToken"],
+        "pipelineExecutionArn": work.execution.arn,
+        "arguments": work.arguments,
+        "status": status,
+    }
+    work.call("sqs", "SendMessage", "send_message", QueueUrl=callback["SqsQueueUrl"], MessageBody=json.dumps(body))
+
+
+def invoke_function(work: Work) -> Outcome:
+    """Run the function that was registered for the ARN, and take its outputs. A function cannot be stopped.
+
+    Raises:
+        StepError: It failed, or does not give what the step says it does.
+    """
+    if work.stopping:
+        return Outcome("Stopped")
+    arn = text_of(work.value(work.step.function))
+    work.report({"Lambda": {"Arn": arn}})
+    try:
+        answer = work.tools.functions.invoke(work.execution.caller, arn, work.arguments, work.execution.abandoned)
+    except FunctionError as error:
+        raise StepError(f"ClientError: {error}", error.exception) from error
+    given = cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
+    outputs = typed(work.step.outputs, given)
+    return Outcome("Succeeded", None, {"Lambda": {"Arn": arn, "OutputParameters": shown(outputs)}}, {"OutputParameters": outputs})
+
+
+PERFORM: Mapping[str, Callable[[Work], Outcome | None]] = {
     "Training": JobKind("TrainingJob", "training_job").perform,
     "Processing": JobKind("ProcessingJob", "processing_job").perform,
+    "Transform": JobKind("TransformJob", "transform_job").perform,
     "Condition": check_condition,
     "Fail": fail,
     "RegisterModel": register_model,
     "Model": create_model,
+    "Callback": call_back,
+    "Lambda": invoke_function,
 }
-"""What a step of each type does."""
+"""What a step of each type does. None: somebody else will say how it ended."""
+
+
+def typed(wanted: Sequence[OutputParameter], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs that a step says it has, each of its own type. Text counts as what it spells.
+
+    Raises:
+        StepError: One is missing, or of another type.
+    """
+    outputs: dict[str, Any] = {}
+    for output in wanted:
+        if output.name not in given:
+            raise StepError(f"ClientError: The output parameter '{output.name}' is missing.")
+        value = given[output.name]
+        try:
+            outputs[output.name] = value if fits(value, output.type) else read_text(str(value), output.type)
+        except ValueError as error:
+            raise StepError(f"ClientError: The output parameter '{output.name}' is not of type {output.type}.") from error
+    return outputs
+
+
+def shown(outputs: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Outputs as a step's metadata lists them."""
+    return [{"Name": name, "Value": text_of(value)} for name, value in outputs.items()]
+
+
+def described_only(answer: dict[str, Any]) -> dict[str, Any]:
+    """A Describe call's answer, without what boto3 adds to it."""
+    return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
 
 
 def _ensure_group(work: Work, name: str | None) -> None:
     if name is None:
         return
     try:
-        work.client.describe_model_package_group(ModelPackageGroupName=name)
+        work.look("describe_model_package_group", ModelPackageGroupName=name)
     except ClientError:
         # Refused only when another execution made it meanwhile; anything else comes back when the package is registered.
-        with contextlib.suppress(ClientError):
-            work.client.create_model_package_group(ModelPackageGroupName=name)
-
-
-def _token(execution: str, step: str, attempt: int) -> str:
-    """At most 36 characters of letters, digits and hyphens."""
-    return f"{execution}-{hashlib.sha256(f'{step}/{attempt}'.encode()).hexdigest()[:20]}"
+        with contextlib.suppress(StepError):
+            work.call("sagemaker", "CreateModelPackageGroup", "create_model_package_group", ModelPackageGroupName=name)
