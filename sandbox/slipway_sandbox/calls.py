@@ -1,13 +1,15 @@
-"""The log of every AWS call that a client made."""
+"""A call as it comes in, what it needs to be allowed, and the log of every AWS call that a client made."""
 
 from __future__ import annotations
 
 import itertools
 import threading
 from collections import Counter, deque
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
+from wsgiref.types import WSGIEnvironment
 
 KEPT = 100_000
 """Calls that are kept; older ones fall off, so that a long-lived sandbox does not grow without end."""
@@ -20,6 +22,53 @@ class Caller:
     account: str
     region: str
     access_key: str
+    principal: str = ""
+    """The ARN of whoever it is, as GetCallerIdentity says it; empty for the sandbox itself."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """An action that whoever calls must be allowed on each of some resources."""
+
+    action: str
+    """In IAM's spelling, such as `ecr:BatchGetImage`."""
+    resources: tuple[str, ...] = ("*",)
+    """Their ARNs."""
+    context: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """Condition keys that this action has beside those that every call has."""
+
+
+@dataclass
+class Incoming:
+    """One call as it comes in. Whoever answers it may fill in `request` (what it asks for) and `error` (its code)."""
+
+    environ: WSGIEnvironment
+    caller: Caller
+    service: str
+    operation: str
+    request: dict[str, Any] = field(default_factory=dict[str, Any])
+    error: str | None = None
+    needs: Sequence[Need] = ()
+    """What it has to be allowed; filled in by the guard."""
+
+
+class Guard(Protocol):
+    """Lets calls through, or not."""
+
+    def check(self, call: Incoming) -> None:
+        """Say what a call needs to be allowed, and refuse it where a policy does not.
+
+        Raises:
+            AwsError: It is not allowed, or its credentials have expired.
+        """
+        ...
+
+
+class OpenDoor:
+    """The guard of a sandbox without one."""
+
+    def check(self, call: Incoming) -> None:
+        """Let every call through."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +84,15 @@ class Call:
     request: dict[str, Any]
     status: int
     error: str | None
+    principal: str
+    """The ARN of whoever called."""
+    needs: Sequence[Need]
+    """The actions that it took, and the resources it took them on."""
 
     def to_json(self) -> dict[str, Any]:
         """The call as JSON-ready values."""
-        return {**asdict(self), "at": self.at.isoformat()}
+        needs = [{"action": need.action, "resources": need.resources} for need in self.needs]
+        return {**asdict(self), "at": self.at.isoformat(), "needs": needs}
 
 
 class CallLog:
@@ -49,19 +103,23 @@ class CallLog:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
-    def add(
-        self,
-        at: datetime,
-        caller: Caller,
-        service: str,
-        operation: str,
-        request: dict[str, Any],
-        status: int,
-        error: str | None,
-    ) -> None:
-        """Note one call."""
+    def add(self, at: datetime, incoming: Incoming, status: int, error: str | None) -> None:
+        """Note how one call ended."""
+        caller = incoming.caller
         with self._lock:
-            call = Call(next(self._numbers), at, caller.account, caller.region, service, operation, request, status, error)
+            call = Call(
+                number=next(self._numbers),
+                at=at,
+                account=caller.account,
+                region=caller.region,
+                service=incoming.service,
+                operation=incoming.operation,
+                request=incoming.request,
+                status=status,
+                error=error,
+                principal=caller.principal,
+                needs=incoming.needs,
+            )
             self._calls.append(call)
 
     def all(self) -> list[Call]:

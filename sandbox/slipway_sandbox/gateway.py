@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -11,18 +12,21 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from botocore.model import OperationModel, OperationNotFoundError
 from werkzeug.wrappers import Response
 
-from slipway_sandbox import protocol
+from slipway_sandbox import protocol, query
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError
-from slipway_sandbox.moto_backend import ACCOUNT, MotoBackend
-from slipway_sandbox.observed import Incoming, observed
+from slipway_sandbox.iam.principals import Principals
+from slipway_sandbox.moto_backend import MotoBackend
+from slipway_sandbox.observed import Incoming, from_inside, observed
 from slipway_sandbox.operations import Signature, operation_of, request_of, signature_of
-from slipway_sandbox.refusals import JSON_1_1, json_refusal, refusal_for, request_id
+from slipway_sandbox.refusals import JSON_1_1, refusal_for, request_id
 from slipway_sandbox.world import DEFAULT_ACCOUNT, Handler, Room, World
 
 log = logging.getLogger(__name__)
 
 REGISTRY = "/v2/"
+ANONYMOUS = "*"
+"""Whoever does not sign."""
 
 
 class Gateway:
@@ -31,16 +35,28 @@ class Gateway:
     Args:
         world: What the rooms share.
         rooms: The own services' parts.
-        moto: Answers for the other services.
+        moto: Answers what no room does.
+        principals: Who has which access key.
         paths: Applications for whole paths, by prefix: the registry, the runtime, the metadata endpoints, the control page.
     """
 
-    def __init__(self, world: World, rooms: Sequence[Room], moto: MotoBackend, paths: dict[str, WSGIApplication]) -> None:
+    def __init__(
+        self,
+        world: World,
+        rooms: Sequence[Room],
+        moto: MotoBackend,
+        principals: Principals,
+        paths: dict[str, WSGIApplication],
+    ) -> None:
         self._world = world
         self._paths = paths
+        self._principals = principals
         self._handlers = {(room.service, name): (room, handler) for room in rooms for name, handler in room.handlers.items()}
+        self._own = {room.service for room in rooms if not room.over_moto}
         self._targets = {
-            str(protocol.service_model(name).metadata["targetPrefix"]): name for name in {room.service for room in rooms}
+            str(metadata["targetPrefix"]): name
+            for name in {room.service for room in rooms}
+            if "targetPrefix" in (metadata := protocol.service_model(name).metadata)
         }
         self._moto = moto
 
@@ -49,26 +65,39 @@ class Gateway:
         application = self._path_application(environ, signature)
         if application:
             return application(environ, start_response)
-        prefix, _, name = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
-        service = self._targets.get(prefix)
         caller = self.caller_of(signature)
-        response = (
-            self._answer_own(Incoming(environ, caller, service, name))
-            if service
-            else self._answer_moto(Incoming(environ, caller, *operation_of(environ, signature), request=request_of(environ)))
-        )
-        return response(environ, start_response)
+        if caller.access_key == caller.account and from_inside(environ):
+            caller = replace(caller, principal="")
+        prefix, _, name = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
+        service = self._targets.get(prefix, "")
+        # Services that sign as an own one, and speak another protocol, are not meant by it.
+        own = service in self._own
+        if not service:
+            service, name = operation_of(environ, signature)
+        call = Incoming(environ, caller, service, name)
+        answer = self._answer_own if own or (service, name) in self._handlers else self._answer_moto
+        return answer(call)(environ, start_response)
 
     def caller_of(self, signature: Signature | None) -> Caller:
-        """Account and region by the request's signature.
+        """Who calls, and where, by the request's signature.
 
-        An access key of twelve digits is the account itself; a key that STS handed out belongs to its role's account; any other
-        key is the default account's.
+        An access key of twelve digits is the account itself; a key that STS or IAM handed out belongs to its role's or user's
+        account; any other key is the default account's.
         """
         if signature is None:
-            return Caller(DEFAULT_ACCOUNT, "us-east-1", "")
-        key = signature.access_key
-        return Caller(key if ACCOUNT.fullmatch(key) else self._moto.account_of(key), signature.region, key)
+            return Caller(DEFAULT_ACCOUNT, "us-east-1", "", ANONYMOUS)
+        principal = self._principals.of(signature.access_key)
+        return Caller(principal.account, signature.region, signature.access_key, principal.arn)
+
+    def ask(self, caller: Caller, service: str, name: str, request: dict[str, Any]) -> dict[str, Any]:
+        """What a room answers to an operation, such as which revision a task definition is; nothing if it refuses."""
+        room, handler = self._handlers.get((service, name), (None, None))
+        if room is None or handler is None:
+            return {}
+        try:
+            return handle(room, handler, caller, request)
+        except AwsError:
+            return {}
 
     def _path_application(self, environ: WSGIEnvironment, signature: Signature | None) -> WSGIApplication | None:
         path = environ["PATH_INFO"]
@@ -82,7 +111,7 @@ class Gateway:
             act = self._prepare(call)
         except AwsError as error:
             act = _raising(error)
-        return observed(self._world, call, act, json_refusal)
+        return observed(self._world, call, act, lambda error: refusal_for(call.environ, call.service, error))
 
     def _prepare(self, call: Incoming) -> Callable[[], Response]:
         model = operation_model(call.service, call.operation)
@@ -93,11 +122,14 @@ class Gateway:
                 f"The sandbox does not answer {call.service}.{call.operation} yet.",
                 HTTPStatus.NOT_IMPLEMENTED,
             )
-        call.request = protocol.parse_request(model, call.environ["wsgi.input"].read())
+        body = call.environ["wsgi.input"].read()
+        call.request = query.parse_request(model, query.form(body)) if is_query(model) else protocol.parse_request(model, body)
         room, handler = found
         return lambda: run(room, handler, model, call)
 
     def _answer_moto(self, call: Incoming) -> Response:
+        call.request = request_of(call.environ)
+
         def refuse(error: AwsError) -> Response:
             if call.service == "s3" and error.code == "ThrottlingException":
                 error = AwsError("SlowDown", "Please reduce your request rate.", HTTPStatus.SERVICE_UNAVAILABLE)
@@ -113,12 +145,12 @@ def run(room: Room, handler: Handler, model: OperationModel, call: Incoming) -> 
         AwsError: What the handler refuses with; `InternalFailure` for a mistake of its own.
     """
     try:
-        if handler.__dict__["aws_concurrent"]:
-            result: dict[str, Any] = handler(room, call.caller, call.request)
-        else:
-            with room.lock:
-                result = handler(room, call.caller, call.request)
-        return Response(protocol.response_body(model, result), headers=request_id(), content_type=JSON_1_1)
+        result = handle(room, handler, call.caller, call.request)
+        headers = request_id()
+        if is_query(model):
+            body = query.response_body(model, result, headers["x-amzn-RequestId"])
+            return Response(body, headers=headers, content_type="text/xml")
+        return Response(protocol.response_body(model, result), headers=headers, content_type=JSON_1_1)
     except AwsError:
         raise
     except Exception as error:
@@ -126,6 +158,19 @@ def run(room: Room, handler: Handler, model: OperationModel, call: Incoming) -> 
         raise AwsError(
             "InternalFailure", "The sandbox made a mistake; its log has the details.", HTTPStatus.INTERNAL_SERVER_ERROR
         ) from error
+
+
+def handle(room: Room, handler: Handler, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+    """Call a handler under its service's lock, unless it takes that itself."""
+    if handler.__dict__["aws_concurrent"]:
+        return handler(room, caller, request)
+    with room.lock:
+        return handler(room, caller, request)
+
+
+def is_query(model: OperationModel) -> bool:
+    """Whether an operation comes as a form, and is answered in XML."""
+    return model.service_model.metadata["protocol"] == "query"
 
 
 def operation_model(service: str, name: str) -> OperationModel:

@@ -1,37 +1,25 @@
-"""What happens around every call, whoever answers it: planted faults strike, and the call log notes how it ended."""
+"""What happens around every call: planted faults strike, policies decide, and the call log notes how it ended."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 from wsgiref.types import WSGIEnvironment
 
 from werkzeug.wrappers import Response
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.calls import Incoming
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.faults import FaultKind, PlantedFault, error_of
 from slipway_sandbox.wire import LostConnectionError
 from slipway_sandbox.world import INTERNAL_USER_AGENT, World
 
+__all__ = ["Incoming", "from_inside", "observed"]
 
-@dataclass
-class Incoming:
-    """One call as it comes in. Whoever answers it may fill in `request` (what it asks for) and `error` (its code)."""
 
-    environ: WSGIEnvironment
-    caller: Caller
-    service: str
-    operation: str
-    request: dict[str, Any] = field(default_factory=dict[str, Any])
-    error: str | None = None
-
-    @property
-    def internal(self) -> bool:
-        """Whether the sandbox itself makes this call."""
-        return INTERNAL_USER_AGENT in self.environ.get("HTTP_USER_AGENT", "")
+def from_inside(environ: WSGIEnvironment) -> bool:
+    """Whether the sandbox itself makes this call."""
+    return INTERNAL_USER_AGENT in environ.get("HTTP_USER_AGENT", "")
 
 
 def observed(world: World, call: Incoming, act: Callable[[], Response], refuse: Callable[[AwsError], Response]) -> Response:
@@ -46,12 +34,12 @@ def observed(world: World, call: Incoming, act: Callable[[], Response], refuse: 
     Raises:
         LostConnectionError: A fault wants the connection cut.
     """
-    fault = None if call.internal else world.faults.strike(call.service, call.operation, call.caller.account)
+    fault = None if from_inside(call.environ) else world.faults.strike(call.service, call.operation, call.caller.account)
     if fault and fault.fault.kind is FaultKind.reset:
         _note(world, call, 0, "ConnectionReset")
         raise LostConnectionError
     try:
-        response = act_unless(fault, act)
+        response = act_unless(fault, lambda: guarded(world, call, act))
     except AwsError as error:
         call.error = error.code
         response = refuse(error)
@@ -60,6 +48,17 @@ def observed(world: World, call: Incoming, act: Callable[[], Response], refuse: 
     if fault:
         withhold(fault)
     return response
+
+
+def guarded(world: World, call: Incoming, act: Callable[[], Response]) -> Response:
+    """Act if whoever calls may. The sandbox's own calls may anything.
+
+    Raises:
+        AwsError: Whoever calls may not; or what the answer is.
+    """
+    if not from_inside(call.environ):
+        world.guard.check(call)
+    return act()
 
 
 def act_unless(fault: PlantedFault | None, act: Callable[[], Response]) -> Response:
@@ -81,5 +80,5 @@ def withhold(fault: PlantedFault) -> None:
 
 
 def _note(world: World, call: Incoming, status: int, error: str | None) -> None:
-    if not call.internal:
-        world.calls.add(world.clock.now(), call.caller, call.service, call.operation, call.request, status, error)
+    if not from_inside(call.environ):
+        world.calls.add(world.clock.now(), call, status, error)

@@ -7,12 +7,14 @@ import io
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote_plus
 from wsgiref.types import WSGIEnvironment
+from xml.sax.saxutils import unescape
 
 from botocore.exceptions import UnknownServiceError
 from botocore.model import OperationModel
+from botocore.parsers import ResponseParserError, ResponseParserFactory
 
 from slipway_sandbox import protocol
 
@@ -21,6 +23,7 @@ PRESIGNED_V2 = re.compile(r"(?:^|&)AWSAccessKeyId=(?P<key>[^&]+)")
 """Signature version 2, which boto3 still presigns S3's URLs with unless told otherwise. It names no region."""
 BOTO_NAMES = {"monitoring": "cloudwatch"}
 """Services whose signing name is not their name in boto3."""
+OBJECT_KEY = re.compile(rb"<Key>([^<]+)</Key>")
 LOGGED_BODY = 64 * 1024
 """Bytes of a body up to which the call log keeps what it asks for."""
 
@@ -116,8 +119,22 @@ def request_of(environ: WSGIEnvironment) -> dict[str, Any]:
             return json.loads(_small_body(environ) or b"{}")
         except ValueError:
             return {}
+    if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
+        return _cbor(_small_body(environ))
     form = {name: values[0] for name, values in _form(environ).items() if name not in ("Action", "Version")}
-    return form or {"path": environ["PATH_INFO"], "query": environ.get("QUERY_STRING", "")}
+    asked: dict[str, Any] = {"path": environ["PATH_INFO"], "query": environ.get("QUERY_STRING", "")}
+    if environ["REQUEST_METHOD"] == "POST" and asked["query"].startswith("delete"):
+        asked["keys"] = [unescape(key.decode()) for key in OBJECT_KEY.findall(_small_body(environ))]
+    return form or asked
+
+
+def _cbor(body: bytes) -> dict[str, Any]:
+    try:
+        read: Any = ResponseParserFactory().create_parser("smithy-rpc-v2-cbor")
+        found: Any = read.parse_data_item(io.BufferedReader(cast(Any, io.BytesIO(body)))) if body else {}
+    except (ResponseParserError, ValueError, KeyError):
+        return {}
+    return cast(dict[str, Any], found) if isinstance(found, dict) else {}
 
 
 def _form(environ: WSGIEnvironment) -> dict[str, list[str]]:

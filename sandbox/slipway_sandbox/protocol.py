@@ -15,7 +15,7 @@ from typing import Any
 from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.errors import AwsError
 
 _LOADER = Loader()
 
@@ -38,13 +38,19 @@ def parse_request(model: OperationModel, body: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise AwsError("SerializationException", "Unable to parse the request body as JSON") from error
     shape = model.input_shape
-    if shape is None:
-        return {}
-    parsed = _parse(shape, {} if raw is None else raw)
-    problems = list(problems_of(shape, parsed, ""))
+    return checked(model, _parse(shape, {} if raw is None else raw)) if shape else {}
+
+
+def checked(model: OperationModel, request: dict[str, Any]) -> dict[str, Any]:
+    """A parsed request that keeps the model's constraints.
+
+    Raises:
+        AwsError: It does not.
+    """
+    problems = list(problems_of(model.input_shape, request, "")) if model.input_shape else []
     if problems:
-        raise _invalid(model.service_model.service_name, problems)
-    return parsed
+        raise _invalid(model.service_model, problems)
+    return request
 
 
 @dataclass(frozen=True)
@@ -59,15 +65,16 @@ class Problem:
         return f"Value {self.value} at '{self.path}' failed to satisfy constraint: {self.rule}"
 
 
-def _invalid(service: str, problems: list[Problem]) -> AwsError:
+def _invalid(service: ServiceModel, problems: list[Problem]) -> AwsError:
     """A service's way to say that a request breaks its model. ECR names the first problem only, in words of its own."""
-    if service == "ecr":
+    if service.service_name == "ecr":
         rule = problems[0].rule.removeprefix("Member ")
         return AwsError(
             "InvalidParameterException", f"Invalid parameter at '{problems[0].path}' failed to satisfy constraint: '{rule}'"
         )
     noun = "error" if len(problems) == 1 else "errors"
-    return validation_error(f"{len(problems)} validation {noun} detected: {'; '.join(map(str, problems))}")
+    code = "ValidationError" if service.metadata["protocol"] == "query" else "ValidationException"
+    return AwsError(code, f"{len(problems)} validation {noun} detected: {'; '.join(map(str, problems))}")
 
 
 def response_body(model: OperationModel, response: Mapping[str, Any]) -> bytes:

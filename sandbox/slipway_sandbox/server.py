@@ -18,6 +18,10 @@ from slipway_sandbox.ecr.scan_room import ScanRoom
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.ecs import Ecs
 from slipway_sandbox.gateway import Gateway
+from slipway_sandbox.iam.guard import IamGuard
+from slipway_sandbox.iam.principals import Principals
+from slipway_sandbox.iam.resources import ResourcePolicies
+from slipway_sandbox.iam.sts import StsRoom
 from slipway_sandbox.moto_backend import MotoBackend
 from slipway_sandbox.sagemaker.groups import GroupRoom
 from slipway_sandbox.sagemaker.hosting import Hosting
@@ -68,13 +72,16 @@ def build(world: World) -> Sandbox:
         *hosting.rooms,
         *Jobs(world, containers, roles, hosting.models, tags).rooms,
     ]
+    principals = Principals()
+    rooms += [StsRoom(world, principals)]
     states = States(world, rooms, moto)
     paths: dict[str, WSGIApplication] = {
         "/v2/": RegistryApp(world, ecr),
         "/_ecs/": ecs.metadata,
         credentials.PREFIX: roles,
     }
-    gateway = Gateway(world, rooms, moto, paths)
+    gateway = Gateway(world, rooms, moto, principals, paths)
+    world.guard = IamGuard(principals, world.clock, ResourcePolicies(rooms, gateway.ask), gateway.ask)
     # The first prefix that fits is taken: the others come before the control page's own, shorter one.
     paths |= hosting.paths(gateway.caller_of)
     paths |= {snapshots.PREFIX: snapshots.Snapshots(states), "/_sandbox/": Control(world, rooms, states)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, MutableMapping
@@ -9,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from slipway_sandbox.calls import Caller, CallLog
+from slipway_sandbox.calls import Caller, CallLog, Guard, OpenDoor
 from slipway_sandbox.clock import Clock
 from slipway_sandbox.events import EventBus
 from slipway_sandbox.faults import Faults
 
 DEFAULT_ACCOUNT = "123456789012"
-INTERNAL_USER_AGENT = "slipway-sandbox-internal"
-"""Marks the sandbox's own calls to itself, which are no client's and stay out of the call log."""
+INTERNAL_USER_AGENT = f"slipway-sandbox/{secrets.token_hex(16)}"
+"""Marks the sandbox's own calls to itself, which are no client's: no policy binds them and they stay out of the call log. It is
+another one in each process, so that no client can say it."""
 
 Handler = Callable[[Any, Caller, dict[str, Any]], dict[str, Any]]
 HandlerT = TypeVar("HandlerT", bound=Handler)
@@ -31,6 +33,7 @@ class World:
     calls: CallLog = field(default_factory=CallLog)
     faults: Faults = field(default_factory=Faults)
     events: EventBus = field(default_factory=EventBus)
+    guard: Guard = field(default_factory=OpenDoor)
     endpoint: str = ""
     """The base URL this process serves at; set once the port is known."""
     requests: int = 0
@@ -115,6 +118,8 @@ class Room:
 
     service: ClassVar[str]
     """The service as botocore names it, such as `sagemaker`."""
+    over_moto: ClassVar[bool] = False
+    """Whether moto answers what no room of this service does."""
     handlers: ClassVar[dict[str, Handler]] = {}
     dials: ClassVar[dict[str, DialHandler]] = {}
 
@@ -132,6 +137,10 @@ class Room:
     def reset(self, account: str | None) -> None:
         """Forget the state of one account, or of all, and end what runs there."""
         raise NotImplementedError
+
+    def policy_of(self, arn: str) -> str | None:  # noqa: ARG002  (rooms with policies look at it)
+        """The resource policy of one of the service's resources; None where it has none."""
+        return None
 
     def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
         """What a snapshot, or the next start on the same folder, brings back: mappings by a name that stays the same.

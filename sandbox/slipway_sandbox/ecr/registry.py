@@ -121,7 +121,9 @@ class RegistryApp:
         request = Request(environ)
         registry, stale = self._registry_of(request)
         operation, found = route(request.method, request.path)
-        caller = Caller(registry.account, registry.region, "") if registry else Caller(DEFAULT_ACCOUNT, "us-east-1", "")
+        caller = (
+            Caller(registry.account, registry.region, registry.holder) if registry else Caller(DEFAULT_ACCOUNT, "us-east-1", "")
+        )
         call = Incoming(environ, caller, SERVICE, operation, {name: value for name, value in found.items() if value})
 
         def act() -> Response:

@@ -11,6 +11,7 @@ from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.store import Repository, Store, StoredManifest
 from slipway_sandbox.ecr.tokens import Registry, Tokens
+from slipway_sandbox.errors import AwsError
 from slipway_sandbox.images import ImageUri
 from slipway_sandbox.pages import page
 from slipway_sandbox.world import Room, World, dial, operation
@@ -67,12 +68,13 @@ class EcrRoom(Room):
         """A password for the registry of each account that is named, else of the caller's own."""
         return {
             "authorizationData": [
-                self._authorization(account, caller.region) for account in request.get("registryIds") or [caller.account]
+                self._authorization(Registry(account, caller.region, caller.access_key))
+                for account in request.get("registryIds") or [caller.account]
             ]
         }
 
-    def _authorization(self, account: str, region: str) -> dict[str, Any]:
-        token = self.tokens.issue(account, region)
+    def _authorization(self, registry: Registry) -> dict[str, Any]:
+        token = self.tokens.issue(registry)
         return {
             "authorizationToken": base64.b64encode(f"AWS:{token.password}".encode()).decode(),
             "expiresAt": token.expires_at,
@@ -192,6 +194,13 @@ class EcrRoom(Room):
         """A repository's tags."""
         tags = self._by_arn(request["resourceArn"]).resource_tags
         return {"tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+    def policy_of(self, arn: str) -> str | None:
+        """A repository's policy."""
+        try:
+            return self._by_arn(arn).policy
+        except AwsError:
+            return None
 
     def _by_arn(self, arn: str) -> Repository:
         found = REPOSITORY_ARN.fullmatch(arn)

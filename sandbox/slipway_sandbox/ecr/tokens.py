@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from slipway_sandbox.clock import Clock
@@ -22,6 +22,8 @@ class Registry:
 
     account: str
     region: str
+    holder: str = ""
+    """The access key of whoever asked for the password: the registry lets in with its rights."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,10 @@ class Tokens:
         self._clock = clock
         self._key = secrets.token_bytes(32)
 
-    def issue(self, account: str, region: str) -> Token:
+    def issue(self, registry: Registry) -> Token:
         """A new password for a registry."""
         expires_at = self._clock.now() + LIFETIME
-        payload = json.dumps({"account": account, "region": region, "expires": expires_at.timestamp()}).encode()
+        payload = json.dumps({**asdict(registry), "expires": expires_at.timestamp()}).encode()
         return Token(base64.urlsafe_b64encode(self._sign(payload) + payload).decode(), expires_at)
 
     def read(self, password: str) -> Registry | None:
@@ -57,7 +59,7 @@ class Tokens:
         content = json.loads(payload)
         if content["expires"] < self._clock.now().timestamp():
             return None
-        return Registry(content["account"], content["region"])
+        return Registry(content["account"], content["region"], content["holder"])
 
     def expire_all(self) -> None:
         """Make every password so far worthless."""

@@ -113,6 +113,12 @@ class GroupRoom(Room):
         self.find(caller, request["ModelPackageGroupName"]).policy = None
         return {}
 
+    def policy_of(self, arn: str) -> str | None:
+        """The policy of a group, which is that of its packages, too."""
+        _, _, _, region, account, resource = arn.split(":", 5)
+        group = self._groups.find(Caller(account, region, ""), resource.split("/")[1]) if "/" in resource else None
+        return group.policy if group else None
+
     def reset(self, account: str | None) -> None:
         """Forget the groups of one account, or all."""
         self._groups.clear(account)

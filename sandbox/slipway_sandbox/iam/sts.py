@@ -1,0 +1,216 @@
+"""STS: temporary credentials, and who has them. What moto answers beside is left to it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from slipway_sandbox.calls import Caller
+from slipway_sandbox.errors import AwsError
+from slipway_sandbox.iam import decision, stored
+from slipway_sandbox.iam.actions.asked import tags_of
+from slipway_sandbox.iam.policies import Ask, parse
+from slipway_sandbox.iam.principals import Kind, Principals, Session, new_access_key
+from slipway_sandbox.world import Room, World, dial, operation
+
+CHAINED = 3600
+"""Seconds that a role lasts at most which another role assumed."""
+POLICY_LIMIT = 2048
+"""Characters of session policies, that is of what AWS packs them into."""
+ROLE_PARTS = 6
+
+
+class Ending(BaseModel):
+    """Which sessions are to end."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    account: str | None = None
+    role: str | None = None
+    """A role's ARN."""
+
+
+class StsRoom(Room):
+    """Hands out temporary credentials.
+
+    Args:
+        world: What all rooms share.
+        principals: Keeps the sessions, and knows who calls.
+    """
+
+    service = "sts"
+    over_moto = True
+
+    def __init__(self, world: World, principals: Principals) -> None:
+        super().__init__(world)
+        self._principals = principals
+
+    def reset(self, account: str | None) -> None:
+        """End the sessions."""
+        for key in [key for key in self._principals.sessions if account in (None, key[0])]:
+            del self._principals.sessions[key]
+
+    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
+        """The sessions: who has credentials keeps them."""
+        return {"sts.sessions": self._principals.sessions}
+
+    @operation("AssumeRole", differs="a role that IAM does not have can be assumed by anybody")
+    def assume_role(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Credentials of a role, in its account."""
+        parts = request["RoleArn"].split(":", ROLE_PARTS - 1)
+        if len(parts) < ROLE_PARTS or parts[2] != "iam" or not parts[5].startswith("role/"):
+            raise AwsError("ValidationError", f"{request['RoleArn']} is invalid")
+        role, source = stored.role(request["RoleArn"]), self._principals.of(caller.access_key)
+        if role and not caller.principal:
+            trust_of_services(role, request["RoleArn"])
+        seconds = request.get("DurationSeconds", 3600)
+        check_duration(seconds, role, chained=source.kind is Kind.role)
+        inherited = source.session if source.session and source.kind is Kind.role else None
+        name = request["RoleSessionName"]
+        role_name = parts[5].rpartition("/")[2]
+        user_id = f"{role.id if role else new_id('AROA')}:{name}"
+        passed_on = {key: inherited.tags[key] for key in inherited.transitive} if inherited else {}
+        session = self._session(
+            Kind.role, parts[4], f"arn:aws:sts::{parts[4]}:assumed-role/{role_name}/{name}", user_id, request["RoleArn"], seconds
+        )
+        session = replace(
+            session,
+            name=name,
+            policies=self._policies(parts[4], request),
+            tags={**passed_on, **tags_of(request.get("Tags"))},
+            transitive=(*passed_on, *request.get("TransitiveTagKeys", ())),
+            source_identity=request.get("SourceIdentity") or (inherited.source_identity if inherited else None),
+        )
+        return self._answer(session) | {
+            "AssumedRoleUser": {"AssumedRoleId": user_id, "Arn": session.arn},
+            "SourceIdentity": session.source_identity,
+            **packed(session),
+        }
+
+    @operation("GetSessionToken", differs="multi-factor devices are not checked")
+    def get_session_token(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Credentials of whoever calls, for a while."""
+        who = self._principals.of(caller.access_key)
+        if who.session:
+            raise AwsError("AccessDenied", "Cannot call GetSessionToken with session credentials", HTTPStatus.FORBIDDEN)
+        longest = CHAINED if who.kind is Kind.account else 43200
+        seconds = min(request.get("DurationSeconds", 43200), longest)
+        return self._answer(self._session(who.kind, who.account, who.arn, who.user_id, who.arn, seconds))
+
+    @operation("GetFederationToken")
+    def get_federation_token(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Credentials for somebody of a name, with the caller's rights and those of the policies given."""
+        who = self._principals.of(caller.access_key)
+        if who.session:
+            raise AwsError("AccessDenied", "Cannot call GetFederationToken with session credentials", HTTPStatus.FORBIDDEN)
+        name, account = request["Name"], who.account
+        arn, user_id = f"arn:aws:sts::{account}:federated-user/{name}", f"{account}:{name}"
+        session = self._session(Kind.federated, account, arn, user_id, who.arn, request.get("DurationSeconds", 43200))
+        session = replace(session, name=name, policies=self._policies(account, request), tags=tags_of(request.get("Tags")))
+        return self._answer(session) | {"FederatedUser": {"FederatedUserId": user_id, "Arn": arn}, **packed(session)}
+
+    @operation("GetCallerIdentity", differs="a key of twelve digits is the root user of that account")
+    def get_caller_identity(self, caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
+        """Who calls."""
+        who = self._principals.of(caller.access_key)
+        return {"UserId": who.user_id, "Account": who.account, "Arn": who.arn}
+
+    @operation("GetAccessKeyInfo")
+    def get_access_key_info(self, _caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """The account of an access key."""
+        return {"Account": self._principals.of(request["AccessKeyId"]).account}
+
+    @dial("expire-sessions")
+    def expire(self, body: dict[str, Any]) -> dict[str, Any]:
+        """End temporary credentials before their time: `{"account"?, "role"?}`; answers how many."""
+        wanted, now = Ending.model_validate(body), self.world.clock.now()
+        found = [
+            (key, session)
+            for key, session in self._principals.sessions.items()
+            if wanted.account in (None, session.account) and wanted.role in (None, session.source) and session.expires > now
+        ]
+        for key, session in found:
+            self._principals.sessions[key] = replace(session, expires=now)
+        return {"expired": len(found)}
+
+    def _session(self, kind: Kind, account: str, arn: str, user_id: str, source: str, seconds: int) -> Session:
+        now = self.world.clock.now()
+        return Session(
+            account=account,
+            access_key=new_access_key(account),
+            kind=kind,
+            arn=arn,
+            user_id=user_id,
+            source=source,
+            name="",
+            issued=now,
+            expires=now + timedelta(seconds=seconds),
+        )
+
+    def _answer(self, session: Session) -> dict[str, Any]:
+        self._principals.sessions[session.account, session.access_key] = session
+        return {
+            "Credentials": {
+                "AccessKeyId": session.access_key,
+                "SecretAccessKey": secrets.token_urlsafe(30),
+                "SessionToken": secrets.token_urlsafe(96),
+                "Expiration": session.expires,
+            }
+        }
+
+    def _policies(self, account: str, request: dict[str, Any]) -> tuple[str, ...]:
+        """The session policies, as one document: what any of them allows is allowed."""
+        documents = [request["Policy"]] if request.get("Policy") else []
+        for given in request.get("PolicyArns", ()):
+            found = stored.managed_policy(account, given["arn"])
+            if found is None:
+                raise AwsError("ValidationError", f"Policy {given['arn']} does not exist or is not attachable.")
+            documents.append(found)
+        for document in documents:
+            if not parse(document):
+                raise AwsError("MalformedPolicyDocument", "Syntax errors in policy.")
+        if sum(map(len, documents[:1])) > POLICY_LIMIT:
+            raise AwsError("PackedPolicyTooLarge", "Serialized token too large for session")
+        return tuple(documents)
+
+
+def trust_of_services(role: stored.Identity, arn: str) -> None:
+    """A service assumes the roles only that trust one.
+
+    Raises:
+        AwsError: This one does not.
+    """
+    if role.trust is not None and not decision.trusts_a_service(role.trust, Ask("sts:AssumeRole", arn, {})):
+        raise AwsError("AccessDenied", f"The role {arn} trusts no service to assume it", HTTPStatus.FORBIDDEN)
+
+
+def check_duration(seconds: int, role: stored.Identity | None, *, chained: bool) -> None:
+    """How long a role may be assumed for.
+
+    Raises:
+        AwsError: Not that long.
+    """
+    if chained and seconds > CHAINED:
+        raise AwsError(
+            "ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
+        )
+    if role and seconds > role.longest_session:
+        raise AwsError("ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
+
+
+def packed(session: Session) -> dict[str, Any]:
+    """How much of a session's room policies and tags take, in percent."""
+    size = sum(map(len, session.policies)) + sum(len(key) + len(value) for key, value in session.tags.items())
+    return {"PackedPolicySize": 100 * size // POLICY_LIMIT} if size else {}
+
+
+def new_id(prefix: str) -> str:
+    """An id such as IAM gives."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+    return prefix + "".join(secrets.choice(letters) for _ in range(17))
