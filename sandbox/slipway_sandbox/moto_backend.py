@@ -19,8 +19,9 @@ from slipway_sandbox.observed import Incoming
 log = logging.getLogger(__name__)
 
 ERROR_CODE = re.compile(rb"<Code>(?P<xml>[^<]+)</Code>|\"__type\":\s*\"(?:[^\"#]*#)?(?P<json>[^\"]+)\"")
-ACCOUNT = re.compile(r"\d{12}")
 ERROR_HEAD = 4096
+PAGES = (b"<!doctype html", b"<html")
+"""How answers begin that are for people: moto's web framework's own."""
 
 
 class MotoBackend:
@@ -43,11 +44,6 @@ class MotoBackend:
         # What is imported by now stays for good: neither collections nor the end of the process need to walk it.
         gc.freeze()
 
-    def account_of(self, access_key: str) -> str:
-        """The account of a key that IAM or STS handed out; moto's default account for any other."""
-        with self.lock:
-            return str(importlib.import_module("moto.iam.models").get_account_id_from(access_key))
-
     def answer(self, call: Incoming) -> Response:
         """Let moto answer.
 
@@ -58,14 +54,15 @@ class MotoBackend:
         try:
             with self.lock:
                 response = Response.from_app(self._application, call.environ, buffered=True)
-        except NotImplementedError as error:
-            raise AwsError(
-                "NotImplemented", f"The sandbox does not answer {call.service}.{call.operation}.", HTTPStatus.NOT_IMPLEMENTED
-            ) from error
+        except (NotImplementedError, ModuleNotFoundError) as error:
+            # A module that is not there is one of moto's extras, which only a service needs that is none of the sandbox's.
+            raise not_implemented(call) from error
         except ConnectionError:
             # The client went away inside its request; there is no one to answer.
             raise
         except Exception as error:
+            if not self._knows(call):
+                raise not_implemented(call) from error
             log.exception("%s.%s failed in moto", call.service, call.operation)
             raise AwsError(
                 "InternalFailure",
@@ -73,6 +70,21 @@ class MotoBackend:
                 HTTPStatus.INTERNAL_SERVER_ERROR,
             ) from error
         if response.status_code >= HTTPStatus.BAD_REQUEST:
+            if response.get_data()[:ERROR_HEAD].lstrip().lower().startswith(PAGES):
+                raise not_implemented(call)
             found = ERROR_CODE.search(response.get_data()[:ERROR_HEAD])
             call.error = (found["xml"] or found["json"]).decode() if found else None
         return response
+
+    def _knows(self, call: Incoming) -> bool:
+        """Whether moto has the service at all."""
+        try:
+            host = self._application.infer_service_region_host(call.environ, call.environ["PATH_INFO"])
+            return self._application.get_backend_for_host(host) is not None
+        except (KeyError, ValueError, ImportError):
+            return False
+
+
+def not_implemented(call: Incoming) -> AwsError:
+    """The answer to what moto has no answer to."""
+    return AwsError("NotImplemented", f"The sandbox does not answer {call.service}.{call.operation}.", HTTPStatus.NOT_IMPLEMENTED)

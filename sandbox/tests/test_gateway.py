@@ -4,6 +4,10 @@ import boto3
 import httpx
 import pytest
 from botocore.exceptions import ClientError
+from botocore.model import StructureShape
+from botocore.parsers import ResponseParserFactory
+from slipway_sandbox.errors import AwsError
+from slipway_sandbox.refusals import refusal_for
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 
 
@@ -65,10 +69,16 @@ def test_given_a_presigned_url_when_it_is_fetched_then_it_is_the_signers_account
 @pytest.mark.parametrize(
     ("service", "method", "arguments"),
     [
-        ("ecr", "describe_registry", {}),
+        ("ecr", "describe_pull_through_cache_rules", {}),
+        ("kms", "describe_custom_key_stores", {}),
+        ("sqs", "list_message_move_tasks", {"SourceArn": "arn:aws:sqs:us-east-1:111111111111:q"}),
         ("iam", "simulate_custom_policy", {"PolicyInputList": ["{}"], "ActionNames": ["s3:GetObject"]}),
+        ("ec2", "describe_fpga_images", {}),
         ("cloudwatch", "delete_anomaly_detector", {}),
         ("bedrock", "list_foundation_models", {}),
+        ("route53", "list_traffic_policies", {}),
+        ("ecr-public", "describe_registries", {}),
+        ("sagemaker-featurestore-runtime", "get_record", {"FeatureGroupName": "f", "RecordIdentifierValueAsString": "r"}),
     ],
 )
 def test_given_an_operation_that_nobody_answers_when_it_is_called_then_the_client_reads_not_implemented(
@@ -78,6 +88,42 @@ def test_given_an_operation_that_nobody_answers_when_it_is_called_then_the_clien
         getattr(sandbox.client(service, account), method)(**arguments)
 
     assert caught.value.response["Error"]["Code"] == "NotImplemented"  # pyright: ignore[reportTypedDictNotRequiredAccess]
+
+
+def failing(environ: dict[str, Any]) -> httpx.Response:
+    """The answer to a call of a service in which moto makes a mistake."""
+    response = refusal_for(
+        {"REQUEST_METHOD": "POST", **environ}, environ["service"], AwsError("InternalFailure", "a <mistake>", 500)
+    )
+    return httpx.Response(response.status_code, headers=dict(response.headers), content=response.get_data())
+
+
+@pytest.mark.parametrize(
+    ("service", "protocol", "environ"),
+    [
+        ("kms", "json", {"HTTP_X_AMZ_TARGET": "TrentService.ListKeys"}),
+        ("iam", "query", {"CONTENT_TYPE": "application/x-www-form-urlencoded"}),
+        ("ec2", "ec2", {"CONTENT_TYPE": "application/x-www-form-urlencoded"}),
+        ("s3", "rest-xml", {}),
+        ("route53", "rest-xml", {}),
+        ("lambda", "rest-json", {}),
+        ("cloudwatch", "smithy-rpc-v2-cbor", {"HTTP_SMITHY_PROTOCOL": "rpc-v2-cbor"}),
+        ("sqs", "json", {"HTTP_X_AMZ_TARGET": "AmazonSQS.SendMessage"}),
+    ],
+)
+def test_given_a_mistake_of_the_sandbox_when_it_is_told_then_each_protocols_client_can_read_it(
+    service: str, protocol: str, environ: dict[str, Any]
+) -> None:
+    answer = failing({**environ, "service": service})
+    parser: Any = ResponseParserFactory().create_parser(protocol)
+
+    parsed = parser.parse(
+        {"status_code": answer.status_code, "headers": dict(answer.headers), "body": answer.content},
+        StructureShape("none", {"type": "structure", "members": {}}),
+    )
+
+    assert answer.status_code == 500
+    assert parsed["Error"] | {"Code": "InternalFailure", "Message": "a <mistake>"} == parsed["Error"]
 
 
 def test_given_faults_on_s3_when_an_object_is_put_then_the_error_is_s3s(sandbox: SandboxProcess, account: str) -> None:
