@@ -29,7 +29,7 @@ from slipway_sandbox.sagemaker.jobs import Jobs
 from slipway_sandbox.sagemaker.pipelines import Pipelines
 from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.snapshots import Keeper
+from slipway_sandbox.snapshots import Saver
 from slipway_sandbox.states import States
 from slipway_sandbox.wire import Server
 from slipway_sandbox.world import Room, World
@@ -123,14 +123,14 @@ class SandboxServer(Server):
         world = World(data=data.resolve(), clock=clock, endpoint=self.endpoint)
         self._sandbox = build(world)
         self.application = self._sandbox.application
-        self._keeper = Keeper(world, self._sandbox.states) if kept else None
-        if self._keeper:
-            self._keeper.start()
+        self._saver = Saver(world, self._sandbox.states) if kept else None
+        if self._saver:
+            self._saver.start()
 
     def close_rooms(self) -> None:
         """Keep what is known, where that is asked for, and end everything that runs: containers, jobs, endpoints."""
-        if self._keeper:
-            self._keeper.stop()
+        if self._saver:
+            self._saver.stop()
         for room in self._sandbox.rooms:
             if not room.lock.acquire(timeout=LOCK_GRACE):
                 log.warning("%s is busy; ending it anyway", room.service)

@@ -97,7 +97,7 @@ class Snapshots:
         return path
 
 
-class Keeper:
+class Saver:
     """Keeps the state in the data folder up to date, so that the next start picks it up, even after a SIGKILL.
 
     Args:
@@ -111,7 +111,7 @@ class Keeper:
         self._path = states.folder / "last.state"
         self._saved = world.changes
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sandbox-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="sandbox-saver", daemon=True)
 
     def start(self) -> None:
         """Pick up what an earlier process left, and keep what changes from now on.
