@@ -55,6 +55,26 @@ class RoleCredentials:
             "Expiration": f"{current['Expiration']:%Y-%m-%dT%H:%M:%SZ}",
         }
 
+    def client(self, service: str, region: str) -> Any:
+        """A boto3 client that acts as the role. Its calls are logged and judged as the role's, unlike the sandbox's own.
+
+        Raises:
+            ClientError: The role cannot be assumed.
+        """
+        import boto3  # noqa: PLC0415  (a third of the start, and only tasks with secrets need it)
+        from botocore.config import Config  # noqa: PLC0415
+
+        current = self.get()
+        return boto3.session.Session().client(  # pyright: ignore[reportUnknownMemberType, reportCallIssue, reportUnknownVariableType]
+            service,  # pyright: ignore[reportArgumentType]
+            region_name=region,
+            endpoint_url=self._world.endpoint,
+            aws_access_key_id=current["AccessKeyId"],
+            aws_secret_access_key=current["SecretAccessKey"],
+            aws_session_token=current["Token"],
+            config=Config(retries={"mode": "standard", "total_max_attempts": 2}, s3={"addressing_style": "path"}),
+        )
+
     def _assume_role(self) -> dict[str, Any]:
         client = self._world.client("sts", self._caller)
         return client.assume_role(RoleArn=self._role, RoleSessionName=self._session)["Credentials"]

@@ -59,9 +59,10 @@ class TaskDesk:
         ]
 
     def run(self, definition: str, **more: Any) -> dict[str, Any]:
-        """RunTask's answer."""
+        """RunTask's answer; a `launchType` of None leaves it to the capacity providers."""
         request = {"cluster": "main", "launchType": "FARGATE", "networkConfiguration": NETWORK, **more}
-        return self.ecs.run_task(taskDefinition=definition, **request)
+        given = {name: value for name, value in request.items() if value is not None}
+        return self.ecs.run_task(taskDefinition=definition, **given)
 
     def start(self, definition: str, **more: Any) -> str:
         """Run one task; returns its ARN."""

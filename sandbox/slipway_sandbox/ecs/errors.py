@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from slipway_sandbox.errors import AwsError
 
+RESOURCE_NOT_FOUND = "The specified resource was not found. Specify a valid ARN and try again."
+
 
 def client_error(message: str) -> AwsError:
     """`ClientException`."""
@@ -20,6 +22,43 @@ def invalid_parameter(message: str) -> AwsError:
 def cluster_not_found() -> AwsError:
     """`ClusterNotFoundException`."""
     return AwsError("ClusterNotFoundException", "Cluster not found.")
+
+
+def cluster_inactive() -> AwsError:
+    """`ClusterNotFoundException` for a cluster that was deleted, and is still shown."""
+    return AwsError("ClusterNotFoundException", "The referenced cluster was inactive.")
+
+
+def service_not_found() -> AwsError:
+    """`ServiceNotFoundException`."""
+    return AwsError("ServiceNotFoundException", "Service not found.")
+
+
+def namespace_not_found() -> AwsError:
+    """`NamespaceNotFoundException`."""
+    return AwsError("NamespaceNotFoundException", "The specified namespace was not found.")
+
+
+def provider_in_use() -> AwsError:
+    """`ResourceInUseException` for a capacity provider that tasks run on."""
+    return AwsError("ResourceInUseException", "The specified capacity provider is in use and cannot be removed.")
+
+
+def platform_unknown() -> AwsError:
+    """`PlatformUnknownException`."""
+    return AwsError("PlatformUnknownException", "The specified platform does not exist.")
+
+
+def platform_incompatible() -> AwsError:
+    """`PlatformTaskDefinitionIncompatibilityException`."""
+    return AwsError(
+        "PlatformTaskDefinitionIncompatibilityException", "One or more of the requested capabilities are not supported."
+    )
+
+
+def too_many_tags(most: int) -> AwsError:
+    """`LimitExceededException` for the tags of one resource."""
+    return AwsError("LimitExceededException", f"The number of tags on a resource cannot exceed {most}.")
 
 
 def cluster_has_tasks() -> AwsError:
@@ -58,6 +97,11 @@ def token_in_use(task_arns: Sequence[str]) -> AwsError:
     )
 
 
-def resource_not_found(arn: str) -> AwsError:
-    """`ResourceNotFoundException`."""
-    return AwsError("ResourceNotFoundException", f"The specified resource was not found: {arn}")
+def resource_not_found() -> AwsError:
+    """`ResourceNotFoundException` for what is to have tags."""
+    return AwsError("ResourceNotFoundException", RESOURCE_NOT_FOUND)
+
+
+def tags_not_listed() -> AwsError:
+    """What ListTagsForResource says of the same, as it has no `ResourceNotFoundException`."""
+    return invalid_parameter(RESOURCE_NOT_FOUND)

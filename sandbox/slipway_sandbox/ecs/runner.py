@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
 
-from slipway_sandbox.containers import (
-    Container,
-    ContainerRuntime,
-    ContainerSpec,
-    ContainerStartError,
-    Image,
-    ImagePullError,
-    Mount,
-)
-from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
-from slipway_sandbox.ecs.logs import LogDriverError, LogStream
-from slipway_sandbox.ecs.metadata import Metadata
-from slipway_sandbox.ecs.store import Task, TaskContainer
-from slipway_sandbox.ecs.validation import environment_of, override_of
+from slipway_sandbox.containers import ContainerStartError, Image, ImagePullError
+from slipway_sandbox.ecs.changes import tell
+from slipway_sandbox.ecs.dependencies import NeverReadyError, is_ready, stop_rounds
+from slipway_sandbox.ecs.launch import Launcher, Platform, Running
+from slipway_sandbox.ecs.logs import LogDriverError
+from slipway_sandbox.ecs.model import Task, TaskContainer
+from slipway_sandbox.ecs.secrets import ResourceError, Resources
 from slipway_sandbox.faults import FaultKind
-from slipway_sandbox.world import World
 
 log = logging.getLogger(__name__)
 
@@ -33,62 +24,47 @@ PENDING_SECONDS = 5.0
 """Simulated time between the pull and the start; pulling itself takes the time it takes."""
 DEPROVISION_SECONDS = 5.0
 DEFAULT_STOP_TIMEOUT = 30.0
-SHORTEST_STOP_TIMEOUT = 2.0
-"""Real seconds. Processes run in real time: however fast the sandbox's time runs, they get this long to end in good order."""
+SHORTEST_TIMEOUT = 2.0
+"""Real seconds. Processes run in real time: however fast the sandbox's time runs, they get this long to start or end."""
 START_FAULT = "RunTask.start"
 """The operation name by which a planted fault befalls the start of a task."""
+OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 
 class TaskFailedToStartError(Exception):
     """The task ends before it ran; the text is its `stoppedReason`."""
 
 
-@dataclass
-class Running:
-    """A container that was started, with where its lines go."""
-
-    container: Container
-    logs: LogStream | None
-
-
 class TaskRunner:
     """Takes a task through its states.
 
     Args:
-        world: The sandbox.
-        runtime: What runs containers.
-        metadata: The endpoint for containers.
-        credentials: Where they get the credentials of the task's role from.
+        platform: What its containers run on.
         task: The task. All that other threads see of it changes under `lock`.
         lock: The service's lock.
+        on_stopped: Called under the lock when it has stopped.
     """
 
-    def __init__(
-        self,
-        world: World,
-        runtime: ContainerRuntime,
-        metadata: Metadata,
-        credentials: CredentialsEndpoint,
-        task: Task,
-        lock: threading.RLock,
-    ) -> None:
+    def __init__(self, platform: Platform, task: Task, lock: threading.RLock, on_stopped: Callable[[Task], None]) -> None:
         self.task = task
-        self._world = world
-        self._runtime = runtime
-        self._metadata = metadata
+        self._world = platform.world
+        self._runtime = platform.runtime
         self._lock = lock
-        self._folder = world.data / "tasks" / task.id
-        self._credentials = credentials
-        self._served: list[str] = []
-        """Names of credentials that are served for the task."""
+        self._on_stopped = on_stopped
         self._running: dict[str, Running] = {}
+        self._late_at: dict[str, float] = {}
+        """When each container's `startTimeout` is over, in true time."""
         self._wake = threading.Event()
         self._aborted = threading.Event()
+        self._network_gone = threading.Event()
+        self._host_lost = False
         self._stopping = False
+        self._launcher = Launcher(platform, task, self._wake.set, self._note_health)
         self._thread = threading.Thread(target=self._run, name=f"ecs-task-{task.id}", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin. Callers hold the lock."""
+        self._tell()
         self._thread.start()
 
     def stop(self, code: str, reason: str) -> None:
@@ -99,13 +75,19 @@ class TaskRunner:
         self.task.stop_code = code
         self.task.stopped_reason = reason
         self.task.stopping_at = self._world.clock.now()
-        self.task.version += 1
         self._stopping = True
+        self._tell()
         self._wake.set()
+
+    def lose_host(self, code: str, reason: str) -> None:
+        """What the task runs on is gone: it ends at once, and nobody learns its exit codes. Callers hold the lock."""
+        self._host_lost = True
+        self.stop(code, reason)
 
     def abort(self) -> None:
         """End at once, without grace or further states."""
         self._aborted.set()
+        self._network_gone.set()
         with self._lock:
             self.stop("ServiceSchedulerInitiated", "The sandbox was reset.")
 
@@ -125,23 +107,33 @@ class TaskRunner:
             self._end_containers()
             self._deprovision()
         finally:
-            self._metadata.remove(self.task)
-            for name in self._served:
-                self._credentials.remove(name)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._launcher.close()
             self._set_status("STOPPED")
 
     def _live(self) -> None:
         self._pause(PROVISION_SECONDS)
-        fault = self._world.faults.strike("ecs", START_FAULT, self.task.cluster.account)
+        fault = self._world.faults.strike("ecs", START_FAULT, self.task.account)
         if fault and fault.fault.kind is FaultKind.error:
             raise TaskFailedToStartError(fault.fault.message)
         if self._stopping:
             return
         self._set_status("PENDING")
+        variables = self._fetch_resources()
         images = self._pull_images()
         self._pause(PENDING_SECONDS)
-        self._run_containers(images)
+        self._run_containers(images, variables)
+
+    def _fetch_resources(self) -> dict[str, dict[str, str]]:
+        """What the containers get by secrets and files, by container."""
+        resources = Resources(self._world, self.task)
+        found: dict[str, dict[str, str]] = {}
+        for container in self.task.containers:
+            try:
+                found[container.name] = resources.variables_of(container)
+            except ResourceError as error:
+                self._fail(container, str(error))
+                raise TaskFailedToStartError(str(error)) from error
+        return found
 
     def _pull_images(self) -> dict[str, Image]:
         with self._lock:
@@ -160,146 +152,103 @@ class TaskRunner:
             self.task.pull_stopped_at = self._world.clock.now()
         return images
 
-    def _run_containers(self, images: Mapping[str, Image]) -> None:
+    def _run_containers(self, images: Mapping[str, Image], variables: Mapping[str, Mapping[str, str]]) -> None:
         """Start each container when those it depends on are ready; until one that is essential ends, or all have."""
         while not self._stopping:
-            for container in self.task.containers:
-                if container.name not in self._running and self._is_free(container):
-                    self._start_container(container, images[container.name])
-            if len(self._running) == len(self.task.containers) and self.task.status == "PENDING":
+            ready = [c for c in self.task.containers if not c.started_at and not c.finished_at and self._is_ready(c)]
+            for container in ready:
+                self._start_container(container, images[container.name], variables[container.name])
+            if self.task.status == "PENDING" and all(c.started_at or c.finished_at for c in self.task.containers):
                 self._set_status("RUNNING")
-            self._note_exits()
-            if self._stopping:
-                return
-            self._wake.wait()
+            # What has changed may be what another container waits for.
+            if not self._note_exits() and not ready:
+                self._wake.wait(self._until_late())
             self._wake.clear()
 
-    def _is_free(self, container: TaskContainer) -> bool:
-        """Whether all that it depends on is ready. Health checks are not run: HEALTHY is as good as START."""
-        for dependency in container.definition.get("dependsOn", []):
-            other = self._running.get(dependency["containerName"])
-            if other is None:
-                return False
-            if dependency["condition"] in ("COMPLETE", "SUCCESS") and other.container.running:
-                return False
-            if dependency["condition"] == "SUCCESS" and other.container.exit_code != 0:
-                raise TaskFailedToStartError(
-                    f"Task failed to start: container {container.name} depends on {dependency['containerName']}, "
-                    f"which ended with exit code {other.container.exit_code}."
-                )
-        return True
-
-    def _start_container(self, container: TaskContainer, image: Image) -> None:
-        logs = self._open_logs(container)
-        spec = self._spec_of(container, logs)
+    def _is_ready(self, container: TaskContainer) -> bool:
+        others = {other.name: other for other in self.task.containers}
         try:
-            started = self._runtime.start(image, spec)
-        except ContainerStartError as error:
-            if logs:
-                logs.close()
-            self._fail(container, str(error))
-            raise TaskFailedToStartError(str(error)) from error
-        self._running[container.name] = Running(started, logs)
+            return is_ready(
+                container, others, lambda other: self._late_at.get(other.name, time.monotonic() + 1) <= time.monotonic()
+            )
+        except NeverReadyError as error:
+            self._cannot_start(container, f"CannotStartContainerError: {error}")
+            return False
+
+    def _until_late(self) -> float | None:
+        """True seconds until the next `startTimeout` is over, where a container waits for that."""
+        waiting = [at for at in self._late_at.values() if at > time.monotonic()]
+        return min(waiting) - time.monotonic() if waiting else None
+
+    def _start_container(self, container: TaskContainer, image: Image, variables: Mapping[str, str]) -> None:
+        try:
+            self._running[container.name] = self._launcher.start(container, image, variables)
+        except (ContainerStartError, LogDriverError) as error:
+            self._cannot_start(container, str(error))
+            return
+        timeout = container.definition.get("startTimeout")
+        if timeout:
+            self._late_at[container.name] = time.monotonic() + self._world.clock.real(timeout, SHORTEST_TIMEOUT)
         with self._lock:
             container.status = "RUNNING"
             container.started_at = self._world.clock.now()
-            self.task.version += 1
+            self._tell()
 
-    def _open_logs(self, container: TaskContainer) -> LogStream | None:
-        configuration = container.definition.get("logConfiguration")
-        if not configuration or configuration["logDriver"] != "awslogs":
-            return None
-        options = configuration["options"]
-        prefix = options.get("awslogs-stream-prefix")
-        name = f"{prefix}/{container.name}/{self.task.id}" if prefix else container.runtime_id
-        try:
-            return LogStream(self._world, self.task.caller, options, name)
-        except LogDriverError as error:
-            self._fail(container, str(error))
-            raise TaskFailedToStartError(str(error)) from error
-
-    def _spec_of(self, container: TaskContainer, logs: LogStream | None) -> ContainerSpec:
-        definition = container.definition
-        override = override_of(self.task, definition)
-        return ContainerSpec(
-            name=definition.get("hostname") or f"{self.task.id[:12]}",
-            entry_point=definition.get("entryPoint"),
-            command=override.get("command") or definition.get("command"),
-            environment=self._environment_of(container),
-            working_directory=definition.get("workingDirectory"),
-            user=definition.get("user"),
-            mounts=self._mounts_of(container),
-            on_output=logs.write if logs else discard,
-            on_exit=self._wake.set,
-        )
-
-    def _environment_of(self, container: TaskContainer) -> dict[str, str]:
-        if container.definition.get("secrets"):
-            reason = "ResourceInitializationError: the sandbox does not fetch secrets for containers; pass them as environment"
-            self._fail(container, reason)
+    def _cannot_start(self, container: TaskContainer, reason: str) -> None:
+        """A container will not run; the task goes on without, unless it is essential."""
+        self._fail(container, reason)
+        if container.essential:
             raise TaskFailedToStartError(reason)
-        base = local_endpoint(self._world.endpoint)
-        region = self.task.cluster.region
-        platform = {
-            "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
-            "AWS_REGION": region,
-            "AWS_DEFAULT_REGION": region,
-            # On AWS the network leads to AWS; here this does.
-            "AWS_ENDPOINT_URL": base,
-            "ECS_CONTAINER_METADATA_URI_V4": base + self._metadata.add_container(self.task, container),
-        }
-        role = self.task.task_role
-        if role:
-            name, variables = self._credentials.add(self.task.caller, role, self.task.id)
-            self._served.append(name)
-            platform |= variables
-        return platform | environment_of(self.task, container.definition)
 
-    def _mounts_of(self, container: TaskContainer) -> list[Mount]:
-        """Volumes are folders of the task, and gone with it."""
-        mounts: list[Mount] = []
-        for point in container.definition["mountPoints"]:
-            folder = self._folder / "volumes" / point["sourceVolume"]
-            folder.mkdir(parents=True, exist_ok=True)
-            mounts.append(Mount(folder, point["containerPath"], read_only=point.get("readOnly", False)))
-        return mounts
+    def _note_health(self, name: str, state: str) -> None:
+        with self._lock:
+            container = next(each for each in self.task.containers if each.name == name)
+            if container.status == "RUNNING":
+                container.health = state
+                self._tell()
+        self._wake.set()
 
-    def _note_exits(self) -> None:
-        for container in self.task.containers:
-            running = self._running.get(container.name)
-            if running is None or running.container.running or container.finished_at:
-                continue
-            self._note_exit(container, running)
-            if running.container.failure:
+    def _note_exits(self) -> bool:
+        """Show which containers ended; returns whether there were any."""
+        ended = [c for c in self.task.containers if c.name in self._running and not c.finished_at]
+        ended = [container for container in ended if not self._running[container.name].container.running]
+        for container in ended:
+            self._note_exit(container, self._running[container.name])
+            if container.essential and self._running[container.name].container.failure:
                 raise TaskFailedToStartError(container.reason)
             if container.essential:
                 with self._lock:
                     self.stop("EssentialContainerExited", "Essential container in task exited")
-        if all(container.finished_at for container in self.task.containers):
-            with self._lock:
-                self.stop("EssentialContainerExited", "Essential container in task exited")
+        return bool(ended)
 
     def _note_exit(self, container: TaskContainer, running: Running) -> None:
         """Show that a container ended, once its logs are where they belong."""
+        if running.monitor:
+            running.monitor.close()
         if running.logs:
             running.logs.close()
         failure = running.container.failure
+        code = running.container.exit_code
         with self._lock:
             container.status = "STOPPED"
             container.finished_at = self._world.clock.now()
-            container.exit_code = None if failure else running.container.exit_code
-            container.reason = f"CannotStartContainerError: {failure}" if failure else None
-            self.task.version += 1
+            container.exit_code = None if failure or self._host_lost else code
+            if failure:
+                container.reason = f"CannotStartContainerError: {failure}"
+            elif running.out_of_memory and code:
+                container.reason = OUT_OF_MEMORY
+            self._tell()
 
     def _end_containers(self) -> None:
         left = [container for container in self.task.containers if not container.finished_at and container.name in self._running]
         if left:
             self._set_status("STOPPING")
-        stops = [threading.Thread(target=self._stop_container, args=(container,)) for container in left]
-        for stop in stops:
-            stop.start()
-        for stop in stops:
-            stop.join()
+        for together in stop_rounds(left):
+            stops = [threading.Thread(target=self._stop_container, args=(container,)) for container in together]
+            for stop in stops:
+                stop.start()
+            for stop in stops:
+                stop.join()
         with self._lock:
             for container in self.task.containers:
                 container.status = "STOPPED"
@@ -309,17 +258,16 @@ class TaskRunner:
     def _stop_container(self, container: TaskContainer) -> None:
         running = self._running[container.name]
         timeout = float(container.definition.get("stopTimeout", DEFAULT_STOP_TIMEOUT))
-        grace = min(timeout, self._world.clock.real(timeout, SHORTEST_STOP_TIMEOUT))
-        running.container.stop(0 if self._aborted.is_set() else grace)
+        grace = min(timeout, self._world.clock.real(timeout, SHORTEST_TIMEOUT))
+        running.container.stop(0 if self._aborted.is_set() or self._host_lost else grace)
         self._note_exit(container, running)
 
     def _deprovision(self) -> None:
         if self._aborted.is_set():
             return
         self._set_status("DEPROVISIONING")
-        done = threading.Event()
-        self._world.clock.call_later(DEPROVISION_SECONDS, done.set)
-        done.wait()
+        self._world.clock.call_later(DEPROVISION_SECONDS, self._network_gone.set)
+        self._network_gone.wait()
 
     def _pause(self, seconds: float) -> None:
         """Let simulated time pass, or less where the task is to stop."""
@@ -336,13 +284,17 @@ class TaskRunner:
 
     def _set_status(self, status: str) -> None:
         with self._lock:
+            now = self._world.clock.now()
             self.task.status = status
-            self.task.version += 1
+            if status == "PENDING":
+                self.task.connected_at = now
             if status == "RUNNING":
-                self.task.started_at = self._world.clock.now()
+                self.task.started_at = now
             if status == "STOPPED":
-                self.task.stopped_at = self._world.clock.now()
+                self.task.stopped_at = now
+                self._on_stopped(self.task)
+            self._tell()
 
-
-def discard(_line: str) -> None:
-    """A container without a log driver that the sandbox has."""
+    def _tell(self) -> None:
+        if not self._aborted.is_set():
+            tell(self._world, self.task)

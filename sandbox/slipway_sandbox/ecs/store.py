@@ -1,247 +1,85 @@
-"""What ECS knows: clusters, task definitions and tasks of all accounts. Guarded by the service's lock, which callers hold."""
+"""All that ECS knows, of all accounts. Guarded by the service's lock, which callers hold."""
 
 from __future__ import annotations
 
 import itertools
 import re
-import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from slipway_sandbox.calls import Caller
+from slipway_sandbox.clock import Clock
 from slipway_sandbox.ecs import errors
+from slipway_sandbox.ecs.expiry import Expiry
+from slipway_sandbox.ecs.model import Cluster, Family, Task, TaskDefinition, Token, task_arn
 
-STOPPED_TASKS_SHOWN = timedelta(hours=1)
-"""How long DescribeTasks shows a task after it stopped. True time, not scaled: it is no wait."""
-
-Tags = list[dict[str, str]]
-
-
-@dataclass
-class Cluster:
-    """A cluster without container instances: what runs on it is Fargate."""
-
-    account: str
-    region: str
-    name: str
-    settings: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
-    capacity_providers: list[str] = field(default_factory=list[str])
-    default_strategy: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    tags: Tags = field(default_factory=list[dict[str, str]])
-    status: str = "ACTIVE"
-
-    @property
-    def arn(self) -> str:
-        """The cluster's ARN."""
-        return f"arn:aws:ecs:{self.region}:{self.account}:cluster/{self.name}"
-
-
-@dataclass
-class TaskDefinition:
-    """One revision. `content` has the members that were registered, with AWS's defaults filled in."""
-
-    account: str
-    region: str
-    family: str
-    revision: int
-    content: dict[str, Any]
-    registered_at: datetime
-    registered_by: str
-    tags: Tags = field(default_factory=list[dict[str, str]])
-    deregistered_at: datetime | None = None
-
-    @property
-    def arn(self) -> str:
-        """The revision's ARN."""
-        return f"arn:aws:ecs:{self.region}:{self.account}:task-definition/{self.family}:{self.revision}"
-
-    @property
-    def active(self) -> bool:
-        """Whether it was not deregistered."""
-        return self.deregistered_at is None
-
-    @property
-    def containers(self) -> list[dict[str, Any]]:
-        """The container definitions."""
-        return self.content["containerDefinitions"]
-
-    def shown(self) -> dict[str, Any]:
-        """As `taskDefinition` in answers."""
-        return {
-            **self.content,
-            "taskDefinitionArn": self.arn,
-            "family": self.family,
-            "revision": self.revision,
-            "status": "ACTIVE" if self.active else "INACTIVE",
-            "registeredAt": self.registered_at,
-            "registeredBy": self.registered_by,
-            "deregisteredAt": self.deregistered_at,
-        }
-
-
-@dataclass
-class TaskContainer:
-    """One container of a task."""
-
-    definition: dict[str, Any]
-    task_arn: str
-    arn: str
-    runtime_id: str
-    status: str = "PENDING"
-    exit_code: int | None = None
-    reason: str | None = None
-    image_digest: str | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-
-    @property
-    def name(self) -> str:
-        """Its name in the task definition."""
-        return self.definition["name"]
-
-    @property
-    def essential(self) -> bool:
-        """Whether the task ends with it."""
-        return self.definition["essential"]
-
-    def shown(self) -> dict[str, Any]:
-        """As an item of `containers` in answers."""
-        return {
-            "containerArn": self.arn,
-            "taskArn": self.task_arn,
-            "name": self.name,
-            "image": self.definition["image"],
-            "imageDigest": self.image_digest,
-            "runtimeId": self.runtime_id if self.started_at else None,
-            "lastStatus": self.status,
-            "exitCode": self.exit_code,
-            "reason": self.reason,
-            "networkInterfaces": [],
-            "healthStatus": "UNKNOWN",
-            "cpu": str(self.definition["cpu"]),
-            "memory": str(self.definition["memory"]) if "memory" in self.definition else None,
-        }
-
-
-@dataclass
-class Task:
-    """A task, from RunTask until an hour after it stopped."""
-
-    cluster: Cluster
-    definition: TaskDefinition
-    id: str
-    created_at: datetime
-    request: dict[str, Any]
-    launch_type: str
-    tags: Tags
-    containers: list[TaskContainer] = field(default_factory=list[TaskContainer])
-    status: str = "PROVISIONING"
-    desired_status: str = "RUNNING"
-    version: int = 1
-    stop_code: str | None = None
-    stopped_reason: str | None = None
-    pull_started_at: datetime | None = None
-    pull_stopped_at: datetime | None = None
-    started_at: datetime | None = None
-    stopping_at: datetime | None = None
-    execution_stopped_at: datetime | None = None
-    stopped_at: datetime | None = None
-    attachment_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-
-    @property
-    def arn(self) -> str:
-        """The task's ARN."""
-        return f"arn:aws:ecs:{self.cluster.region}:{self.cluster.account}:task/{self.cluster.name}/{self.id}"
-
-    @property
-    def caller(self) -> Caller:
-        """Who acts for it: ECS, in the cluster's account and region."""
-        return Caller(self.cluster.account, self.cluster.region, self.cluster.account)
-
-    @property
-    def overrides(self) -> dict[str, Any]:
-        """What RunTask said to do otherwise than the definition."""
-        return self.request.get("overrides", {})
-
-    @property
-    def started_by(self) -> str | None:
-        """RunTask's `startedBy`."""
-        return self.request.get("startedBy")
-
-    @property
-    def task_role(self) -> str | None:
-        """The role that the containers act as, if any."""
-        return self.overrides.get("taskRoleArn") or self.definition.content.get("taskRoleArn")
-
-    def shown(self, *, with_tags: bool) -> dict[str, Any]:
-        """As an item of `tasks` in answers."""
-        content = self.definition.content
-        return {
-            "attachments": self._attachments(),
-            "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
-            "availabilityZone": f"{self.cluster.region}a",
-            "clusterArn": self.cluster.arn,
-            "connectivity": "CONNECTED" if self.started_at else None,
-            "connectivityAt": self.started_at,
-            "containers": [container.shown() for container in self.containers],
-            "cpu": self.overrides.get("cpu") or content.get("cpu"),
-            "createdAt": self.created_at,
-            "desiredStatus": self.desired_status,
-            "enableExecuteCommand": False,
-            "executionStoppedAt": self.execution_stopped_at,
-            "group": self.request.get("group") or f"family:{self.definition.family}",
-            "healthStatus": "UNKNOWN",
-            "lastStatus": self.status,
-            "launchType": self.launch_type,
-            "memory": self.overrides.get("memory") or content.get("memory"),
-            "overrides": {"containerOverrides": [], "inferenceAcceleratorOverrides": [], **self.overrides},
-            "platformVersion": "1.4.0",
-            "platformFamily": "Linux",
-            "pullStartedAt": self.pull_started_at,
-            "pullStoppedAt": self.pull_stopped_at,
-            "startedAt": self.started_at,
-            "startedBy": self.started_by,
-            "stopCode": self.stop_code,
-            "stoppedAt": self.stopped_at,
-            "stoppedReason": self.stopped_reason,
-            "stoppingAt": self.stopping_at,
-            "tags": self.tags if with_tags else [],
-            "taskArn": self.arn,
-            "taskDefinitionArn": self.definition.arn,
-            "version": self.version,
-            "ephemeralStorage": {"sizeInGiB": 20},
-        }
-
-    def _attachments(self) -> list[dict[str, Any]]:
-        network = self.request.get("networkConfiguration", {}).get("awsvpcConfiguration")
-        if not network:
-            return []
-        status = {"PROVISIONING": "PRECREATED", "DEPROVISIONING": "DETACHED", "STOPPED": "DELETED"}.get(self.status, "ATTACHED")
-        details = [{"name": "subnetId", "value": network["subnets"][0]}]
-        return [{"id": self.attachment_id, "type": "ElasticNetworkInterface", "status": status, "details": details}]
+STOPPED_TASKS_SHOWN = 3600.0
+"""Simulated seconds that DescribeTasks shows a task after it stopped."""
+STOPPED_TASKS_SHOWN_AT_LEAST = 120.0
+"""True seconds of the same. A client that polls must find the end of its task however fast the simulated time runs."""
+TOKENS_KEPT = 24 * 3600.0
+"""Simulated seconds that a client token stands for its request."""
+IDENTIFIER = re.compile(
+    r"arn:aws[a-z-]*:ecs:(?P<region>[^:]+):(?P<account>\d{12}):(?P<kind>cluster|task|task-definition|service)/(?P<name>.+)"
+)
+TASK_ID_LENGTHS = (32, 36)
 
 
 class Store:
-    """All clusters, task definitions and tasks."""
+    """Clusters, task definitions, tasks, tokens and account settings.
 
-    def __init__(self) -> None:
+    Args:
+        clock: The sandbox's.
+    """
+
+    def __init__(self, clock: Clock) -> None:
         self._clusters: dict[str, Cluster] = {}
-        self._families: dict[tuple[str, str, str], list[TaskDefinition]] = {}
+        self._families: dict[tuple[str, str, str], Family] = {}
         self._tasks: dict[str, Task] = {}
-        self.tokens: dict[tuple[str, str], tuple[str, list[Task]]] = {}
-        """By cluster ARN and client token: the request's fingerprint, and the tasks it started."""
+        self._tokens: dict[tuple[str, str], Token] = {}
+        """By cluster ARN and client token."""
+        self.settings: dict[tuple[str, str, str, str], str] = {}
+        """Account settings by account, region, principal and name."""
+        self._old_tasks: Expiry[str] = Expiry(clock, STOPPED_TASKS_SHOWN, STOPPED_TASKS_SHOWN_AT_LEAST)
+        self._old_tokens: Expiry[tuple[str, str]] = Expiry(clock, TOKENS_KEPT)
+
+    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
+        """Everything, for a snapshot."""
+        return {
+            "clusters": self._clusters,
+            "families": self._families,
+            "tasks": self._tasks,
+            "tokens": self._tokens,
+            "settings": self.settings,
+        }
+
+    def take_up(self, account: str | None) -> list[Task]:
+        """Begin anew to count the time of what is forgotten later; returns the tasks that had not stopped."""
+        tasks = [task for task in self._tasks.values() if account in (None, task.account)]
+        for task in tasks:
+            if task.stopped_at:
+                self._old_tasks.add(task.arn)
+        for key in self._tokens:
+            if account in (None, account_of(key[0])):
+                self._old_tokens.add(key)
+        return [task for task in tasks if not task.stopped_at]
 
     def put_cluster(self, cluster: Cluster) -> None:
-        """Add a cluster, or replace one that was deleted."""
+        """Add a cluster, or replace one that was deleted; the old one's tasks are gone with it."""
+        for task in self.tasks(cluster):
+            del self._tasks[task.arn]
         self._clusters[cluster.arn] = cluster
 
     def find_cluster(self, caller: Caller, name: str | None) -> Cluster | None:
-        """A cluster by name or ARN; `default` where none is named."""
+        """A cluster by name or ARN; `default` where none is named.
+
+        Raises:
+            AwsError: `InvalidParameterException`; the ARN is another account's.
+        """
         arn = name or "default"
         if not arn.startswith("arn:"):
             arn = f"arn:aws:ecs:{caller.region}:{caller.account}:cluster/{arn}"
+        own_identifier(caller, arn)
         return self._clusters.get(arn)
 
     def active_cluster(self, caller: Caller, name: str | None) -> Cluster:
@@ -251,8 +89,10 @@ class Store:
             AwsError: `ClusterNotFoundException`.
         """
         cluster = self.find_cluster(caller, name)
-        if cluster is None or cluster.status != "ACTIVE":
+        if cluster is None:
             raise errors.cluster_not_found()
+        if cluster.status != "ACTIVE":
+            raise errors.cluster_inactive()
         return cluster
 
     def clusters(self, caller: Caller) -> list[Cluster]:
@@ -261,14 +101,26 @@ class Store:
 
     def add_definition(self, definition: TaskDefinition) -> None:
         """Add a revision; it gets the family's next number."""
-        revisions = self._families.setdefault((definition.account, definition.region, definition.family), [])
-        definition.revision = len(revisions) + 1
-        revisions.append(definition)
+        family = self._families.setdefault((definition.account, definition.region, definition.family), Family())
+        family.latest += 1
+        definition.revision = family.latest
+        family.revisions.append(definition)
+
+    def remove_definition(self, definition: TaskDefinition) -> None:
+        """Drop a revision. Its number stays taken."""
+        family = self._families.get((definition.account, definition.region, definition.family))
+        if family:
+            family.revisions = [one for one in family.revisions if one.revision != definition.revision]
 
     def definitions(self, caller: Caller) -> list[TaskDefinition]:
         """All the caller's revisions, by family and number."""
-        own = [(family, r) for (a, g, family), r in self._families.items() if (a, g) == (caller.account, caller.region)]
-        return list(itertools.chain.from_iterable(revisions for _, revisions in sorted(own, key=lambda item: item[0])))
+        own = [(key[2], family) for key, family in self._families.items() if key[:2] == (caller.account, caller.region)]
+        return list(itertools.chain.from_iterable(family.revisions for _, family in sorted(own, key=lambda item: item[0])))
+
+    def all_definitions(self, account: str | None) -> list[TaskDefinition]:
+        """The revisions of one account, or of all."""
+        families = [family for key, family in self._families.items() if account in (None, key[0])]
+        return list(itertools.chain.from_iterable(family.revisions for family in families))
 
     def find_definition(self, caller: Caller, name: str) -> TaskDefinition | None:
         """A revision by ARN or `family:revision`; the latest active one of a bare family."""
@@ -277,70 +129,107 @@ class Store:
             _, _, _, region, account, name = [*name.split(":", 5), "", "", ""][:6]
             name = name.removeprefix("task-definition/")
         family, _, number = name.partition(":")
-        revisions = self._families.get((account, region, family), [])
+        revisions = self._families.get((account, region, family), Family()).revisions
         if number:
             return next((one for one in revisions if str(one.revision) == number), None)
-        return next((one for one in reversed(revisions) if one.active), None)
+        return next((one for one in reversed(revisions) if one.status == "ACTIVE"), None)
 
     def add_task(self, task: Task) -> None:
         """Add a task."""
         self._tasks[task.arn] = task
 
-    def find_task(self, cluster: Cluster, name: str, now: datetime) -> Task | None:
-        """A task by id or ARN, unless it stopped too long ago."""
-        self._forget_old(now)
-        task = self._tasks.get(name if name.startswith("arn:") else task_arn(cluster, name))
-        return task if task and task.cluster is cluster else None
+    def note_stopped(self, task: Task) -> None:
+        """A task stopped: an hour from now it is forgotten."""
+        self._old_tasks.add(task.arn)
 
-    def tasks(self, cluster: Cluster, now: datetime) -> list[Task]:
+    def find_task(self, caller: Caller, cluster: Cluster, name: str) -> Task | None:
+        """A task of a cluster by id or ARN, unless it stopped too long ago.
+
+        Raises:
+            AwsError: `InvalidParameterException`; no task is named like that.
+        """
+        self._forget_old()
+        task = self._tasks.get(task_identifier(caller, cluster, name))
+        return task if task and task.cluster_arn == cluster.arn else None
+
+    def tasks(self, cluster: Cluster) -> list[Task]:
         """A cluster's tasks, the oldest first."""
-        self._forget_old(now)
-        return [task for task in self._tasks.values() if task.cluster is cluster]
+        self._forget_old()
+        return [task for task in self._tasks.values() if task.cluster_arn == cluster.arn]
 
-    def tagged(self, arn: str) -> Cluster | TaskDefinition | Task:
+    def all_tasks(self) -> list[Task]:
+        """The tasks of all clusters."""
+        return list(self._tasks.values())
+
+    def find_token(self, cluster: Cluster, token: str) -> Token | None:
+        """What a client token stands for."""
+        self._forget_old()
+        return self._tokens.get((cluster.arn, token))
+
+    def put_token(self, cluster: Cluster, token: str, meaning: Token) -> None:
+        """Let a client token stand for a request for a day."""
+        self._tokens[cluster.arn, token] = meaning
+        self._old_tokens.add((cluster.arn, token))
+
+    def tasks_of(self, token: Token) -> list[Task]:
+        """The tasks of a token that are still known."""
+        return [self._tasks[arn] for arn in token.tasks if arn in self._tasks]
+
+    def find_tagged(self, caller: Caller, arn: str) -> Cluster | TaskDefinition | Task | None:
         """What has tags under an ARN.
 
         Raises:
-            AwsError: `InvalidParameterException` for what is no such ARN, `ResourceNotFoundException`.
+            AwsError: `InvalidParameterException` for what is no such ARN, `ClusterNotFoundException`.
         """
-        found = re.fullmatch(r"arn:aws:ecs:(?P<region>[^:]+):(?P<account>\d{12}):(?P<kind>cluster|task|task-definition)/.+", arn)
-        if not found:
-            raise errors.invalid_parameter("Invalid ARN.")
-        if found["kind"] == "task-definition":
-            resource = self.find_definition(Caller(found["account"], found["region"], ""), arn)
-        else:
-            resource = self._clusters.get(arn) or self._tasks.get(arn)
-        if resource is None:
-            raise errors.resource_not_found(arn)
-        return resource
+        found = own_identifier(caller, arn)
+        if found is None or found["kind"] == "service":
+            raise errors.invalid_parameter("Invalid identifier: Unexpected number of separators")
+        if found["kind"] == "cluster":
+            return self.active_cluster(caller, arn)
+        self._forget_old()
+        return self.find_definition(caller, arn) if found["kind"] == "task-definition" else self._tasks.get(arn)
 
     def forget(self, account: str | None) -> list[Task]:
         """Drop what one account has, or all; returns the tasks that were among it."""
-        gone = [task for task in self._tasks.values() if account in (None, task.cluster.account)]
-        self._tasks = {arn: task for arn, task in self._tasks.items() if account not in (None, task.cluster.account)}
-        self._clusters = {arn: one for arn, one in self._clusters.items() if account not in (None, one.account)}
-        self._families = {key: value for key, value in self._families.items() if account not in (None, key[0])}
-        self.tokens = {key: value for key, value in self.tokens.items() if account not in (None, key[0].split(":")[4])}
+        gone = [task for task in self._tasks.values() if account in (None, task.account)]
+        for mapping in self.kept().values():
+            for key in [key for key in mapping if account in (None, account_of(key if isinstance(key, str) else key[0]))]:
+                del mapping[key]
         return gone
 
-    def _forget_old(self, now: datetime) -> None:
-        """Drop what is no longer shown. The oldest come first, so this looks at few."""
-        old = [arn for arn, task in self._tasks.items() if task.stopped_at and now - task.stopped_at > STOPPED_TASKS_SHOWN]
-        for arn in old:
-            del self._tasks[arn]
+    def _forget_old(self) -> None:
+        for arn in self._old_tasks.take_due():
+            self._tasks.pop(arn, None)
+        for key in self._old_tokens.take_due():
+            self._tokens.pop(key, None)
 
 
-def task_arn(cluster: Cluster, task_id: str) -> str:
-    """The ARN that a task of this id has."""
-    return f"arn:aws:ecs:{cluster.region}:{cluster.account}:task/{cluster.name}/{task_id}"
+def account_of(key: str) -> str:
+    """The account that an ARN names, or that is the key itself."""
+    return key.split(":")[4] if key.startswith("arn:") else key
 
 
-def new_id() -> str:
-    """A task's or container's id."""
-    return uuid.uuid4().hex
+def own_identifier(caller: Caller, arn: str) -> re.Match[str] | None:
+    """The parts of an ECS ARN; None for what is none.
+
+    Raises:
+        AwsError: `InvalidParameterException`; it is another account's.
+    """
+    found = IDENTIFIER.fullmatch(arn)
+    if found and found["account"] != caller.account:
+        raise errors.invalid_parameter("AccountIDs mismatch")
+    return found
 
 
-def merged_tags(old: Iterable[dict[str, str]], new: Iterable[dict[str, str]]) -> Tags:
-    """Tags with others on top, by key."""
-    by_key = {tag["key"]: tag.get("value", "") for tag in (*old, *new)}
-    return [{"key": key, "value": value} for key, value in by_key.items()]
+def task_identifier(caller: Caller, cluster: Cluster, name: str) -> str:
+    """The ARN that a task's id or ARN stands for.
+
+    Raises:
+        AwsError: `InvalidParameterException`; it is neither.
+    """
+    found = own_identifier(caller, name)
+    if name.startswith("arn:") and (found is None or found["kind"] != "task"):
+        raise errors.invalid_parameter("Invalid identifier: Unexpected number of separators")
+    if len(name.rpartition("/")[2]) not in TASK_ID_LENGTHS:
+        raise errors.invalid_parameter("taskId length should be one of [32,36]")
+    return name if found else task_arn(cluster.arn, name)

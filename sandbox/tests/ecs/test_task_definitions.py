@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox.testing_ecs import TaskDesk
+from slipway_sandbox.testing_ecs import TaskDesk, until
 
 
 def refused(call: Any, **request: Any) -> tuple[str, str]:
@@ -58,7 +58,8 @@ def test_given_families_when_listed_then_prefix_status_and_order_count(desk: Tas
     desk.ecs.deregister_task_definition(taskDefinition=other)
     assert desk.ecs.list_task_definitions(familyPrefix="job", sort="DESC")["taskDefinitionArns"] == [two, one]
     assert desk.ecs.list_task_definitions(status="INACTIVE")["taskDefinitionArns"] == [other]
-    assert desk.ecs.list_task_definition_families(familyPrefix="job")["families"] == ["job"]
+    assert desk.ecs.list_task_definition_families(familyPrefix="job")["families"] == ["job", "jobs-other"]
+    assert desk.ecs.list_task_definition_families(status="ACTIVE")["families"] == ["job"]
     assert desk.ecs.list_task_definition_families(status="INACTIVE")["families"] == ["jobs-other"]
 
 
@@ -69,13 +70,51 @@ def test_given_many_revisions_when_listed_then_pages_lead_through_all(desk: Task
 
 
 INVALID: list[tuple[dict[str, Any], dict[str, Any], str]] = [
-    ({"networkMode": "bridge"}, {}, "Fargate only supports network mode 'awsvpc'."),
+    ({"networkMode": "bridge"}, {}, "Fargate only supports network mode \u2018awsvpc\u2019."),
     ({"cpu": ""}, {}, "Fargate requires that 'cpu' be defined at the task level."),
-    ({"memory": "4096"}, {}, "No Fargate configuration exists for given values: 256 CPU, 4096 memory."),
+    (
+        {"memory": "4096"},
+        {},
+        (
+            "No Fargate configuration exists for given values: 256 CPU, 4096 memory. "
+            "See the Amazon ECS documentation for the valid values."
+        ),
+    ),
     ({"executionRoleArn": ""}, {}, "Fargate requires task definition to have execution role ARN to support ECR images."),
     ({"taskRoleArn": "admin"}, {}, "Role is not valid"),
     ({}, {"image": ""}, "Container.image should not be null or empty."),
     ({}, {"name": ""}, "Container.name should not be null or empty."),
+    ({"tags": []}, {}, "Tags can not be empty."),
+    (
+        {},
+        {"stopTimeout": 121},
+        "Tasks using the Fargate launch type must have a container stop timeout of less than 120 seconds.",
+    ),
+    ({}, {"startTimeout": 1}, "Granular start timeout on container 'main' must be at least 2 seconds."),
+    ({}, {"healthCheck": {"command": ["CMD", "true"], "interval": 4}}, "Health check interval must be between 5 and 300."),
+    (
+        {},
+        {"dependsOn": [{"containerName": "none", "condition": "START"}]},
+        "Cannot depend on container + 'none' because it does not exist",
+    ),
+    (
+        {},
+        {"dependsOn": [{"containerName": "main", "condition": "SUCCESS"}]},
+        "A dependency container with SUCCESS or COMPLETE condition cannot be an essential container",
+    ),
+    (
+        {},
+        {"environment": [{"name": "A", "value": "b"}], "secrets": [{"name": "A", "valueFrom": "a"}]},
+        (
+            "The secret name must be unique and not shared with any new or existing environment variables set on the container, "
+            "such as 'A'."
+        ),
+    ),
+    (
+        {},
+        {"logConfiguration": {"logDriver": "syslog"}},
+        "syslog is not a valid log driver. Must be one of [awslogs,splunk,awsfirelens]",
+    ),
     ({}, {"essential": False}, "A task definition must have at least one essential container."),
     ({}, {"mountPoints": [{"sourceVolume": "v", "containerPath": "/v"}]}, "Unknown volume 'v'."),
     ({}, {"logConfiguration": {"logDriver": "awslogs"}}, "Log driver awslogs requires options: awslogs-group, awslogs-region"),
@@ -98,3 +137,37 @@ def test_given_a_cluster_when_made_again_then_it_is_the_same_and_it_can_be_delet
     described = desk.ecs.describe_clusters(clusters=["main", "none"])
     assert described["clusters"][0]["status"] == "INACTIVE"
     assert described["failures"] == [{"arn": desk.cluster.replace("main", "none"), "reason": "MISSING"}]
+
+
+def test_given_a_deleted_definition_when_no_task_runs_then_it_is_gone_and_its_number_stays_taken(desk: TaskDesk) -> None:
+    arn = desk.register(desk.container())
+    desk.ecs.deregister_task_definition(taskDefinition=arn)
+    deleted = desk.ecs.delete_task_definitions(taskDefinitions=[arn])["taskDefinitions"][0]
+    assert deleted["status"] == "DELETE_IN_PROGRESS"
+    assert deleted["deleteRequestedAt"] >= deleted["deregisteredAt"]
+    until(lambda: not desk.ecs.list_task_definitions(status="DELETE_IN_PROGRESS")["taskDefinitionArns"], "the end of it")
+    assert refused(desk.ecs.describe_task_definition, taskDefinition=arn)[1] == "Unable to describe task definition."
+    assert desk.register(desk.container()).endswith(":2")
+
+
+def test_given_a_deleted_definition_when_a_task_of_it_runs_then_it_stays_until_that_ends(desk: TaskDesk) -> None:
+    arn = desk.register(desk.container("trap 'exit 0' TERM; sleep 60 & wait"))
+    task = desk.start(arn)
+    desk.until(task, "RUNNING")
+    desk.ecs.deregister_task_definition(taskDefinition=arn)
+    desk.ecs.delete_task_definitions(taskDefinitions=[arn])
+    assert refused(lambda: desk.run(arn)) == ("ClientException", "TaskDefinition is inactive")
+    assert desk.describe(task)["lastStatus"] == "RUNNING"
+    desk.ecs.stop_task(cluster="main", task=task)
+    until(lambda: not desk.ecs.list_task_definitions(status="DELETE_IN_PROGRESS")["taskDefinitionArns"], "the end of it")
+
+
+def test_given_container_insights_on_for_the_account_when_a_cluster_is_made_then_it_has_them(desk: TaskDesk) -> None:
+    desk.ecs.put_account_setting_default(name="containerInsights", value="enhanced")
+    made = desk.ecs.create_cluster(clusterName="watched")["cluster"]
+    assert made["settings"] == [{"name": "containerInsights", "value": "enhanced"}]
+
+
+def test_given_another_accounts_identifiers_when_used_then_they_are_refused(desk: TaskDesk) -> None:
+    other = desk.cluster.replace(desk.account, "111122223333")
+    assert refused(desk.ecs.describe_clusters, clusters=[other]) == ("InvalidParameterException", "AccountIDs mismatch")

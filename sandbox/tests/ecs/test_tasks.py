@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 from slipway_sandbox.testing_ecs import TaskDesk, until
 from slipway_sandbox.testing_images import build_image, layer_of, member, push_image, static_program
 
+NOBODY = "0" * 32
+"""A task's id that none has."""
 ALLOWED_STATES = ("PROVISIONING", "PENDING", "RUNNING", "DEPROVISIONING", "STOPPED")
 
 
@@ -131,6 +133,17 @@ def test_given_a_container_when_it_asks_then_metadata_and_region_are_its_own(des
     assert '"Family": "job", "Revision": "1"' in text
     assert '"DockerName": "main"' in text
     assert text.endswith("us-east-1")
+
+
+def test_given_a_container_when_it_asks_for_statistics_then_they_are_measured(desk: TaskDesk) -> None:
+    script = FETCH + "fetch $ECS_CONTAINER_METADATA_URI_V4/stats; fetch $ECS_CONTAINER_METADATA_URI_V4/task/stats"
+    task = desk.until(desk.start(desk.register(desk.container(command=["bash", "-c", script], memory=64))), "STOPPED")
+    own, whole = [json.loads(line) for line in desk.lines(task) if line.startswith("{")]
+    assert own["name"] == "main"
+    assert own["memory_stats"]["limit"] == 64 * 1024 * 1024
+    assert 0 < own["memory_stats"]["usage"] < own["memory_stats"]["limit"]
+    assert own["pids_stats"]["current"] >= 1
+    assert whole[own["id"]]["precpu_stats"] == own["cpu_stats"]
 
 
 def test_given_a_task_role_when_a_container_asks_then_it_gets_that_roles_credentials(desk: TaskDesk) -> None:
@@ -257,8 +270,8 @@ def test_given_tags_when_run_then_they_are_shown_only_when_asked_for(desk: TaskD
 
 
 def test_given_an_unknown_task_when_described_then_it_is_missing(desk: TaskDesk) -> None:
-    answer = desk.ecs.describe_tasks(cluster="main", tasks=["none"])
-    assert answer["failures"] == [{"arn": f"arn:aws:ecs:us-east-1:{desk.account}:task/main/none", "reason": "MISSING"}]
+    answer = desk.ecs.describe_tasks(cluster="main", tasks=[NOBODY])
+    assert answer["failures"] == [{"arn": f"arn:aws:ecs:us-east-1:{desk.account}:task/main/{NOBODY}", "reason": "MISSING"}]
 
 
 def test_given_no_capacity_when_run_then_it_is_a_failure_and_no_error(desk: TaskDesk) -> None:
@@ -320,5 +333,5 @@ def test_given_a_deregistered_definition_when_run_by_arn_then_it_is_refused(desk
 
 def test_given_an_unknown_task_when_stopped_then_it_is_refused(desk: TaskDesk) -> None:
     with pytest.raises(ClientError) as caught:
-        desk.ecs.stop_task(cluster="main", task="none")
+        desk.ecs.stop_task(cluster="main", task=NOBODY)
     assert error_of(caught) == ("InvalidParameterException", "The referenced task was not found.")

@@ -1,0 +1,41 @@
+"""What befalls tasks that no AWS call can cause: hosts fail or are retired, Spot capacity is taken back, or there is none."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
+REASONS = {
+    "SpotInterruption": "Your Spot Task was interrupted.",
+    "TerminationNotice": "ECS is performing maintenance on the underlying infrastructure hosting the task",
+    "InfrastructureHealth": "The underlying infrastructure hosting the task became unhealthy.",
+}
+"""What DescribeTasks shows for each. The last wording is the sandbox's own."""
+
+
+class Interruption(BaseModel):
+    """Ends a running task from outside.
+
+    `SpotInterruption` (of a task on FARGATE_SPOT) and `TerminationNotice` send SIGTERM and give it its stopTimeout.
+    `InfrastructureHealth` ends it at once, and nobody learns its exit codes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str = Field(description="The task's ARN.")
+    kind: Literal["SpotInterruption", "TerminationNotice", "InfrastructureHealth"]
+    reason: str | None = Field(default=None, max_length=1024, description="The stoppedReason; AWS's own unless given.")
+
+
+class Capacity(BaseModel):
+    """How many tasks a capacity provider has room for at a time; RunTask answers a failure for each that is too many."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    account: str = Field(pattern=r"^\d{12}$")
+    region: str = "us-east-1"
+    provider: Literal["FARGATE", "FARGATE_SPOT"] = "FARGATE"
+    tasks: int | None = Field(default=None, ge=0, description="None: as many as are asked for.")
+    reason: str = Field(default=NO_CAPACITY, max_length=1024, description="The failure's reason, such as `RESOURCE:MEMORY`.")
