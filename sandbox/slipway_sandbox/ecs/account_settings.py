@@ -34,8 +34,9 @@ VALUES = {
 MANAGED = "guardDutyActivate"
 """GuardDuty's own, which no caller of ECS can change."""
 PRINCIPAL = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}):(?:root|user/.+|role/.+)")
+SESSION = re.compile(r"arn:aws[a-z-]*:sts::\d{12}:assumed-role/(?P<role>[^/]+)/.+")
 LARGEST_PAGE = 10
-DIFFERS = "whoever calls is the root user; the settings are kept and shown, and only containerInsights has an effect"
+DIFFERS = "the settings are kept and shown, and only containerInsights has an effect; the wording of its errors is not verified"
 
 Settings = Mapping[tuple[str, str, str, str], str]
 
@@ -105,13 +106,21 @@ def root_of(caller: Caller) -> str:
     return f"arn:aws:iam::{caller.account}:root"
 
 
+def own_principal(caller: Caller) -> str:
+    """Who calls: a user, or the role of a session."""
+    session = SESSION.fullmatch(caller.principal)
+    if session:
+        return f"arn:aws:iam::{caller.account}:role/{session['role']}"
+    return caller.principal if PRINCIPAL.fullmatch(caller.principal) else root_of(caller)
+
+
 def principal_of(caller: Caller, request: dict[str, Any]) -> str:
     """Whose setting a request is about.
 
     Raises:
         AwsError: `InvalidParameterException`; no principal of the account.
     """
-    principal = request.get("principalArn") or root_of(caller)
+    principal = request.get("principalArn") or own_principal(caller)
     found = PRINCIPAL.fullmatch(principal)
     if found is None or found["account"] != caller.account:
         raise errors.invalid_parameter("Invalid principal ARN.")

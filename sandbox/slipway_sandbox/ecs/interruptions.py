@@ -10,6 +10,7 @@ NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or i
 REASONS = {
     "SpotInterruption": "Your Spot Task was interrupted.",
     "TerminationNotice": "ECS is performing maintenance on the underlying infrastructure hosting the task",
+    "ServiceSchedulerInitiated": "Scaling activity initiated by (deployment ecs-svc/0000000000000000000)",
     "InfrastructureHealth": "The underlying infrastructure hosting the task became unhealthy.",
 }
 """What DescribeTasks shows for each. The last wording is the sandbox's own."""
@@ -18,14 +19,15 @@ REASONS = {
 class Interruption(BaseModel):
     """Ends a running task from outside.
 
-    `SpotInterruption` (of a task on FARGATE_SPOT) and `TerminationNotice` send SIGTERM and give it its stopTimeout.
-    `InfrastructureHealth` ends it at once, and nobody learns its exit codes.
+    `SpotInterruption` (of a task on FARGATE_SPOT), `TerminationNotice` and `ServiceSchedulerInitiated` (for what watches tasks
+    of services) send SIGTERM and give it its stopTimeout. `InfrastructureHealth` ends it at once, and nobody learns its exit
+    codes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: str = Field(description="The task's ARN.")
-    kind: Literal["SpotInterruption", "TerminationNotice", "InfrastructureHealth"]
+    kind: Literal["SpotInterruption", "TerminationNotice", "ServiceSchedulerInitiated", "InfrastructureHealth"]
     reason: str | None = Field(default=None, max_length=1024, description="The stoppedReason; AWS's own unless given.")
 
 

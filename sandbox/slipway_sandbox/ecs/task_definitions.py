@@ -51,7 +51,7 @@ class TaskDefinitionRoom(Room):
             revision=0,
             content=normalised(request),
             registered_at=self.world.clock.now(),
-            registered_by=f"arn:aws:iam::{caller.account}:root",
+            registered_by=caller.principal or f"arn:aws:iam::{caller.account}:root",
             tags=merged_tags([], request.get("tags", [])),
         )
         self._store.add_definition(definition)

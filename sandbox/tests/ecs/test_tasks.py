@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_ecs import TaskDesk, until
 from slipway_sandbox.testing_images import build_image, layer_of, member, push_image, static_program
 
@@ -20,6 +21,12 @@ def error_of(caught: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
     return response["Error"]["Code"], response["Error"]["Message"]
 
 
+@behaviour(
+    "In a task",
+    "logs",
+    like="awslogs, complete before the task is STOPPED; the group made only by `awslogs-create-group`",
+    differs="other drivers discard; multi-line patterns; not as the execution role",
+)
 def test_given_a_script_when_its_task_stops_then_code_reason_times_and_logs_are_there(desk: TaskDesk) -> None:
     task = desk.finish("echo one; echo two >&2; exit 3", startedBy="tests/1")
     assert (task["stopCode"], task["stoppedReason"]) == ("EssentialContainerExited", "Essential container in task exited")
@@ -124,6 +131,12 @@ printf 'GET /%s HTTP/1.0\\r\\n\\r\\n' "${rest#*/}" >&3; cat <&3; echo; }
 """
 
 
+@behaviour(
+    "In a task",
+    "metadata",
+    like="version 4: container, task, taskWithTags, stats and task/stats; memory, processors and processes as they are",
+    differs="the address in networks is 127.0.0.1, no bytes of networks and disks are counted; no task protection endpoint",
+)
 def test_given_a_container_when_it_asks_then_metadata_and_region_are_its_own(desk: TaskDesk) -> None:
     script = FETCH + "fetch $ECS_CONTAINER_METADATA_URI_V4/task; fetch $ECS_CONTAINER_METADATA_URI_V4; echo $AWS_REGION"
     task = desk.until(desk.start(desk.register(desk.container(command=["bash", "-c", script]))), "STOPPED")
@@ -146,6 +159,12 @@ def test_given_a_container_when_it_asks_for_statistics_then_they_are_measured(de
     assert whole[own["id"]]["precpu_stats"] == own["cpu_stats"]
 
 
+@behaviour(
+    "In a task",
+    "credentials",
+    like="of the task role, by AssumeRole, at `AWS_CONTAINER_CREDENTIALS_FULL_URI`; none without a role",
+    differs="no relative URI; a role that IAM does not know has no policies",
+)
 def test_given_a_task_role_when_a_container_asks_then_it_gets_that_roles_credentials(desk: TaskDesk) -> None:
     other = "222222222222"
     script = FETCH + "fetch $AWS_CONTAINER_CREDENTIALS_FULL_URI"
@@ -192,6 +211,12 @@ def test_given_a_task_on_its_way_when_stopped_then_it_never_runs(desk: TaskDesk)
     assert "exitCode" not in task["containers"][0]
 
 
+@behaviour(
+    "In a task",
+    "several containers",
+    like="essential or not; volumes that they share",
+    differs="no restart policies, no init process; they share the host's network, with all other containers",
+)
 def test_given_two_containers_when_the_essential_one_ends_then_the_other_is_stopped(desk: TaskDesk) -> None:
     volume = [{"sourceVolume": "shared", "containerPath": "/shared"}]
     script = "trap 'exit 0' TERM; echo > /shared/up; sleep 600 & wait"
@@ -274,6 +299,12 @@ def test_given_an_unknown_task_when_described_then_it_is_missing(desk: TaskDesk)
     assert answer["failures"] == [{"arn": f"arn:aws:ecs:us-east-1:{desk.account}:task/main/{NOBODY}", "reason": "MISSING"}]
 
 
+@behaviour(
+    "In a task",
+    "failures to place or start",
+    like="by faults of the kind `error`: `ecs` `RunTask.failures` (RunTask answers 200 with the message as a failure's reason) "
+    "and `ecs` `RunTask.start` (the task fails to start with the message as stoppedReason); by the dial `ecs/capacity`",
+)
 def test_given_no_capacity_when_run_then_it_is_a_failure_and_no_error(desk: TaskDesk) -> None:
     reason = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
     desk.sandbox.plant_fault("ecs", "RunTask.failures", "error", message=reason, account=desk.account)
