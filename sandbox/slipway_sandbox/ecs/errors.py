@@ -81,6 +81,14 @@ def task_definition_inactive() -> AwsError:
     return client_error("TaskDefinition is inactive")
 
 
+def role_not_assumed(arn: str) -> AwsError:
+    """`ClientException` for a role that does not trust ECS's tasks."""
+    return client_error(
+        f"ECS was unable to assume the role '{arn}' that was provided for this task. Please verify that the role being passed "
+        "has the proper trust relationship and permissions and that your IAM user has permissions to pass this role."
+    )
+
+
 def task_not_found() -> AwsError:
     """What StopTask says of a task that is not there (any more)."""
     return invalid_parameter("The referenced task was not found.")

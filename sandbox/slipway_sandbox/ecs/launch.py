@@ -16,8 +16,6 @@ from slipway_sandbox.ecs.metadata import Metadata
 from slipway_sandbox.ecs.model import Task, TaskContainer
 from slipway_sandbox.world import World
 
-CPU_UNITS = 1024
-
 
 @dataclass(frozen=True)
 class Platform:

@@ -32,6 +32,9 @@ ROUTES = Map(
     ]
 )
 CPU_UNITS = 1024
+"""In a processor."""
+MEBIBYTES = 1024
+"""In a gibibyte."""
 MEBIBYTE = 1 << 20
 NANOSECONDS = 10**9
 
@@ -144,7 +147,7 @@ class Metadata:
                     "ReferenceTimestamp": moment(now),
                     "ClockSynchronizationStatus": "SYNCHRONIZED",
                 },
-                "EphemeralStorageMetrics": {"Utilized": 0, "Reserved": storage * CPU_UNITS},
+                "EphemeralStorageMetrics": {"Utilized": 0, "Reserved": storage * MEBIBYTES},
                 "FaultInjectionEnabled": False,
             }
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from slipway_sandbox.calls import Caller
 
 LOCAL_ADDRESS = "127.0.0.1"
 """Where a task's ports are: containers share the host's network."""
+ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+"""This machine's, which is what images run on."""
 DEFAULT_STORAGE = 20
 """GiB of a Fargate task that asks for no more."""
 
@@ -252,7 +255,7 @@ class Task:
         storage = self.setting("ephemeralStorage") or {"sizeInGiB": DEFAULT_STORAGE}
         return {
             "attachments": self._attachments(),
-            "attributes": [{"name": "ecs.cpu-architecture", "value": "x86_64"}],
+            "attributes": [{"name": "ecs.cpu-architecture", "value": ARCHITECTURE}],
             "availabilityZone": f"{self.region}a",
             "capacityProviderName": self.capacity_provider,
             "clusterArn": self.cluster_arn,

@@ -8,10 +8,12 @@ from typing import Any
 
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.capacity import FARGATE, PROVIDERS, check_strategy
-from slipway_sandbox.ecs.definition_rules import check_files
+from slipway_sandbox.ecs.definition_rules import ROLE, check_files
 from slipway_sandbox.ecs.model import Cluster, TaskDefinition
 from slipway_sandbox.ecs.tagging import check_tags
 from slipway_sandbox.errors import AwsError
+from slipway_sandbox.iam import stored
+from slipway_sandbox.iam.sts import trust_of_services
 
 STARTED_BY = re.compile(r"[A-Za-z0-9/_-]{0,128}")
 LONGEST_TOKEN = 64
@@ -86,6 +88,26 @@ def check_placement(request: dict[str, Any], strategy: list[dict[str, Any]], def
     if request.get("platformVersion") == OLD_PLATFORM and needs_new_platform(definition):
         return errors.platform_incompatible()
     return None
+
+
+def check_roles(request: dict[str, Any], definition: TaskDefinition) -> None:
+    """Refuse roles that ECS cannot act as. One that IAM does not know is taken as it is.
+
+    Raises:
+        AwsError: `ClientException`.
+    """
+    for name in ("taskRoleArn", "executionRoleArn"):
+        arn = request.get("overrides", {}).get(name) or definition.content.get(name)
+        if not arn:
+            continue
+        if not ROLE.fullmatch(arn):
+            raise errors.client_error("Role is not valid")
+        role = stored.role(arn)
+        try:
+            if role:
+                trust_of_services(role, arn)
+        except AwsError as error:
+            raise errors.role_not_assumed(arn) from error
 
 
 def network_refusal(network: dict[str, Any] | None, definition: TaskDefinition) -> str | None:

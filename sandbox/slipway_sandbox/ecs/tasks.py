@@ -15,7 +15,7 @@ from slipway_sandbox.ecs.interruptions import REASONS, Capacity, Interruption
 from slipway_sandbox.ecs.launch import Platform
 from slipway_sandbox.ecs.listing import page
 from slipway_sandbox.ecs.model import Cluster, Task, TaskContainer, TaskDefinition, Token, merged_tags, new_id, task_arn
-from slipway_sandbox.ecs.run_rules import check_placement, check_run, strategy_of
+from slipway_sandbox.ecs.run_rules import check_placement, check_roles, check_run, strategy_of
 from slipway_sandbox.ecs.runner import TaskRunner
 from slipway_sandbox.ecs.store import Store, own_identifier
 from slipway_sandbox.world import Room, World, dial, operation
@@ -70,9 +70,8 @@ class TaskRoom(Room):
 
     @operation(
         "RunTask",
-        differs="Fargate only, where EC2 answers as a cluster without instances; subnets, security groups and roles need not "
-        "exist; placement is ignored; `RunTask.failures` and the dial `capacity` make failures; the wording of limits is not "
-        "verified",
+        differs="Fargate only: EC2 answers as a cluster without instances; subnets and security groups need not exist, and a "
+        "role that IAM does not know is taken as it is; placement is ignored; the wording of limits is not verified",
     )
     def run_task(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Start tasks; or answer the tasks that the same client token started before."""
@@ -89,6 +88,7 @@ class TaskRoom(Room):
         refusal = check_placement(request, strategy, definition)
         if refusal:
             raise refusal
+        check_roles(request, definition)
         count = request.get("count", 1)
         providers: list[str | None] = [*spread(strategy, count)] if strategy else [None] * count
         tasks: list[Task] = []

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from slipway_sandbox.testing_contract import Aws, contract
 from slipway_sandbox.testing_ecs import TaskDesk
+from slipway_sandbox.testing_iam import RoleMaker
 
 NOBODY = "0" * 32
 SERVE = "trap 'exit 0' TERM; sleep 60 & wait"
@@ -65,6 +66,9 @@ def test_run_task(tasks: Tasks) -> None:
     tasks.refused("PlatformUnknownException", definition, platformVersion="9.9.9")
     large = desk.register(desk.container(), ephemeralStorage={"sizeInGiB": 30})
     tasks.refused("PlatformTaskDefinitionIncompatibilityException", large, platformVersion="1.3.0")
+    role = RoleMaker(desk.sandbox, desk.account).create()
+    tasks.refused("ClientException", definition, match="unable to assume the role", overrides={"taskRoleArn": role})
+    tasks.refused("ClientException", definition, match="Role is not valid", overrides={"taskRoleArn": "admin"})
     tasks.ecs.deregister_task_definition(taskDefinition=large)
     tasks.refused("ClientException", large, match="TaskDefinition is inactive")
 
