@@ -13,6 +13,7 @@ from slipway_sandbox.ecs.dependencies import NeverReadyError, is_ready, stop_rou
 from slipway_sandbox.ecs.launch import Launcher, Platform, Running
 from slipway_sandbox.ecs.logs import LogDriverError
 from slipway_sandbox.ecs.model import Task, TaskContainer
+from slipway_sandbox.ecs.pulling import PullRights
 from slipway_sandbox.ecs.secrets import ResourceError, Resources
 from slipway_sandbox.faults import FaultKind
 
@@ -118,29 +119,32 @@ class TaskRunner:
         if self._stopping:
             return
         self._set_status("PENDING")
-        variables = self._fetch_resources()
-        images = self._pull_images()
+        rights = PullRights(self._world, self.task)
+        variables = self._fetch_resources(rights)
+        images = self._pull_images(rights)
         self._pause(PENDING_SECONDS)
         self._run_containers(images, variables)
 
-    def _fetch_resources(self) -> dict[str, dict[str, str]]:
+    def _fetch_resources(self, rights: PullRights) -> dict[str, dict[str, str]]:
         """What the containers get by secrets and files, by container."""
         resources = Resources(self._world, self.task)
         found: dict[str, dict[str, str]] = {}
         for container in self.task.containers:
             try:
+                rights.authorize(container.definition["image"])
                 found[container.name] = resources.variables_of(container)
             except ResourceError as error:
                 self._fail(container, str(error))
                 raise TaskFailedToStartError(str(error)) from error
         return found
 
-    def _pull_images(self) -> dict[str, Image]:
+    def _pull_images(self, rights: PullRights) -> dict[str, Image]:
         with self._lock:
             self.task.pull_started_at = self._world.clock.now()
         images: dict[str, Image] = {}
         for container in self.task.containers:
             try:
+                rights.check(container.definition["image"])
                 image = self._runtime.pull(container.definition["image"])
             except ImagePullError as error:
                 self._fail(container, str(error))
@@ -168,12 +172,15 @@ class TaskRunner:
     def _is_ready(self, container: TaskContainer) -> bool:
         others = {other.name: other for other in self.task.containers}
         try:
-            return is_ready(
-                container, others, lambda other: self._late_at.get(other.name, time.monotonic() + 1) <= time.monotonic()
-            )
+            return is_ready(container, others, self._is_late)
         except NeverReadyError as error:
             self._cannot_start(container, f"CannotStartContainerError: {error}")
             return False
+
+    def _is_late(self, container: TaskContainer) -> bool:
+        """Whether its `startTimeout` is over."""
+        at = self._late_at.get(container.name)
+        return at is not None and at <= time.monotonic()
 
     def _until_late(self) -> float | None:
         """True seconds until the next `startTimeout` is over, where a container waits for that."""
@@ -203,7 +210,7 @@ class TaskRunner:
     def _note_health(self, name: str, state: str) -> None:
         with self._lock:
             container = next(each for each in self.task.containers if each.name == name)
-            if container.status == "RUNNING":
+            if not container.finished_at:
                 container.health = state
                 self._tell()
         self._wake.set()

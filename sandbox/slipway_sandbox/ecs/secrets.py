@@ -172,7 +172,12 @@ def go_error(error: Exception) -> str:
         return str(error)
     response: Any = error.response
     code, message = response["Error"]["Code"], response["Error"].get("Message", "")
-    service = {"GetSecretValue": "Secrets Manager", "GetParameters": "SSM", "GetObject": "S3"}.get(error.operation_name, "STS")
+    service = {
+        "GetSecretValue": "Secrets Manager",
+        "GetParameters": "SSM",
+        "GetObject": "S3",
+        "GetAuthorizationToken": "ECR",
+    }.get(error.operation_name, "STS")
     metadata = response.get("ResponseMetadata", {})
     return (
         f"operation error {service}: {error.operation_name}, https response error StatusCode: "

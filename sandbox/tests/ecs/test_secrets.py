@@ -10,7 +10,6 @@ import pytest
 from slipway_sandbox.ecs.secrets import parameter_name, variables_in
 from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_ecs import TaskDesk
-from slipway_sandbox.testing_iam import RoleMaker, allow, trusting
 
 UNABLE = "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
 
@@ -100,27 +99,6 @@ def test_given_a_secret_that_is_not_there_when_run_then_the_reason_says_so(desk:
     assert task["containers"][0]["reason"] == task["stoppedReason"]
     assert "exitCode" not in task["containers"][0]
     assert "pullStartedAt" not in task
-
-
-def test_given_an_execution_role_that_may_not_have_a_secret_when_run_then_the_task_says_so(desk: TaskDesk) -> None:
-    arn = make_secret(desk, "hidden")
-    roles = RoleMaker(desk.sandbox, desk.account)
-    trust = trusting(service="ecs-tasks.amazonaws.com")
-    role = roles.create([allow("secretsmanager:GetSecretValue", f"{arn}-another")], trust)
-    container = desk.container(secrets=[{"name": "A", "valueFrom": arn}])
-    task = desk.until(desk.start(desk.register(container, executionRoleArn=role)), "STOPPED")
-    assert task["stopCode"] == "TaskFailedToStart"
-    assert "api error AccessDeniedException: User: arn:aws:sts::" in task["stoppedReason"]
-    assert f"is not authorized to perform: secretsmanager:GetSecretValue on resource: {arn}" in task["stoppedReason"]
-
-
-def test_given_an_execution_role_that_may_have_a_secret_when_run_then_that_is_all_it_needs(desk: TaskDesk) -> None:
-    arn = make_secret(desk, "allowed")
-    statement = allow("secretsmanager:GetSecretValue", arn)
-    role = RoleMaker(desk.sandbox, desk.account).create([statement], trusting(service="ecs-tasks.amazonaws.com"))
-    container = desk.container("echo $A", secrets=[{"name": "A", "valueFrom": arn}])
-    task = desk.until(desk.start(desk.register(container, executionRoleArn=role)), "STOPPED")
-    assert desk.lines(task) == ["allowed"]
 
 
 def test_given_a_json_key_that_is_not_there_when_run_then_the_reason_names_it(desk: TaskDesk) -> None:
