@@ -21,6 +21,7 @@ PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 MOST_CAPABILITIES = 64
+NOT_ENTERED = 125
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -31,7 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     target, folder, *command = arguments
     variables = dict(item.split(b"=", 1) for item in sys.stdin.buffer.read().split(b"\0") if item)
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-    enter(int(target))
+    try:
+        enter(int(target))
+    except OSError:
+        return NOT_ENTERED
     child = os.fork()
     if child == 0:
         run(folder, command, variables)

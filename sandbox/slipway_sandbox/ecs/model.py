@@ -195,11 +195,6 @@ class Task:
         return self.cluster_arn.split(":")[3]
 
     @property
-    def cluster_name(self) -> str:
-        """The cluster's name."""
-        return self.cluster_arn.rpartition("/")[2]
-
-    @property
     def arn(self) -> str:
         """The task's ARN."""
         return task_arn(self.cluster_arn, self.id)

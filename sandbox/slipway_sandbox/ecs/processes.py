@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway_sandbox.ecs import entering
+
+log = logging.getLogger(__name__)
 
 TICKS = os.sysconf("SC_CLK_TCK")
 KILOBYTE = 1024
@@ -134,4 +137,8 @@ def run_inside(engine: int, command: Sequence[str], folder: str, variables: Mapp
         except subprocess.TimeoutExpired:
             process.kill()
             return TIMED_OUT
-    return process.returncode if first_process(engine) else None
+    if not first_process(engine):
+        return None
+    if process.returncode == entering.NOT_ENTERED:
+        log.warning("%s cannot be run in the container of process %d: it cannot be entered", command[0], first)
+    return process.returncode
