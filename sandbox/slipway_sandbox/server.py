@@ -27,6 +27,7 @@ from slipway_sandbox.sagemaker.groups import GroupRoom
 from slipway_sandbox.sagemaker.hosting import Hosting
 from slipway_sandbox.sagemaker.jobs import Jobs
 from slipway_sandbox.sagemaker.pipelines import Pipelines
+from slipway_sandbox.sagemaker.quotas import QuotaRoom
 from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.snapshots import Saver
@@ -57,6 +58,7 @@ def build(world: World) -> Sandbox:
     roles = credentials.CredentialsEndpoint(world)
     ecs = Ecs(world, containers, roles)
     tags = TagRoom(world)
+    quotas = QuotaRoom(world)
     groups = GroupRoom(world, tags)
     registry = ModelRegistryRoom(world, ecr, groups, tags)
     hosting = Hosting(world, containers, registry, tags)
@@ -66,11 +68,12 @@ def build(world: World) -> Sandbox:
         ScanRoom(world, ecr.store),
         *ecs.rooms,
         tags,
+        quotas,
         groups,
         registry,
         *Pipelines(world, tags).rooms,
         *hosting.rooms,
-        *Jobs(world, containers, roles, hosting.models, tags).rooms,
+        *Jobs(world, containers, roles, hosting.models, tags, quotas).rooms,
     ]
     principals = Principals()
     rooms += [StsRoom(world, principals)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import subprocess
 import sys
 import tarfile
@@ -173,7 +174,7 @@ class JobDesk:
         """Start a training job. `algorithm` is added to its AlgorithmSpecification."""
         self.sagemaker.create_training_job(
             TrainingJobName=name,
-            RoleArn=ROLE,
+            RoleArn=more.pop("role", ROLE),
             AlgorithmSpecification={"TrainingImage": image, "TrainingInputMode": "File", **more.pop("algorithm", {})},
             ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
             **{
@@ -193,6 +194,20 @@ class JobDesk:
             ProcessingResources={"ClusterConfig": cluster},
             **more,
         )
+
+    def role(self, name: str, *statements: dict[str, Any]) -> str:
+        """A role that SageMaker and the account may assume, with a policy of these statements; returns its ARN."""
+        principal = {"AWS": f"arn:aws:iam::{self.account}:root", "Service": "sagemaker.amazonaws.com"}
+        trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]}
+        iam = self.sandbox.client("iam", self.account)
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+        policy = {"Version": "2012-10-17", "Statement": list(statements)}
+        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
+        return arn
+
+    def turn(self, dial: str, **body: Any) -> None:
+        """Turn one of SageMaker's dials for this account."""
+        self.sandbox.control("POST", f"sagemaker/{dial}", {"account": self.account, **body})
 
     def trained(self, name: str = "job") -> dict[str, Any]:
         """The training job, once it has ended."""

@@ -17,7 +17,7 @@ from slipway_sandbox.calls import Caller
 from slipway_sandbox.control import answer
 from slipway_sandbox.sagemaker.rollout import Fate, FateKind
 
-DIALS_PREFIX = "/_sandbox/sagemaker/"
+DIALS_PREFIX = "/_sandbox/sagemaker/dials"
 ROUTES = Map(
     [
         Rule("/_sandbox/sagemaker/dials", endpoint="list_dials", methods=["GET"]),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from slipway_sandbox.containers import ContainerRuntime
 from slipway_sandbox.credentials import CredentialsEndpoint
+from slipway_sandbox.sagemaker.jobs.dials import JobDialRoom
 from slipway_sandbox.sagemaker.jobs.processing import ProcessingRoom
 from slipway_sandbox.sagemaker.jobs.room import Workshop
 from slipway_sandbox.sagemaker.jobs.training import TrainingRoom
 from slipway_sandbox.sagemaker.jobs.transform import Models, TransformRoom
+from slipway_sandbox.sagemaker.quotas import QuotaRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World
 
@@ -23,14 +25,22 @@ class Jobs:
         roles: Gives them their role's credentials.
         models: What transform jobs serve.
         tags: The tags of all SageMaker resources.
+        quotas: How many instances an account may have.
     """
 
     def __init__(
-        self, world: World, containers: ContainerRuntime, roles: CredentialsEndpoint, models: Models, tags: TagRoom
+        self,
+        world: World,
+        containers: ContainerRuntime,
+        roles: CredentialsEndpoint,
+        models: Models,
+        tags: TagRoom,
+        quotas: QuotaRoom,
     ) -> None:
         workshop = Workshop(world, containers, roles)
-        self.rooms: list[Room] = [
-            TrainingRoom(world, workshop, tags),
-            ProcessingRoom(world, workshop, tags),
-            TransformRoom(world, workshop, models, tags),
+        rooms = [
+            TrainingRoom(world, workshop, tags, quotas),
+            ProcessingRoom(world, workshop, tags, quotas),
+            TransformRoom(world, workshop, models, tags, quotas),
         ]
+        self.rooms: list[Room] = [*rooms, JobDialRoom(world, workshop, rooms)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cached_property
 from typing import Any
 
@@ -10,9 +9,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.world import INTERNAL_USER_AGENT, World
+from slipway_sandbox.world import World
 
-log = logging.getLogger(__name__)
+USER_AGENT = "sagemaker.amazonaws.com"
+"""Not the sandbox's own: these are the role's calls, which its policies decide on and the log shows."""
 SESSION = "SageMaker"
 """The session's name in the ARN of whoever acts for SageMaker."""
 
@@ -51,7 +51,7 @@ class RoleAccess:
             aws_access_key_id=keys["AccessKeyId"],
             aws_secret_access_key=keys["SecretAccessKey"],
             aws_session_token=keys["SessionToken"],
-            config=Config(user_agent_extra=INTERNAL_USER_AGENT, retries={"mode": "standard", "total_max_attempts": 3}),
+            config=Config(user_agent_extra=USER_AGENT, retries={"mode": "standard", "total_max_attempts": 3}),
         )
 
     @cached_property

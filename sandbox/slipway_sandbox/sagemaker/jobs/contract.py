@@ -42,6 +42,18 @@ def refuse_path(path: str, where: str) -> None:
         raise validation_error(f"The LocalPath '{path}' of {where} is not valid; it has to be a folder below {ML}/processing.")
 
 
+def refuse_experiment(request: dict[str, Any]) -> None:
+    """Refuse an experiment or trial, as none exists here.
+
+    Raises:
+        AwsError: `ResourceNotFound`.
+    """
+    config = request.get("ExperimentConfig", {})
+    for kind, member in (("Experiment", "ExperimentName"), ("Trial", "TrialName")):
+        if member in config:
+            raise AwsError("ResourceNotFound", f"{kind} '{config[member]}' does not exist.")
+
+
 def not_implemented(what: str) -> AwsError:
     """The answer to what AWS can do and the sandbox cannot."""
     return AwsError("NotImplemented", f"The sandbox does not run jobs with {what} yet.", HTTPStatus.NOT_IMPLEMENTED)

@@ -8,7 +8,13 @@ from typing import Any
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.containers import roots
 from slipway_sandbox.errors import validation_error
-from slipway_sandbox.sagemaker.jobs.contract import local_folder, not_implemented, refuse_path, resource_config
+from slipway_sandbox.sagemaker.jobs.contract import (
+    local_folder,
+    not_implemented,
+    refuse_experiment,
+    refuse_path,
+    resource_config,
+)
 from slipway_sandbox.sagemaker.jobs.job import COMPLETED, Ending, Job
 from slipway_sandbox.sagemaker.jobs.room import JobRoom
 from slipway_sandbox.sagemaker.jobs.storage import Storage
@@ -20,6 +26,11 @@ class ProcessingWork(Work):
     """One processing job's files and command."""
 
     log_group = "/aws/sagemaker/ProcessingJobs"
+
+    @property
+    def isolated(self) -> bool:
+        """Whether the container is to have no way to AWS, and so no credentials either."""
+        return self.job.request.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
 
     def command(self) -> Command:
         """The image's own command, where the request names none."""
@@ -70,8 +81,19 @@ class ProcessingRoom(JobRoom):
         """The job as DescribeProcessingJob shows it."""
         return {**job.request, **summary(job), "ProcessingStartTime": job.started}
 
-    @operation("CreateProcessingJob")
+    def instances(self, request: dict[str, Any]) -> tuple[str, int]:
+        """The type and number of instances that a request asks for."""
+        cluster = request["ProcessingResources"]["ClusterConfig"]
+        return cluster.get("InstanceType", ""), cluster.get("InstanceCount", 1)
+
+    @operation(
+        "CreateProcessingJob",
+        differs="one instance; Pipe mode, data sets, feature store and Continuous upload answer `NotImplemented`; an input "
+        "without objects fails the job, where AWS refuses some at once; networks are not looked at, and the role need not "
+        "exist; MaxRuntimeInSeconds is true time, as containers run in true time",
+    )
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        refuse_experiment(request)
         refuse(request)
         return {"ProcessingJobArn": self.create(caller, request["ProcessingJobName"], with_defaults(request), ProcessingWork).arn}
 
@@ -81,9 +103,14 @@ class ProcessingRoom(JobRoom):
         with job.lock:
             return self.described(job)
 
-    @operation("StopProcessingJob")
+    @operation("StopProcessingJob", differs="SIGKILL follows SIGTERM after 120 s, scaled, but after 2 s of true time at least")
     def stop_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         self.stop(caller, request["ProcessingJobName"])
+        return {}
+
+    @operation("DeleteProcessingJob", differs="wording of its errors is not verified on AWS")
+    def delete_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        self.delete(caller, request["ProcessingJobName"])
         return {}
 
     @operation("ListProcessingJobs")
@@ -125,14 +152,14 @@ def refuse(request: dict[str, Any]) -> None:
 
 
 def refuse_input(source: dict[str, Any]) -> None:
-    """Refuse an input that is not a prefix of S3.
+    """Refuse an input that does not come from S3 as files.
 
     Raises:
         AwsError: It is something else.
     """
     place = source.get("S3Input")
-    if place is None or place["S3DataType"] != "S3Prefix" or place.get("S3InputMode") == "Pipe":
-        raise not_implemented("inputs that are not an S3Prefix in File mode")
+    if place is None or place.get("S3InputMode") == "Pipe":
+        raise not_implemented("inputs that are not an S3Input in File mode")
     refuse_path(place.get("LocalPath", ""), f"input {source['InputName']}")
 
 

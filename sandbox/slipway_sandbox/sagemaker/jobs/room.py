@@ -14,6 +14,7 @@ from slipway_sandbox.sagemaker.jobs import events
 from slipway_sandbox.sagemaker.jobs.job import Job, failed
 from slipway_sandbox.sagemaker.jobs.runner import INTERNAL_ERROR, JobRunner, Tools
 from slipway_sandbox.sagemaker.jobs.work import Work
+from slipway_sandbox.sagemaker.quotas import QuotaRoom
 from slipway_sandbox.sagemaker.resources import Table, page, select, within
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World
@@ -38,10 +39,16 @@ class Workshop:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         self._tools = Tools(world, containers, roles, folder)
+        self.shortages: dict[str, int] = {}
+        """How many of an account's next jobs find no instances."""
 
     def begin(self, work: Work, changed: Callable[[], None]) -> JobRunner:
-        """Start a job."""
-        runner = JobRunner(self._tools, work, changed)
+        """Start a job. Called under the service's lock."""
+        account = work.job.caller.account
+        left = self.shortages.get(account, 0)
+        if left:
+            self.shortages[account] = left - 1
+        runner = JobRunner(self._tools, work, changed, has_capacity=not left)
         runner.start()
         return runner
 
@@ -53,6 +60,7 @@ class JobRoom(Room):
         world: What all rooms share.
         workshop: Runs them.
         tags: The tags of all SageMaker resources.
+        quotas: How many instances an account may have.
     """
 
     service = "sagemaker"
@@ -69,8 +77,9 @@ class JobRoom(Room):
     )
     """What AWS says of a name that is taken; the ARN follows."""
 
-    def __init__(self, world: World, workshop: Workshop, tags: TagRoom) -> None:
+    def __init__(self, world: World, workshop: Workshop, tags: TagRoom, quotas: QuotaRoom) -> None:
         super().__init__(world)
+        self._quotas = quotas
         self._workshop = workshop
         self._tags = tags
         self._jobs: Table[Job] = Table(self.kind, self.segment)
@@ -80,16 +89,21 @@ class JobRoom(Room):
         """The job as its Describe call shows it."""
         raise NotImplementedError
 
+    def instances(self, request: dict[str, Any]) -> tuple[str, int]:
+        """The type and number of instances that a request asks for."""
+        raise NotImplementedError
+
     def create(self, caller: Caller, name: str, request: dict[str, Any], work: Callable[[Job], Work]) -> Job:
         """Note a job and start it.
 
         Raises:
-            AwsError: The name is taken.
+            AwsError: The name is taken, or a quota is used up.
         """
         # Unlike in other ARNs of SageMaker, names keep their case: log streams begin with the name, and are found by the ARN.
         arn = f"arn:aws:sagemaker:{caller.region}:{caller.account}:{self.segment}/{name}"
         if self._jobs.find(caller, name) is not None:
             raise AwsError("ResourceInUse", f"{self.already_there} ({arn})")
+        self._check_quota(caller, request)
         kept = {member: value for member, value in request.items() if member != "Tags"}
         job = Job(name, arn, caller, kept, self.world.clock.now())
         self._jobs.add(caller, job)
@@ -97,6 +111,12 @@ class JobRoom(Room):
         self._emit(job)
         self._runners[arn] = self._workshop.begin(work(job), lambda: self._emit(job))
         return job
+
+    def _check_quota(self, caller: Caller, request: dict[str, Any]) -> None:
+        kind, asked = self.instances(request)
+        running = [self.instances(job.request) for job in self._jobs.all_of(caller) if job.status in RUNNING]
+        used = sum(count for other, count in running if other == kind)
+        self._quotas.check(caller, f"{kind} for {self.kind} usage", used, asked)
 
     def find(self, caller: Caller, name: str) -> Job:
         """The job.
@@ -110,6 +130,17 @@ class JobRoom(Room):
             raise validation_error(self.not_there.format(name=name))
         return job
 
+    def existing(self, caller: Caller, name: str) -> Job:
+        """The job, for the calls whose error for one that is not there nothing is known of but the model.
+
+        Raises:
+            AwsError: There is none.
+        """
+        job = self._jobs.find(caller, name)
+        if job is None:
+            raise AwsError("ResourceNotFound", self.not_there.format(name=name))
+        return job
+
     def stop(self, caller: Caller, name: str) -> None:
         """Ask a job to end.
 
@@ -121,13 +152,24 @@ class JobRoom(Room):
             raise validation_error(f"The request was rejected because the {self.kind} is in status {job.status}.")
         self._runners[job.arn].stop()
 
+    def runner_of(self, caller: Caller, name: str) -> JobRunner:
+        """What runs a job.
+
+        Raises:
+            ValueError: There is no such job, or it has ended.
+        """
+        job = self._jobs.find(caller, name)
+        if job is None or job.status not in RUNNING:
+            raise ValueError(f"no {self.kind} {name!r} runs in account {caller.account}, region {caller.region}")
+        return self._runners[job.arn]
+
     def delete(self, caller: Caller, name: str) -> None:
         """Forget a job that has ended.
 
         Raises:
             AwsError: There is none, or it has not ended.
         """
-        job = self.find(caller, name)
+        job = self.existing(caller, name)
         if job.status in RUNNING:
             raise AwsError("ResourceInUse", f"The request was rejected because the {self.kind} is in status {job.status}.")
         self._jobs.remove(caller, name)

@@ -51,6 +51,7 @@ SHORTEST_STOP_GRACE = 2.0
 """Real seconds. Processes run in real time: however fast the sandbox's time runs, they get this long to end in good order."""
 PULSE_SECONDS = 1.0
 """Real seconds between two looks at what a running container has said."""
+NO_CAPACITY = "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
 INTERNAL_ERROR = "InternalServerError: We encountered an internal error. Please try again."
 
 
@@ -72,19 +73,22 @@ class JobRunner:
         tools: The sandbox's parts.
         work: What to do.
         changed: Called after each change of the job, without its lock.
+        has_capacity: Whether there are instances for it.
     """
 
-    def __init__(self, tools: Tools, work: Work, changed: Callable[[], None]) -> None:
+    def __init__(self, tools: Tools, work: Work, changed: Callable[[], None], *, has_capacity: bool) -> None:
         self._tools = tools
         self._world = tools.world
         self._job = work.job
         self._work = work
         self._changed = changed
+        self._has_capacity = has_capacity
         self._home = Path(tempfile.mkdtemp(prefix=f"{work.job.name}-", dir=tools.folder))
         self._ml = self._home / "ml"
         self._stopping = threading.Event()
         self._aborted = threading.Event()
         self._interrupted = threading.Event()
+        self._lost = threading.Event()
         self._wake = threading.Event()
         self._container: Container | None = None
         self._thread = threading.Thread(target=self._run, name=f"job-{work.job.name}", daemon=True)
@@ -101,9 +105,23 @@ class JobRunner:
         self._wake.set()
 
     def interrupt(self) -> None:
-        """Take its instance away, as happens to Spot instances: it begins anew, with its checkpoints."""
+        """Take its instance away, as happens to Spot instances: it begins anew, with its checkpoints.
+
+        Raises:
+            ValueError: It has no Spot instance.
+        """
+        if not self._job.request.get("EnableManagedSpotTraining"):
+            raise ValueError(f"the job {self._job.name} has no Spot instance")
         self._interrupted.set()
         self._wake.set()
+
+    def lose_host(self) -> None:
+        """Let its instance break: the job fails."""
+        self._lost.set()
+        self._wake.set()
+        container = self._container
+        if container:
+            container.stop(0)
 
     def abort(self) -> None:
         """Kill what runs; nobody looks at the job any more."""
@@ -145,6 +163,8 @@ class JobRunner:
         self._pause(START_SECONDS)
         if self._stopping.is_set():
             return STOPPED
+        if not self._has_capacity:
+            raise JobFailedError(NO_CAPACITY)
         self._move("Downloading")
         storage = self._storage()
         self._work.prepare(self._ml, storage)
@@ -203,7 +223,11 @@ class JobRunner:
         served, access = self._tools.roles.add(self._job.caller, self._work.role, SESSION)
         try:
             container = self._start(image, command, logs, access)
-            ending = self._follow(container)
+            try:
+                ending = self._follow(container)
+            finally:
+                # Whatever went wrong, no container outlives its job.
+                container.stop(0)
             self._work.pulse()
         finally:
             self._tools.roles.remove(served)
@@ -232,7 +256,7 @@ class JobRunner:
             name=HOST,
             entry_point=command.entry_point,
             command=command.command,
-            environment={**self._standard_environment(), **access, **command.environment},
+            environment={**self._standard_environment(access), **command.environment},
             mounts=[Mount(self._ml, ML), *self._work.mounts(self._ml), *own_files(image, self._ml)],
             on_output=take,
             on_exit=self._wake.set,
@@ -245,16 +269,15 @@ class JobRunner:
 
     def _follow(self, container: Container) -> Ending | None:
         """See to it until the container's end; the job's ending, where it did not end by itself."""
-        try:
-            done = self._work.attend(container, self._stopping)
-        except JobFailedError:
-            self._end(container)
-            raise
-        if done:
+        done = self._work.attend(container, self._stopping)
+        if done and not self._lost.is_set():
             self._end(container)
             return done
         deadline = time.monotonic() + self._work.longest
         while container.running:
+            if self._lost.is_set():
+                container.stop(0)
+                break
             if self._stopping.is_set() or self._interrupted.is_set():
                 self._end(container)
                 return STOPPED if self._stopping.is_set() else INTERRUPTED
@@ -265,6 +288,8 @@ class JobRunner:
             self._wake.wait(min(PULSE_SECONDS, deadline - time.monotonic()))
             self._wake.clear()
             self._work.pulse()
+        if self._lost.is_set():
+            raise JobFailedError(INTERNAL_ERROR)
         # The container may have ended between the request to stop and the look at it.
         return STOPPED if self._stopping.is_set() else None
 
@@ -272,14 +297,13 @@ class JobRunner:
         grace = 0.0 if self._aborted.is_set() else self._world.clock.real(STOP_GRACE, SHORTEST_STOP_GRACE)
         container.stop(grace)
 
-    def _standard_environment(self) -> dict[str, str]:
+    def _standard_environment(self, access: dict[str, str]) -> dict[str, str]:
         region = self._job.caller.region
-        return {
-            "AWS_REGION": region,
-            "AWS_DEFAULT_REGION": region,
-            # On AWS the network leads to AWS; here this does.
-            "AWS_ENDPOINT_URL": local_endpoint(self._world.endpoint),
-        }
+        regions = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+        if self._work.isolated:
+            return regions
+        # On AWS the network leads to AWS; here the endpoint does.
+        return {**regions, "AWS_ENDPOINT_URL": local_endpoint(self._world.endpoint), **access}
 
 
 def algorithm_error(text: str, exit_code: int | None) -> str:

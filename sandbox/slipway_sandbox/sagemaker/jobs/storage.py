@@ -155,7 +155,7 @@ class Storage:
         body = self._client.get_object(Bucket=bucket, Key=key)["Body"].read(LARGEST_MANIFEST)
         try:
             return list(manifest_sources(json.loads(body)))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, LookupError) as error:
             raise JobFailedError(
                 f"ClientError: Data download failed: the manifest s3://{bucket}/{key} cannot be read: {error}"
             ) from error
@@ -179,7 +179,7 @@ def manifest_sources(manifest: list[Any]) -> Iterator[Source]:
     """The objects of a manifest: `[{"prefix": "s3://bucket/path/"}, "name", …]`.
 
     Raises:
-        KeyError: The first element has no prefix.
+        LookupError: The first element has no prefix.
         ValueError: A name is no text.
     """
     bucket, folder = split_uri(manifest[0]["prefix"])

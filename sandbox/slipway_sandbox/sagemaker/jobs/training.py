@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.containers import roots
+from slipway_sandbox.containers import Mount, roots
 from slipway_sandbox.errors import validation_error
-from slipway_sandbox.sagemaker.jobs.contract import not_implemented, resource_config
-from slipway_sandbox.sagemaker.jobs.job import Ending, Job
+from slipway_sandbox.sagemaker.jobs.checkpoints import Checkpoints
+from slipway_sandbox.sagemaker.jobs.contract import not_implemented, refuse_experiment, resource_config
+from slipway_sandbox.sagemaker.jobs.job import INTERRUPTED, Ending, Job
 from slipway_sandbox.sagemaker.jobs.metrics import LineMetrics
 from slipway_sandbox.sagemaker.jobs.room import JobRoom
 from slipway_sandbox.sagemaker.jobs.storage import Storage
 from slipway_sandbox.sagemaker.jobs.work import DEFAULT_MAX_RUNTIME, Command, Work, write_json
-from slipway_sandbox.world import operation
+from slipway_sandbox.world import World, operation
 
+CHANGEABLE = ("ProfilerConfig", "ProfilerRuleConfigurations", "RemoteDebugConfig")
 NOT_DESCRIBED = frozenset({"SessionChainingConfig"})
 
 
@@ -28,10 +30,13 @@ class TrainingWork(Work):
 
     log_group = "/aws/sagemaker/TrainingJobs"
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, world: World, job: Job) -> None:
         super().__init__(job)
+        self._world = world
         self._request = job.request
         self._metrics = LineMetrics(job.request["AlgorithmSpecification"].get("MetricDefinitions", ()))
+        self._checkpoints = Checkpoints(job.request.get("CheckpointConfig"))
+        self._mounts: list[Mount] = []
 
     def command(self) -> Command:
         """`train` is the image's command, unless the request names an entry point or arguments."""
@@ -62,6 +67,11 @@ class TrainingWork(Work):
             folder.mkdir()
             source = channel["DataSource"]["S3DataSource"]
             storage.download(source["S3DataType"], source["S3Uri"], folder)
+        self._mounts = self._checkpoints.bring(ml, storage)
+
+    def mounts(self, ml: Path) -> list[Mount]:  # noqa: ARG002  (they are beside it)
+        """The folder of the checkpoints."""
+        return self._mounts
 
     def _described(self, channel: dict[str, Any]) -> dict[str, Any]:
         described = {
@@ -73,6 +83,9 @@ class TrainingWork(Work):
 
     def collect(self, ml: Path, storage: Storage, ending: Ending) -> None:
         """Store the model and the further output. SageMaker does so for jobs that failed or were stopped, too."""
+        self._checkpoints.store(ml, storage)
+        if ending is INTERRUPTED:
+            return
         base = f"{self._request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.job.name}/output"
         plain = self._request["OutputDataConfig"].get("CompressionType") == "NONE"
         artifacts = f"{base}/model/" if plain else f"{base}/model.tar.gz"
@@ -94,6 +107,10 @@ class TrainingWork(Work):
         """Look for metrics."""
         self._metrics.read(line)
 
+    def pulse(self) -> None:
+        """Tell CloudWatch the metrics so far."""
+        self._metrics.publish(self._world, self.job.caller, self.job.name)
+
 
 class TrainingRoom(JobRoom):
     """Answers for training jobs."""
@@ -110,10 +127,23 @@ class TrainingRoom(JobRoom):
         """The job as DescribeTrainingJob shows it."""
         return described(job)
 
-    @operation("CreateTrainingJob")
+    def instances(self, request: dict[str, Any]) -> tuple[str, int]:
+        """The type and number of instances that a request asks for."""
+        return request["ResourceConfig"].get("InstanceType", ""), request["ResourceConfig"].get("InstanceCount", 1)
+
+    @operation(
+        "CreateTrainingJob",
+        differs="one instance; algorithms by name, Pipe mode, augmented manifests, file systems and instance groups answer "
+        "`NotImplemented`; FastFile is File; an input without objects fails the job, where AWS refuses some at once; "
+        "networks are not looked at, and the role need not exist; profiling, debugging and warm pools do nothing; "
+        "MaxRuntimeInSeconds is true time, as containers run in true time",
+    )
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        refuse_experiment(request)
         refuse(request)
-        return {"TrainingJobArn": self.create(caller, request["TrainingJobName"], with_defaults(request), TrainingWork).arn}
+        asked = with_defaults(request)
+        job = self.create(caller, request["TrainingJobName"], asked, lambda job: TrainingWork(self.world, job))
+        return {"TrainingJobArn": job.arn}
 
     @operation("DescribeTrainingJob")
     def describe_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -121,10 +151,31 @@ class TrainingRoom(JobRoom):
         with job.lock:
             return described(job)
 
-    @operation("StopTrainingJob")
+    @operation("StopTrainingJob", differs="SIGKILL follows SIGTERM after 120 s, scaled, but after 2 s of true time at least")
     def stop_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         self.stop(caller, request["TrainingJobName"])
         return {}
+
+    @operation("DeleteTrainingJob", differs="wording of its errors is not verified on AWS")
+    def delete_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        self.delete(caller, request["TrainingJobName"])
+        return {}
+
+    @operation(
+        "UpdateTrainingJob",
+        differs="profiling, remote debugging and warm pools are only shown; wording of its errors is not verified on AWS",
+    )
+    def update_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        job = self.existing(caller, request["TrainingJobName"])
+        with job.lock:
+            if job.status != "InProgress":
+                raise validation_error(f"The request was rejected because the training job is in status {job.status}.")
+            changed = {name: request[name] for name in CHANGEABLE if name in request}
+            if "ResourceConfig" in request:
+                changed["ResourceConfig"] = {**job.request["ResourceConfig"], **request["ResourceConfig"]}
+            job.request.update(changed)
+            job.modified = self.world.clock.now()
+        return {"TrainingJobArn": job.arn}
 
     @operation("ListTrainingJobs")
     def list_jobs(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -152,19 +203,40 @@ def refuse(request: dict[str, Any]) -> None:
     if len(set(names)) < len(names):
         raise validation_error("Duplicate channel names are not allowed in InputDataConfig.")
     LineMetrics(algorithm.get("MetricDefinitions", ()))
+    Checkpoints(request.get("CheckpointConfig"))
+    refuse_waiting(request)
     for channel in channels:
         refuse_channel(channel)
 
 
+def refuse_waiting(request: dict[str, Any]) -> None:
+    """Refuse a time to wait that does not fit to how the job gets its instances.
+
+    Raises:
+        AwsError: It does not.
+    """
+    limits = request.get("StoppingCondition", {})
+    longest, waiting = limits.get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME), limits.get("MaxWaitTimeInSeconds")
+    if not request.get("EnableManagedSpotTraining"):
+        if waiting is not None:
+            raise validation_error(
+                "Invalid MaxWaitTimeInSeconds. It is only supported when EnableManagedSpotTraining is set to true"
+            )
+    elif waiting is None or waiting < longest:
+        raise validation_error(
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
+        )
+
+
 def refuse_channel(channel: dict[str, Any]) -> None:
-    """Refuse a channel that is not a prefix of S3.
+    """Refuse a channel that does not come from S3 as files.
 
     Raises:
         AwsError: It is something else.
     """
     source = channel["DataSource"].get("S3DataSource")
-    if source is None or source["S3DataType"] != "S3Prefix":
-        raise not_implemented("channels that are not an S3Prefix")
+    if source is None or source["S3DataType"] not in ("S3Prefix", "ManifestFile"):
+        raise not_implemented("channels that are neither an S3Prefix nor a ManifestFile")
     if channel.get("InputMode") == "Pipe":
         raise not_implemented("InputMode Pipe")
     if not channel["ChannelName"].strip("."):

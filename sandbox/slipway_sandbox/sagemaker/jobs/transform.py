@@ -6,12 +6,13 @@ from typing import Any, Protocol
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import validation_error
-from slipway_sandbox.sagemaker.jobs.contract import not_implemented
+from slipway_sandbox.sagemaker.jobs.contract import not_implemented, refuse_experiment
 from slipway_sandbox.sagemaker.jobs.job import Job
 from slipway_sandbox.sagemaker.jobs.joins import DEFAULTS, Joiner
 from slipway_sandbox.sagemaker.jobs.room import JobRoom, Workshop
 from slipway_sandbox.sagemaker.jobs.transform_work import TransformWork
 from slipway_sandbox.sagemaker.models import Model
+from slipway_sandbox.sagemaker.quotas import QuotaRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import World, operation
 
@@ -35,6 +36,7 @@ class TransformRoom(JobRoom):
         workshop: Runs them.
         models: What they serve.
         tags: The tags of all SageMaker resources.
+        quotas: How many instances an account may have.
     """
 
     kind = "transform job"
@@ -42,14 +44,18 @@ class TransformRoom(JobRoom):
     noun = "Transform Job"
     not_there = "Could not find requested job with name: {name}"
 
-    def __init__(self, world: World, workshop: Workshop, models: Models, tags: TagRoom) -> None:
-        super().__init__(world, workshop, tags)
+    def __init__(self, world: World, workshop: Workshop, models: Models, tags: TagRoom, quotas: QuotaRoom) -> None:
+        super().__init__(world, workshop, tags, quotas)
         self._models = models
 
     def described(self, job: Job) -> dict[str, Any]:
         """The job as DescribeTransformJob shows it."""
         shown = {name: value for name, value in summary(job).items() if name != "LastModifiedTime"}
         return {**job.request, **shown, "TransformStartTime": job.started}
+
+    def instances(self, request: dict[str, Any]) -> tuple[str, int]:
+        """The type and number of instances that a request asks for."""
+        return request["TransformResources"]["InstanceType"], request["TransformResources"]["InstanceCount"]
 
     @operation(
         "CreateTransformJob",
@@ -58,6 +64,7 @@ class TransformRoom(JobRoom):
         "information`, and the wording of the bounds on payloads, are not verified on AWS",
     )
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        refuse_experiment(request)
         refuse(request)
         model = self._models.get(caller, request["ModelName"])
         asked = with_defaults(request)

@@ -88,6 +88,11 @@ class TransformWork(Work):
         """The model's role: a transform job has none of its own."""
         return self._model.request["ExecutionRoleArn"]
 
+    @property
+    def isolated(self) -> bool:
+        """Whether the container is to have no way to AWS, and so no credentials either."""
+        return self._model.request.get("EnableNetworkIsolation", False)
+
     def command(self) -> Command:
         """`serve`, with what SageMaker tells a container of batch transform."""
         return Command(
@@ -238,6 +243,8 @@ class Desk:
         while not wait([future], LOOK_EVERY).done:
             if self.stopping.is_set():
                 raise HaltedError
+            if not self.container.running:
+                raise ModelFaultError(None, "")
         try:
             return joiner.from_model(batch, future.result())
         except ModelFaultError as error:

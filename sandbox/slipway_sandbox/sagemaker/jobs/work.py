@@ -51,6 +51,11 @@ class Work(ABC):
         """Seconds that its container may run. They are true ones: containers run in true time."""
         return self.job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
 
+    @property
+    def isolated(self) -> bool:
+        """Whether the container is to have no way to AWS, and so no credentials either."""
+        return self.job.request.get("EnableNetworkIsolation", False)
+
     @abstractmethod
     def command(self) -> Command:
         """What to run."""
