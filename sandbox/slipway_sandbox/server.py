@@ -59,8 +59,8 @@ def build(world: World) -> Sandbox:
     ecs = Ecs(world, containers, roles)
     tags = TagRoom(world)
     quotas = QuotaRoom(world)
-    groups = GroupRoom(world, tags)
-    registry = ModelRegistryRoom(world, ecr, groups, tags)
+    groups = GroupRoom(world, tags, quotas)
+    registry = ModelRegistryRoom(world, ecr, groups, tags, quotas)
     hosting = Hosting(world, containers, registry, tags)
     rooms: list[Room] = [
         ecr,

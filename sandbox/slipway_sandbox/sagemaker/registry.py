@@ -1,65 +1,43 @@
-"""The model registry: versioned model packages, their approval and their lineage."""
+"""The model registry: model packages, their approval and their lineage."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping, MutableMapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr.errors import ImageNotFoundError
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.errors import AwsError, validation_error
 from slipway_sandbox.images import ImageUri
+from slipway_sandbox.sagemaker.group_policies import refuse_stranger
 from slipway_sandbox.sagemaker.groups import Group, GroupRoom
+from slipway_sandbox.sagemaker.packages import NOT_DESCRIBED, SETTLED, Package, updated
+from slipway_sandbox.sagemaker.quotas import QuotaRoom
 from slipway_sandbox.sagemaker.resources import page, select
-from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.world import Room, World, operation
+from slipway_sandbox.sagemaker.tags import UNTAGGABLE, TagRoom
+from slipway_sandbox.world import Room, World, dial, operation
 
-NOT_DESCRIBED = frozenset({"Tags", "ClientToken", "ModelPackageName", "ModelPackageGroupName"})
-"""Members of a create request that a Describe does not repeat as they were sent."""
-CHANGEABLE = ("ModelApprovalStatus", "ApprovalDescription", "InferenceSpecification", "SourceUri", "ModelCard", "ModelLifeCycle")
-MOST_PROPERTIES = 50
+QUOTA = "Number of model packages"
+PENDING_SECONDS = 1.0
+VALIDATION_SECONDS = 60.0
+"""Simulated time that a package with a ValidationSpecification is validated."""
 
 
-@dataclass(frozen=True)
-class Package:
-    """One version in a group. `members` are those of DescribeModelPackage that the clients set."""
+class Fate(BaseModel):
+    """What becomes of an account's next model package."""
 
-    arn: str
-    group: Group
-    version: int
-    created: datetime
-    members: dict[str, Any]
-    modified: datetime | None = None
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    @property
-    def name(self) -> str:
-        """What `NameContains` and sorting by name look at."""
-        return self.group.name
-
-    def summary(self) -> dict[str, Any]:
-        """The package as lists show it."""
-        shown = ("ModelPackageDescription", "ModelApprovalStatus", "ModelLifeCycle", "ModelPackageRegistrationType")
-        return {
-            "ModelPackageGroupName": self.group.name,
-            "ModelPackageVersion": self.version,
-            "ModelPackageArn": self.arn,
-            "CreationTime": self.created,
-            "ModelPackageStatus": "Completed",
-            **{name: self.members[name] for name in shown if name in self.members},
-        }
-
-    def described(self) -> dict[str, Any]:
-        """The package as DescribeModelPackage shows it."""
-        return {
-            "CertifyForMarketplace": False,
-            **self.members,
-            **self.summary(),
-            "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
-            "CreatedBy": {},
-            "LastModifiedTime": self.modified,
-        }
+    account: str
+    status: Literal["Completed", "Failed"] = "Completed"
+    reason: str | None = None
+    """The FailureReason in ModelPackageStatusDetails."""
+    seconds: float = Field(default=VALIDATION_SECONDS, ge=0)
+    """Simulated time that it is InProgress."""
 
 
 class ModelRegistryRoom(Room):
@@ -70,104 +48,233 @@ class ModelRegistryRoom(Room):
         ecr: Says which digest an image's tag stands for.
         groups: The groups that packages are versions in.
         tags: The tags of all SageMaker resources.
+        quotas: How many packages an account may have.
     """
 
     service = "sagemaker"
 
-    def __init__(self, world: World, ecr: EcrRoom, groups: GroupRoom, tags: TagRoom) -> None:
+    def __init__(self, world: World, ecr: EcrRoom, groups: GroupRoom, tags: TagRoom, quotas: QuotaRoom) -> None:
         super().__init__(world)
         self._ecr = ecr
         self._groups = groups
         self._tags = tags
+        self._quotas = quotas
         self._packages: dict[str, Package] = {}
         self._tokens: dict[tuple[str, str, str], str] = {}
+        self._fates: dict[str, Fate] = {}
 
     def find_package(self, caller: Caller, arn: str) -> dict[str, Any]:
-        """The package as DescribeModelPackage shows it. Policies are not enforced: an ARN of another account is found, too.
+        """The package as DescribeModelPackage shows it, for a model that is made of it.
 
         Raises:
-            AwsError: There is none.
+            AwsError: There is none, or its group's policy does not let the caller's account make models of it.
         """
-        return self._get(caller, arn).described()
+        return self._get(caller, arn, "CreateModel").described()
 
-    @operation("CreateModelPackage")
+    @operation(
+        "CreateModelPackage",
+        differs="`Completed` at once, unless it has a ValidationSpecification, which takes 61 s and starts nothing; artifacts "
+        "are not looked for; not verified on AWS: the error for an unversioned name that is taken, the quota's name, and the "
+        "wording for an image that is not there",
+    )
     def create(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         token = (caller.account, caller.region, request.get("ClientToken", ""))
         if token[2] and token in self._tokens:
             return {"ModelPackageArn": self._tokens[token]}
-        group = self._groups.find(caller, _group_of(request))
-        members = {name: value for name, value in request.items() if name not in NOT_DESCRIBED}
-        members.setdefault("ModelApprovalStatus", "PendingManualApproval")
-        if "InferenceSpecification" in members:
-            members["InferenceSpecification"] = self._pinned(members["InferenceSpecification"])
-        group.versions += 1
-        group.kept += 1
-        arn = group.arn.replace(":model-package-group/", ":model-package/") + f"/{group.versions}"
-        self._packages[arn] = Package(arn, group, group.versions, self.world.clock.now(), members)
-        self._tags.put(arn, request.get("Tags", ()))
+        refuse(request)
+        self._quotas.check(caller, QUOTA, self._count(caller), 1, "packages")
+        package = self._new(caller, request)
+        self._packages[package.arn] = package
+        self._tags.put(package.arn, request.get("Tags", ()))
         if token[2]:
-            self._tokens[token] = arn
-        return {"ModelPackageArn": arn}
+            self._tokens[token] = package.arn
+        self._begin(package)
+        return {"ModelPackageArn": package.arn}
 
-    @operation("DescribeModelPackage")
+    @operation("DescribeModelPackage", differs="CreatedBy and LastModifiedBy are empty")
     def describe(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        return self.find_package(caller, request["ModelPackageName"])
+        described = self._get(caller, request["ModelPackageName"], "DescribeModelPackage").described()
+        if request.get("IncludedData") == "MetadataOnly":
+            described.pop("ModelCard", None)
+        return described
+
+    @operation("BatchDescribeModelPackage", differs="ErrorCode and ErrorResponse are those of DescribeModelPackage; not verified")
+    def describe_batch(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
+        for arn in request["ModelPackageArnList"]:
+            try:
+                found[arn] = self._get(caller, arn, "DescribeModelPackage").in_batch()
+            except AwsError as error:
+                errors[arn] = {"ErrorCode": error.code, "ErrorResponse": error.message}
+        return {"ModelPackageSummaries": found, "BatchDescribeModelPackageErrorMap": errors}
 
     @operation("ListModelPackages")
     def list_packages(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         packages, token = page(select(self._listed(caller, request), request), request)
         return {"ModelPackageSummaryList": [package.summary() for package in packages], "NextToken": token}
 
-    @operation("UpdateModelPackage")
+    @operation("UpdateModelPackage", differs="wording of its errors is not verified on AWS")
     def update(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        package = self._get(caller, request["ModelPackageArn"])
-        if "AdditionalInferenceSpecificationsToAdd" in request:
-            raise AwsError("NotImplemented", "The sandbox does not add inference specifications to a model package.", 501)
-        changed = {name: request[name] for name in CHANGEABLE if name in request}
-        if "InferenceSpecification" in changed:
-            changed["InferenceSpecification"] = self._pinned(changed["InferenceSpecification"])
-        members = {**package.members, **changed, "CustomerMetadataProperties": _properties(package, request)}
-        if not members["CustomerMetadataProperties"]:
-            del members["CustomerMetadataProperties"]
-        self._packages[package.arn] = replace(package, members=members, modified=self.world.clock.now())
+        package = self._get(caller, request["ModelPackageArn"], "UpdateModelPackage")
+        token = request.get("ClientToken")
+        if token in package.tokens:
+            return {"ModelPackageArn": package.arn}
+        self._refuse_unsettled(package, "updated")
+        pinned = self._pinned_all(request)
+        package.members = updated(package, pinned)
+        package.modified = self.world.clock.now()
+        if token:
+            package.tokens.add(token)
+        self._emit(package, [name for name in request if name not in ("ModelPackageArn", "ClientToken")])
         return {"ModelPackageArn": package.arn}
 
-    @operation("DeleteModelPackage")
+    @operation("DeleteModelPackage", differs="gone at once; wording for one that is not `Completed` yet is not verified on AWS")
     def delete(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        package = self._get(caller, request["ModelPackageName"])
+        package = self._get(caller, request["ModelPackageName"], "DeleteModelPackage")
+        self._refuse_unsettled(package, "deleted")
         del self._packages[package.arn]
-        package.group.kept -= 1
+        group = self._groups.of(package.group_arn) if package.group_arn else None
+        if group:
+            group.kept -= 1
         self._tags.forget(package.arn)
+        package.status = "Deleting"
+        self._emit(package, ())
         return {}
+
+    @dial("model-package-fate")
+    def set_fate(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Decide on the account's next package: `{"account": …, "status": "Failed", "reason": …, "seconds": 60}`.
+
+        It is `Pending`, then `InProgress` for so many simulated seconds, then `Completed` or `Failed`.
+        """
+        fate = Fate.model_validate(body)
+        self._fates[fate.account] = fate
+        return {}
+
+    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
+        """The packages by ARN, and the client tokens by account, region and token."""
+        return {"packages": self._packages, "tokens": self._tokens}
+
+    def take_up(self, account: str | None) -> None:
+        """Go on with the validations that were under way."""
+        for package in self._packages.values():
+            if account in (None, package.account) and package.status not in SETTLED:
+                self._validate(package, Fate(account=package.account))
 
     def reset(self, account: str | None) -> None:
         """Forget the packages of one account, or all."""
-        self._packages = {arn: kept for arn, kept in self._packages.items() if account not in (None, arn.split(":")[4])}
-        self._tokens = {token: arn for token, arn in self._tokens.items() if account not in (None, token[0])}
+        for arn in [arn for arn, package in self._packages.items() if account in (None, package.account)]:
+            del self._packages[arn]
+        for token in [token for token in self._tokens if account in (None, token[0])]:
+            del self._tokens[token]
+        for owner in [owner for owner in self._fates if account in (None, owner)]:
+            del self._fates[owner]
 
-    def _get(self, caller: Caller, name: str) -> Package:
-        arn = (
-            name.lower()
-            if name.startswith("arn:")
-            else f"arn:aws:sagemaker:{caller.region}:{caller.account}:model-package/{name}"
+    def _count(self, caller: Caller) -> int:
+        return sum(package.account == caller.account for package in self._packages.values())
+
+    def _new(self, caller: Caller, request: dict[str, Any]) -> Package:
+        members = {name: value for name, value in self._pinned_all(request).items() if name not in NOT_DESCRIBED}
+        now = self.world.clock.now()
+        if "ModelPackageGroupName" in request:
+            group = self._group(caller, request["ModelPackageGroupName"], "CreateModelPackage")
+            members.setdefault("ModelApprovalStatus", "PendingManualApproval")
+            group.versions += 1
+            group.kept += 1
+            arn = f"{group.packages_arn.removesuffix('*')}{group.versions}"
+            return Package(arn, group.account, None, group.name, group.arn, group.versions, now, members)
+        name = request["ModelPackageName"]
+        arn = arn_of(caller, name)
+        if arn in self._packages:
+            raise AwsError("ConflictException", f"ModelPackage {arn} already exists.")
+        return Package(arn, caller.account, name, None, None, None, now, members)
+
+    def _begin(self, package: Package) -> None:
+        """Take a new package to its first status."""
+        fate = self._fates.pop(package.account, None)
+        if fate or "ValidationSpecification" in package.members:
+            package.status = "Pending"
+            self._validate(package, fate or Fate(account=package.account))
+        self._emit(package, ())
+
+    def _validate(self, package: Package, fate: Fate) -> None:
+        clock = self.world.clock
+        clock.call_later(PENDING_SECONDS, partial(self._settle, package, "InProgress", None))
+        clock.call_later(PENDING_SECONDS + fate.seconds, partial(self._settle, package, fate.status, fate.reason))
+
+    def _settle(self, package: Package, status: str, reason: str | None) -> None:
+        with self.lock:
+            if self._packages.get(package.arn) is not package:
+                return
+            package.status = status
+            package.failure = reason
+            self._emit(package, ())
+
+    def _emit(self, package: Package, fields: Sequence[str]) -> None:
+        caller = Caller(package.account, package.arn.split(":")[3], "")
+        self.world.events.emit(
+            caller, "aws.sagemaker", "SageMaker Model Package State Change", package.event(fields), [package.arn]
         )
-        if arn not in self._packages:
+
+    def _get(self, caller: Caller, name: str, action: str) -> Package:
+        """The package, if the caller may do that with it.
+
+        Raises:
+            AwsError: There is none, or its group's policy does not let the caller in.
+        """
+        arn = name.lower() if name.startswith("arn:") else arn_of(caller, name)
+        package = self._packages.get(arn)
+        if package is None:
             raise validation_error(f"ModelPackage {arn} does not exist.")
-        return self._packages[arn]
+        group = self._groups.of(package.group_arn) if package.group_arn else None
+        refuse_stranger(group.policy if group else None, package.account, caller, f"sagemaker:{action}", arn)
+        return package
+
+    def _group(self, caller: Caller, name: str, action: str) -> Group:
+        """The group, if the caller may do that with its packages.
+
+        Raises:
+            AwsError: There is none, or its policy does not let the caller in.
+        """
+        group = self._groups.find(caller, name)
+        refuse_stranger(group.policy, group.account, caller, f"sagemaker:{action}", group.packages_arn)
+        return group
 
     def _listed(self, caller: Caller, request: dict[str, Any]) -> list[Package]:
-        """The packages of a group; without one AWS lists unversioned packages, of which there are none here."""
-        if "ModelPackageGroupName" not in request:
-            return []
-        group = self._groups.find(caller, request["ModelPackageGroupName"])
+        """The packages of a group or, without one, of the type that is asked for: unversioned, unless it says otherwise."""
         approval = request.get("ModelApprovalStatus")
-        mine = [package for package in self._packages.values() if package.group is group]
-        return [package for package in mine if approval in (None, package.members["ModelApprovalStatus"])]
+        if "ModelPackageGroupName" in request:
+            group = self._group(caller, request["ModelPackageGroupName"], "ListModelPackages")
+            found = [package for package in self._packages.values() if package.group_arn == group.arn]
+            kind = request.get("ModelPackageType", "Versioned")
+        else:
+            head = arn_of(caller, "")
+            found = [package for package in self._packages.values() if package.arn.startswith(head)]
+            kind = request.get("ModelPackageType", "Unversioned")
+        if kind != "Both":
+            found = [package for package in found if (package.group_arn is not None) == (kind == "Versioned")]
+        return [package for package in found if approval in (None, package.members.get("ModelApprovalStatus"))]
+
+    @staticmethod
+    def _refuse_unsettled(package: Package, verb: str) -> None:
+        if package.status not in SETTLED:
+            raise AwsError(
+                "ConflictException", f"ModelPackage {package.arn} cannot be {verb} while its status is {package.status}."
+            )
+
+    def _pinned_all(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The request with a digest for each image: what is registered must not move with a tag."""
+        pinned = dict(request)
+        if "InferenceSpecification" in request:
+            pinned["InferenceSpecification"] = self._pinned(request["InferenceSpecification"])
+        for member in ("AdditionalInferenceSpecifications", "AdditionalInferenceSpecificationsToAdd"):
+            if member in request:
+                pinned[member] = [self._pinned(specification) for specification in request[member]]
+        return pinned
 
     def _pinned(self, specification: dict[str, Any]) -> dict[str, Any]:
-        """The specification with a digest for each image: what is registered must not move with a tag."""
-        containers = [self._with_digest(container) for container in specification.get("Containers", ())]
-        return {**specification, "Containers": containers}
+        return {**specification, "Containers": [self._with_digest(container) for container in specification["Containers"]]}
 
     def _with_digest(self, container: dict[str, Any]) -> dict[str, Any]:
         if "ImageDigest" in container or "Image" not in container:
@@ -182,22 +289,28 @@ class ModelRegistryRoom(Room):
         return {**container, "ImageDigest": digest}
 
 
-def _group_of(request: dict[str, Any]) -> str:
-    if "ModelPackageGroupName" in request and "ModelPackageName" in request:
+def arn_of(caller: Caller, name: str) -> str:
+    """The ARN of a package in the caller's account and region."""
+    return f"arn:aws:sagemaker:{caller.region}:{caller.account}:model-package/{name.lower()}"
+
+
+def refuse(request: dict[str, Any]) -> None:
+    """Refuse a package that SageMaker would not take.
+
+    Raises:
+        AwsError: It is one.
+    """
+    versioned, unversioned = "ModelPackageGroupName" in request, "ModelPackageName" in request
+    if versioned and unversioned:
         raise validation_error(
-            "Both ModelPackageName and ModelPackageGroupName are provided in the input. Cannot determine which to use."
+            "Both ModelPackageName and ModelPackageGroupName are provided in the input. Cannot determine which one to use."
         )
-    if "ModelPackageGroupName" not in request:
-        raise AwsError("NotImplemented", "The sandbox keeps versioned model packages alone: name a ModelPackageGroupName.", 501)
-    return request["ModelPackageGroupName"]
-
-
-def _properties(package: Package, request: dict[str, Any]) -> dict[str, str]:
-    """The customer's properties after an update: added to or replaced, and those named for it removed."""
-    before = package.members.get("CustomerMetadataProperties", {})
-    merged = {**before, **request.get("CustomerMetadataProperties", {})}
-    removed = set(request.get("CustomerMetadataPropertiesToRemove", ()))
-    left = {key: value for key, value in merged.items() if key not in removed}
-    if len(left) > MOST_PROPERTIES:
-        raise validation_error(f"A model package can have at most {MOST_PROPERTIES} properties; this one would have {len(left)}.")
-    return left
+    if not versioned and not unversioned:
+        raise validation_error("Missing ARN.")
+    if versioned and request.get("Tags"):
+        raise validation_error(UNTAGGABLE)
+    if "InferenceSpecification" in request and "SourceAlgorithmSpecification" in request:
+        raise validation_error("Exactly one of InferenceSpecification and SourceAlgorithmSpecification can be given.")
+    names = [each["Name"] for each in request.get("AdditionalInferenceSpecifications", ())]
+    if len(set(names)) < len(names):
+        raise validation_error("The names of the additional inference specifications of a model package must be unique.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from slipway_sandbox.errors import validation_error
 from slipway_sandbox.world import Room, World, operation
 
 MOST_TAGS = 50
+VERSION = re.compile(r"arn:[^:]+:sagemaker:[^:]*:[^:]*:model-package/[^/]+/\d+")
+UNTAGGABLE = "Tags are not supported in Model Package versions. Please add them to the Model Package Group"
 Tag = dict[str, str]
 
 
@@ -34,9 +37,11 @@ class TagRoom(Room):
         """A resource's tags; none for one that is not there."""
         return dict(self._tags.get(arn, {}))
 
-    @operation("AddTags")
+    @operation("AddTags", differs="wording for too many tags, and for a resource that is not there, is not verified on AWS")
     def add_tags(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         tags = self._find(caller, request)
+        if VERSION.fullmatch(request["ResourceArn"]):
+            raise validation_error(UNTAGGABLE)
         merged = {**tags, **{tag["Key"]: tag["Value"] for tag in request["Tags"]}}
         if len(merged) > MOST_TAGS:
             raise validation_error(f"A resource can have at most {MOST_TAGS} tags; this one would have {len(merged)}.")
