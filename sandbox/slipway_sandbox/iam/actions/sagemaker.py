@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from slipway_sandbox.calls import Need
 from slipway_sandbox.iam.actions.asked import Asked, passes, tags_of
 
@@ -47,6 +49,9 @@ OTHERS = {
     "InvokeEndpointAsync": ("endpoint/{EndpointName}",),
     "InvokeEndpointWithResponseStream": ("endpoint/{EndpointName}",),
 }
+ABOUT_PACKAGES = frozenset({"CreateModelPackage", "ListModelPackages"})
+"""Operations that name a group, and are about its packages."""
+GROUP = re.compile(r"(.*):model-package-group/([^/]+)")
 ACTIONS = {"InvokeEndpointWithResponseStream": "InvokeEndpoint"}
 ROLES = {
     "CreateModel": "ExecutionRoleArn",
@@ -83,11 +88,19 @@ def needs(asked: Asked) -> list[Need]:
     """What a call of SageMaker needs."""
     action = f"sagemaker:{ACTIONS.get(asked.operation, asked.operation)}"
     resources = tuple(_lower(arn) for arn in asked.arns("sagemaker", *_templates(asked.operation)))
+    if asked.operation in ABOUT_PACKAGES:
+        resources = tuple(_packages_of(arn) for arn in resources)
     role = ROLES.get(asked.operation)
     found = [Need(action, resources, _context(asked)), *(passes(asked, SERVICE, role) if role else ())]
     if asked.operation.startswith("Create") and tags_of(asked.request.get("Tags")):
         found.append(Need("sagemaker:AddTags", resources[:1], {"sagemaker:taggingaction": (asked.operation,)}))
     return found
+
+
+def _packages_of(arn: str) -> str:
+    """All packages of a group, where a call names the group by its ARN."""
+    found = GROUP.fullmatch(arn)
+    return f"{found[1]}:model-package/{found[2]}/*" if found else arn
 
 
 def _templates(operation: str) -> tuple[str, ...]:
