@@ -11,12 +11,9 @@ from __future__ import annotations
 import functools
 import io
 import json
-import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from slipway_sandbox.testing import SandboxProcess
@@ -25,11 +22,11 @@ from slipway_sandbox.testing_images import (
     TestImage,
     build_image,
     layer_of,
-    libraries_of,
     member,
     push_image,
     shell_layer,
 )
+from slipway_sandbox.testing_python import python_image
 
 ROLE = "arn:aws:iam::111111111111:role/jobs"
 DEADLINE = 30.0
@@ -37,8 +34,7 @@ DEADLINE = 30.0
 POLL_SECONDS = 0.05
 ENDS = ("Completed", "Failed", "Stopped")
 BIND_TO_PORT = {"com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true"}
-INTERPRETER = str(Path(sys.executable).resolve())
-SERVE = f"""#!{INTERPRETER} -IS
+SERVE = """
 import json, os, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -83,10 +79,11 @@ class Handler(BaseHTTPRequestHandler):
 
 print("model", open("/opt/ml/model/model.txt").read(), "batch", os.environ.get("SAGEMAKER_BATCH"), flush=True)
 for name in sorted(os.environ):
-    print(f"{{name}}={{os.environ[name]}}", flush=True)
+    print(f"{name}={os.environ[name]}", flush=True)
 if os.environ.get("EXITS"):
     sys.exit("this model does not load")
-ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+port = 8080 if os.environ.get("INSISTS") else int(os.environ["SAGEMAKER_BIND_TO_PORT"])
+ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 """A model that adds up the numbers of each line."""
 
@@ -243,27 +240,8 @@ class JobDesk:
 
 @functools.cache
 def server(labels: tuple[tuple[str, str], ...]) -> TestImage:
-    """An image that has this machine's Python, and serves. Packing it takes a second, so it is done once."""
-    layer = layer_of(
-        *(member(str(path).lstrip("/"), path.read_bytes()) for path in python_files()),
-        member("usr/local/bin/serve", SERVE.encode()),
-    )
-    return build_image([layer], command=["serve"], labels=dict(labels))
-
-
-def python_files() -> list[Path]:
-    """The interpreter, the modules that a small HTTP server imports, and the shared libraries of both."""
-    listing = (
-        "import sys, json, http.server, encodings.idna, encodings.latin_1, encodings.ascii\n"
-        "for module in list(sys.modules.values()):\n"
-        "    for name in ('__file__', '__cached__'):\n"
-        "        print(getattr(module, name, None) or '')\n"
-    )
-    printed = subprocess.run([INTERPRETER, "-IS", "-c", listing], check=True, capture_output=True, text=True).stdout
-    modules = {Path(line) for line in printed.split("\n") if line and Path(line).is_file()}
-    binaries = [Path(INTERPRETER), *(module for module in modules if module.suffix == ".so")]
-    libraries = {Path(library) for binary in binaries for library in libraries_of(binary)}
-    return sorted({Path(INTERPRETER), *modules, *libraries})
+    """An image of a model. Packing it takes a second, so it is done once."""
+    return python_image({"serve": SERVE}, command=["serve"], labels=dict(labels))
 
 
 def packed(name: str, content: bytes) -> bytes:

@@ -196,6 +196,17 @@ def test_given_a_role_that_iam_knows_then_the_job_reads_and_writes_s3_as_that_ro
     assert {"ListObjectsV2", "GetObject"} <= called
 
 
+def test_given_a_role_that_may_not_read_the_bucket_then_the_job_fails_and_says_so(jobs: JobDesk) -> None:
+    role = jobs.role("trainer", {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"})
+    jobs.put("data/a", "1")
+
+    jobs.train(jobs.missing_image(), role=role, InputDataConfig=[s3_channel("train", jobs.uri("data"))])
+
+    reason = jobs.trained()["FailureReason"]
+    assert reason.startswith("ClientError: Data download failed:")
+    assert "AccessDenied" in reason
+
+
 def test_given_a_manifest_then_its_objects_are_the_input(jobs: JobDesk) -> None:
     jobs.put("data/a", "1")
     jobs.put("data/deep/b", "2")

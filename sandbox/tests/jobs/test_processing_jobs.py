@@ -6,12 +6,20 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
+from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_jobs import JobDesk, s3_input, s3_outputs
 
 GROUP = "/aws/sagemaker/ProcessingJobs"
 COPY = "cat /opt/ml/processing/input/data/* > /opt/ml/processing/result/copy"
 
 
+@behaviour(
+    "In a job",
+    "processing",
+    like="inputs and outputs at their paths below `/opt/ml`, `/opt/ml/config`, `/opt/ml/output/message` as ExitMessage; outputs "
+    "are uploaded at the end of a success, those with S3UploadMode Continuous after a failure, too",
+    differs="outputs are not uploaded before the end",
+)
 def test_given_an_input_and_an_output_when_it_succeeds_then_the_output_is_uploaded(jobs: JobDesk) -> None:
     image = jobs.image(COPY)
     jobs.put("data/a", "1")
@@ -71,6 +79,16 @@ def test_given_a_failure_then_nothing_is_uploaded(jobs: JobDesk) -> None:
     job = jobs.processed()
     assert (job["ProcessingJobStatus"], job["FailureReason"]) == ("Failed", "AlgorithmError: , exit code: 6")
     assert jobs.keys("out") == []
+
+
+def test_given_an_output_that_is_uploaded_continuously_when_the_job_fails_then_it_is_there(jobs: JobDesk) -> None:
+    targets = s3_outputs("result", jobs.uri("out"))
+    targets["Outputs"][0]["S3Output"]["S3UploadMode"] = "Continuous"
+
+    jobs.process(jobs.image("echo half > /opt/ml/processing/result/half; exit 6"), ProcessingOutputConfig=targets)
+
+    assert jobs.processed()["ProcessingJobStatus"] == "Failed"
+    assert jobs.keys("out") == ["out/half"]
 
 
 def test_given_a_link_to_the_host_as_output_then_it_is_not_followed(jobs: JobDesk) -> None:

@@ -8,6 +8,7 @@ import tarfile
 
 import pytest
 from botocore.exceptions import ClientError
+from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_jobs import JobDesk, s3_channel
 
 GROUP = "/aws/sagemaker/TrainingJobs"
@@ -19,6 +20,23 @@ def unpacked(content: bytes) -> dict[str, bytes]:
         return {found.name: archive.extractfile(found).read() for found in archive if found.isfile()}  # pyright: ignore[reportOptionalMemberAccess]
 
 
+@behaviour(
+    "In a job",
+    "training",
+    like="`train`, or the entry point and arguments of the request; hyperparameters, channels and configuration below "
+    "`/opt/ml/input`; `model.tar.gz` and `output.tar.gz`, for failures too, or plain files with CompressionType NONE; the "
+    "failure file's text as `AlgorithmError: …, exit code: N`; TRAINING_JOB_NAME, TRAINING_JOB_ARN",
+    differs="an empty model folder leaves no archive",
+)
+@behaviour(
+    "In a job",
+    "all kinds",
+    like="an S3Prefix is a prefix of keys, as on AWS, so `data/train` takes `data/train2` along; manifests; logs in "
+    "`/aws/sagemaker/TrainingJobs` and its kin; files that the image has below `/opt/ml` are seen; a restart of the sandbox "
+    "fails what ran, as a host failure does; EventBridge hears of each state",
+    differs="files that the image has below `/opt/ml` are read-only; links are not followed when outputs are uploaded; wording "
+    "for an image that is not there is not verified on AWS",
+)
 def test_given_a_channel_when_training_succeeds_then_the_model_is_made_of_its_data(jobs: JobDesk) -> None:
     image = jobs.image("cat /opt/ml/input/data/train/deep/a.csv > /opt/ml/model/model.csv")
     jobs.put("data/deep/a.csv", "1,2")

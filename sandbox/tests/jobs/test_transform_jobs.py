@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_jobs import JobDesk, packed
 
 GROUP = "/aws/sagemaker/TransformJobs"
@@ -37,6 +38,24 @@ def test_given_lines_when_transformed_then_each_object_has_an_output_with_its_an
     assert (model.read("out/a.csv.out"), model.read("out/deep/b.csv.out")) == (b"3.0\n7.0\n", b"11.0\n")
     assert job["CreationTime"] <= job["TransformStartTime"] <= job["TransformEndTime"]
     assert job["DataProcessing"] == {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
+
+
+@behaviour(
+    "In a job",
+    "transform",
+    like="the model's container as an endpoint runs it, with SAGEMAKER_BATCH and its kin, `/ping`, `/execution-parameters`, then "
+    "`/invocations` for each mini-batch; filters and joins of CSV, JSON and JSON Lines; `<key>.out`; one object that fails does "
+    "not keep others from their output; logs in `/aws/sagemaker/TransformJobs`, SageMaker's own in `…/data-log`",
+    differs="a container that exits is not started again",
+)
+def test_given_an_image_that_insists_on_its_port_then_it_has_a_network_of_its_own(jobs: JobDesk) -> None:
+    jobs.model(jobs.serving_image(labels={}), INSISTS="yes")
+    jobs.put("in/a.csv", "1,2")
+
+    jobs.transform()
+
+    assert jobs.transformed()["TransformJobStatus"] == "Completed"
+    assert jobs.read("out/a.csv.out") == b"3.0\n"
 
 
 def test_given_several_records_a_batch_then_they_come_in_one_request(model: JobDesk) -> None:

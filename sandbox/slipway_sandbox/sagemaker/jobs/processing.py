@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.containers import roots
+from slipway_sandbox.containers import Image, roots
 from slipway_sandbox.errors import validation_error
 from slipway_sandbox.sagemaker.jobs.contract import (
     local_folder,
@@ -32,11 +32,15 @@ class ProcessingWork(Work):
         """Whether the container is to have no way to AWS, and so no credentials either."""
         return self.job.request.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
 
-    def command(self) -> Command:
+    @property
+    def image(self) -> str:
+        """The image's URI."""
+        return self.job.request["AppSpecification"]["ImageUri"]
+
+    def command(self, image: Image) -> Command:  # noqa: ARG002  (it is the same for all)
         """The image's own command, where the request names none."""
         application = self.job.request["AppSpecification"]
         return Command(
-            image=application["ImageUri"],
             entry_point=application.get("ContainerEntrypoint"),
             command=application.get("ContainerArguments"),
             environment=self.job.request.get("Environment", {}),
@@ -58,13 +62,13 @@ class ProcessingWork(Work):
             local_folder(ml, target["LocalPath"]).mkdir(parents=True, exist_ok=True)
 
     def collect(self, ml: Path, storage: Storage, ending: Ending) -> None:
-        """Store the outputs, where the job has succeeded, and read what it says at its end."""
+        """Store the outputs, and read what the job says at its end. After a failure only what is uploaded continuously."""
         message = read_text(ml, "output/message")
         with self.job.lock:
             self.job.exit_message = message or None
-        if ending is not COMPLETED:
-            return
         for target in outputs_of(self.job.request):
+            if ending is not COMPLETED and target["S3UploadMode"] != "Continuous":
+                continue
             folder = roots.resolve(ml, str(local_folder(ml, target["LocalPath"]).relative_to(ml)))
             storage.upload_folder(folder, target["S3Uri"])
 
@@ -88,9 +92,9 @@ class ProcessingRoom(JobRoom):
 
     @operation(
         "CreateProcessingJob",
-        differs="one instance; Pipe mode, data sets, feature store and Continuous upload answer `NotImplemented`; an input "
-        "without objects fails the job, where AWS refuses some at once; networks are not looked at, and the role need not "
-        "exist; MaxRuntimeInSeconds is true time, as containers run in true time",
+        differs="one instance; Pipe mode, data sets and feature store answer `NotImplemented`; Continuous upload comes at the "
+        "end, too; an input without objects fails the job, where AWS refuses some at once; networks are not looked at, and the "
+        "role need not exist; MaxRuntimeInSeconds is true time, as containers run in true time",
     )
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         refuse_experiment(request)
@@ -146,8 +150,6 @@ def refuse(request: dict[str, Any]) -> None:
     for target in targets:
         if "S3Output" not in target:
             raise not_implemented("outputs that are not an S3Output")
-        if target["S3Output"]["S3UploadMode"] != "EndOfJob":
-            raise not_implemented("S3UploadMode Continuous")
         refuse_path(target["S3Output"].get("LocalPath", ""), f"output {target['OutputName']}")
 
 

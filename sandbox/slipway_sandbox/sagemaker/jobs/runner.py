@@ -168,9 +168,8 @@ class JobRunner:
         self._move("Downloading")
         storage = self._storage()
         self._work.prepare(self._ml, storage)
-        command = self._work.command()
-        image = self._pull(command.image)
-        self._work.refuse_image(image)
+        image = self._pull(self._work.image)
+        command = self._work.command(image)
         if self._stopping.is_set():
             return STOPPED
         self._move("Training")
@@ -257,6 +256,7 @@ class JobRunner:
             entry_point=command.entry_point,
             command=command.command,
             environment={**self._standard_environment(access), **command.environment},
+            network=command.network,
             mounts=[Mount(self._ml, ML), *self._work.mounts(self._ml), *own_files(image, self._ml)],
             on_output=take,
             on_exit=self._wake.set,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.containers import Mount, roots
+from slipway_sandbox.containers import Image, Mount, roots
 from slipway_sandbox.errors import validation_error
 from slipway_sandbox.sagemaker.jobs.checkpoints import Checkpoints
 from slipway_sandbox.sagemaker.jobs.contract import not_implemented, refuse_experiment, resource_config
@@ -38,12 +38,16 @@ class TrainingWork(Work):
         self._checkpoints = Checkpoints(job.request.get("CheckpointConfig"))
         self._mounts: list[Mount] = []
 
-    def command(self) -> Command:
+    @property
+    def image(self) -> str:
+        """The image's URI."""
+        return self._request["AlgorithmSpecification"]["TrainingImage"]
+
+    def command(self, image: Image) -> Command:  # noqa: ARG002  (it is the same for all)
         """`train` is the image's command, unless the request names an entry point or arguments."""
         algorithm = self._request["AlgorithmSpecification"]
         entry_point = algorithm.get("ContainerEntrypoint")
         return Command(
-            image=algorithm["TrainingImage"],
             entry_point=entry_point,
             command=algorithm.get("ContainerArguments") or (None if entry_point else ["train"]),
             environment={

@@ -60,7 +60,7 @@ class TransformRoom(JobRoom):
     @operation(
         "CreateTransformJob",
         differs="one container answers for all instances; SplitType RecordIO and TFRecord, data capture and Converse answer "
-        "`NotImplemented`; the image needs the label that endpoints ask for; FailureReasons other than `See job logs for more "
+        "`NotImplemented`; FailureReasons other than `See job logs for more "
         "information`, and the wording of the bounds on payloads, are not verified on AWS",
     )
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from typing import IO, Any, cast
 from slipway_sandbox.containers import Container, Image
 from slipway_sandbox.ecs.logs import LogStream
 from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
-from slipway_sandbox.sagemaker.fleet import BIND_TO_PORT_LABEL, DEFAULT_STARTUP_TIMEOUT, SHORTEST_STARTUP, free_port
 from slipway_sandbox.sagemaker.jobs.invocations import DEFAULT_RETRIES, DEFAULT_TIMEOUT, ModelFaultError, ModelServer, Terms
 from slipway_sandbox.sagemaker.jobs.job import COMPLETED, STOPPED, Ending, Job, JobFailedError, failed
 from slipway_sandbox.sagemaker.jobs.joins import Joiner
 from slipway_sandbox.sagemaker.jobs.records import MEGABYTE, RecordError, assembled, batches_of, records_of
+from slipway_sandbox.sagemaker.jobs.serving import SHORTEST_STARTUP, STARTUP_SECONDS, Door
 from slipway_sandbox.sagemaker.jobs.storage import Source, Storage, split_uri
 from slipway_sandbox.sagemaker.jobs.work import HOST, Command, Work
 from slipway_sandbox.sagemaker.models import Model
@@ -78,7 +78,7 @@ class TransformWork(Work):
         self._world = world
         self._model = model
         self._joiner = Joiner(job.request)
-        self._port = free_port()
+        self._door = Door(world.endpoint, isolated=self.isolated)
         self._storage: Storage
         self._sources: list[Source] = []
         self._folder = Path()
@@ -93,33 +93,26 @@ class TransformWork(Work):
         """Whether the container is to have no way to AWS, and so no credentials either."""
         return self._model.request.get("EnableNetworkIsolation", False)
 
-    def command(self) -> Command:
+    @property
+    def image(self) -> str:
+        """The URI of the model's image."""
+        return self._model.container.image
+
+    def command(self, image: Image) -> Command:
         """`serve`, with what SageMaker tells a container of batch transform."""
+        network = self._door.network(image)
         return Command(
-            image=self._model.container.image,
             entry_point=None,
             command=["serve"],
             environment={
-                "SAGEMAKER_BIND_TO_PORT": str(self._port),
-                "SAGEMAKER_SAFE_PORT_RANGE": f"{self._port}-{self._port}",
+                **self._door.environment(),
                 "SAGEMAKER_REGION": self.job.caller.region,
                 **batch_environment(self.job.request),
                 **self._model.container.environment,
                 **self.job.request.get("Environment", {}),
             },
+            network=network,
         )
-
-    def refuse_image(self, image: Image) -> None:
-        """Many containers share this machine: each has to take the port that it is given.
-
-        Raises:
-            JobFailedError: The image does not say that it does.
-        """
-        if image.labels.get(BIND_TO_PORT_LABEL) != "true":
-            raise JobFailedError(
-                f"ClientError: The image '{self._model.container.image}' does not have the label {BIND_TO_PORT_LABEL}=true. Many "
-                "containers share the sandbox's machine: each has to listen on the port named in SAGEMAKER_BIND_TO_PORT."
-            )
 
     def prepare(self, ml: Path, storage: Storage) -> None:
         """Bring the model, and look which objects there are."""
@@ -140,8 +133,8 @@ class TransformWork(Work):
 
     def attend(self, container: Container, stopping: threading.Event) -> Ending | None:
         """Send every object's records to the model."""
-        seconds = self._world.clock.real(DEFAULT_STARTUP_TIMEOUT, SHORTEST_STARTUP)
-        with closing(self._server()) as server, closing(self._open_log()) as said:
+        seconds = self._world.clock.real(STARTUP_SECONDS, SHORTEST_STARTUP)
+        with closing(self._server(container)) as server, closing(self._open_log()) as said:
             if not server.wait_until_healthy(container, stopping, seconds):
                 return STOPPED if stopping.is_set() else failed(f"AlgorithmError: {SEE_LOGS}")
             pace = Pace.of(self.job.request, server.parameters())
@@ -162,7 +155,7 @@ class TransformWork(Work):
         if ending is not STOPPED and outputs.is_dir():
             storage.upload_folder(outputs, self.job.request["TransformOutput"]["S3OutputPath"])
 
-    def _server(self) -> ModelServer:
+    def _server(self, container: Container) -> ModelServer:
         source, target = self.job.request["TransformInput"], self.job.request["TransformOutput"]
         asked = {"Content-Type": source.get("ContentType"), "Accept": target.get("Accept")}
         client = self.job.request.get("ModelClientConfig", {})
@@ -171,7 +164,7 @@ class TransformWork(Work):
             timeout=client.get("InvocationsTimeoutInSeconds", DEFAULT_TIMEOUT),
             retries=client.get("InvocationsMaxRetries", DEFAULT_RETRIES),
         )
-        return ModelServer(f"http://127.0.0.1:{self._port}", terms)
+        return ModelServer(self._door.url(container), terms)
 
     def _open_log(self) -> LogStream:
         group = {"awslogs-group": self.log_group, "awslogs-create-group": "true"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from slipway_sandbox.containers import Container, Image, Mount, roots
+from slipway_sandbox.containers import Container, Image, Mount, OwnNetwork, roots
 from slipway_sandbox.sagemaker.jobs.job import LONGEST_REASON, Ending, Job
 from slipway_sandbox.sagemaker.jobs.storage import Storage
 
@@ -21,12 +21,13 @@ DEFAULT_MAX_RUNTIME = 86_400
 
 @dataclass(frozen=True)
 class Command:
-    """What a job runs."""
+    """What a job's container runs, and in which network."""
 
-    image: str
     entry_point: Sequence[str] | None
     command: Sequence[str] | None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    network: OwnNetwork | None = None
+    """None: the host's."""
 
 
 class Work(ABC):
@@ -56,9 +57,14 @@ class Work(ABC):
         """Whether the container is to have no way to AWS, and so no credentials either."""
         return self.job.request.get("EnableNetworkIsolation", False)
 
+    @property
     @abstractmethod
-    def command(self) -> Command:
-        """What to run."""
+    def image(self) -> str:
+        """The image's URI."""
+
+    @abstractmethod
+    def command(self, image: Image) -> Command:
+        """What to run of the image."""
 
     @abstractmethod
     def prepare(self, ml: Path, storage: Storage) -> None:
@@ -71,13 +77,6 @@ class Work(ABC):
     def mounts(self, ml: Path) -> list[Mount]:  # noqa: ARG002  (for those that have some)
         """Folders beside `/opt/ml` that the container sees. Called after `prepare`."""
         return []
-
-    def refuse_image(self, image: Image) -> None:  # noqa: B027  (most take any)
-        """Look at the image before it is run.
-
-        Raises:
-            JobFailedError: The job cannot be done with it.
-        """
 
     def attend(self, container: Container, stopping: threading.Event) -> Ending | None:  # noqa: ARG002  (for those that do)
         """What the job does while its container runs; None where there is nothing to do but to wait for its end.

@@ -1,0 +1,56 @@
+"""How a transform job's container is reached: by a port that it is given or, where it insists on one, in its own network."""
+
+from __future__ import annotations
+
+import socket
+from urllib.parse import urlsplit
+
+from slipway_sandbox.containers import Container, Image, OwnNetwork
+from slipway_sandbox.credentials import local_endpoint
+
+BIND_TO_PORT_LABEL = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
+"""Images that have it listen where SAGEMAKER_BIND_TO_PORT says."""
+PORT = 8080
+"""Where all others listen."""
+STARTUP_SECONDS = 480.0
+"""Simulated time that a container has to answer /ping."""
+SHORTEST_STARTUP = 20.0
+"""Real seconds that it has at least: containers run in real time."""
+
+
+class Door:
+    """Where a container is to listen, and where it is reached.
+
+    Args:
+        endpoint: The sandbox's own address, which the container may call.
+        isolated: Whether it may not.
+    """
+
+    def __init__(self, endpoint: str, *, isolated: bool) -> None:
+        self._endpoint = local_endpoint(endpoint)
+        self._isolated = isolated
+        self._port = PORT
+
+    def network(self, image: Image) -> OwnNetwork | None:
+        """A network of its own for an image that takes no other port; None for one that does."""
+        if image.labels.get(BIND_TO_PORT_LABEL) == "true":
+            self._port = free_port()
+            return None
+        address = urlsplit(self._endpoint)
+        reachable = () if self._isolated else ((address.hostname or "", address.port or 80),)
+        return OwnNetwork(published=(PORT,), reachable=reachable)
+
+    def environment(self) -> dict[str, str]:
+        """The variables that tell a container where to listen."""
+        return {"SAGEMAKER_BIND_TO_PORT": str(self._port), "SAGEMAKER_SAFE_PORT_RANGE": f"{self._port}-{self._port}"}
+
+    def url(self, container: Container) -> str:
+        """Where it is reached."""
+        return f"http://127.0.0.1:{container.published.get(PORT, self._port)}"
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
