@@ -122,13 +122,16 @@ class JobDesk:
         image = server(tuple((BIND_TO_PORT if labels is None else labels).items()))
         return push_image(self.sandbox, self.account, "serving", "v1", image)
 
-    def model(self, image: str, name: str = "model", artifact: bytes | None = None, **environment: str) -> None:
+    def model(
+        self, image: str, name: str = "model", artifact: bytes | None = None, role: str | None = ROLE, **environment: str
+    ) -> None:
         """A SageMaker model with a small artifact."""
         self.s3.put_object(
             Bucket=self.bucket, Key=f"{name}/model.tar.gz", Body=packed("model.txt", b"sums") if artifact is None else artifact
         )
         container = {"Image": image, "ModelDataUrl": self.uri(f"{name}/model.tar.gz"), "Environment": environment}
-        self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+        own = {"ExecutionRoleArn": role} if role else {}
+        self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, **own)
 
     def transform(self, name: str = "job", model: str = "model", **more: Any) -> None:
         """Start a transform job over `in/`, to `out`. `source` and `target` are added to its TransformInput and -Output."""

@@ -17,6 +17,7 @@ from slipway_sandbox.sagemaker.quotas import QuotaRoom
 from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.testing import SandboxProcess, fresh_account, wait_until
+from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.world import World
 
 EXECUTION = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/abcdefghijkl"
@@ -277,6 +278,13 @@ def test_given_no_policy_when_another_account_asks_then_it_is_refused(strangers:
         strangers.make_model()
 
 
+@behaviour(
+    "Around the model registry",
+    "other accounts",
+    like="may do with a group and its packages what the group's policy lets their account do, CreateModel of a package among it; "
+    "AccessDeniedException otherwise",
+    differs="for CreateModel the policy's conditions, and which role of the account it names, are not looked at",
+)
 def test_given_a_policy_then_the_other_account_may_do_what_it_says_and_no_more(strangers: Strangers) -> None:
     strangers.let_in("DescribeModelPackage", "ListModelPackages", "CreateModel")
     group = strangers.arn.rpartition("/")[0].replace(":model-package/", ":model-package-group/")
@@ -316,6 +324,11 @@ def test_given_a_snapshot_when_it_is_restored_then_groups_packages_and_versions_
     assert register(sagemaker).endswith("/2")
 
 
+@behaviour(
+    "Around the model registry",
+    "events",
+    like="`SageMaker Model Package State Change` at creation, each status, each update (UpdatedModelPackageFields) and deletion",
+)
 def test_given_a_package_when_it_is_approved_then_eventbridge_hears_which_fields_changed(tmp_path: Path) -> None:
     world, caller = World(data=tmp_path), Caller("111111111111", "us-east-1", "111111111111")
     heard: list[Event] = []

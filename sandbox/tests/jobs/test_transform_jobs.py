@@ -58,6 +58,16 @@ def test_given_an_image_that_insists_on_its_port_then_it_has_a_network_of_its_ow
     assert jobs.read("out/a.csv.out") == b"3.0\n"
 
 
+def test_given_a_model_without_a_role_then_its_job_runs(jobs: JobDesk) -> None:
+    jobs.model(jobs.serving_image(), role=None)
+    jobs.put("in/a.csv", "1,2")
+
+    jobs.transform()
+    jobs.sagemaker.get_waiter("transform_job_completed_or_stopped").wait(TransformJobName="job", WaiterConfig={"Delay": 1})
+
+    assert jobs.read("out/a.csv.out") == b"3.0\n"
+
+
 def test_given_several_records_a_batch_then_they_come_in_one_request(model: JobDesk) -> None:
     model.put("in/a.csv", "1,2\n3,4\n")
 

@@ -23,10 +23,10 @@ class RoleAccess:
     Args:
         world: The sandbox.
         caller: The account and region of the job.
-        role: The role's ARN.
+        role: The role's ARN; None where there is none.
     """
 
-    def __init__(self, world: World, caller: Caller, role: str) -> None:
+    def __init__(self, world: World, caller: Caller, role: str | None) -> None:
         self._world = world
         self._caller = caller
         self.role = role
@@ -56,6 +56,8 @@ class RoleAccess:
 
     @cached_property
     def _is_known(self) -> bool:
+        if self.role is None:
+            return False
         _, _, _, _, account, path = self.role.split(":", 5)
         if account != self._caller.account:
             return False

@@ -187,7 +187,7 @@ class JobRunner:
             client = RoleAccess(self._world, caller, role).client("s3")
         except (ClientError, BotoCoreError) as error:
             raise JobFailedError(f"ClientError: the role {role} could not be assumed: {error}") from error
-        return Storage(client, caller.region, role)
+        return Storage(client, caller.region, role or "")
 
     def _move(self, phase: str) -> None:
         if self._job.move(phase, self._world.clock.now()):
@@ -219,7 +219,8 @@ class JobRunner:
 
     def _execute(self, image: Image, command: Command) -> Ending:
         logs = self._open_logs()
-        served, access = self._tools.roles.add(self._job.caller, self._work.role, SESSION)
+        role = self._work.role
+        served, access = self._tools.roles.add(self._job.caller, role, SESSION) if role else ("", {})
         try:
             container = self._start(image, command, logs, access)
             try:

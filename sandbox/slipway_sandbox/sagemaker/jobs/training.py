@@ -183,6 +183,9 @@ class TrainingRoom(JobRoom):
 
     @operation("ListTrainingJobs")
     def list_jobs(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        if not request.keys().isdisjoint(("WarmPoolStatusEquals", "TrainingPlanArnEquals")):
+            # No job here has either.
+            return {"TrainingJobSummaries": []}
         jobs, token = self.listed(caller, request)
         return {"TrainingJobSummaries": [summary(job) for job in jobs], "NextToken": token}
 

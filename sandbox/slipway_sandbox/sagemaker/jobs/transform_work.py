@@ -84,9 +84,9 @@ class TransformWork(Work):
         self._folder = Path()
 
     @property
-    def role(self) -> str:
+    def role(self) -> str | None:
         """The model's role: a transform job has none of its own."""
-        return self._model.request["ExecutionRoleArn"]
+        return self._model.request.get("ExecutionRoleArn")
 
     @property
     def isolated(self) -> bool:

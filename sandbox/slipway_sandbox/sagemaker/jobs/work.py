@@ -43,8 +43,8 @@ class Work(ABC):
         self.job = job
 
     @property
-    def role(self) -> str:
-        """The ARN of the role that the job acts as."""
+    def role(self) -> str | None:
+        """The ARN of the role that the job acts as, if it has one."""
         return self.job.request["RoleArn"]
 
     @property
