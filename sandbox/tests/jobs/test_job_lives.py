@@ -230,9 +230,10 @@ def test_given_a_manifest_that_is_none_then_the_job_fails(jobs: JobDesk, content
 
 
 def test_given_a_finished_job_when_it_is_deleted_then_its_name_is_free_again(jobs: JobDesk) -> None:
-    jobs.train(jobs.image("echo trained"))
+    jobs.train(jobs.image(WAITS))
     with pytest.raises(jobs.sagemaker.exceptions.ResourceInUse, match="in status InProgress"):
         jobs.sagemaker.delete_training_job(TrainingJobName="job")
+    jobs.sagemaker.stop_training_job(TrainingJobName="job")
     jobs.trained()
 
     jobs.sagemaker.delete_training_job(TrainingJobName="job")

@@ -1,12 +1,15 @@
-"""How a transform job's container is reached: by a port that it is given or, where it insists on one, in its own network."""
+"""What a transform job serves, and where: at a port that it is given or, if it insists on one, in a network of its own."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from slipway_sandbox.containers import Container, Image, OwnNetwork
 from slipway_sandbox.credentials import local_endpoint
+from slipway_sandbox.sagemaker.models import Model
 
 BIND_TO_PORT_LABEL = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
 """Images that have it listen where SAGEMAKER_BIND_TO_PORT says."""
@@ -16,6 +19,30 @@ STARTUP_SECONDS = 480.0
 """Simulated time that a container has to answer /ping."""
 SHORTEST_STARTUP = 20.0
 """Real seconds that it has at least: containers run in real time."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a transform job needs to know of its model."""
+
+    image: str
+    artifact: str | None
+    """The URI of a `tar.gz`."""
+    environment: Mapping[str, str]
+    role: str | None
+    isolated: bool
+
+    @classmethod
+    def of(cls, model: Model) -> Served:
+        """That of a model."""
+        container, request = model.container, model.request
+        return cls(
+            image=container.image,
+            artifact=container.model_data_url,
+            environment=container.environment,
+            role=request.get("ExecutionRoleArn"),
+            isolated=request.get("EnableNetworkIsolation", False),
+        )
 
 
 class Door:

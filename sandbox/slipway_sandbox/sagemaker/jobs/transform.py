@@ -10,6 +10,7 @@ from slipway_sandbox.sagemaker.jobs.contract import not_implemented, refuse_expe
 from slipway_sandbox.sagemaker.jobs.job import Job
 from slipway_sandbox.sagemaker.jobs.joins import DEFAULTS, Joiner
 from slipway_sandbox.sagemaker.jobs.room import JobRoom, Workshop
+from slipway_sandbox.sagemaker.jobs.serving import Served
 from slipway_sandbox.sagemaker.jobs.transform_work import TransformWork
 from slipway_sandbox.sagemaker.models import Model
 from slipway_sandbox.sagemaker.quotas import QuotaRoom
@@ -66,7 +67,7 @@ class TransformRoom(JobRoom):
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         refuse_experiment(request)
         refuse(request)
-        model = self._models.get(caller, request["ModelName"])
+        model = Served.of(self._models.get(caller, request["ModelName"]))
         asked = with_defaults(request)
         job = self.create(caller, request["TransformJobName"], asked, lambda job: TransformWork(self.world, job, model))
         return {"TransformJobArn": job.arn}

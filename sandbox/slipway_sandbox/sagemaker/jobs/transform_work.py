@@ -21,10 +21,9 @@ from slipway_sandbox.sagemaker.jobs.invocations import DEFAULT_RETRIES, DEFAULT_
 from slipway_sandbox.sagemaker.jobs.job import COMPLETED, STOPPED, Ending, Job, JobFailedError, failed
 from slipway_sandbox.sagemaker.jobs.joins import Joiner
 from slipway_sandbox.sagemaker.jobs.records import MEGABYTE, RecordError, assembled, batches_of, records_of
-from slipway_sandbox.sagemaker.jobs.serving import SHORTEST_STARTUP, STARTUP_SECONDS, Door
+from slipway_sandbox.sagemaker.jobs.serving import SHORTEST_STARTUP, STARTUP_SECONDS, Door, Served
 from slipway_sandbox.sagemaker.jobs.storage import Source, Storage, split_uri
 from slipway_sandbox.sagemaker.jobs.work import HOST, Command, Work
-from slipway_sandbox.sagemaker.models import Model
 from slipway_sandbox.world import World
 
 DEFAULT_PAYLOAD = 6
@@ -73,7 +72,7 @@ class TransformWork(Work):
 
     log_group = "/aws/sagemaker/TransformJobs"
 
-    def __init__(self, world: World, job: Job, model: Model) -> None:
+    def __init__(self, world: World, job: Job, model: Served) -> None:
         super().__init__(job)
         self._world = world
         self._model = model
@@ -86,17 +85,17 @@ class TransformWork(Work):
     @property
     def role(self) -> str | None:
         """The model's role: a transform job has none of its own."""
-        return self._model.request.get("ExecutionRoleArn")
+        return self._model.role
 
     @property
     def isolated(self) -> bool:
         """Whether the container is to have no way to AWS, and so no credentials either."""
-        return self._model.request.get("EnableNetworkIsolation", False)
+        return self._model.isolated
 
     @property
     def image(self) -> str:
         """The URI of the model's image."""
-        return self._model.container.image
+        return self._model.image
 
     def command(self, image: Image) -> Command:
         """`serve`, with what SageMaker tells a container of batch transform."""
@@ -108,7 +107,7 @@ class TransformWork(Work):
                 **self._door.environment(),
                 "SAGEMAKER_REGION": self.job.caller.region,
                 **batch_environment(self.job.request),
-                **self._model.container.environment,
+                **self._model.environment,
                 **self.job.request.get("Environment", {}),
             },
             network=network,
@@ -119,7 +118,7 @@ class TransformWork(Work):
         self._storage = storage
         self._folder = ml.parent
         (ml / "model").mkdir()
-        url = self._model.container.model_data_url
+        url = self._model.artifact
         if url:
             archive = self._folder / "model.tar.gz"
             storage.fetch(Source(*split_uri(url), name=archive.name), archive)
