@@ -60,6 +60,12 @@ def test_given_a_path_for_checkpoints_that_is_none_then_the_job_is_refused(jobs:
         jobs.train(jobs.missing_image(), CheckpointConfig={"S3Uri": jobs.uri("check"), "LocalPath": "here"})
 
 
+@behaviour(
+    "In a job",
+    "Spot",
+    like="MaxWaitTimeInSeconds is checked; an interruption shows as Interrupted, and the job starts again with its checkpoints",
+    differs="instances are taken away by the dial `job-incident` alone; the time to wait for one is never over",
+)
 def test_given_a_spot_instance_when_it_is_taken_away_then_the_job_goes_on_from_its_checkpoints(jobs: JobDesk) -> None:
     begins = "cd /opt/ml/checkpoints; [ -e begun ] && echo again && exit 0; trap 'echo > begun; exit 1' TERM; "
     image = jobs.image(begins + LOOPS)

@@ -190,9 +190,13 @@ def manifest_sources(manifest: list[Any]) -> Iterator[Source]:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of an `s3://` URI."""
+    """Bucket and key of an `s3://` URI, or of an `https://` one that has the bucket in its path."""
     parts = urlsplit(uri, allow_fragments=False)
-    return parts.netloc, parts.path.lstrip("/")
+    path = parts.path.lstrip("/")
+    if parts.scheme != "s3":
+        bucket, _, key = path.partition("/")
+        return bucket, key
+    return parts.netloc, path
 
 
 def relative_name(key: str, prefix: str) -> str:
