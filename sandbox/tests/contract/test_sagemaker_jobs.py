@@ -59,7 +59,7 @@ def test_training_jobs(aws: Aws, desk: JobDesk) -> None:
         desk.train(image, aws.name("other"))
 
 
-@contract("sagemaker", "UpdateTrainingJob", errors=("ResourceNotFound", "ValidationException"))
+@contract("sagemaker", "UpdateTrainingJob", errors=("ResourceNotFound", "ResourceLimitExceeded", "ValidationException"))
 @contract("sagemaker", "StopTrainingJob", errors=("ValidationException",))
 @contract("sagemaker", "DeleteTrainingJob", errors=("ResourceInUse", "ResourceNotFound"))
 def test_the_end_of_training_jobs(aws: Aws, desk: JobDesk) -> None:
@@ -68,6 +68,9 @@ def test_the_end_of_training_jobs(aws: Aws, desk: JobDesk) -> None:
     sagemaker.update_training_job(TrainingJobName=name, ResourceConfig={"KeepAlivePeriodInSeconds": 60})
     shown = sagemaker.describe_training_job(TrainingJobName=name)
     assert (shown["ResourceConfig"]["KeepAlivePeriodInSeconds"], shown["ResourceConfig"]["InstanceCount"]) == (60, 1)
+    desk.turn("quota", name="ml.m5.large for training warm pool usage", limit=0)
+    with aws.refused("ResourceLimitExceeded", match="'ml.m5.large for training warm pool usage' is 0 Instances"):
+        sagemaker.update_training_job(TrainingJobName=name, ResourceConfig={"KeepAlivePeriodInSeconds": 90})
     with aws.refused("ResourceNotFound"):
         sagemaker.update_training_job(TrainingJobName=aws.name("nobody"), ProfilerConfig={"DisableProfiler": True})
     with aws.refused("ResourceInUse"):
