@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from slipway_sandbox.sagemaker.alarms import judge
+from slipway_sandbox.sagemaker.hosting.alarms import judge
 
 
 def alarm(**more: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 from slipway_sandbox.errors import AwsError
-from slipway_sandbox.sagemaker.deployment import Plan, Shift, plan_of
+from slipway_sandbox.sagemaker.hosting.deployment import Plan, Shift, plan_of
 
 
 def variants(count: int = 4, name: str = "AllTraffic", instance_type: str = "ml.m5.large") -> list[dict[str, Any]]:

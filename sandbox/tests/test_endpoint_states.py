@@ -15,13 +15,13 @@ import pytest
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.clock import Clock, Timer
 from slipway_sandbox.errors import AwsError
-from slipway_sandbox.sagemaker.alarms import AlarmWatch
-from slipway_sandbox.sagemaker.endpoint_configs import EndpointConfig, EndpointConfigRoom
-from slipway_sandbox.sagemaker.endpoint_dials import Dial, Dials
-from slipway_sandbox.sagemaker.endpoints import EndpointRoom
-from slipway_sandbox.sagemaker.fleet import DeployedImage, Fleet, FleetError
-from slipway_sandbox.sagemaker.models import ModelRoom, NoPackages
-from slipway_sandbox.sagemaker.rollout import FateKind, Workshop
+from slipway_sandbox.sagemaker.hosting.alarms import AlarmWatch
+from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig, EndpointConfigRoom
+from slipway_sandbox.sagemaker.hosting.dials import Dial, Dials
+from slipway_sandbox.sagemaker.hosting.endpoints import EndpointRoom
+from slipway_sandbox.sagemaker.hosting.fleet import DeployedImage, Fleet, FleetError
+from slipway_sandbox.sagemaker.hosting.models import ModelRoom, NoPackages
+from slipway_sandbox.sagemaker.hosting.rollout import FateKind, Workshop
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import World
 

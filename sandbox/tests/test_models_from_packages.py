@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError
-from slipway_sandbox.sagemaker.models import ModelRoom
+from slipway_sandbox.sagemaker.hosting.models import ModelRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import World
 

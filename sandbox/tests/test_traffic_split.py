@@ -2,7 +2,7 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
-from slipway_sandbox.sagemaker.routing import Route, Router
+from slipway_sandbox.sagemaker.hosting.routing import Route, Router
 
 
 class IdleServer:

@@ -18,10 +18,10 @@ from slipway_sandbox.errors import AwsError
 from slipway_sandbox.observed import Incoming, observed
 from slipway_sandbox.operations import Signature, signature_of
 from slipway_sandbox.refusals import request_id
-from slipway_sandbox.sagemaker.endpoint import SERVING, Endpoint
-from slipway_sandbox.sagemaker.metrics import Metrics
+from slipway_sandbox.sagemaker.hosting.endpoint import SERVING, Endpoint
+from slipway_sandbox.sagemaker.hosting.metrics import Metrics
+from slipway_sandbox.sagemaker.hosting.routing import Route
 from slipway_sandbox.sagemaker.resources import Table
-from slipway_sandbox.sagemaker.routing import Route
 from slipway_sandbox.world import World
 
 RUNTIME_PREFIX = "/endpoints/"

@@ -8,7 +8,7 @@ from typing import Any
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError, validation_error
-from slipway_sandbox.sagemaker.models import Model, ModelRoom
+from slipway_sandbox.sagemaker.hosting.models import Model, ModelRoom
 from slipway_sandbox.sagemaker.resources import Table, page, select
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World, operation

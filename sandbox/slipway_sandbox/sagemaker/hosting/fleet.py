@@ -31,8 +31,8 @@ from slipway_sandbox.containers import (
     Mount,
 )
 from slipway_sandbox.ecs.logs import LogStream
-from slipway_sandbox.sagemaker.endpoint_configs import EndpointConfig
-from slipway_sandbox.sagemaker.models import ServedContainer
+from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig
+from slipway_sandbox.sagemaker.hosting.models import ServedContainer
 from slipway_sandbox.world import World
 
 log = logging.getLogger(__name__)

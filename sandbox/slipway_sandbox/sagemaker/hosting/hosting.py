@@ -8,15 +8,15 @@ from wsgiref.types import WSGIApplication
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.containers import ContainerRuntime
 from slipway_sandbox.operations import Signature
-from slipway_sandbox.sagemaker.alarms import AlarmWatch
-from slipway_sandbox.sagemaker.endpoint_configs import EndpointConfigRoom
-from slipway_sandbox.sagemaker.endpoint_dials import DIALS_PREFIX, Dials
-from slipway_sandbox.sagemaker.endpoints import EndpointRoom
-from slipway_sandbox.sagemaker.fleet import ContainerFleets
-from slipway_sandbox.sagemaker.metrics import Metrics
-from slipway_sandbox.sagemaker.models import ModelRoom, Packages
-from slipway_sandbox.sagemaker.rollout import Workshop
-from slipway_sandbox.sagemaker.runtime import RUNTIME_PREFIX, Runtime
+from slipway_sandbox.sagemaker.hosting.alarms import AlarmWatch
+from slipway_sandbox.sagemaker.hosting.configs import EndpointConfigRoom
+from slipway_sandbox.sagemaker.hosting.dials import DIALS_PREFIX, Dials
+from slipway_sandbox.sagemaker.hosting.endpoints import EndpointRoom
+from slipway_sandbox.sagemaker.hosting.fleet import ContainerFleets
+from slipway_sandbox.sagemaker.hosting.metrics import Metrics
+from slipway_sandbox.sagemaker.hosting.models import ModelRoom, Packages
+from slipway_sandbox.sagemaker.hosting.rollout import Workshop
+from slipway_sandbox.sagemaker.hosting.runtime import RUNTIME_PREFIX, Runtime
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World
 

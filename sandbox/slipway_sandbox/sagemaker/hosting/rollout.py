@@ -12,10 +12,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from slipway_sandbox.clock import Clock
-from slipway_sandbox.sagemaker.alarms import AlarmWatch
-from slipway_sandbox.sagemaker.deployment import Plan
-from slipway_sandbox.sagemaker.endpoint import Deployment, Endpoint, EndpointStatus, VariantStage
-from slipway_sandbox.sagemaker.fleet import Fleet, FleetError, Fleets, HaltedError
+from slipway_sandbox.sagemaker.hosting.alarms import AlarmWatch
+from slipway_sandbox.sagemaker.hosting.deployment import Plan
+from slipway_sandbox.sagemaker.hosting.endpoint import Deployment, Endpoint, EndpointStatus, VariantStage
+from slipway_sandbox.sagemaker.hosting.fleet import Fleet, FleetError, Fleets, HaltedError
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from werkzeug.wrappers import Request, Response
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.control import answer
-from slipway_sandbox.sagemaker.rollout import Fate, FateKind
+from slipway_sandbox.sagemaker.hosting.rollout import Fate, FateKind
 
 DIALS_PREFIX = "/_sandbox/sagemaker/dials"
 ROUTES = Map(

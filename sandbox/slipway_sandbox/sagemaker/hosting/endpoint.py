@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import Any
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.sagemaker.deployment import EVERYTHING
-from slipway_sandbox.sagemaker.endpoint_configs import EndpointConfig
-from slipway_sandbox.sagemaker.fleet import Fleet
-from slipway_sandbox.sagemaker.routing import Route, Router
+from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig
+from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING
+from slipway_sandbox.sagemaker.hosting.fleet import Fleet
+from slipway_sandbox.sagemaker.hosting.routing import Route, Router
 
 LONGEST_REASON = 1024
 

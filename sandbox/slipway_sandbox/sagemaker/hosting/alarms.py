@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.sagemaker.metrics import NAMESPACE, Metrics
+from slipway_sandbox.sagemaker.hosting.metrics import NAMESPACE, Metrics
 from slipway_sandbox.world import World
 
 log = logging.getLogger(__name__)

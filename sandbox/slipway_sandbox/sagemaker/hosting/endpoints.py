@@ -9,12 +9,12 @@ from typing import Any
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import validation_error
-from slipway_sandbox.sagemaker.deployment import EVERYTHING, plan_of
-from slipway_sandbox.sagemaker.endpoint import BUSY, Capacity, Deployment, Endpoint, EndpointStatus
-from slipway_sandbox.sagemaker.endpoint_configs import EndpointConfig, EndpointConfigRoom
-from slipway_sandbox.sagemaker.endpoint_dials import Dials
+from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig, EndpointConfigRoom
+from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING, plan_of
+from slipway_sandbox.sagemaker.hosting.dials import Dials
+from slipway_sandbox.sagemaker.hosting.endpoint import BUSY, Capacity, Deployment, Endpoint, EndpointStatus
+from slipway_sandbox.sagemaker.hosting.rollout import Creation, FateKind, Update, Workshop
 from slipway_sandbox.sagemaker.resources import Table, page, select, within
-from slipway_sandbox.sagemaker.rollout import Creation, FateKind, Update, Workshop
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World, operation
 
