@@ -9,6 +9,7 @@ from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from slipway_sandbox import credentials, snapshots
+from slipway_sandbox.autoscaling import AutoscalingRoom, ScalableTargets
 from slipway_sandbox.clock import Clock
 from slipway_sandbox.containers import ContainerRuntime
 from slipway_sandbox.control import Control
@@ -61,7 +62,8 @@ def build(world: World) -> Sandbox:
     quotas = QuotaRoom(world)
     groups = GroupRoom(world, tags, quotas)
     registry = ModelRegistryRoom(world, ecr, groups, tags, quotas)
-    hosting = Hosting(world, containers, registry, tags)
+    targets = ScalableTargets()
+    hosting = Hosting(world, containers, roles, registry, tags, targets)
     rooms: list[Room] = [
         ecr,
         ImageRoom(world, ecr.store),
@@ -73,6 +75,7 @@ def build(world: World) -> Sandbox:
         registry,
         *Pipelines(world, tags).rooms,
         *hosting.rooms,
+        AutoscalingRoom(world, targets, hosting.variants),
         *Jobs(world, containers, roles, hosting.models, tags, quotas).rooms,
     ]
     principals = Principals()

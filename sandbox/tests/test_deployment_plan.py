@@ -123,3 +123,22 @@ def test_given_several_variants_when_a_rolling_update_is_planned_then_it_is_refu
 def test_given_alarms_when_they_are_planned_then_their_names_are_watched() -> None:
     config = {**blue_green("ALL_AT_ONCE", 0), "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]}}
     assert plan(config).alarms == ("errors",)
+
+
+def serverless() -> list[dict[str, Any]]:
+    return [{"VariantName": "AllTraffic", "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5}}]
+
+
+def test_given_a_serverless_variant_when_a_canary_is_planned_then_it_does_not_fall_back() -> None:
+    new = serverless()
+    assert plan_of(blue_green("CANARY", 60, CanarySize=percent(10)), new, new).shifts == (Shift(10, 60), Shift(100, 0))
+
+
+def test_given_a_serverless_variant_when_a_canary_counts_instances_then_it_is_refused() -> None:
+    with pytest.raises(AwsError, match="CAPACITY_PERCENT"):
+        plan_of(blue_green("CANARY", 60, CanarySize=instances(1)), serverless(), serverless())
+
+
+def test_given_a_marketplace_container_when_a_canary_is_planned_then_it_silently_falls_back() -> None:
+    config = blue_green("CANARY", 600, CanarySize=percent(25), TerminationWaitInSeconds=600)
+    assert plan_of(config, variants(), variants(), marketplace=True) == Plan((Shift(100, 0),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import pickle
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,16 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slipway_sandbox.autoscaling import ScalableTargets
+from slipway_sandbox.autoscaling.targets import Target
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.clock import Clock, Timer
 from slipway_sandbox.errors import AwsError
+from slipway_sandbox.events import Event
 from slipway_sandbox.sagemaker.hosting.alarms import AlarmWatch
 from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig, EndpointConfigRoom
-from slipway_sandbox.sagemaker.hosting.dials import Dial, Dials
+from slipway_sandbox.sagemaker.hosting.dials import Dial, DialRoom
 from slipway_sandbox.sagemaker.hosting.endpoints import EndpointRoom
-from slipway_sandbox.sagemaker.hosting.fleet import DeployedImage, Fleet, FleetError
-from slipway_sandbox.sagemaker.hosting.models import ModelRoom, NoPackages
+from slipway_sandbox.sagemaker.hosting.fleet import Fleet
+from slipway_sandbox.sagemaker.hosting.model_containers import NoPackages
+from slipway_sandbox.sagemaker.hosting.models import ModelRoom
 from slipway_sandbox.sagemaker.hosting.rollout import FateKind, Workshop
+from slipway_sandbox.sagemaker.hosting.servers import DeployedImage, FleetError
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import World
 
@@ -71,14 +77,22 @@ class HandClock(Clock):
 class QuickServer:
     """A server that only counts whether it was stopped."""
 
-    url = "http://127.0.0.1:1"
+    direct = False
 
     def __init__(self) -> None:
-        self.image = DeployedImage("repository:tag", "repository@sha256:1", datetime.now(UTC))
+        self.images = [DeployedImage("repository:tag", "repository@sha256:1", datetime.now(UTC))]
+        self.limit: int | None = None
         self.stopped = threading.Event()
 
-    def enter(self) -> None:
-        """Nothing to count."""
+    def set_limit(self, limit: int | None) -> None:
+        self.limit = limit
+
+    def urls(self, hostname: str | None) -> list[tuple[str, str]]:  # noqa: ARG002  (hosting's own signature)
+        return [("primary", "http://127.0.0.1:1")]
+
+    def enter(self) -> bool:
+        """Room for any number."""
+        return True
 
     def leave(self) -> None:
         """Nothing to count."""
@@ -97,7 +111,8 @@ class QuickFleets:
         if config.name.startswith("broken"):
             raise FleetError("The primary container for production variant AllTraffic did not pass the ping health check.")
         self.servers[config.name] = QuickServer()
-        return Fleet({variant["VariantName"]: self.servers[config.name] for variant in config.variants})
+        shadows = {variant["VariantName"]: QuickServer() for variant in config.shadows}
+        return Fleet({variant["VariantName"]: self.servers[config.name] for variant in config.variants}, shadows)
 
 
 class HandAlarms(AlarmWatch):
@@ -133,12 +148,16 @@ class Stage:
         self.world = World(data=folder, clock=self.clock)
         self.fleets = QuickFleets()
         self.alarms = HandAlarms()
-        self.dials = Dials()
+        self.dial_room = DialRoom(self.world)
+        self.dials = self.dial_room.fates
+        self.targets = ScalableTargets()
+        self.told: list[Event] = []
+        self.world.events.subscribe(self.told.append)
         tags = TagRoom(self.world)
         self.models = ModelRoom(self.world, NoPackages(), tags)
         self.configs = EndpointConfigRoom(self.world, self.models, tags)
-        shop = Workshop(self.clock, self.world.lock("sagemaker"), self.fleets, self.alarms)
-        self.endpoints = EndpointRoom(self.world, self.configs, shop, self.dials, tags)
+        shop = Workshop(self.clock, self.world.lock("sagemaker"), self.fleets, self.alarms, self.world.events)
+        self.endpoints = EndpointRoom(self.world, self.configs, shop, self.dial_room, tags, self.targets)
         image = {"Image": "111111111111.dkr.ecr.us-east-1.amazonaws.com/model:1"}
         self.models.create_model(CALLER, {"ModelName": "model", "PrimaryContainer": image, "ExecutionRoleArn": ROLE})
         for name in ("one", "two", "broken-three"):
@@ -423,3 +442,193 @@ def test_given_a_rolling_update_when_a_batch_is_watched_then_the_old_fleet_has_s
     stage.clock.pass_wait(60)
     served = stage.reaches("InService")
     assert (served["EndpointConfigName"], served["ProductionVariants"][0]["CurrentInstanceCount"]) == ("two", 4)
+
+
+def emitted(stage: Stage, detail_type: str) -> list[dict[str, Any]]:
+    """The details of the events of a kind, oldest first."""
+    return [dict(event.detail) for event in stage.told if event.detail_type == detail_type]
+
+
+def test_given_an_endpoint_when_it_comes_into_service_then_eventbridge_hears_of_each_state(stage: Stage) -> None:
+    stage.in_service()
+    eventually(lambda: len(emitted(stage, "SageMaker Endpoint State Change")) == 2, "two events")
+    events = emitted(stage, "SageMaker Endpoint State Change")
+    assert [event["EndpointStatus"] for event in events] == ["CREATING", "IN_SERVICE"]
+    assert (events[1]["EndpointName"], events[1]["EndpointConfigName"]) == ("ep", "one")
+    assert isinstance(events[1]["CreationTime"], int)
+
+
+def test_given_a_canary_when_it_goes_on_then_eventbridge_hears_of_each_stage(stage: Stage) -> None:
+    stage.in_service()
+    stage.canary()
+    stage.clock.pass_wait(10)
+    stage.reaches_stage("Baking", 25)
+    kind = "SageMaker Endpoint Deployment State Change"
+    eventually(lambda: len(emitted(stage, kind)) == 3, "three events")
+    pending = [event["PendingDeploymentSummary"]["ProductionVariants"][0] for event in emitted(stage, kind)]
+    stages = [variant["VariantStatus"][0]["Status"] for variant in pending]
+    assert stages == ["Creating", "ActivatingTraffic", "Baking"]
+    assert pending[2]["CurrentWeight"] == 0.25
+
+
+def test_given_a_quota_when_an_endpoint_would_exceed_it_then_it_is_refused_in_awss_words(stage: Stage) -> None:
+    stage.dial_room.set_quota({"instanceType": "ml.m5.large", "instances": 3})
+    with pytest.raises(AwsError) as refused:
+        stage.create()
+    assert refused.value.code == "ResourceLimitExceeded"
+    assert refused.value.message.startswith(
+        "The account-level service limit 'ml.m5.large for endpoint usage' is 3 Instances, with current utilization of 0 "
+        "Instances and a request delta of 4 Instances."
+    )
+
+
+def test_given_a_quota_for_one_fleet_when_an_endpoint_is_updated_then_a_second_one_has_no_room(stage: Stage) -> None:
+    stage.dial_room.set_quota({"instanceType": "ml.m5.large", "instances": 7})
+    stage.in_service()
+    with pytest.raises(AwsError, match="with current utilization of 4 Instances and a request delta of 4 Instances"):
+        stage.update()
+
+
+def register(stage: Stage, variant: str = "AllTraffic") -> None:
+    """Let Application Auto Scaling look after a variant."""
+    key = (CALLER.account, CALLER.region, "sagemaker", f"endpoint/ep/variant/{variant}", "sagemaker:variant:DesiredInstanceCount")
+    stage.targets.put(key, Target(*key[2:], 1, 9, ROLE, "arn", datetime.now(UTC)))
+
+
+def test_given_a_scaled_variant_when_its_instance_type_would_change_then_the_update_is_refused(stage: Stage) -> None:
+    stage.in_service()
+    register(stage)
+    other = {"VariantName": "AllTraffic", "ModelName": "model", "InitialInstanceCount": 4, "InstanceType": "ml.c5.large"}
+    stage.configs.create_endpoint_config(CALLER, {"EndpointConfigName": "larger", "ProductionVariants": [other]})
+    assert "registered as scalable targets" in stage.refused(stage.update, "larger")
+
+
+def test_given_a_scaled_variant_when_only_its_model_changes_then_it_is_updated(stage: Stage) -> None:
+    stage.in_service()
+    register(stage)
+    stage.update()
+    assert stage.described()["EndpointStatus"] == "Updating"
+
+
+def test_given_a_scaled_variant_when_its_endpoint_is_deleted_then_its_target_goes_too(stage: Stage) -> None:
+    stage.in_service()
+    register(stage)
+    stage.endpoints.delete_endpoint(CALLER, {"EndpointName": "ep"})
+    assert stage.targets.variants(CALLER, "ep") == set()
+
+
+def test_given_a_late_configuration_when_an_endpoint_is_created_then_it_is_found_after_a_while_only(stage: Stage) -> None:
+    stage.configs.set_consistency({"seconds": 30, "account": CALLER.account})
+    stage.config("late")
+    shown = stage.configs.describe_endpoint_config(CALLER, {"EndpointConfigName": "late"})
+    assert "Could not find endpoint configuration" in stage.refused(stage.create, "late")
+    assert shown["EndpointConfigName"] == "late"
+    stage.clock.call_later(30, lambda: None)
+    stage.clock.pass_wait(30)
+    stage.create("late")
+    assert stage.described()["EndpointStatus"] == "Creating"
+
+
+def test_given_a_rolling_update_when_it_is_rolled_back_then_the_traffic_comes_back_in_batches(stage: Stage) -> None:
+    stage.in_service()
+    quarter, half = ({"Type": "CAPACITY_PERCENT", "Value": value} for value in (25, 50))
+    policy = {"MaximumBatchSize": half, "WaitIntervalInSeconds": 60, "RollbackMaximumBatchSize": quarter}
+    alarms = {"Alarms": [{"AlarmName": "errors"}]}
+    stage.update(DeploymentConfig={"RollingUpdatePolicy": policy, "AutoRollbackConfiguration": alarms})
+    stage.clock.pass_wait(10)
+    stage.reaches_stage("Baking", 50)
+    stage.alarms.in_alarm = {"errors"}
+    stage.reaches_stage("Deleting", 25)
+    stage.clock.pass_wait(5)
+    stage.reaches_stage("Deleting", 0)
+    stage.clock.pass_wait(5)
+    assert stage.reaches("InService")["EndpointConfigName"] == "one"
+
+
+def restored(stage: Stage) -> None:
+    """What a restart makes of the endpoints: saved, read, taken up."""
+    rows = pickle.loads(pickle.dumps(stage.endpoints.endpoints.rows))  # noqa: S301  (made here)
+    with stage.endpoints.lock:
+        stage.endpoints.reset(None)
+        stage.endpoints.endpoints.rows.update(rows)
+        stage.endpoints.take_up(None)
+
+
+def test_given_an_endpoint_in_service_when_the_sandbox_starts_anew_then_it_serves_again(stage: Stage) -> None:
+    stage.in_service()
+    old = stage.fleets.servers["one"]
+    restored(stage)
+    assert stage.described()["EndpointStatus"] == "InService"
+    eventually(lambda: stage.fleets.servers["one"] is not old, "a new fleet")
+    endpoint = stage.endpoints.endpoints.get(CALLER, "ep")
+    eventually(endpoint.ready.is_set, "a fleet that is ready")
+    route = endpoint.router.take()
+    assert route is not None
+    assert route.server is stage.fleets.servers["one"]
+
+
+def test_given_an_update_under_way_when_the_sandbox_starts_anew_then_it_is_rolled_back(stage: Stage) -> None:
+    stage.in_service()
+    stage.canary()
+    stage.clock.pass_wait(10)
+    stage.reaches_stage("Baking", 25)
+    restored(stage)
+    served = stage.reaches("InService")
+    assert (served["EndpointConfigName"], "rolled back" in served["FailureReason"]) == ("one", True)
+    assert "PendingDeploymentSummary" not in served
+
+
+def test_given_a_creation_under_way_when_the_sandbox_starts_anew_then_it_goes_on(stage: Stage) -> None:
+    stage.create()
+    restored(stage)
+    stage.clock.pass_wait(10)
+    stage.reaches("InService")
+
+
+def test_given_a_deletion_under_way_when_the_sandbox_starts_anew_then_it_ends(stage: Stage) -> None:
+    stage.in_service()
+    stage.endpoints.delete_endpoint(CALLER, {"EndpointName": "ep"})
+    restored(stage)
+    stage.clock.pass_wait(5)
+    assert "Could not find endpoint" in stage.refused(stage.described)
+
+
+def shadowed(stage: Stage, shadow_weight: float) -> None:
+    """A configuration with a shadow variant, in service."""
+    instances = {"ModelName": "model", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    config = {
+        "EndpointConfigName": "shadowed",
+        "ProductionVariants": [{"VariantName": "Main", **instances}],
+        "ShadowProductionVariants": [{"VariantName": "Shadow", "InitialVariantWeight": shadow_weight, **instances}],
+    }
+    stage.configs.create_endpoint_config(CALLER, config)
+    stage.in_service("shadowed")
+
+
+def test_given_a_shadow_of_half_the_weight_when_requests_come_then_it_gets_every_second_one(stage: Stage) -> None:
+    shadowed(stage, 0.5)
+    endpoint = stage.endpoints.endpoints.get(CALLER, "ep")
+    routes = [endpoint.router.take() for _ in range(10)]
+    assert {route.variant for route in routes if route} == {"Main"}
+    assert sum(route.shadow.sampler.take() for route in routes if route and route.shadow) == 5
+
+
+def test_given_a_shadow_variant_when_the_endpoint_is_described_then_it_is_shown_beside_the_production_variant(
+    stage: Stage,
+) -> None:
+    shadowed(stage, 0.5)
+    (shown,) = stage.described()["ShadowProductionVariants"]
+    assert (shown["VariantName"], shown["CurrentWeight"], shown["CurrentInstanceCount"]) == ("Shadow", 0.5, 1)
+
+
+def test_given_a_data_capture_when_an_update_retains_the_variants_properties_then_it_stays(stage: Stage) -> None:
+    capture = {"InitialSamplingPercentage": 50, "DestinationS3Uri": "s3://bucket/x", "CaptureOptions": [{"CaptureMode": "Input"}]}
+    variant = {"VariantName": "AllTraffic", "ModelName": "model", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    stage.configs.create_endpoint_config(
+        CALLER, {"EndpointConfigName": "captured", "ProductionVariants": [variant], "DataCaptureConfig": capture}
+    )
+    stage.in_service("captured")
+    stage.update(RetainAllVariantProperties=True)
+    stage.clock.pass_wait(10)
+    eventually(lambda: stage.described()["EndpointConfigName"] == "two", "the update's end")
+    assert stage.described()["DataCaptureConfig"]["CurrentSamplingPercentage"] == 50

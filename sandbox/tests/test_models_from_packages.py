@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError
+from slipway_sandbox.sagemaker.hosting.model_containers import Artifact
 from slipway_sandbox.sagemaker.hosting.models import ModelRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import World
@@ -52,8 +53,8 @@ def test_given_an_approved_package_when_a_model_is_made_then_it_serves_its_conta
 ) -> None:
     models = room(tmp_path)
     create(models)
-    served = models.models.get(CALLER, "model").container
-    assert served.model_data_url == "s3://models/model.tar.gz"
+    (served,) = models.models.get(CALLER, "model").containers
+    assert served.artifact == Artifact("s3://models/model.tar.gz")
     assert served.environment == {"THRESHOLD": "0.5", "WORKERS": "2"}
 
 
@@ -73,3 +74,34 @@ def test_given_a_package_that_is_not_to_be_deployed_when_a_model_is_made_then_it
         create(models)
     assert refused.value.code == "ValidationException"
     assert models.models.find(CALLER, "model") is None
+
+
+def test_given_an_uncompressed_source_when_a_model_is_made_then_its_objects_are_served_as_they_are(tmp_path: Path) -> None:
+    models = room(tmp_path)
+    source = {"S3DataSource": {"S3Uri": "s3://models/folder/", "S3DataType": "S3Prefix", "CompressionType": "None"}}
+    models.create_model(CALLER, {"ModelName": "model", "PrimaryContainer": {"Image": "image", "ModelDataSource": source}})
+    (served,) = models.models.get(CALLER, "model").containers
+    assert served.artifact == Artifact("s3://models/folder/", packed=False)
+
+
+def test_given_containers_without_names_when_a_model_is_made_then_they_are_named_by_their_places(tmp_path: Path) -> None:
+    models = room(tmp_path)
+    models.create_model(CALLER, {"ModelName": "model", "Containers": [{"Image": "a"}, {"Image": "b"}]})
+    assert [container.hostname for container in models.models.get(CALLER, "model").containers] == ["container-1", "container-2"]
+
+
+@pytest.mark.parametrize(
+    ("containers", "mode", "complaint"),
+    [
+        ([{"Image": "a", "ContainerHostname": "x"}, {"Image": "b"}], "Serial", "all or none"),
+        ([{"Image": "a", "ContainerHostname": "x"}, {"Image": "b", "ContainerHostname": "x"}], "Serial", "unique"),
+        ([{"Image": "a"}, {"Image": "b"}], "Direct", "must be specified for every container"),
+    ],
+)
+def test_given_names_that_do_not_fit_when_a_pipeline_is_made_then_it_is_refused(
+    tmp_path: Path, containers: list[dict[str, Any]], mode: str, complaint: str
+) -> None:
+    with pytest.raises(AwsError, match=complaint):
+        room(tmp_path).create_model(
+            CALLER, {"ModelName": "model", "Containers": containers, "InferenceExecutionConfig": {"Mode": mode}}
+        )

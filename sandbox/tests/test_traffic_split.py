@@ -8,10 +8,15 @@ from slipway_sandbox.sagemaker.hosting.routing import Route, Router
 class IdleServer:
     """A server that nobody calls."""
 
-    url = "http://127.0.0.1:1"
+    limit = None
+    direct = False
 
-    def enter(self) -> None:
-        """Nothing to count."""
+    def urls(self, hostname: str | None) -> list[tuple[str, str]]:  # noqa: ARG002  (hosting's own signature)
+        return [("primary", "http://127.0.0.1:1")]
+
+    def enter(self) -> bool:
+        """Room for any number."""
+        return True
 
     def leave(self) -> None:
         """Nothing to count."""

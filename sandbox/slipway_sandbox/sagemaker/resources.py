@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.errors import AwsError, validation_error
 
 DEFAULT_PAGE = 10
 """Items in a page of a List call that does not say, as on AWS."""
@@ -57,8 +57,12 @@ class Table(Generic[T]):
         """
         found = self.find(caller, name)
         if found is None:
-            raise validation_error(f'Could not find {self._kind} "{self.arn(caller, name)}".')
+            raise self.missing(caller, name)
         return found
+
+    def missing(self, caller: Caller, name: str) -> AwsError:
+        """What says that a resource is not there."""
+        return validation_error(f'Could not find {self._kind} "{self.arn(caller, name)}".')
 
     def add(self, caller: Caller, item: T) -> None:
         """Keep a new resource.

@@ -1,17 +1,28 @@
-"""CloudWatch alarms over the invocation metrics. moto stores them; here they are evaluated."""
+"""CloudWatch alarms over the invocation metrics. moto stores them; here they are evaluated, and their changes told."""
 
 from __future__ import annotations
 
+import json
 import logging
-import operator
-import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.sagemaker.hosting.metrics import NAMESPACE, Metrics
+from slipway_sandbox.sagemaker.hosting.alarm_rules import (
+    INITIAL_REASON,
+    UnknownExpressionError,
+    Values,
+    is_ours,
+    judge,
+    named,
+    period_of,
+    points_of,
+    statistic_of,
+)
+from slipway_sandbox.sagemaker.hosting.metrics import Metrics
 from slipway_sandbox.world import World
 
 log = logging.getLogger(__name__)
@@ -22,60 +33,8 @@ SHORTEST_PERIOD = 1.0
 """Real seconds that a period lasts at least, however fast the sandbox's time runs."""
 FRESH = 0.1
 """Real seconds that one evaluation counts as current."""
-
-COMPARISONS: dict[str, Callable[[float, float], bool]] = {
-    "GreaterThanThreshold": operator.gt,
-    "GreaterThanOrEqualToThreshold": operator.ge,
-    "LessThanThreshold": operator.lt,
-    "LessThanOrEqualToThreshold": operator.le,
-}
-STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
-    "Sum": sum,
-    "Average": statistics.fmean,
-    "Minimum": min,
-    "Maximum": max,
-    "SampleCount": len,
-}
-Windows = Sequence[Sequence[float]]
-"""A metric's values by period, the newest period first."""
-
-
-def judge(alarm: dict[str, Any], windows: Windows) -> str | None:
-    """The state that an alarm's periods come to.
-
-    Args:
-        alarm: The alarm as DescribeAlarms shows it.
-        windows: The values of its last `EvaluationPeriods` periods.
-
-    Returns:
-        `ALARM`, `OK`, or None where the state is to stay as it is.
-    """
-    treatment = alarm.get("TreatMissingData", "missing")
-    if treatment == "ignore" and not any(windows):
-        return None
-    compare = COMPARISONS[alarm["ComparisonOperator"]]
-    breaching = 0
-    for values in windows:
-        point = _statistic(alarm, values) if values else None
-        breaching += treatment == "breaching" if point is None else compare(point, alarm["Threshold"])
-    needed = alarm.get("DatapointsToAlarm") or alarm["EvaluationPeriods"]
-    return "ALARM" if breaching >= needed else "OK"
-
-
-def _statistic(alarm: dict[str, Any], values: Sequence[float]) -> float:
-    extended = alarm.get("ExtendedStatistic")
-    if not extended:
-        return STATISTICS[alarm["Statistic"]](values)
-    percentile = float(extended.removeprefix("p"))
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percentile / 100))]
-
-
-def is_ours(alarm: dict[str, Any]) -> bool:
-    """Whether this alarm watches one plain invocation metric, which is what can be evaluated here."""
-    comparable = alarm.get("ComparisonOperator") in COMPARISONS
-    known = alarm.get("Statistic") in STATISTICS or str(alarm.get("ExtendedStatistic", "")).startswith("p")
-    return alarm.get("Namespace") == NAMESPACE and comparable and known
+AlarmKey = tuple[str, str, str]
+"""Account, region and name."""
 
 
 class AlarmWatch:
@@ -91,7 +50,11 @@ class AlarmWatch:
         self._metrics = metrics
         self._places: set[tuple[str, str]] = set()
         self._evaluated: dict[tuple[str, str], float] = {}
+        self._looked: dict[tuple[str, str], float] = {}
+        """When each place's values were last looked at, in Unix seconds."""
         self._judged: dict[tuple[str, ...], str] = {}
+        self._told: dict[AlarmKey, dict[str, Any]] = {}
+        """Each alarm's state as EventBridge heard of it last."""
         self._lock = threading.Lock()
         self._evaluating = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -105,9 +68,10 @@ class AlarmWatch:
                 self._thread.start()
 
     def forget(self, account: str | None) -> None:
-        """Stop watching one account, or all."""
+        """Stop watching one account, or all, and forget what was measured there."""
         with self._lock:
             self._places = {place for place in self._places if account not in (None, place[0])}
+        self._metrics.forget(account)
 
     def tripped(self, caller: Caller, names: Sequence[str]) -> list[str]:
         """Those of the named alarms that are in ALARM now. A name that no alarm has is never in ALARM."""
@@ -135,35 +99,119 @@ class AlarmWatch:
             if time.monotonic() - self._evaluated.get(place, 0.0) < max_age:
                 return
             client = self._world.client("cloudwatch", Caller(*place, place[0]))
+            now = time.time()
             for alarm in self._alarms(client):
-                self._update(client, place, alarm)
+                self._tell(place, alarm)
+                if is_ours(alarm):
+                    self._update(client, place, alarm, now)
+            self._looked[place] = now
             self._evaluated[place] = time.monotonic()
 
     @staticmethod
     def _alarms(client: Any) -> Iterator[dict[str, Any]]:
-        for answer in client.get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm"]):
-            yield from (alarm for alarm in answer["MetricAlarms"] if is_ours(alarm))
+        for answer in client.get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"]):
+            yield from (*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ()))
 
-    def _update(self, client: Any, place: tuple[str, str], alarm: dict[str, Any]) -> None:
+    def _update(self, client: Any, place: tuple[str, str], alarm: dict[str, Any], now: float) -> None:
         """Tell CloudWatch an alarm's state when it comes out otherwise than last time.
 
         A state that somebody set by hand therefore stays until the metric itself changes its mind.
         """
-        state = judge(alarm, self._windows(place, alarm))
-        key = (*place, alarm["AlarmName"], str(alarm.get("AlarmConfigurationUpdatedTimestamp")))
-        before = self._judged.get(key, "OK")
-        if state is None or state == before:
+        try:
+            points = points_of(alarm, self._values_of(place, alarm, now))
+        except UnknownExpressionError as error:
+            log.warning("the alarm %s has metric math that is not evaluated here: %s", alarm["AlarmName"], error)
             return
+        state = judge(alarm, points)
+        if state is None:
+            return
+        key = (*place, alarm["AlarmName"], str(alarm.get("AlarmConfigurationUpdatedTimestamp")))
+        untouched = alarm.get("StateReason") == INITIAL_REASON
+        before = self._judged.get(key, alarm["StateValue"] if untouched else state)
         self._judged[key] = state
-        reason = f"{alarm['MetricName']} was evaluated over {alarm['EvaluationPeriods']} periods of {alarm['Period']} s."
-        client.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue=state, StateReason=reason)
+        if state == before:
+            return
+        shown = [point for point in points if point is not None]
+        client.set_alarm_state(
+            AlarmName=alarm["AlarmName"],
+            StateValue=state,
+            StateReason=reason_of(alarm, state, shown),
+            StateReasonData=json.dumps({"version": "1.0", "period": period_of(alarm), "recentDatapoints": shown}),
+        )
+        self._tell(place, client.describe_alarms(AlarmNames=[alarm["AlarmName"]])["MetricAlarms"][0])
 
-    def _windows(self, place: tuple[str, str], alarm: dict[str, Any]) -> list[list[float]]:
-        dimensions = frozenset((item["Name"], item["Value"]) for item in alarm["Dimensions"])
-        series = (*place, alarm["MetricName"], dimensions)
-        length = self._world.clock.real(alarm["Period"], SHORTEST_PERIOD)
-        now = time.time()
-        return [
-            self._metrics.values(series, now - length * (number + 1), now - length * number)
-            for number in range(alarm["EvaluationPeriods"])
-        ]
+    def _values_of(self, place: tuple[str, str], alarm: dict[str, Any], now: float) -> Values:
+        length = self._world.clock.real(period_of(alarm), SHORTEST_PERIOD)
+        # Periods are short where time runs fast. The newest reaches back to the last look, so that no value goes unseen.
+        newest = min(now - length, self._looked.get(place, now))
+
+        def values(metric: str, dimensions: Mapping[str, str], number: int) -> Sequence[float]:
+            series = (*place, metric, frozenset(dimensions.items()))
+            if number == 0:
+                return self._metrics.values(series, newest, now)
+            return self._metrics.values(series, newest - length * number, newest - length * (number - 1))
+
+        return values
+
+    def _tell(self, place: tuple[str, str], alarm: dict[str, Any]) -> None:
+        """Tell EventBridge when an alarm's state is another one than last time, whoever changed it."""
+        key = (*place, alarm["AlarmName"])
+        state = state_of(alarm)
+        before = self._told.get(key)
+        self._told[key] = state
+        if before is None or before["value"] == state["value"]:
+            return
+        detail = {
+            "alarmName": alarm["AlarmName"],
+            "configuration": configuration_of(alarm),
+            "previousState": before,
+            "state": state,
+        }
+        caller = Caller(*place, place[0])
+        self._world.events.emit(caller, "aws.cloudwatch", "CloudWatch Alarm State Change", detail, [alarm["AlarmArn"]])
+
+
+def reason_of(alarm: dict[str, Any], state: str, points: Sequence[float]) -> str:
+    """Why an alarm is in a state, in CloudWatch's manner."""
+    if state == "INSUFFICIENT_DATA":
+        return f"Insufficient Data: {alarm['EvaluationPeriods']} datapoints were unknown."
+    crossed = "Threshold Crossed" if state == "ALARM" else "Threshold not crossed"
+    return f"{crossed}: the datapoints {[round(point, 4) for point in points]} against the threshold ({alarm['Threshold']})."
+
+
+def state_of(alarm: dict[str, Any]) -> dict[str, Any]:
+    """An alarm's state as events have it."""
+    state = {"value": alarm["StateValue"], "reason": alarm.get("StateReason", "")}
+    if alarm.get("StateReasonData"):
+        state["reasonData"] = alarm["StateReasonData"]
+    if alarm.get("StateUpdatedTimestamp"):
+        state["timestamp"] = f"{alarm['StateUpdatedTimestamp']:%Y-%m-%dT%H:%M:%S.000+0000}"
+    return state
+
+
+def configuration_of(alarm: dict[str, Any]) -> dict[str, Any]:
+    """What an alarm watches, as events have it."""
+    if "AlarmRule" in alarm:
+        return {"alarmRule": alarm["AlarmRule"]}
+    described = {"description": alarm["AlarmDescription"]} if alarm.get("AlarmDescription") else {}
+    if alarm.get("Metrics"):
+        return {**described, "metrics": [_query(query) for query in alarm["Metrics"]]}
+    metric = {
+        "namespace": alarm.get("Namespace"),
+        "name": alarm.get("MetricName"),
+        "dimensions": named(alarm.get("Dimensions", ())),
+    }
+    stat = {"metric": metric, "period": alarm.get("Period"), "stat": statistic_of(alarm)}
+    return {**described, "metrics": [{"id": str(uuid.uuid4()), "metricStat": stat, "returnData": True}]}
+
+
+def _query(query: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": query["Id"], "returnData": query.get("ReturnData", True)}
+    if "Expression" in query:
+        return {**shown, "expression": query["Expression"]}
+    metric = query["MetricStat"]["Metric"]
+    place = {"namespace": metric["Namespace"], "name": metric["MetricName"], "dimensions": named(metric.get("Dimensions", ()))}
+    return {
+        **shown,
+        "metricStat": {"metric": place, "period": query["MetricStat"]["Period"], "stat": query["MetricStat"]["Stat"]},
+    }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.sagemaker.hosting.config_checks import check_config, check_models
 from slipway_sandbox.sagemaker.hosting.models import Model, ModelRoom
 from slipway_sandbox.sagemaker.resources import Table, page, select
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.world import Room, World, operation
+from slipway_sandbox.world import Room, World, dial, operation
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,42 @@ class EndpointConfig:
     created: datetime
     request: dict[str, Any]
     models: dict[str, Model]
-    """By variant name."""
+    """By variant name, of shadow variants too."""
+    readable: float = field(default=0.0, compare=False)
+    """The simulated second from which CreateEndpoint and UpdateEndpoint see it."""
 
     @property
     def variants(self) -> list[dict[str, Any]]:
         """The production variants, as requested."""
         return self.request["ProductionVariants"]
+
+    @property
+    def shadows(self) -> list[dict[str, Any]]:
+        """The shadow variants, as requested."""
+        return self.request.get("ShadowProductionVariants", [])
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it answers by objects in S3."""
+        return "AsyncInferenceConfig" in self.request
+
+    @property
+    def marketplace(self) -> bool:
+        """Whether one of its containers is a product of AWS Marketplace."""
+        return any(container.marketplace for model in self.models.values() for container in model.containers)
+
+    def role(self, variant: str) -> str | None:
+        """The role that a variant's containers act in: the model's, else the configuration's."""
+        return self.models[variant].role or self.request.get("ExecutionRoleArn")
+
+
+class Consistency(BaseModel):
+    """How late endpoints see a new configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float = Field(ge=0)
+    account: str | None = None
 
 
 class EndpointConfigRoom(Room):
@@ -41,32 +74,47 @@ class EndpointConfigRoom(Room):
         self.configs: Table[EndpointConfig] = Table("endpoint configuration", "endpoint-config")
         self._models = models
         self._tags = tags
+        self._late: dict[str | None, float] = {}
 
-    @operation("CreateEndpointConfig")
+    def read(self, caller: Caller, name: str) -> EndpointConfig:
+        """A configuration as endpoints see it, which may be later than DescribeEndpointConfig does.
+
+        Raises:
+            AwsError: `Could not find endpoint configuration …`.
+        """
+        config = self.configs.get(caller, name)
+        if config.readable > self.world.clock.seconds():
+            raise self.configs.missing(caller, name)
+        return config
+
+    @operation(
+        "CreateEndpointConfig",
+        differs="explainers, KMS keys, VPC settings, core dumps, SSM access, instance pools and capacity reservations are shown "
+        "and do nothing; inference components (variants without a model) answer `NotImplemented`; the wording of most refusals "
+        "is not verified on AWS",
+    )
     def create_endpoint_config(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointConfigName"]
-        if "ShadowProductionVariants" in request:
-            raise AwsError("NotImplemented", "The sandbox does not run shadow variants.", 501)
-        variants = request["ProductionVariants"]
-        _check_variants(variants)
-        models = {variant["VariantName"]: self._models.models.get(caller, variant["ModelName"]) for variant in variants}
-        config = EndpointConfig(name, self.configs.arn(caller, name), self.world.clock.now(), request, models)
+        check_config(request)
+        wanted = [*request["ProductionVariants"], *request.get("ShadowProductionVariants", ())]
+        models = {variant["VariantName"]: self._models.models.get(caller, variant["ModelName"]) for variant in wanted}
+        late = self._late.get(caller.account, self._late.get(None, 0.0))
+        readable = self.world.clock.seconds() + late if late else 0.0
+        config = EndpointConfig(name, self.configs.arn(caller, name), self.world.clock.now(), request, models, readable)
+        check_models(name, request, models)
         self.configs.add(caller, config)
         self._tags.put(config.arn, request.get("Tags", ()))
+        self._tell(caller, config)
         return {"EndpointConfigArn": config.arn}
 
     @operation("DescribeEndpointConfig")
     def describe_endpoint_config(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         config = self.configs.get(caller, request["EndpointConfigName"])
         told = {name: value for name, value in config.request.items() if name != "Tags"}
-        variants = [{"InitialVariantWeight": 1.0, **variant} for variant in config.variants]
-        return {
-            "EnableNetworkIsolation": False,
-            **told,
-            "ProductionVariants": variants,
-            "EndpointConfigArn": config.arn,
-            "CreationTime": config.created,
-        }
+        for variants in ("ProductionVariants", "ShadowProductionVariants"):
+            if variants in told:
+                told[variants] = [{"InitialVariantWeight": 1.0, **variant} for variant in told[variants]]
+        return {"EnableNetworkIsolation": False, **told, "EndpointConfigArn": config.arn, "CreationTime": config.created}
 
     @operation("DeleteEndpointConfig")
     def delete_endpoint_config(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -85,27 +133,33 @@ class EndpointConfigRoom(Room):
         ]
         return {"EndpointConfigs": rows, "NextToken": token}
 
+    @dial("config-consistency")
+    def set_consistency(self, body: dict[str, Any]) -> dict[str, Any]:
+        """For so many simulated `seconds` CreateEndpoint and UpdateEndpoint do not find a configuration that was just made.
+
+        DescribeEndpointConfig finds it at once. `{"seconds": 30, "account": "…"}`; without an account it goes for all.
+        """
+        setting = Consistency.model_validate(body)
+        self._late[setting.account] = setting.seconds
+        return {}
+
     def reset(self, account: str | None) -> None:
         """Forget the configurations of one account, or all."""
         self.configs.clear(account)
+        if account is None:
+            self._late.clear()
+        self._late.pop(account, None)
 
+    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
+        """The configurations by account, region and name."""
+        return {"endpoint-configs": self.configs.rows}
 
-def _check_variants(variants: list[dict[str, Any]]) -> None:
-    names = [variant["VariantName"] for variant in variants]
-    if len(set(names)) < len(names):
-        raise validation_error(f"Variant names must be unique within an endpoint configuration, but they are {names}.")
-    for variant in variants:
-        _check_variant(variant)
-
-
-def _check_variant(variant: dict[str, Any]) -> None:
-    name = variant["VariantName"]
-    if "ModelName" not in variant:
-        raise validation_error(f"ModelName is required for production variant {name}.")
-    if "ServerlessConfig" in variant:
-        if "InstanceType" in variant or "InitialInstanceCount" in variant:
-            raise validation_error(f"Production variant {name} is serverless and cannot have an instance type or count.")
-        return
-    missing = [field for field in ("InstanceType", "InitialInstanceCount") if field not in variant]
-    if missing:
-        raise validation_error(f"{' and '.join(missing)} must be specified for production variant {name}.")
+    def _tell(self, caller: Caller, config: EndpointConfig) -> None:
+        detail = {
+            "EndpointConfigName": config.name,
+            "EndpointConfigArn": config.arn,
+            "ProductionVariants": [{"InitialVariantWeight": 1.0, **variant} for variant in config.variants],
+            "CreationTime": round(config.created.timestamp() * 1000),
+            "Tags": {tag["Key"]: tag["Value"] for tag in config.request.get("Tags", ())},
+        }
+        self.world.events.emit(caller, "aws.sagemaker", "SageMaker Endpoint Config State Change", detail, [config.arn])

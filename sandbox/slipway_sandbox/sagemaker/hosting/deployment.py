@@ -39,6 +39,7 @@ class Plan:
         timeout: Seconds after which the update is rolled back.
         alarms: Names of the alarms that roll the update back.
         rolling: The old fleet shrinks with each step.
+        rollback_percent: How much of the traffic goes back with each step of a rolling update's rollback.
     """
 
     shifts: tuple[Shift, ...]
@@ -46,15 +47,19 @@ class Plan:
     timeout: float = DEFAULT_TIMEOUT
     alarms: tuple[str, ...] = ()
     rolling: bool = False
+    rollback_percent: float = EVERYTHING
 
 
-def plan_of(config: dict[str, Any] | None, new: Sequence[dict[str, Any]], old: Sequence[dict[str, Any]]) -> Plan:
+def plan_of(
+    config: dict[str, Any] | None, new: Sequence[dict[str, Any]], old: Sequence[dict[str, Any]], *, marketplace: bool = False
+) -> Plan:
     """The plan of an update.
 
     Args:
         config: The request's `DeploymentConfig`, parsed; None for all at once.
         new: The production variants of the new endpoint configuration.
         old: Those of the configuration that is served now.
+        marketplace: Whether a container comes from AWS Marketplace.
 
     Raises:
         AwsError: `ValidationException`, for a configuration that SageMaker refuses.
@@ -69,16 +74,18 @@ def plan_of(config: dict[str, Any] | None, new: Sequence[dict[str, Any]], old: S
     if rolling:
         return _rolling(rolling, new, alarms)
     if blue_green:
-        return _blue_green(blue_green, new, alarms)
+        return _blue_green(blue_green, new, alarms, marketplace=marketplace)
     return Plan((Shift(EVERYTHING, 0),), alarms=alarms)
 
 
-def _blue_green(policy: dict[str, Any], variants: Sequence[dict[str, Any]], alarms: tuple[str, ...]) -> Plan:
+def _blue_green(
+    policy: dict[str, Any], variants: Sequence[dict[str, Any]], alarms: tuple[str, ...], *, marketplace: bool
+) -> Plan:
     routing = policy["TrafficRoutingConfiguration"]
     kind, wait = routing["Type"], routing["WaitIntervalInSeconds"]
     _require_fields_of(kind, routing)
     bake = policy.get("TerminationWaitInSeconds", 0)
-    if _falls_back(kind, variants):
+    if marketplace or _falls_back(kind, variants):
         return Plan((Shift(EVERYTHING, 0),), alarms=alarms)
     match kind:
         case "CANARY":
@@ -98,14 +105,15 @@ def _rolling(policy: dict[str, Any], variants: Sequence[dict[str, Any]], alarms:
     if "ServerlessConfig" in variants[0]:
         raise validation_error("RollingUpdatePolicy is not supported for serverless endpoints.")
     percent = _percent("MaximumBatchSize", policy["MaximumBatchSize"], variants, SMALLEST_BATCH, LARGEST_BATCH)
+    back = EVERYTHING
     if "RollbackMaximumBatchSize" in policy:
         size = policy["RollbackMaximumBatchSize"]
-        _percent("RollbackMaximumBatchSize", size, variants, SMALLEST_BATCH, int(EVERYTHING))
+        back = _percent("RollbackMaximumBatchSize", size, variants, SMALLEST_BATCH, int(EVERYTHING))
     shifts = _steps(percent, policy["WaitIntervalInSeconds"])
     # A batch is watched before the next one, the last batch before the update ends.
     shifts = (*shifts[:-1], Shift(EVERYTHING, policy["WaitIntervalInSeconds"]))
     timeout = _timeout(policy, sum(shift.wait for shift in shifts))
-    return Plan(shifts, 0, timeout, alarms, rolling=True)
+    return Plan(shifts, 0, timeout, alarms, rolling=True, rollback_percent=back)
 
 
 def _canary(size: dict[str, Any], wait: float, variants: Sequence[dict[str, Any]]) -> tuple[Shift, ...]:
@@ -123,6 +131,8 @@ def _percent(field: str, size: dict[str, Any], variants: Sequence[dict[str, Any]
     """A capacity size as the percentage of the smallest variant; the bounds hold for each variant."""
     smallest = min(variant.get("InitialInstanceCount", 1) for variant in variants)
     by_count = size["Type"] == "INSTANCE_COUNT"
+    if by_count and any("ServerlessConfig" in variant for variant in variants):
+        raise validation_error(f"{field} of a serverless variant must be a CAPACITY_PERCENT; it has no instances to count.")
     percent = EVERYTHING * size["Value"] / smallest if by_count else float(size["Value"])
     if least <= percent <= most:
         return percent
@@ -162,8 +172,9 @@ def _require_same_names(new: Sequence[dict[str, Any]], old: Sequence[dict[str, A
 def _falls_back(kind: str, variants: Sequence[dict[str, Any]]) -> bool:
     """Whether SageMaker silently shifts all at once, without a bake.
 
-    Inf1 and Elastic Inference are on AWS's list of exclusions. A variant of one instance cannot give half of itself.
+    Inf1 and Elastic Inference are on AWS's list of exclusions, as AWS Marketplace is. A variant of one instance cannot give half
+    of itself.
     """
     excluded = any(v.get("InstanceType", "").startswith("ml.inf1.") or "AcceleratorType" in v for v in variants)
-    single = kind != "ALL_AT_ONCE" and any(v.get("InitialInstanceCount", 1) == 1 for v in variants)
+    single = kind != "ALL_AT_ONCE" and any(v.get("InitialInstanceCount") == 1 for v in variants)
     return excluded or single

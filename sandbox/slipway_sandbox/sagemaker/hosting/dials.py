@@ -1,30 +1,20 @@
-"""`/_sandbox/sagemaker/endpoints/…`: what a test wants to become of an endpoint's next create or update."""
+"""What no AWS call can cause: the fate of an endpoint's next create or update, and the account's quotas."""
 
 from __future__ import annotations
 
 import itertools
-import json
+import math
 import threading
+from collections import Counter
 from collections.abc import Iterable, Set
-from wsgiref.types import StartResponse, WSGIEnvironment
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from werkzeug.exceptions import HTTPException
-from werkzeug.routing import Map, Rule
-from werkzeug.wrappers import Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.control import answer
+from slipway_sandbox.errors import AwsError
 from slipway_sandbox.sagemaker.hosting.rollout import Fate, FateKind
-
-DIALS_PREFIX = "/_sandbox/sagemaker/dials"
-ROUTES = Map(
-    [
-        Rule("/_sandbox/sagemaker/dials", endpoint="list_dials", methods=["GET"]),
-        Rule("/_sandbox/sagemaker/dials", endpoint="set_dial", methods=["POST"]),
-        Rule("/_sandbox/sagemaker/dials", endpoint="clear_dials", methods=["DELETE"]),
-    ]
-)
+from slipway_sandbox.world import Room, World, dial
 
 
 class Dial(BaseModel):
@@ -41,7 +31,7 @@ class Dial(BaseModel):
 
 
 class Dials:
-    """The dials that are set, and a small JSON API to set them. Thread-safe."""
+    """The dials that are set. Thread-safe."""
 
     def __init__(self) -> None:
         self._dials: dict[int, Dial] = {}
@@ -51,44 +41,123 @@ class Dials:
     def take(self, caller: Caller, endpoint: str, kinds: Set[FateKind]) -> Fate | None:
         """Use up the oldest dial that fits, if any."""
         with self._lock:
-            for number, dial in self._dials.items():
-                if dial.endpoint == endpoint and dial.kind in kinds and dial.account in (None, caller.account):
+            for number, each in self._dials.items():
+                if each.endpoint == endpoint and each.kind in kinds and each.account in (None, caller.account):
                     del self._dials[number]
-                    return Fate(dial.kind, dial.reason)
+                    return Fate(each.kind, each.reason)
         return None
 
-    def set(self, dial: Dial) -> int:
+    def set(self, each: Dial) -> int:
         """Set one; returns its number."""
         with self._lock:
             number = next(self._numbers)
-            self._dials[number] = dial
+            self._dials[number] = each
             return number
+
+    def all(self) -> list[Dial]:
+        """The dials that wait for their create or update."""
+        with self._lock:
+            return list(self._dials.values())
 
     def clear(self, account: str | None) -> None:
         """Forget the dials of one account, or all."""
         with self._lock:
-            self._dials = {number: dial for number, dial in self._dials.items() if account not in (None, dial.account)}
+            self._dials = {number: each for number, each in self._dials.items() if account not in (None, each.account)}
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        try:
-            name, _ = ROUTES.bind_to_environ(environ).match()
-            response: Response = getattr(self, name)(Request(environ))
-        except HTTPException as error:
-            response = answer({"error": error.description}, error.code or 500)
-        except ValidationError as error:
-            response = answer({"error": json.loads(error.json(include_url=False))}, 422)
-        return response(environ, start_response)
 
-    def list_dials(self, _request: Request) -> Response:
+class Quota(BaseModel):
+    """How many instances of a type an account's endpoints may have together in a region."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    instance_type: str = Field(alias="instanceType")
+    instances: int = Field(ge=0)
+    account: str | None = None
+
+
+class Quotas:
+    """The quotas that are set; without one there is room for any number."""
+
+    def __init__(self) -> None:
+        self._quotas: dict[tuple[str | None, str], int] = {}
+
+    def set(self, quota: Quota) -> None:
+        """Set one, of one account or of all."""
+        self._quotas[quota.account, quota.instance_type] = quota.instances
+
+    def clear(self, account: str | None) -> None:
+        """Forget the quotas of one account, or all."""
+        self._quotas = {key: instances for key, instances in self._quotas.items() if account not in (None, key[0])}
+
+    def check(self, caller: Caller, used: Counter[str], wanted: Counter[str]) -> None:
+        """Refuse what there is no room for.
+
+        Args:
+            caller: Whose it is.
+            used: Instances in use, by type.
+            wanted: Those to be added.
+
+        Raises:
+            AwsError: `ResourceLimitExceeded`.
+        """
+        for kind, delta in wanted.items():
+            limit = self._quotas.get((caller.account, kind), self._quotas.get((None, kind)))
+            if limit is not None and used[kind] + delta > limit:
+                raise AwsError(
+                    "ResourceLimitExceeded",
+                    f"The account-level service limit '{kind} for endpoint usage' is {limit} Instances, with current utilization "
+                    f"of {used[kind]} Instances and a request delta of {delta} Instances. Please use AWS Service Quotas to "
+                    "request an increase for this quota. If AWS Service Quotas is not available, contact AWS support to request "
+                    "an increase for this quota.",
+                )
+
+
+def instances_of(variants: Iterable[dict[str, Any]], share: float = 1.0) -> Counter[str]:
+    """The instances of variants, or a share of each, by type."""
+    counted: Counter[str] = Counter()
+    for variant in variants:
+        if "InstanceType" in variant:
+            counted[variant["InstanceType"]] += math.ceil(variant["InitialInstanceCount"] * share)
+    return counted
+
+
+class DialRoom(Room):
+    """`POST /_sandbox/sagemaker/…` for endpoints."""
+
+    service = "sagemaker"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.fates = Dials()
+        self.quotas = Quotas()
+
+    @dial("dials")
+    def set_dial(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Decide what becomes of an endpoint's next create or update: `{"endpoint", "kind", "reason", "account"}`.
+
+        Kinds: `capacity` (no instances; AWS's words), `rollback` (with that reason, or silently without), `rollback-failed`
+        (`UpdateRollbackFailed`).
+        """
+        return {"number": self.fates.set(Dial.model_validate(body))}
+
+    @dial("list-dials")
+    def list_dials(self, _body: dict[str, Any]) -> dict[str, Any]:
         """The dials that wait for their create or update."""
-        with self._lock:
-            return answer({"dials": [dial.model_dump(mode="json") for dial in self._dials.values()]})
+        return {"dials": [each.model_dump(mode="json") for each in self.fates.all()]}
 
-    def set_dial(self, request: Request) -> Response:
-        """Set one."""
-        return answer({"number": self.set(Dial.model_validate_json(request.get_data()))}, 201)
+    @dial("clear-dials")
+    def clear_dials(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Take all dials away, or those of one `account`."""
+        self.fates.clear(body.get("account"))
+        return {}
 
-    def clear_dials(self, _request: Request) -> Response:
-        """Take all away."""
-        self.clear(None)
-        return answer({})
+    @dial("quotas")
+    def set_quota(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Let endpoints have so many instances of a type: `{"instanceType", "instances", "account"}`; above it is refused."""
+        self.quotas.set(Quota.model_validate(body))
+        return {}
+
+    def reset(self, account: str | None) -> None:
+        """Forget the dials and quotas of one account, or all."""
+        self.fates.clear(account)
+        self.quotas.clear(account)

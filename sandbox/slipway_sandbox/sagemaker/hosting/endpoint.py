@@ -1,10 +1,9 @@
-"""One endpoint's state, and how DescribeEndpoint shows it."""
+"""One endpoint's state."""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +13,7 @@ from slipway_sandbox.calls import Caller
 from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig
 from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING
 from slipway_sandbox.sagemaker.hosting.fleet import Fleet
-from slipway_sandbox.sagemaker.hosting.routing import Route, Router
+from slipway_sandbox.sagemaker.hosting.routing import Capture, Route, Router, Sampler, Shadow
 
 LONGEST_REASON = 1024
 
@@ -62,15 +61,22 @@ class VariantStage(StrEnum):
 
 @dataclass(frozen=True)
 class Capacity:
-    """A variant's weight and instances, as they are now; they start as the configuration says and can be changed."""
+    """A variant's weight and size, as they are now; they start as the configuration says and can be changed."""
 
     weight: float
     instances: int
+    serverless: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, variant: dict[str, Any]) -> Capacity:
         """What the endpoint configuration asks for."""
-        return cls(variant.get("InitialVariantWeight", 1.0), variant.get("InitialInstanceCount", 1))
+        weight, instances = variant.get("InitialVariantWeight", 1.0), variant.get("InitialInstanceCount", 1)
+        return cls(weight, instances, variant.get("ServerlessConfig"))
+
+
+def initial_capacities(config: EndpointConfig) -> dict[str, Capacity]:
+    """What a configuration asks for, by variant, shadow variants too."""
+    return {variant["VariantName"]: Capacity.of(variant) for variant in [*config.variants, *config.shadows]}
 
 
 @dataclass
@@ -78,11 +84,13 @@ class Deployment:
     """A configuration that is served, or is about to be.
 
     Attributes:
+        fleet: What runs; it is not kept over a restart.
         percent: Its share of the endpoint's traffic.
         stage: What happens to its variants, while an update is under way.
         message: The stage in words.
         stage_since: When that began.
         rolling: Its instances come and go with its share, as in a rolling update.
+        capture: The data capture in effect, which an update may retain.
     """
 
     config: EndpointConfig
@@ -94,6 +102,10 @@ class Deployment:
     message: str = ""
     stage_since: datetime | None = None
     rolling: bool = False
+    capture: dict[str, Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "fleet": None}
 
     def enter(self, stage: VariantStage | None, message: str, now: datetime) -> None:
         """Go on to the next stage, or to none."""
@@ -110,11 +122,40 @@ class Deployment:
         """Its variants, each with its part of this deployment's share."""
         if self.fleet is None or self.percent <= 0:
             return []
-        total = sum(capacity.weight for capacity in self.capacities.values()) or 1.0
+        total = sum(self.capacities[name].weight for name in self.fleet.servers) or 1.0
+        capture = self._capture()
         return [
-            Route(name, self.config.name, server, self.percent * self.capacities[name].weight / total)
+            Route(
+                name,
+                self.config.name,
+                server,
+                self.percent * self.capacities[name].weight / total,
+                max(1, self.instances(name)),
+                self._shadow(self.capacities[name].weight),
+                capture,
+            )
             for name, server in self.fleet.servers.items()
         ]
+
+    def resize(self, capacities: dict[str, Capacity]) -> None:
+        """Put other weights and sizes into effect."""
+        self.capacities = capacities
+        for name, server in self.fleet.all.items() if self.fleet else ():
+            serverless = capacities[name].serverless
+            server.set_limit(serverless["MaxConcurrency"] if serverless else None)
+
+    def _shadow(self, weight: float) -> Shadow | None:
+        """The shadow variant, which gets its weight's share of what the production variant's weight stands for."""
+        if self.fleet is None or not self.fleet.shadows:
+            return None
+        name, server = next(iter(self.fleet.shadows.items()))
+        sampler = Sampler(self.capacities[name].weight / weight if weight else 0.0)
+        return Shadow(name, server, max(1, self.instances(name)), sampler)
+
+    def _capture(self) -> Capture | None:
+        if self.capture is None or not self.capture.get("EnableCapture", True):
+            return None
+        return Capture(self.capture, Sampler(self.capture["InitialSamplingPercentage"] / EVERYTHING))
 
 
 @dataclass
@@ -132,12 +173,23 @@ class Endpoint:
     modified: datetime = field(init=False)
     failure_reason: str | None = None
     deployment_config: dict[str, Any] | None = None
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    """Those that it was created with, for its events."""
     router: Router = field(default_factory=Router)
     halted: threading.Event = field(default_factory=threading.Event)
     """Set when the endpoint is gone, for whoever still works on it."""
+    ready: threading.Event = field(default_factory=threading.Event)
+    """Set once its fleet was started, for requests that come while that happens anew after a restart."""
 
     def __post_init__(self) -> None:
         self.modified = self.created
+
+    def __getstate__(self) -> dict[str, Any]:
+        running = ("router", "halted", "ready")
+        return {name: value for name, value in self.__dict__.items() if name not in running}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, router=Router(), halted=threading.Event(), ready=threading.Event())
 
     def enter(self, status: EndpointStatus, now: datetime, reason: str | None = None) -> None:
         """Go on to another status; the reason of an earlier failure is forgotten."""
@@ -150,80 +202,3 @@ class Endpoint:
         if self.pending:
             self.pending.percent = new_percent
         self.router.set([*self.served.routes(), *(self.pending.routes() if self.pending else ())])
-
-    def summary(self) -> dict[str, Any]:
-        """As ListEndpoints shows it."""
-        return {
-            "EndpointName": self.name,
-            "EndpointArn": self.arn,
-            "CreationTime": self.created,
-            "LastModifiedTime": self.modified,
-            "EndpointStatus": self.status.value,
-        }
-
-    def describe(self) -> dict[str, Any]:
-        """As DescribeEndpoint shows it."""
-        request = self.served.config.request
-        return {
-            **self.summary(),
-            "EndpointConfigName": self.served.config.name,
-            "ProductionVariants": list(_variants(self.served)),
-            "DataCaptureConfig": _capture(request.get("DataCaptureConfig")),
-            "FailureReason": self.failure_reason,
-            "LastDeploymentConfig": self.deployment_config,
-            "AsyncInferenceConfig": request.get("AsyncInferenceConfig"),
-            "ExplainerConfig": request.get("ExplainerConfig"),
-            "PendingDeploymentSummary": _pending(self.pending) if self.pending else None,
-        }
-
-
-def _pending(deployment: Deployment) -> dict[str, Any]:
-    types = {variant["VariantName"]: variant.get("InstanceType") for variant in deployment.config.variants}
-    variants = [{**shown, "InstanceType": types[shown["VariantName"]]} for shown in _variants(deployment)]
-    return {
-        "EndpointConfigName": deployment.config.name,
-        "ProductionVariants": variants,
-        "StartTime": deployment.started,
-    }
-
-
-def _variants(deployment: Deployment) -> Iterable[dict[str, Any]]:
-    for variant in deployment.config.variants:
-        yield _variant(deployment, variant)
-
-
-def _variant(deployment: Deployment, variant: dict[str, Any]) -> dict[str, Any]:
-    name = variant["VariantName"]
-    capacity = deployment.capacities[name]
-    shown: dict[str, Any] = {
-        "VariantName": name,
-        "CurrentWeight": round(capacity.weight * deployment.percent / EVERYTHING, 4),
-        "DesiredWeight": capacity.weight,
-    }
-    if "ServerlessConfig" in variant:
-        shown["CurrentServerlessConfig"] = shown["DesiredServerlessConfig"] = variant["ServerlessConfig"]
-    else:
-        shown["CurrentInstanceCount"] = deployment.instances(name)
-        shown["DesiredInstanceCount"] = capacity.instances
-    if deployment.fleet:
-        image = deployment.fleet.servers[name].image
-        shown["DeployedImages"] = [
-            {"SpecifiedImage": image.specified, "ResolvedImage": image.resolved, "ResolutionTime": image.at}
-        ]
-    if deployment.stage:
-        stage = {"Status": deployment.stage.value, "StatusMessage": deployment.message, "StartTime": deployment.stage_since}
-        shown["VariantStatus"] = [{key: value for key, value in stage.items() if value}]
-    return shown
-
-
-def _capture(config: dict[str, Any] | None) -> dict[str, Any] | None:
-    if config is None:
-        return None
-    enabled = config.get("EnableCapture", False)
-    return {
-        "EnableCapture": enabled,
-        "CaptureStatus": "Started" if enabled else "Stopped",
-        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
-        "DestinationS3Uri": config["DestinationS3Uri"],
-        "KmsKeyId": config.get("KmsKeyId", ""),
-    }

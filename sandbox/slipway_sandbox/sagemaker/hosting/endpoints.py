@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any
 
+from slipway_sandbox.autoscaling import ScalableTargets
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import validation_error
+from slipway_sandbox.sagemaker.hosting.config_checks import check_concurrency
 from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig, EndpointConfigRoom
-from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING, plan_of
-from slipway_sandbox.sagemaker.hosting.dials import Dials
-from slipway_sandbox.sagemaker.hosting.endpoint import BUSY, Capacity, Deployment, Endpoint, EndpointStatus
-from slipway_sandbox.sagemaker.hosting.rollout import Creation, FateKind, Update, Workshop
+from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING, Plan, plan_of
+from slipway_sandbox.sagemaker.hosting.dials import DialRoom, instances_of
+from slipway_sandbox.sagemaker.hosting.endpoint import (
+    BUSY,
+    Capacity,
+    Deployment,
+    Endpoint,
+    EndpointStatus,
+    initial_capacities,
+)
+from slipway_sandbox.sagemaker.hosting.rollout import Creation, FateKind, Revival, Update, Workshop
+from slipway_sandbox.sagemaker.hosting.views import described, summary, tell_deployment, tell_state
 from slipway_sandbox.sagemaker.resources import Table, page, select, within
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World, operation
@@ -22,6 +33,7 @@ RESIZE_SECONDS = 10.0
 """Simulated seconds until new weights and instance counts are in effect."""
 DELETE_SECONDS = 5.0
 """Simulated seconds that a deletion takes."""
+INTERRUPTED = "The update was interrupted by a failure of the underlying hosts and has been rolled back."
 
 
 class EndpointRoom(Room):
@@ -33,37 +45,59 @@ class EndpointRoom(Room):
         workshop: What creating and updating work with.
         dials: What tests set to become of the next create or update.
         tags: The tags of all resources.
+        targets: The variants that Application Auto Scaling looks after.
     """
 
     service = "sagemaker"
 
-    def __init__(self, world: World, configs: EndpointConfigRoom, workshop: Workshop, dials: Dials, tags: TagRoom) -> None:
+    def __init__(
+        self,
+        world: World,
+        configs: EndpointConfigRoom,
+        workshop: Workshop,
+        dials: DialRoom,
+        tags: TagRoom,
+        targets: ScalableTargets,
+    ) -> None:
         super().__init__(world)
         self.endpoints: Table[Endpoint] = Table("endpoint", "endpoint")
-        self._configs = configs.configs
+        self._configs = configs
         self._shop = workshop
         self._dials = dials
         self._tags = tags
+        self._targets = targets
 
-    @operation("CreateEndpoint")
+    @operation(
+        "CreateEndpoint",
+        differs="10 s for instances, then as long as the containers really take; a variant is one process (a pipeline one for "
+        "each container), however many instances it has; quotas only by the dial",
+    )
     def create_endpoint(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        config = self._configs.get(caller, request["EndpointConfigName"])
+        config = self._configs.read(caller, request["EndpointConfigName"])
         name, now = request["EndpointName"], self.world.clock.now()
         # A deployment configuration is for the updates to come; it is checked all the same.
         plan_of(request.get("DeploymentConfig"), config.variants, config.variants)
-        served = Deployment(config, _initial(config), now, percent=EVERYTHING, stage_since=now)
+        served = Deployment(config, initial_capacities(config), now, percent=EVERYTHING, stage_since=now)
+        served.capture = config.request.get("DataCaptureConfig")
         endpoint = Endpoint(name, self.endpoints.arn(caller, name), now, caller, served)
         endpoint.deployment_config = request.get("DeploymentConfig")
+        endpoint.tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
+        if self.endpoints.find(caller, name) is None:
+            self._dials.quotas.check(caller, self._used(caller), instances_of([*config.variants, *config.shadows]))
         self.endpoints.add(caller, endpoint)
         self._tags.put(endpoint.arn, request.get("Tags", ()))
         self._shop.alarms.watch(caller)
-        fate = self._dials.take(caller, name, {FateKind.capacity})
+        tell_state(self.world.events, endpoint)
+        fate = self._dials.fates.take(caller, name, {FateKind.capacity})
         self._start(endpoint, Creation(self._shop, endpoint, fate).run)
         return {"EndpointArn": endpoint.arn}
 
-    @operation("DescribeEndpoint")
+    @operation(
+        "DescribeEndpoint",
+        differs="while traffic shifts, CurrentWeight is the weight times the fleet's share, and StatusMessage names the share",
+    )
     def describe_endpoint(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        return self.endpoints.get(caller, request["EndpointName"]).describe()
+        return described(self.endpoints.get(caller, request["EndpointName"]))
 
     @operation("ListEndpoints")
     def list_endpoints(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -74,29 +108,42 @@ class EndpointRoom(Room):
             if wanted in (None, endpoint.status.value) and within(endpoint.modified, request, "LastModifiedTime")
         ]
         endpoints, token = page(found, request)
-        return {"Endpoints": [endpoint.summary() for endpoint in endpoints], "NextToken": token}
+        return {"Endpoints": [summary(endpoint) for endpoint in endpoints], "NextToken": token}
 
-    @operation("UpdateEndpoint")
+    @operation(
+        "UpdateEndpoint",
+        differs="capacity errors only by the dial; variant names have to match only where there is a deployment configuration; a "
+        "rollback takes 5 s, or that for each batch; wording of the bounds, of the alarms' reason and of the refusal for "
+        "variants that are scaled automatically is not verified on AWS",
+    )
     def update_endpoint(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])
         self._refuse_busy(endpoint)
-        config = self._configs.get(caller, request["EndpointConfigName"])
+        config = self._configs.read(caller, request["EndpointConfigName"])
         # AWS reads the configuration that is served, too: an endpoint whose own was deleted cannot be updated.
-        self._configs.get(caller, endpoint.served.config.name)
+        self._configs.configs.get(caller, endpoint.served.config.name)
+        self._refuse_scaled(endpoint, config)
         deployment = request.get("DeploymentConfig")
         if deployment is None and request.get("RetainDeploymentConfig"):
             deployment = endpoint.deployment_config
-        plan = plan_of(deployment, config.variants, endpoint.served.config.variants)
+        plan = plan_of(deployment, config.variants, endpoint.served.config.variants, marketplace=config.marketplace)
+        self._check_quotas(caller, config, plan)
         now = self.world.clock.now()
         pending = Deployment(config, _capacities(config, endpoint, request), now, stage_since=now)
-        fate = self._dials.take(caller, endpoint.name, set(FateKind))
+        pending.capture = _capture(config, endpoint, request)
+        fate = self._dials.fates.take(caller, endpoint.name, set(FateKind))
         endpoint.deployment_config = deployment
         endpoint.pending = pending
-        endpoint.enter(EndpointStatus.updating, now)
+        self._shop.enter(endpoint, EndpointStatus.updating)
+        tell_deployment(self.world.events, endpoint)
         self._start(endpoint, Update(self._shop, endpoint, pending, plan, fate).run)
         return {"EndpointArn": endpoint.arn}
 
-    @operation("UpdateEndpointWeightsAndCapacities")
+    @operation(
+        "UpdateEndpointWeightsAndCapacities",
+        differs="it takes 10 s; instance counts are shown, and divide InvocationsPerInstance and the concurrency of asynchronous "
+        "requests, but a variant stays one process",
+    )
     def update_weights(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])
         self._refuse_busy(endpoint)
@@ -105,22 +152,32 @@ class EndpointRoom(Room):
             name = wish["VariantName"]
             if name not in changed:
                 raise validation_error(f'Could not find variant "{name}" of endpoint "{endpoint.arn}".')
-            changed[name] = Capacity(
-                wish.get("DesiredWeight", changed[name].weight), wish.get("DesiredInstanceCount", changed[name].instances)
-            )
-        endpoint.enter(EndpointStatus.updating, self.world.clock.now())
-        self.world.clock.call_later(RESIZE_SECONDS, lambda: self._resize(endpoint, changed))
+            changed[name] = _wished(name, changed[name], wish)
+        self._resize(endpoint, changed)
         return {"EndpointArn": endpoint.arn}
 
     @operation("DeleteEndpoint")
     def delete_endpoint(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])
         self._refuse_in_progress(endpoint)
-        endpoint.enter(EndpointStatus.deleting, self.world.clock.now())
+        self._shop.enter(endpoint, EndpointStatus.deleting)
         endpoint.router.set([])
+        self._targets.forget(caller, endpoint.name)
         self._start(endpoint, lambda: stop_fleets(endpoint))
-        self.world.clock.call_later(DELETE_SECONDS, lambda: self._forget(caller, endpoint))
+        self.world.clock.call_later(DELETE_SECONDS, lambda: self._forget(endpoint))
         return {}
+
+    def scale(self, caller: Caller, name: str, variant: str, instances: int) -> bool:
+        """Give a variant so many instances, if the endpoint can be changed now. Takes the lock itself."""
+        with self.lock:
+            endpoint = self.endpoints.find(caller, name)
+            if endpoint is None or endpoint.status is not EndpointStatus.in_service:
+                return False
+            capacities = endpoint.served.capacities
+            if variant not in capacities:
+                return False
+            self._resize(endpoint, {**capacities, variant: replace(capacities[variant], instances=instances)})
+            return True
 
     def reset(self, account: str | None) -> None:
         """Forget the endpoints of one account, or all, and stop their fleets."""
@@ -128,8 +185,39 @@ class EndpointRoom(Room):
             endpoint.halted.set()
             endpoint.router.set([])
             self._start(endpoint, lambda endpoint=endpoint: stop_fleets(endpoint))
-        self._dials.clear(account)
         self._shop.alarms.forget(account)
+
+    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
+        """The endpoints by account, region and name."""
+        return {"endpoints": self.endpoints.rows}
+
+    def take_up(self, account: str | None) -> None:
+        """Start the fleets again. An endpoint serves what it served; an update that was under way is rolled back."""
+        for (owner, _, _), endpoint in self.endpoints.rows.items():
+            if account in (None, owner):
+                self._shop.alarms.watch(endpoint.caller)
+                self._take_up(endpoint)
+
+    def _take_up(self, endpoint: Endpoint) -> None:
+        match endpoint.status:
+            case EndpointStatus.creating:
+                self._start(endpoint, Creation(self._shop, endpoint, None).run)
+            case EndpointStatus.deleting:
+                self.world.clock.call_later(DELETE_SECONDS, lambda: self._forget(endpoint))
+            case EndpointStatus.failed:
+                pass
+            case EndpointStatus.in_service | EndpointStatus.update_rollback_failed:
+                self._start(endpoint, Revival(self._shop, endpoint, endpoint.status, endpoint.failure_reason).run)
+            case _:
+                self._take_up_update(endpoint)
+
+    def _take_up_update(self, endpoint: Endpoint) -> None:
+        reason = INTERRUPTED if endpoint.pending else None
+        endpoint.pending = None
+        endpoint.served.rolling = False
+        if reason:
+            self._shop.enter(endpoint, EndpointStatus.rolling_back, reason)
+        self._start(endpoint, Revival(self._shop, endpoint, EndpointStatus.in_service, reason).run)
 
     def _refuse_in_progress(self, endpoint: Endpoint) -> None:
         if endpoint.status in BUSY:
@@ -140,17 +228,49 @@ class EndpointRoom(Room):
         if endpoint.status is EndpointStatus.failed:
             raise validation_error(f'Cannot update endpoint "{endpoint.arn}" in status Failed; it can only be deleted.')
 
-    def _resize(self, endpoint: Endpoint, capacities: dict[str, Capacity]) -> None:
-        with self.lock:
-            endpoint.served.capacities = capacities
-            endpoint.split(0)
-            endpoint.enter(EndpointStatus.in_service, self.world.clock.now())
+    def _refuse_scaled(self, endpoint: Endpoint, config: EndpointConfig) -> None:
+        """Refuse another instance type for a variant that is scaled automatically, or its end."""
+        scaled = self._targets.variants(endpoint.caller, endpoint.name)
+        wanted = {variant["VariantName"]: variant.get("InstanceType") for variant in config.variants}
+        changed = [
+            variant["VariantName"]
+            for variant in endpoint.served.config.variants
+            if variant["VariantName"] in scaled and wanted.get(variant["VariantName"]) != variant.get("InstanceType")
+        ]
+        if changed:
+            raise validation_error(
+                f'Cannot update endpoint "{endpoint.arn}": the variants {changed} are registered as scalable targets with '
+                "Application Auto Scaling. Deregister them before you change their instance type or remove them."
+            )
 
-    def _forget(self, caller: Caller, endpoint: Endpoint) -> None:
+    def _check_quotas(self, caller: Caller, config: EndpointConfig, plan: Plan) -> None:
+        share = plan.shifts[0].percent / EVERYTHING if plan.rolling else 1.0
+        self._dials.quotas.check(caller, self._used(caller), instances_of([*config.variants, *config.shadows], share))
+
+    def _used(self, caller: Caller) -> Counter[str]:
+        used: Counter[str] = Counter()
+        for endpoint in self.endpoints.all_of(caller):
+            for variant in [*endpoint.served.config.variants, *endpoint.served.config.shadows]:
+                if "InstanceType" in variant:
+                    used[variant["InstanceType"]] += endpoint.served.capacities[variant["VariantName"]].instances
+        return used
+
+    def _resize(self, endpoint: Endpoint, capacities: dict[str, Capacity]) -> None:
+        self._shop.enter(endpoint, EndpointStatus.updating)
+        self.world.clock.call_later(RESIZE_SECONDS, lambda: self._resized(endpoint, capacities))
+
+    def _resized(self, endpoint: Endpoint, capacities: dict[str, Capacity]) -> None:
+        with self.lock:
+            if not endpoint.halted.is_set():
+                endpoint.served.resize(capacities)
+                endpoint.split(0)
+                self._shop.enter(endpoint, EndpointStatus.in_service)
+
+    def _forget(self, endpoint: Endpoint) -> None:
         with self.lock:
             endpoint.halted.set()
-            if self.endpoints.find(caller, endpoint.name) is endpoint:
-                self.endpoints.remove(caller, endpoint.name)
+            if self.endpoints.find(endpoint.caller, endpoint.name) is endpoint:
+                self.endpoints.remove(endpoint.caller, endpoint.name)
                 self._tags.forget(endpoint.arn)
 
     @staticmethod
@@ -165,19 +285,39 @@ def stop_fleets(endpoint: Endpoint) -> None:
             deployment.fleet.stop()
 
 
-def _initial(config: EndpointConfig) -> dict[str, Capacity]:
-    return {variant["VariantName"]: Capacity.of(variant) for variant in config.variants}
+def _wished(name: str, capacity: Capacity, wish: dict[str, Any]) -> Capacity:
+    """A variant's capacity after a request to change it."""
+    serverless = capacity.serverless
+    if "ServerlessUpdateConfig" in wish and serverless is None:
+        raise validation_error(f"Variant {name} is not serverless and has no ServerlessConfig to update.")
+    if "DesiredInstanceCount" in wish and serverless is not None:
+        raise validation_error(f"Variant {name} is serverless and has no instances.")
+    if serverless is not None:
+        serverless = {**serverless, **wish.get("ServerlessUpdateConfig", {})}
+        check_concurrency(name, serverless)
+    weight, instances = wish.get("DesiredWeight", capacity.weight), wish.get("DesiredInstanceCount", capacity.instances)
+    return Capacity(weight, instances, serverless)
 
 
 def _capacities(config: EndpointConfig, endpoint: Endpoint, request: dict[str, Any]) -> dict[str, Capacity]:
     """What the new fleet's variants get: as configured, or as the live ones have it where they are to be retained."""
-    capacities = _initial(config)
+    capacities = initial_capacities(config)
     if not request.get("RetainAllVariantProperties"):
         return capacities
-    excluded = {item["VariantPropertyType"] for item in request.get("ExcludeRetainedVariantProperties", ())}
+    excluded = _excluded(request)
     for name, live in endpoint.served.capacities.items():
         if name in capacities and "DesiredInstanceCount" not in excluded:
             capacities[name] = replace(capacities[name], instances=live.instances)
         if name in capacities and "DesiredWeight" not in excluded:
             capacities[name] = replace(capacities[name], weight=live.weight)
     return capacities
+
+
+def _capture(config: EndpointConfig, endpoint: Endpoint, request: dict[str, Any]) -> dict[str, Any] | None:
+    """The new fleet's data capture: as configured, or the live one where it is to be retained."""
+    retained = request.get("RetainAllVariantProperties") and "DataCaptureConfig" not in _excluded(request)
+    return endpoint.served.capture if retained else config.request.get("DataCaptureConfig")
+
+
+def _excluded(request: dict[str, Any]) -> set[str]:
+    return {item["VariantPropertyType"] for item in request.get("ExcludeRetainedVariantProperties", ())}

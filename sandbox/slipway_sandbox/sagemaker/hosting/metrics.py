@@ -6,6 +6,8 @@ import logging
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from slipway_sandbox.calls import Caller
@@ -19,10 +21,52 @@ KEPT = 50_000
 PUBLISH_EVERY = 0.5
 """Real seconds between two batches to CloudWatch."""
 CLIENT_ERRORS = range(400, 500)
+MICRO = 1e6
+LATENCIES = frozenset({"ModelLatency", "OverheadLatency", "TotalProcessingTime", "TimeInBacklog"})
 
 Dimensions = frozenset[tuple[str, str]]
 Series = tuple[str, str, str, Dimensions]
 """Account, region, metric name, dimensions."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is measured: a variant of an endpoint, and the configuration of the fleet that it belongs to."""
+
+    endpoint: str
+    variant: str
+    config: str
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One request to a model.
+
+    Attributes:
+        place: Who answered.
+        status: The model's own HTTP status.
+        model_seconds: How long the model took.
+        overhead_seconds: How long everything else took.
+        instances: The variant's, which its InvocationsPerInstance are divided by.
+    """
+
+    place: Place
+    status: int
+    model_seconds: float
+    overhead_seconds: float
+    instances: int
+
+    def measured(self) -> dict[str, float]:
+        """The values by the metrics' names."""
+        return {
+            "Invocations": 1.0,
+            "InvocationsPerInstance": 1.0 / self.instances,
+            "Invocation4XXErrors": float(self.status in CLIENT_ERRORS),
+            "Invocation5XXErrors": float(self.status >= CLIENT_ERRORS.stop),
+            "InvocationModelErrors": float(self.status >= CLIENT_ERRORS.start),
+            "ModelLatency": self.model_seconds * MICRO,
+            "OverheadLatency": self.overhead_seconds * MICRO,
+        }
 
 
 class Metrics:
@@ -35,26 +79,15 @@ class Metrics:
         self._changed = threading.Condition()
         self._publisher: threading.Thread | None = None
 
-    def record(self, caller: Caller, endpoint: str, variant: str, config: str, status: int, seconds: float) -> None:
-        """Note one invocation.
+    def record(self, caller: Caller, invocation: Invocation) -> None:
+        """Note one invocation, in the account and region of its endpoint."""
+        self.add(caller, invocation.place, invocation.measured())
 
-        Args:
-            caller: Account and region of the endpoint.
-            endpoint: Its name.
-            variant: The variant that answered.
-            config: The endpoint configuration of the fleet that answered.
-            status: The model's own HTTP status.
-            seconds: How long the model took.
-        """
-        measured = {
-            "Invocations": 1.0,
-            "Invocation4XXErrors": float(status in CLIENT_ERRORS),
-            "Invocation5XXErrors": float(status >= CLIENT_ERRORS.stop),
-            "ModelLatency": seconds * 1e6,
-        }
-        both = frozenset({("EndpointName", endpoint), ("VariantName", variant)})
+    def add(self, caller: Caller, place: Place, measured: Mapping[str, float]) -> None:
+        """Note values of metrics by their names."""
+        both = frozenset({("EndpointName", place.endpoint), ("VariantName", place.variant)})
         # AWS adds the fleet's configuration as a dimension of its own, for alarms that watch the new fleet alone.
-        of_fleet = both | {("EndpointConfigName", config)}
+        of_fleet = both | {("EndpointConfigName", place.config)}
         now = time.time()
         with self._changed:
             for name, value in measured.items():
@@ -113,5 +146,5 @@ def _datum(name: str, dimensions: Dimensions, values: list[float]) -> dict[str, 
         "MetricName": name,
         "Dimensions": [{"Name": key, "Value": value} for key, value in sorted(dimensions)],
         "StatisticValues": summary,
-        "Unit": "Microseconds" if name == "ModelLatency" else "None",
+        "Unit": "Microseconds" if name in LATENCIES else "None",
     }

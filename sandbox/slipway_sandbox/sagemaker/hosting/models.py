@@ -2,55 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.sagemaker.hosting.model_containers import Packages, ServedContainer, served_containers
 from slipway_sandbox.sagemaker.resources import Table, page, select
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World, operation
 
 
-class Packages(Protocol):
-    """What a model needs of the model registry."""
-
-    def find_package(self, caller: Caller, arn: str) -> dict[str, Any]:
-        """The package as DescribeModelPackage shows it, or an AwsError."""
-        ...
-
-
-class NoPackages:
-    """A model registry that has no packages."""
-
-    def find_package(self, caller: Caller, arn: str) -> dict[str, Any]:  # noqa: ARG002  (the protocol's signature)
-        """There is none.
-
-        Raises:
-            AwsError: `Could not find …`.
-        """
-        raise validation_error(f'Could not find model package "{arn}".')
-
-
-@dataclass(frozen=True)
-class ServedContainer:
-    """What an instance runs: image, artifact and environment, of the package and of the model together."""
-
-    image: str
-    model_data_url: str | None
-    environment: dict[str, str]
-
-
 @dataclass(frozen=True)
 class Model:
-    """A model, with what its container came to when it was created."""
+    """A model, with what its containers came to when it was created."""
 
     name: str
     arn: str
     created: datetime
     request: dict[str, Any]
-    container: ServedContainer
+    containers: tuple[ServedContainer, ...]
+
+    @property
+    def container(self) -> ServedContainer:
+        """The first container; the only one, unless the model is an inference pipeline."""
+        return self.containers[0]
+
+    @property
+    def role(self) -> str | None:
+        """The role that its containers act in."""
+        return self.request.get("ExecutionRoleArn")
+
+    @property
+    def direct(self) -> bool:
+        """Whether each request names the one container that is to answer it."""
+        return self.request.get("InferenceExecutionConfig", {}).get("Mode") == "Direct"
+
+    @property
+    def isolated(self) -> bool:
+        """Whether its containers may make no calls, so that they get no credentials either."""
+        return self.request.get("EnableNetworkIsolation", False)
 
 
 class ModelRoom(Room):
@@ -64,20 +56,24 @@ class ModelRoom(Room):
         self._packages = packages
         self._tags = tags
 
-    @operation("CreateModel")
+    @operation(
+        "CreateModel",
+        differs="image and artifact are looked for when an endpoint is created; multi-model containers, VPC settings, image "
+        "configuration and additional data sources do nothing or answer `NotImplemented`; wording for a package that is not "
+        "approved is not verified on AWS",
+    )
     def create_model(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         name = request["ModelName"]
-        served = self._resolve(caller, _requested_container(request))
-        model = Model(name, self.models.arn(caller, name), self.world.clock.now(), request, served)
+        containers = served_containers(self._packages, caller, request)
+        model = Model(name, self.models.arn(caller, name), self.world.clock.now(), request, containers)
         self.models.add(caller, model)
         self._tags.put(model.arn, request.get("Tags", ()))
+        self._tell(caller, model)
         return {"ModelArn": model.arn}
 
     @operation("DescribeModel")
     def describe_model(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        model = self.models.get(caller, request["ModelName"])
-        told = {name: value for name, value in model.request.items() if name != "Tags"}
-        return {"EnableNetworkIsolation": False, **told, "ModelArn": model.arn, "CreationTime": model.created}
+        return described(self.models.get(caller, request["ModelName"]))
 
     @operation("DeleteModel")
     def delete_model(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -96,48 +92,20 @@ class ModelRoom(Room):
         """Forget the models of one account, or all."""
         self.models.clear(account)
 
-    def _resolve(self, caller: Caller, container: dict[str, Any]) -> ServedContainer:
-        environment = container.get("Environment", {})
-        if "ModelPackageName" not in container:
-            return ServedContainer(container["Image"], _artifact(container), environment)
-        first = self._deployable_package(caller, container["ModelPackageName"])
-        merged = {**first.get("Environment", {}), **environment}
-        return ServedContainer(first["Image"], _artifact(first), merged)
+    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
+        """The models by account, region and name."""
+        return {"models": self.models.rows}
 
-    def _deployable_package(self, caller: Caller, arn: str) -> dict[str, Any]:
-        """The first container of a package that may be deployed."""
-        package = self._packages.find_package(caller, arn)
-        status = package["ModelPackageStatus"]
-        if status != "Completed":
-            raise validation_error(f'Cannot create a model from model package "{arn}": its status is {status}, not Completed.')
-        approval = package.get("ModelApprovalStatus", "Approved")
-        if approval != "Approved":
-            raise validation_error(
-                f'Cannot create a model from model package "{arn}": its approval status is {approval}, not Approved.'
-            )
-        containers = package.get("InferenceSpecification", {}).get("Containers", [])
-        if not containers:
-            raise validation_error(f'Model package "{arn}" has no inference specification.')
-        return containers[0]
+    def _tell(self, caller: Caller, model: Model) -> None:
+        shown = {**described(model), "CreationTime": round(model.created.timestamp() * 1000)}
+        self.world.events.emit(caller, "aws.sagemaker", "SageMaker Model State Change", shown, [model.arn])
 
 
-def _requested_container(request: dict[str, Any]) -> dict[str, Any]:
-    primary, several = request.get("PrimaryContainer"), request.get("Containers")
-    if (primary is None) == (not several):
-        raise validation_error("Exactly one of PrimaryContainer and Containers must be provided.")
-    containers: list[dict[str, Any]] = [primary] if primary else several or []
-    if len(containers) > 1:
-        raise AwsError("NotImplemented", "The sandbox does not run inference pipelines of several containers.", 501)
-    container = containers[0]
-    if "ModelPackageName" in container and ("Image" in container or "ModelDataUrl" in container):
-        raise validation_error("A container names either a ModelPackageName, or an Image with its ModelDataUrl, not both.")
-    if "ModelPackageName" not in container and "Image" not in container:
-        raise validation_error("A container must have an Image or a ModelPackageName.")
-    return container
-
-
-def _artifact(container: dict[str, Any]) -> str | None:
-    source = container.get("ModelDataSource", {}).get("S3DataSource", {})
-    if source.get("CompressionType") == "None":
-        raise AwsError("NotImplemented", "The sandbox serves model artifacts that are gzipped tar archives.", 501)
-    return container.get("ModelDataUrl") or source.get("S3Uri")
+def described(model: Model) -> dict[str, Any]:
+    """A model as DescribeModel shows it."""
+    told = {name: value for name, value in model.request.items() if name != "Tags"}
+    if "PrimaryContainer" in told:
+        told["PrimaryContainer"] = {"Mode": "SingleModel", **told["PrimaryContainer"]}
+    if told.get("Containers"):
+        told["Containers"] = [{"Mode": "SingleModel", **container} for container in told["Containers"]]
+    return {"EnableNetworkIsolation": False, **told, "ModelArn": model.arn, "CreationTime": model.created}

@@ -8,14 +8,16 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 from slipway_sandbox.clock import Clock
+from slipway_sandbox.events import EventBus
 from slipway_sandbox.sagemaker.hosting.alarms import AlarmWatch
 from slipway_sandbox.sagemaker.hosting.deployment import Plan
 from slipway_sandbox.sagemaker.hosting.endpoint import Deployment, Endpoint, EndpointStatus, VariantStage
-from slipway_sandbox.sagemaker.hosting.fleet import Fleet, FleetError, Fleets, HaltedError
+from slipway_sandbox.sagemaker.hosting.fleet import Fleet, Fleets
+from slipway_sandbox.sagemaker.hosting.servers import FleetError, HaltedError
+from slipway_sandbox.sagemaker.hosting.views import tell_deployment, tell_state
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,18 @@ class Workshop:
     """Held while the endpoint's state is read and written; every operation on endpoints holds it, too."""
     fleets: Fleets
     alarms: AlarmWatch
+    events: EventBus
+
+    def enter(self, endpoint: Endpoint, status: EndpointStatus, reason: str | None = None) -> None:
+        """Let an endpoint go on to another status, and tell everybody. Under the lock."""
+        endpoint.enter(status, self.clock.now(), reason)
+        tell_state(self.events, endpoint)
+
+    def enter_stage(self, endpoint: Endpoint, stage: VariantStage, message: str) -> None:
+        """Let an endpoint's update go on to another stage, and tell everybody. Under the lock."""
+        if endpoint.pending:
+            endpoint.pending.enter(stage, message, self.clock.now())
+            tell_deployment(self.events, endpoint)
 
 
 class Creation:
@@ -102,15 +116,58 @@ class Creation:
             if not self._endpoint.halted.is_set():
                 self._endpoint.served.fleet = fleet
                 self._endpoint.split(0)
+                self._endpoint.ready.set()
                 self._end(EndpointStatus.in_service, None)
                 return
         fleet.stop()
 
     def _end(self, status: EndpointStatus, reason: str | None) -> None:
-        now = self._shop.clock.now()
         with self._shop.lock:
-            self._endpoint.served.enter(None, "", now)
-            self._endpoint.enter(status, now, reason)
+            self._endpoint.served.enter(None, "", self._shop.clock.now())
+            self._shop.enter(self._endpoint, status, reason)
+
+
+class Revival:
+    """Gives an endpoint its fleet again after the sandbox has started anew: it serves what it served.
+
+    Args:
+        workshop: What it works with.
+        endpoint: The endpoint.
+        status: What it is in, once the fleet is up.
+        reason: The FailureReason then.
+    """
+
+    def __init__(self, workshop: Workshop, endpoint: Endpoint, status: EndpointStatus, reason: str | None) -> None:
+        self._shop = workshop
+        self._endpoint = endpoint
+        self._status = status
+        self._reason = reason
+
+    def run(self) -> None:
+        """Do it. An endpoint whose fleet does not come up answers no requests."""
+        endpoint = self._endpoint
+        try:
+            fleet = self._shop.fleets.start(endpoint.caller, endpoint.name, endpoint.served.config, endpoint.halted)
+        except HaltedError:
+            return
+        except FleetError as error:
+            log.warning("the endpoint %s has no fleet any more: %s", endpoint.name, error)
+            fleet = None
+        with self._shop.lock:
+            if not endpoint.halted.is_set():
+                self._serve(fleet)
+                return
+        if fleet:
+            fleet.stop()
+
+    def _serve(self, fleet: Fleet | None) -> None:
+        endpoint = self._endpoint
+        endpoint.served.fleet = fleet
+        endpoint.served.resize(endpoint.served.capacities)
+        endpoint.split(0)
+        if endpoint.status is not self._status:
+            self._shop.enter(endpoint, self._status, self._reason)
+        endpoint.ready.set()
 
 
 class Update:
@@ -167,14 +224,14 @@ class Update:
     def _activate(self, percent: float) -> None:
         with self._shop.lock:
             message = f"Shifting {percent:g}% of the traffic to the new fleet."
-            self._pending.enter(VariantStage.activating_traffic, message, self._now())
+            self._shop.enter_stage(self._endpoint, VariantStage.activating_traffic, message)
             if not self._endpoint.halted.is_set():
                 self._endpoint.split(percent)
 
     def _bake(self, seconds: float, message: str) -> None:
         """Watch the alarms for a while, and once at least where there are any."""
         with self._shop.lock:
-            self._pending.enter(VariantStage.baking, message, self._now())
+            self._shop.enter_stage(self._endpoint, VariantStage.baking, message)
         over = threading.Event()
         timer = self._shop.clock.call_later(seconds, over.set)
         try:
@@ -205,16 +262,15 @@ class Update:
             )
 
     def _complete(self) -> None:
-        now = self._now()
         with self._shop.lock:
             if self._endpoint.halted.is_set():
                 raise HaltedError
             old = self._endpoint.served
-            self._pending.enter(None, "", now)
+            self._pending.enter(None, "", self._shop.clock.now())
             self._pending.rolling = False
             self._endpoint.served, self._endpoint.pending = self._pending, None
             self._endpoint.split(0)
-            self._endpoint.enter(EndpointStatus.in_service, now)
+            self._shop.enter(self._endpoint, EndpointStatus.in_service)
         if old.fleet:
             old.fleet.stop()
 
@@ -222,11 +278,10 @@ class Update:
         endpoint = self._endpoint
         with self._shop.lock:
             if not endpoint.halted.is_set():
-                endpoint.enter(EndpointStatus.rolling_back, self._now(), reason)
-                self._pending.enter(VariantStage.deleting, "Rolling back.", self._now())
-                endpoint.split(0)
+                self._shop.enter(endpoint, EndpointStatus.rolling_back, reason)
+                self._shop.enter_stage(endpoint, VariantStage.deleting, "Rolling back.")
         try:
-            pause(self._shop.clock, ROLLBACK_SECONDS, endpoint.halted)
+            self._shift_back()
         except HaltedError:
             self._drop_new_fleet()
             return
@@ -236,15 +291,28 @@ class Update:
             endpoint.pending = None
             endpoint.served.rolling = False
             status = EndpointStatus.update_rollback_failed if failed else EndpointStatus.in_service
-            endpoint.enter(status, self._now(), reason)
+            self._shop.enter(endpoint, status, reason)
+
+    def _shift_back(self) -> None:
+        """Give the old fleet all traffic again: at once, or a rolling update's in its batches.
+
+        Raises:
+            HaltedError: The endpoint is gone.
+        """
+        left = self._pending.percent
+        while True:
+            left = max(0.0, left - self._plan.rollback_percent)
+            with self._shop.lock:
+                if not self._endpoint.halted.is_set():
+                    self._endpoint.split(left)
+            pause(self._shop.clock, ROLLBACK_SECONDS, self._endpoint.halted)
+            if left <= 0:
+                return
 
     def _drop_new_fleet(self) -> None:
         fleet, self._pending.fleet = self._pending.fleet, None
         if fleet:
             fleet.stop()
-
-    def _now(self) -> datetime:
-        return self._shop.clock.now()
 
 
 def start_fleet(workshop: Workshop, endpoint: Endpoint, deployment: Deployment, fate: Fate | None) -> Fleet:

@@ -3,24 +3,79 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+
+class BusyError(Exception):
+    """The variant answers as many requests as it may."""
 
 
 class Server(Protocol):
-    """One variant's serving process, as the router and the runtime see it."""
+    """What serves one variant, as the router and the runtime see it."""
 
     @property
-    def url(self) -> str:
-        """Where it listens."""
+    def limit(self) -> int | None:
+        """How many requests it may answer at a time, where it is serverless."""
         ...
 
-    def enter(self) -> None:
-        """A request is on its way to it."""
+    @property
+    def direct(self) -> bool:
+        """Whether each request has to name its container."""
+        ...
+
+    def urls(self, hostname: str | None) -> Sequence[tuple[str, str]]:
+        """Name and address of each container that a request passes; none for a name that no container has."""
+        ...
+
+    def enter(self) -> bool:
+        """A request is on its way to it, if it can take one more."""
+        ...
 
     def leave(self) -> None:
         """That request was answered."""
+
+
+class Sampler:
+    """Picks an exact share of what comes by: of four, a quarter is the fourth.
+
+    Args:
+        share: From 0 to 1.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = min(1.0, share)
+        self._earned = 0.0
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Whether the next one is picked."""
+        with self._lock:
+            self._earned += self._share
+            # Nine tenths, ten times, come to a little less than nine.
+            picked = self._earned >= 1 - 1e-9
+            self._earned -= picked
+            return picked
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A variant that gets copies of another one's requests; nobody sees its answers."""
+
+    variant: str
+    server: Server
+    instances: int
+    sampler: Sampler
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What is to be kept of the traffic, and how much of it."""
+
+    config: dict[str, Any]
+    """`DataCaptureConfig` as requested."""
+    sampler: Sampler
 
 
 @dataclass(frozen=True)
@@ -31,6 +86,9 @@ class Route:
     config: str
     server: Server
     weight: float
+    instances: int = 1
+    shadow: Shadow | None = None
+    capture: Capture | None = None
 
 
 class Router:
@@ -59,13 +117,17 @@ class Router:
 
         Returns:
             None where no route is left, or none of that variant.
+
+        Raises:
+            BusyError: The variant answers as many requests as it may.
         """
         with self._lock:
             numbers = [number for number, route in enumerate(self._routes) if variant in (None, route.variant)]
             if not numbers:
                 return None
             route = self._routes[self._richest(numbers)]
-            route.server.enter()
+            if not route.server.enter():
+                raise BusyError
             return route
 
     def _richest(self, numbers: list[int]) -> int:

@@ -1,12 +1,10 @@
-"""SageMaker's runtime: InvokeEndpoint, answered by the model's own container."""
+"""SageMaker's runtime: InvokeEndpoint and its kin, answered by the model's own containers."""
 
 from __future__ import annotations
 
 import json
-import re
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -18,45 +16,22 @@ from slipway_sandbox.errors import AwsError
 from slipway_sandbox.observed import Incoming, observed
 from slipway_sandbox.operations import Signature, signature_of
 from slipway_sandbox.refusals import request_id
+from slipway_sandbox.sagemaker.hosting import eventstream
+from slipway_sandbox.sagemaker.hosting.async_requests import AsyncRequests
+from slipway_sandbox.sagemaker.hosting.capture import CaptureLog, Destination, Exchange, Payload
 from slipway_sandbox.sagemaker.hosting.endpoint import SERVING, Endpoint
-from slipway_sandbox.sagemaker.hosting.metrics import Metrics
-from slipway_sandbox.sagemaker.hosting.routing import Route
+from slipway_sandbox.sagemaker.hosting.metrics import Invocation, Metrics, Place
+from slipway_sandbox.sagemaker.hosting.model_client import CUSTOM_ATTRIBUTES, MODEL_TIMEOUT, Answer, ModelClient, chain
+from slipway_sandbox.sagemaker.hosting.requests import SERVICE, check, invalid, members, named
+from slipway_sandbox.sagemaker.hosting.routing import BusyError, Route, Shadow
+from slipway_sandbox.sagemaker.hosting.workers import Workers
 from slipway_sandbox.sagemaker.resources import Table
 from slipway_sandbox.world import World
 
 RUNTIME_PREFIX = "/endpoints/"
-PATH = re.compile(r"/endpoints/(?P<name>[^/]+)/(?P<action>[a-z-]+)")
-OPERATIONS = {
-    "invocations": "InvokeEndpoint",
-    "async-invocations": "InvokeEndpointAsync",
-    "invocations-response-stream": "InvokeEndpointWithResponseStream",
-    "invocations-bidirectional-stream": "InvokeEndpointWithBidirectionalStream",
-}
-LARGEST_BODY = 6_291_456
-"""Bytes of a request, as the service model has it."""
-MODEL_TIMEOUT = 60.0
-"""Real seconds that a model may take."""
-CONNECTIONS = 100
-PASSED_ON = {
-    "CONTENT_TYPE": "Content-Type",
-    "HTTP_ACCEPT": "Accept",
-    "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES": "X-Amzn-SageMaker-Custom-Attributes",
-    "HTTP_X_AMZN_SAGEMAKER_TARGET_MODEL": "X-Amzn-SageMaker-Target-Model",
-    "HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID": "X-Amzn-SageMaker-Inference-Id",
-}
-"""Headers of the request that the container gets, by their name in WSGI."""
-TARGET_VARIANT = "HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT"
-LOGGED = {"ContentType": "CONTENT_TYPE", "Accept": "HTTP_ACCEPT", "TargetVariant": TARGET_VARIANT}
-"""What the call log keeps of a request, by the API's names. The payload is nobody's business."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the container said."""
-
-    status: int
-    body: bytes
-    headers: httpx.Headers
+SHADOW_THREADS, SHADOWS_WAITING = 8, 1000
+INVOKED_VARIANT = "x-Amzn-Invoked-Production-Variant"
+CHUNK = 64 * 1024
 
 
 class Runtime:
@@ -76,65 +51,226 @@ class Runtime:
         self._endpoints = endpoints
         self._metrics = metrics
         self._caller_of = caller_of
-        # A connection that is refused is tried again: a container that exited is about to be back, and has seen nothing.
-        transport = httpx.HTTPTransport(retries=2, limits=httpx.Limits(max_connections=CONNECTIONS))
-        self._http = httpx.Client(transport=transport, timeout=MODEL_TIMEOUT, trust_env=False)
+        self._models = ModelClient()
+        self._later = AsyncRequests(world, self._models, metrics)
+        self._captured = CaptureLog(world)
+        self._shadows = Workers("shadow", SHADOW_THREADS, SHADOWS_WAITING)
+        self._acts = {
+            "InvokeEndpoint": self._invoke,
+            "InvokeEndpointAsync": self._invoke_later,
+            "InvokeEndpointWithResponseStream": self._invoke_in_parts,
+        }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        found = PATH.fullmatch(environ["PATH_INFO"])
-        name, action = (found["name"], found["action"]) if found else ("", "")
-        operation = OPERATIONS.get(action, f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
-        asked = {"EndpointName": name, **{field: environ[key] for field, key in LOGGED.items() if environ.get(key)}}
-        call = Incoming(environ, self._caller_of(signature_of(environ)), "sagemaker-runtime", operation, request=asked)
-        response = observed(self._world, call, lambda: self._invoke(call), refusal)
+        operation, name = named(environ)
+        caller = self._caller_of(signature_of(environ))
+        call = Incoming(environ, caller, SERVICE, operation, request=members(operation, name, environ))
+        response = observed(self._world, call, lambda: self._act(call), refusal)
         return response(environ, start_response)
 
-    def _invoke(self, call: Incoming) -> Response:
-        if call.operation != "InvokeEndpoint":
-            raise AwsError("NotImplemented", f"The sandbox does not answer sagemaker-runtime.{call.operation} yet.", 501)
-        payload = call.environ["wsgi.input"].read()
-        if len(payload) > LARGEST_BODY:
-            raise AwsError("ValidationError", f"The request body has {len(payload)} bytes; at most {LARGEST_BODY} are allowed.")
-        route = self._route(call)
+    def _act(self, call: Incoming) -> Response:
+        act = self._acts.get(call.operation)
+        if act is None:
+            raise AwsError("NotImplemented", f"The sandbox does not answer {SERVICE}.{call.operation} yet.", 501)
+        body = call.environ["wsgi.input"].read()
+        check(call.operation, call.request, body)
+        return act(call, self._endpoint(call), body)
+
+    def _invoke(self, call: Incoming, endpoint: Endpoint, body: bytes) -> Response:
+        began = time.monotonic()
+        refuse_async(endpoint)
+        route = self._route(endpoint, call)
         try:
-            answer = self._ask(call, route, payload)
+            self._copy(call, endpoint, route, body)
+            answer = self._models.ask(route.server, call.request, body)
         finally:
             route.server.leave()
-        if answer.status >= HTTPStatus.BAD_REQUEST:
+        overhead = time.monotonic() - began - answer.seconds
+        self._record(endpoint, route, answer.status, answer.seconds, overhead)
+        if answer.failed:
             raise model_error(call, answer)
-        headers = {**request_id(), "x-Amzn-Invoked-Production-Variant": route.variant}
-        custom = answer.headers.get("X-Amzn-SageMaker-Custom-Attributes")
-        if custom:
-            headers["X-Amzn-SageMaker-Custom-Attributes"] = custom
-        return Response(answer.body, headers=headers, content_type=answer.headers.get("Content-Type", "application/octet-stream"))
+        self._capture(call, endpoint, route, body, answer)
+        headers = {**request_id(), INVOKED_VARIANT: route.variant, **custom_attributes(answer.headers.get(CUSTOM_ATTRIBUTES))}
+        return Response(answer.body, headers=headers, content_type=answer.content_type)
 
-    def _route(self, call: Incoming) -> Route:
+    def _invoke_later(self, call: Incoming, endpoint: Endpoint, body: bytes) -> Response:
+        job = self._later.accept(endpoint, call.request, body)
+        headers = {**request_id(), "X-Amzn-SageMaker-OutputLocation": job.output}
+        if job.failure:
+            headers["X-Amzn-SageMaker-FailureLocation"] = job.failure
+        said = json.dumps({"InferenceId": job.id})
+        return Response(said, HTTPStatus.ACCEPTED, headers=headers, content_type="application/json")
+
+    def _invoke_in_parts(self, call: Incoming, endpoint: Endpoint, body: bytes) -> Response:
+        refuse_async(endpoint)
+        route = self._route(endpoint, call)
+        if route.server.limit is not None:
+            route.server.leave()
+            raise invalid(f"Endpoint {endpoint.name} is serverless, which does not stream responses.")
+        parts = Parts(self._models, route, lambda status, seconds: self._record(endpoint, route, status, seconds, 0.0))
+        answer = parts.begin(call, body)
+        if answer:
+            raise model_error(call, answer)
+        headers = {
+            **request_id(),
+            INVOKED_VARIANT: route.variant,
+            "X-Amzn-SageMaker-Content-Type": parts.content_type,
+            **custom_attributes(parts.custom_attributes),
+        }
+        response = Response(parts, headers=headers, content_type=eventstream.CONTENT_TYPE)
+        response.call_on_close(parts.close)
+        return response
+
+    def _endpoint(self, call: Incoming) -> Endpoint:
         name, caller = call.request["EndpointName"], call.caller
         endpoint = self._endpoints.find(caller, name)
         if endpoint is None or endpoint.status not in SERVING:
-            raise AwsError("ValidationError", f"Endpoint {name} of account {caller.account} not found.")
+            raise invalid(f"Endpoint {name} of account {caller.account} not found.")
+        # After a restart its fleet is on its way.
+        endpoint.ready.wait(MODEL_TIMEOUT)
+        return endpoint
+
+    @staticmethod
+    def _route(endpoint: Endpoint, call: Incoming) -> Route:
         variant = call.request.get("TargetVariant")
-        route = endpoint.router.take(variant)
+        try:
+            route = endpoint.router.take(variant)
+        except BusyError as error:
+            raise AwsError("ThrottlingException", "Rate exceeded", HTTPStatus.TOO_MANY_REQUESTS) from error
         if route is None and variant:
-            raise AwsError("ValidationError", f"Variant {variant} of endpoint {name} not found.")
+            raise invalid(f"Variant {variant} of endpoint {endpoint.name} not found.")
         if route is None:
             raise AwsError("ServiceUnavailable", "The endpoint has no instance to answer.", HTTPStatus.SERVICE_UNAVAILABLE)
         return route
 
-    def _ask(self, call: Incoming, route: Route, payload: bytes) -> Answer:
-        headers = {header: call.environ[key] for key, header in PASSED_ON.items() if call.environ.get(key)}
-        started = time.monotonic()
+    def _record(self, endpoint: Endpoint, route: Route, status: int, seconds: float, overhead: float) -> None:
+        place = Place(endpoint.name, route.variant, route.config)
+        self._metrics.record(endpoint.caller, Invocation(place, status, seconds, overhead, route.instances))
+
+    def _copy(self, call: Incoming, endpoint: Endpoint, route: Route, body: bytes) -> None:
+        """Send a copy to the shadow variant, if it is to get this one."""
+        shadow = route.shadow
+        if shadow and shadow.sampler.take() and shadow.server.enter():
+            work = Copy(self._models, self._metrics, endpoint, shadow, route.config)
+            if not self._shadows.submit(lambda: work.send(dict(call.request), body)):
+                shadow.server.leave()
+
+    def _capture(self, call: Incoming, endpoint: Endpoint, route: Route, body: bytes, answer: Answer) -> None:
+        if route.capture is None or not route.capture.sampler.take():
+            return
+        exchange = Exchange(
+            self._world.clock.now(),
+            Payload(call.request.get("ContentType", "application/octet-stream"), body),
+            Payload(answer.content_type, answer.body),
+            call.request.get("InferenceId"),
+            call.request.get("CustomAttributes"),
+        )
+        config = route.capture.config
+        destination = Destination(endpoint.caller, config["DestinationS3Uri"], endpoint.name, route.variant)
+        self._captured.add(destination, config, exchange)
+
+
+class Copy:
+    """A request's copy on its way to a shadow variant. It counts in that variant's metrics, and its answer is thrown away."""
+
+    def __init__(self, models: ModelClient, metrics: Metrics, endpoint: Endpoint, shadow: Shadow, config: str) -> None:
+        self._models = models
+        self._metrics = metrics
+        self._endpoint = endpoint
+        self._shadow = shadow
+        self._config = config
+
+    def send(self, request: dict[str, object], body: bytes) -> None:
+        """Send it."""
         try:
-            response = self._http.post(f"{route.server.url}/invocations", content=payload, headers=headers)
-            answer = Answer(response.status_code, response.content, response.headers)
-        except httpx.TimeoutException:
-            text = "Your invocation timed out while waiting for a response from container primary."
-            answer = Answer(HTTPStatus.GATEWAY_TIMEOUT, text.encode(), httpx.Headers())
+            answer = self._models.ask(self._shadow.server, request, body)
+        finally:
+            self._shadow.server.leave()
+        place = Place(self._endpoint.name, self._shadow.variant, self._config)
+        self._metrics.record(self._endpoint.caller, Invocation(place, answer.status, answer.seconds, 0.0, self._shadow.instances))
+
+
+class Parts:
+    """A model's answer in the parts in which it comes, as events.
+
+    Args:
+        models: Speaks to the containers.
+        route: Who answers; it is left at the end.
+        record: Called once with the model's status and the seconds that it took.
+    """
+
+    def __init__(self, models: ModelClient, route: Route, record: Callable[[int, float], None]) -> None:
+        self._models = models
+        self._route = route
+        self._record = record
+        self._began = time.monotonic()
+        self._response: httpx.Response | None = None
+        self._status = int(HTTPStatus.SERVICE_UNAVAILABLE)
+        self._closed = False
+
+    def begin(self, call: Incoming, body: bytes) -> Answer | None:
+        """Send the request; what comes back is an error's whole answer, or None where parts follow."""
+        try:
+            *earlier, (name, url) = chain(self._route.server, call.request)
+            if earlier:
+                raise invalid("InvokeEndpointWithResponseStream is not supported by inference pipelines.")
+            self._response = self._models.open(url, call.request, body)
+            self._status = self._response.status_code
+            if self._status < HTTPStatus.BAD_REQUEST:
+                return None
+            said = self._response.read()
         except httpx.HTTPError as error:
-            answer = Answer(HTTPStatus.SERVICE_UNAVAILABLE, f"The container did not answer: {error}".encode(), httpx.Headers())
-        seconds = time.monotonic() - started
-        self._metrics.record(call.caller, call.request["EndpointName"], route.variant, route.config, answer.status, seconds)
-        return answer
+            name, said = "primary", f"The container did not answer: {error}".encode()
+        except AwsError:
+            self.close()
+            raise
+        self.close()
+        return Answer(self._status, said, {}, name, 0.0)
+
+    @property
+    def content_type(self) -> str:
+        """What kind of answer it is."""
+        return self._response.headers.get("content-type", "application/octet-stream") if self._response else ""
+
+    @property
+    def custom_attributes(self) -> str | None:
+        """What the model says beside it."""
+        return self._response.headers.get(CUSTOM_ATTRIBUTES) if self._response else None
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._response is None:
+            return
+        try:
+            for chunk in self._response.iter_raw(CHUNK if "content-length" in self._response.headers else None):
+                yield eventstream.event("PayloadPart", chunk)
+        except httpx.HTTPError as error:
+            self._status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+            said = {"Message": f"The model's response ended early: {error}", "ErrorCode": "StreamBroken"}
+            yield eventstream.exception("ModelStreamError", json.dumps(said).encode())
+
+    def close(self) -> None:
+        """Let go of the model."""
+        if not self._closed:
+            self._closed = True
+            if self._response:
+                self._response.close()
+            self._route.server.leave()
+            self._record(self._status, time.monotonic() - self._began)
+
+
+def refuse_async(endpoint: Endpoint) -> None:
+    """Refuse an immediate answer of an endpoint that answers later.
+
+    Raises:
+        AwsError: `ValidationError`.
+    """
+    if endpoint.served.config.is_async:
+        raise invalid(f"Endpoint {endpoint.name} is an asynchronous endpoint. Use InvokeEndpointAsync to invoke it.")
+
+
+def custom_attributes(said: str | None) -> dict[str, str]:
+    """The header that passes a model's own attributes on."""
+    return {CUSTOM_ATTRIBUTES: said} if said else {}
 
 
 def model_error(call: Incoming, answer: Answer) -> AwsError:
@@ -146,7 +282,7 @@ def model_error(call: Incoming, answer: Answer) -> AwsError:
     console = f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logEventViewer:group={group}"
     return AwsError(
         "ModelError",
-        f'Received {kind} error ({answer.status}) from primary with message "{said}". '
+        f'Received {kind} error ({answer.status}) from {answer.container} with message "{said}". '
         f"See {console} in account {account} for more information.",
         HTTPStatus.FAILED_DEPENDENCY,
         OriginalStatusCode=answer.status,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from slipway_sandbox.containers import Container, Image, OwnNetwork
 from slipway_sandbox.credentials import local_endpoint
-from slipway_sandbox.sagemaker.models import Model
+from slipway_sandbox.sagemaker.hosting.models import Model
+from slipway_sandbox.sagemaker.jobs.contract import not_implemented
+from slipway_sandbox.sagemaker.ports import BIND_TO_PORT_LABEL, free_port
 
-BIND_TO_PORT_LABEL = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
-"""Images that have it listen where SAGEMAKER_BIND_TO_PORT says."""
 PORT = 8080
 """Where all others listen."""
 STARTUP_SECONDS = 480.0
@@ -34,8 +33,16 @@ class Served:
 
     @classmethod
     def of(cls, model: Model) -> Served:
-        """That of a model."""
+        """That of a model.
+
+        Raises:
+            AwsError: It is of a kind that transform jobs do not run here.
+        """
         container, request = model.container, model.request
+        if len(model.containers) > 1:
+            raise not_implemented("transform jobs of inference pipelines")
+        if container.artifact and not container.artifact.packed:
+            raise not_implemented("transform jobs of model data that is no tar.gz")
         return cls(
             image=container.image,
             artifact=container.model_data_url,
@@ -74,10 +81,3 @@ class Door:
     def url(self, container: Container) -> str:
         """Where it is reached."""
         return f"http://127.0.0.1:{container.published.get(PORT, self._port)}"
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -6,13 +6,13 @@ from typing import Any, Protocol
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import validation_error
+from slipway_sandbox.sagemaker.hosting.models import Model
 from slipway_sandbox.sagemaker.jobs.contract import not_implemented, refuse_experiment
 from slipway_sandbox.sagemaker.jobs.job import Job
 from slipway_sandbox.sagemaker.jobs.joins import DEFAULTS, Joiner
 from slipway_sandbox.sagemaker.jobs.room import JobRoom, Workshop
 from slipway_sandbox.sagemaker.jobs.serving import Served
 from slipway_sandbox.sagemaker.jobs.transform_work import TransformWork
-from slipway_sandbox.sagemaker.models import Model
 from slipway_sandbox.sagemaker.quotas import QuotaRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import World, operation

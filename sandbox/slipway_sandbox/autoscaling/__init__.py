@@ -1,0 +1,7 @@
+"""Application Auto Scaling: targets, policies, and target tracking of SageMaker's variants."""
+
+from slipway_sandbox.autoscaling.room import AutoscalingRoom
+from slipway_sandbox.autoscaling.targets import ScalableTargets
+from slipway_sandbox.autoscaling.tracking import Variants
+
+__all__ = ["AutoscalingRoom", "ScalableTargets", "Variants"]

@@ -1,0 +1,120 @@
+"""The scalable targets of Application Auto Scaling, and their policies."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from slipway_sandbox.calls import Caller
+
+VARIANT = "sagemaker:variant:DesiredInstanceCount"
+TargetKey = tuple[str, str, str, str, str]
+"""Account, region, namespace, resource and dimension."""
+PolicyKey = tuple[str, str, str, str, str, str]
+"""The target's key, and the policy's name."""
+
+
+@dataclass
+class Target:
+    """What is scaled, and between which bounds."""
+
+    namespace: str
+    resource: str
+    dimension: str
+    minimum: int
+    maximum: int
+    role: str
+    arn: str
+    created: datetime
+    suspended: dict[str, bool] = field(default_factory=dict[str, bool])
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+
+    def shown(self) -> dict[str, Any]:
+        """As DescribeScalableTargets shows it."""
+        names = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
+        return {
+            "ServiceNamespace": self.namespace,
+            "ResourceId": self.resource,
+            "ScalableDimension": self.dimension,
+            "MinCapacity": self.minimum,
+            "MaxCapacity": self.maximum,
+            "RoleARN": self.role,
+            "CreationTime": self.created,
+            "SuspendedState": {name: self.suspended.get(name, False) for name in names},
+            "ScalableTargetARN": self.arn,
+        }
+
+
+@dataclass
+class Policy:
+    """How a target is scaled."""
+
+    name: str
+    arn: str
+    kind: str
+    created: datetime
+    configuration: dict[str, Any]
+    """`TargetTrackingScalingPolicyConfiguration` or that of the other kind, by its name in the API."""
+    alarms: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+
+
+class ScalableTargets:
+    """The targets and policies of all accounts. Thread-safe: other services ask for them under locks of their own."""
+
+    def __init__(self) -> None:
+        self.targets: dict[TargetKey, Target] = {}
+        self.policies: dict[PolicyKey, Policy] = {}
+        self._lock = threading.Lock()
+
+    def variants(self, caller: Caller, endpoint: str) -> set[str]:
+        """The variants of an endpoint that are scaled automatically."""
+        head, tail = f"endpoint/{endpoint}/variant/", (VARIANT,)
+        with self._lock:
+            return {
+                key[3].removeprefix(head)
+                for key in self.targets
+                if key[:2] == (caller.account, caller.region) and key[3].startswith(head) and key[4:] == tail
+            }
+
+    def forget(self, caller: Caller, endpoint: str) -> None:
+        """An endpoint goes, and its variants' targets and policies with it."""
+        head = f"endpoint/{endpoint}/variant/"
+        self._drop(lambda key: key[:2] == (caller.account, caller.region) and key[3].startswith(head))
+
+    def put(self, key: TargetKey, target: Target) -> None:
+        """Keep a target, in place of an earlier one."""
+        with self._lock:
+            self.targets[key] = target
+
+    def put_policy(self, key: PolicyKey, policy: Policy) -> None:
+        """Keep a policy, in place of an earlier one."""
+        with self._lock:
+            self.policies[key] = policy
+
+    def drop_policy(self, key: PolicyKey) -> Policy | None:
+        """Forget a policy; returns it."""
+        with self._lock:
+            return self.policies.pop(key, None)
+
+    def all_policies(self) -> list[tuple[PolicyKey, Policy, Target]]:
+        """Every policy, with its target."""
+        with self._lock:
+            found = [(key, policy, self.targets.get(key[:5])) for key, policy in self.policies.items()]
+        return [(key, policy, target) for key, policy, target in found if target]
+
+    def deregister(self, key: TargetKey) -> list[Policy]:
+        """Forget a target with its policies, which are returned."""
+        return self._drop(lambda other: other[:5] == key)
+
+    def clear(self, account: str | None) -> None:
+        """Forget those of one account, or all."""
+        self._drop(lambda key: account in (None, key[0]))
+
+    def _drop(self, fits: Callable[[tuple[str, ...]], bool]) -> list[Policy]:
+        with self._lock:
+            for key in [key for key in self.targets if fits(key)]:
+                del self.targets[key]
+            return [self.policies.pop(key) for key in [key for key in self.policies if fits(key)]]
