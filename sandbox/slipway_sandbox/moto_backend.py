@@ -13,6 +13,7 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
+from slipway_sandbox import long_polls
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.observed import Incoming
 
@@ -45,6 +46,14 @@ class MotoBackend:
         gc.freeze()
 
     def answer(self, call: Incoming) -> Response:
+        """Let moto answer. Whoever waits for messages does so outside of it.
+
+        Raises:
+            AwsError: See `_answer`.
+        """
+        return long_polls.receive(call, lambda: self._answer(call)) if long_polls.waits(call) else self._answer(call)
+
+    def _answer(self, call: Incoming) -> Response:
         """Let moto answer.
 
         Raises:

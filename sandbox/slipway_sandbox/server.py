@@ -18,6 +18,8 @@ from slipway_sandbox.ecr.registry import RegistryApp
 from slipway_sandbox.ecr.scan_room import ScanRoom
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.ecs import Ecs
+from slipway_sandbox.eventbridge.delivery import Delivery
+from slipway_sandbox.eventbridge.room import EventsRoom
 from slipway_sandbox.gateway import Gateway
 from slipway_sandbox.iam.guard import IamGuard
 from slipway_sandbox.iam.principals import Principals
@@ -79,7 +81,7 @@ def build(world: World) -> Sandbox:
         *Jobs(world, containers, roles, hosting.models, tags, quotas).rooms,
     ]
     principals = Principals()
-    rooms += [StsRoom(world, principals)]
+    rooms += [StsRoom(world, principals), EventsRoom(world, Delivery(world.clock, moto))]
     states = States(world, rooms, moto)
     paths: dict[str, WSGIApplication] = {
         "/v2/": RegistryApp(world, ecr),
