@@ -125,3 +125,8 @@ class PipelineDesk:
         execution = self.start()
         self.finish(execution)
         return execution
+
+
+def reasons(desk: PipelineDesk, execution: str) -> dict[str, str]:
+    """Why steps failed, by name."""
+    return {name: step["FailureReason"] for name, step in desk.steps(execution).items() if "FailureReason" in step}

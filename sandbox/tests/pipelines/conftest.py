@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from slipway_sandbox.testing import SandboxProcess
 from slipway_sandbox.testing_images import build_image, push_image, shell_layer
+from slipway_sandbox.testing_jobs import JobDesk
 from slipway_sandbox.testing_pipelines import PipelineDesk
 
 STORED = Path(__file__).parent / "training.json"
@@ -32,3 +33,17 @@ def job_parameters(sandbox: SandboxProcess, account: str, desk: PipelineDesk) ->
     sandbox.client("s3", account).create_bucket(Bucket=f"data-{account}")
     image = push_image(sandbox, account, "shell", "v1", build_image([shell_layer()]))
     return {"Image": image, "RoleArn": desk.role, "OutputUri": f"s3://data-{account}/runs"}
+
+
+def compiled(name: str) -> dict[str, Any]:
+    """A definition that the SDK made (see `compile_definitions.py`)."""
+    return json.loads((STORED.parent / "sdk" / f"{name}.json").read_text())
+
+
+@pytest.fixture
+def compiled_parameters(sandbox: SandboxProcess, account: str) -> dict[str, str]:
+    """What the compiled definitions of jobs have no default for: an image that trains, and a folder with data in it."""
+    jobs = JobDesk(sandbox, account)
+    jobs.put("runs/data/rows.csv", "1,2\n3,4\n")
+    script = "cat /opt/ml/input/config/hyperparameters.json /opt/ml/input/data/train/rows.csv > /opt/ml/model/model.txt"
+    return {"Image": jobs.image(script), "OutputUri": jobs.uri("runs")}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from slipway_sandbox.sagemaker.pipelines.conditions import holds
 from slipway_sandbox.sagemaker.pipelines.evaluate import EvaluationError, evaluate, references
 from slipway_sandbox.sagemaker.pipelines.paths import PathError, follow, parse_path
+from slipway_sandbox.testing_contract import behaviour
 
 OUTPUTS = {"ProcessingOutputConfig": {"Outputs": [{"OutputName": "test", "S3Output": {"S3Uri": "s3://b/test"}}]}}
 scalars = st.text() | st.integers() | st.booleans() | st.none()
@@ -101,6 +102,13 @@ def test_given_any_path_when_written_in_brackets_then_it_is_read_back_and_follow
     assert follow(document, parse_path(text), text) == "found"
 
 
+@behaviour(
+    "In a pipeline's definition (2020-12-01)",
+    "expressions",
+    like="`Get` of parameters, steps' properties and execution variables, `Std:Join`, `Std:JsonGet` of "
+    "property files and S3 URIs, anywhere",
+    differs="JSON paths of members and indices only",
+)
 def test_given_expressions_within_expressions_when_their_references_are_asked_for_then_all_come() -> None:
     inner = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.E.PropertyFiles.F"}, "Path": "x"}}
     assert list(references([{"a": {"Std:Join": {"On": "", "Values": [inner, {"Get": "Parameters.P"}]}}}])) == [
@@ -139,6 +147,9 @@ def test_given_conditions_when_combined_then_or_and_and_not_hold_as_in_logic(out
     [
         ({"Type": "In", "QueryValue": "b", "Values": ["a", "b"]}, True),
         ({"Type": "In", "QueryValue": "c", "Values": ["a", "b"]}, False),
+        ({"Type": "In", "Value": 1, "In": [1, 2]}, True),
+        ({"Type": "NotIn", "Value": 1, "In": [1, 2]}, False),
+        (compare("NotEquals", 1, 2), True),
         ({"Type": "Not", "Expression": compare("Equals", 1, 2)}, True),
         (compare("GreaterThan", "0.91", 0.9), True),
         (compare("Equals", 1, "1"), True),
@@ -150,6 +161,13 @@ def test_given_a_condition_when_evaluated_then_it_holds_or_not(condition: dict[s
     assert holds(condition) is outcome
 
 
+@behaviour(
+    "In a pipeline's definition (2020-12-01)",
+    "conditions",
+    like="Equals, GreaterThan(OrEqualTo), LessThan(OrEqualTo), In, Not, Or of the SDK, and And, NotEquals, "
+    "NotIn of the published schema",
+    differs="text beside a number counts as the number it spells, which is not verified on AWS",
+)
 def test_given_what_cannot_be_compared_when_evaluated_then_it_says_so() -> None:
     with pytest.raises(EvaluationError, match="cannot be compared"):
         holds(compare("LessThan", "many", 3))

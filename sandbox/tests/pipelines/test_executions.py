@@ -7,15 +7,21 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox.testing_pipelines import PipelineDesk
+from slipway_sandbox.testing_contract import behaviour
+from slipway_sandbox.testing_pipelines import PipelineDesk, reasons
 
 
+@behaviour(
+    "In a pipeline's definition (2020-12-01)",
+    "RegisterModel",
+    like="MetadataProperties.GeneratedBy is the execution's ARN; a missing group is made",
+)
 def test_given_a_good_model_when_the_pipeline_runs_then_it_is_trained_evaluated_and_registered_with_its_lineage(
     desk: PipelineDesk, stored: dict[str, Any], job_parameters: dict[str, str]
 ) -> None:
     desk.create(stored)
     execution = desk.start(parameters=job_parameters)
-    assert desk.finish(execution)["PipelineExecutionStatus"] == "Succeeded", desk.steps(execution)
+    assert desk.finish(execution)["PipelineExecutionStatus"] == "Succeeded", reasons(desk, execution)
     steps = desk.steps(execution)
     assert list(steps) == ["Train_model", "Evaluate", "CheckAccuracy", "Register"]
     assert steps["CheckAccuracy"]["Metadata"] == {"Condition": {"Outcome": "True"}}
@@ -26,6 +32,12 @@ def test_given_a_good_model_when_the_pipeline_runs_then_it_is_trained_evaluated_
     assert package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"].endswith("/output/model.tar.gz")
 
 
+@behaviour(
+    "In a pipeline's definition (2020-12-01)",
+    "jobs",
+    like="real ones by the jobs' own API, named `pipelines-<execution>-<step>-<random>`; a name in the "
+    "definition is taken as the prefix",
+)
 def test_given_a_job_step_when_it_runs_then_its_job_is_named_as_sagemaker_does(
     desk: PipelineDesk, stored: dict[str, Any], job_parameters: dict[str, str]
 ) -> None:

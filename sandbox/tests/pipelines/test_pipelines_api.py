@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_pipelines import PipelineDesk
 
 FAIL = {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": {"Get": "Parameters.Word"}}}
@@ -183,6 +184,13 @@ def test_given_a_step_that_aws_refuses_when_it_runs_then_the_reason_says_which_c
     assert desk.describe(execution)["FailureReason"] == "Step failure: One or multiple steps failed."
 
 
+@behaviour(
+    "In a pipeline's definition (2020-12-01)",
+    "steps",
+    like="Training, Processing, Transform, Condition, RegisterModel, Model, Fail, Callback, Lambda; branches; "
+    "independent steps at the same time; a failed step holds back only what needs it",
+    differs="after a Fail step no other begins, and running jobs end by themselves, which is not verified on AWS",
+)
 def test_given_a_failed_step_when_others_do_not_need_it_then_they_run_on(desk: PipelineDesk) -> None:
     bad = register("bad", Arguments={"ModelPackageGroupName": "bad", "ModelApprovalStatus": "Perhaps"})
     execution = desk.run([bad, register("needs", DependsOn=["Register-bad"]), register("good")])

@@ -1,0 +1,90 @@
+"""Steps act as the pipeline's role, so that its policies bind them; and what EventBridge hears of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slipway_sandbox.calls import Caller
+from slipway_sandbox.events import Event
+from slipway_sandbox.sagemaker.pipelines import Pipelines
+from slipway_sandbox.sagemaker.tags import TagRoom
+from slipway_sandbox.testing_contract import behaviour
+from slipway_sandbox.testing_iam import RoleMaker, allow, trusting
+from slipway_sandbox.testing_pipelines import PipelineDesk, wait_until
+from slipway_sandbox.world import World
+
+REGISTER = {"Name": "Register", "Type": "RegisterModel", "Arguments": {"ModelPackageGroupName": "group"}}
+SAY = {"Name": "Say", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}
+
+
+@behaviour(
+    "In a pipeline's definition (2020-12-01)",
+    "the pipeline's role",
+    like="what steps call, they call as the pipeline's role: its policies bind them, the call log has them, and it has to "
+    "trust a service",
+    differs="a role that IAM does not know has no policies: then the account acts, and the calls are not logged; SageMaker's own "
+    "looking after jobs is not bound",
+)
+@pytest.mark.parametrize(
+    ("actions", "status"),
+    [(["sagemaker:*"], "Succeeded"), (["sagemaker:CreateModelPackageGroup"], "Failed")],
+)
+def test_given_a_role_with_a_policy_when_a_step_calls_then_only_what_it_allows_is_done(
+    desk: PipelineDesk, actions: list[str], status: str
+) -> None:
+    desk.role = RoleMaker(desk.sandbox, desk.account).create([allow(actions)], trust=trusting(service="sagemaker.amazonaws.com"))
+    execution = desk.run([REGISTER])
+    assert desk.describe(execution)["PipelineExecutionStatus"] == status, desk.steps(execution)
+    made = desk.sandbox.calls("sagemaker", "CreateModelPackage", desk.account)
+    assert [call["error"] for call in made] == [None if status == "Succeeded" else "AccessDeniedException"]
+    if status == "Failed":
+        reason = desk.steps(execution)["Register"]["FailureReason"]
+        assert "Failed to invoke sagemaker:CreateModelPackage" in reason
+        assert "is not authorized to perform" in reason
+
+
+def test_given_a_role_that_trusts_no_service_when_a_step_calls_then_it_fails(desk: PipelineDesk) -> None:
+    desk.role = RoleMaker(desk.sandbox, desk.account).create()
+    execution = desk.run([REGISTER])
+    assert "trusts no service" in desk.steps(execution)["Register"]["FailureReason"]
+
+
+@behaviour(
+    "In a pipeline's definition (2020-12-01)",
+    "EventBridge",
+    like="`SageMaker Model Building Pipeline Execution Status Change` and `… Step Status Change`, with the members that AWS "
+    "documents",
+    differs="the first event of an execution or step has no previous status",
+)
+def test_given_an_execution_when_it_fails_then_eventbridge_hears_of_each_status(tmp_path: Path) -> None:
+    world, heard = World(data=tmp_path), list[Event]()
+    world.events.subscribe(heard.append)
+    caller = Caller("111111111111", "us-east-1", "111111111111")
+    handlers = {
+        name: (room, handler) for room in Pipelines(world, TagRoom(world)).rooms for name, handler in room.handlers.items()
+    }
+
+    def call(operation: str, **request: Any) -> dict[str, Any]:
+        room, handler = handlers[operation]
+        with world.lock("sagemaker"):
+            return handler(room, caller, {"PipelineName": "Training", "ClientRequestToken": "t" * 32, **request})
+
+    definition = json.dumps({"Version": "2020-12-01", "Steps": [SAY]})
+    pipeline = call("CreatePipeline", PipelineDefinition=definition, RoleArn="arn:aws:iam::111111111111:role/r")["PipelineArn"]
+    execution = call("StartPipelineExecution", PipelineExecutionDisplayName="try-1")["PipelineExecutionArn"]
+    wait_until("four events", lambda: len(heard) == 4)
+    assert {(event.source, *event.resources) for event in heard} == {("aws.sagemaker", pipeline, execution)}
+    executions = [event.detail for event in heard if "Step" not in event.detail_type]
+    steps = [event.detail for event in heard if event.detail_type.endswith("Execution Step Status Change")]
+    assert [(detail["currentPipelineExecutionStatus"], detail["pipelineExecutionDisplayName"]) for detail in executions] == [
+        ("Executing", "try-1"),
+        ("Failed", "try-1"),
+    ]
+    assert executions[1]["previousPipelineExecutionStatus"] == "Executing"
+    assert executions[1]["executionEndTime"].endswith("Z")
+    last = steps[-1]
+    assert (last["stepName"], last["stepType"], last["currentStepStatus"]) == ("Say", "Fail", "Failed")
+    assert (last["failureReason"], last["metadata"]) == ("no", {"fail": {"errorMessage": "no"}})
