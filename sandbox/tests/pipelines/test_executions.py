@@ -112,3 +112,26 @@ def test_given_a_running_job_when_the_account_is_reset_then_the_execution_is_gon
     with pytest.raises(desk.client.exceptions.ResourceNotFound):
         desk.describe(execution)
     assert desk.client.list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"] == []
+
+
+def test_given_no_capacity_for_the_first_job_when_a_policy_retries_that_then_another_job_does_the_step(
+    desk: PipelineDesk, stored: dict[str, Any], job_parameters: dict[str, str]
+) -> None:
+    train = {**stored["Steps"][0], "RetryPolicies": [{"ExceptionType": ["SageMaker.CAPACITY_ERROR"], "MaxAttempts": 1}]}
+    desk.create({**stored, "Steps": [train]})
+    desk.sandbox.control("POST", "sagemaker/job-capacity", {"account": desk.account})
+    execution = desk.start(parameters=job_parameters)
+    assert desk.finish(execution)["PipelineExecutionStatus"] == "Succeeded", reasons(desk, execution)
+    assert desk.steps(execution)["Train_model"]["AttemptCount"] == 2
+    failed = desk.client.list_training_jobs(StatusEquals="Failed")["TrainingJobSummaries"]
+    assert len(failed) == 1
+
+
+def test_given_no_capacity_when_there_is_no_policy_then_the_step_fails_with_the_jobs_reason(
+    desk: PipelineDesk, stored: dict[str, Any], job_parameters: dict[str, str]
+) -> None:
+    desk.create({**stored, "Steps": stored["Steps"][:1]})
+    desk.sandbox.control("POST", "sagemaker/job-capacity", {"account": desk.account})
+    execution = desk.start(parameters=job_parameters)
+    assert desk.finish(execution)["PipelineExecutionStatus"] == "Failed"
+    assert reasons(desk, execution)["Train_model"].startswith("CapacityError: ")
