@@ -8,15 +8,17 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import HTTPException, NotFound
-from werkzeug.routing import Map, Rule
+from werkzeug.routing import EndpointPrefix, Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from slipway_sandbox.faults import Fault, PlantedFault
+from slipway_sandbox.page import PAGE_RULES, Page
 from slipway_sandbox.states import States
 from slipway_sandbox.world import Room, World
 
 ROUTES = Map(
     [
+        EndpointPrefix("page.", PAGE_RULES),
         Rule("/_sandbox/health", endpoint="health", methods=["GET"]),
         Rule("/_sandbox/calls", endpoint="list_calls", methods=["GET"]),
         Rule("/_sandbox/calls", endpoint="clear_calls", methods=["DELETE"]),
@@ -56,12 +58,15 @@ class Control:
         self._world = world
         self._states = states
         self._rooms = rooms
+        self._page = Page(world, rooms)
+        states.on_reset.append(self._page.forget)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
         try:
             endpoint, arguments = ROUTES.bind_to_environ(environ).match()
-            response = getattr(self, endpoint)(request, **arguments)
+            name = endpoint.removeprefix("page.")
+            response = getattr(self if name == endpoint else self._page, name)(request, **arguments)
         except HTTPException as error:
             response = answer({"error": error.description}, error.code or 500)
         except ValidationError as error:

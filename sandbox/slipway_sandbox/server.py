@@ -26,6 +26,7 @@ from slipway_sandbox.iam.principals import Principals
 from slipway_sandbox.iam.resources import ResourcePolicies
 from slipway_sandbox.iam.sts import StsRoom
 from slipway_sandbox.moto_backend import MotoBackend
+from slipway_sandbox.page import Guard
 from slipway_sandbox.sagemaker.groups import GroupRoom
 from slipway_sandbox.sagemaker.hosting import Hosting
 from slipway_sandbox.sagemaker.jobs import Jobs
@@ -93,6 +94,8 @@ def build(world: World) -> Sandbox:
     # The first prefix that fits is taken: the others come before the control page's own, shorter one.
     paths |= hosting.paths(gateway.caller_of)
     paths |= {snapshots.PREFIX: snapshots.Snapshots(states), "/_sandbox/": Control(world, rooms, states)}
+    # What has no login is no browser's business, unless a person has its page open.
+    paths |= {prefix: Guard(paths[prefix], world.endpoint) for prefix in paths if prefix.startswith("/_sandbox/")}
     return Sandbox(rooms, states, counted(world, gateway))
 
 

@@ -10,7 +10,7 @@ import importlib.metadata
 import logging
 import threading
 import time
-from collections.abc import Generator, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,8 @@ class States:
         self.folder = world.data / "state"
         self._objects = self.folder / "objects"
         self._saving = threading.Lock()
+        self.on_reset: list[Callable[[], None]] = []
+        """Told when what was known does not hold any more."""
 
     def save(self, path: Path, account: str | None) -> None:
         """Write what is known now.
@@ -117,6 +119,8 @@ class States:
                 room.reset(account)
         with self._moto.lock:
             moto_state.reset(account)
+        for told in self.on_reset:
+            told()
 
     def _mappings(self) -> Mapping[str, MutableMapping[Any, Any]]:
         return {f"{type(room).__name__}.{name}": mapping for room in self._rooms for name, mapping in room.kept().items()}
