@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +23,9 @@ from slipway_sandbox.page.logs import tail
 from slipway_sandbox.page.look import environment
 from slipway_sandbox.page.view import Views
 from slipway_sandbox.world import Room, World
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PAGE_RULES = (
     Rule("/_sandbox/", endpoint="show", methods=["GET"]),
@@ -70,7 +74,6 @@ class Page:
         self._activity = Activity(world, rooms)
         self._dials = Dials(world, rooms)
         self._views = Views(world, self._activity, self._dials)
-        self._templates = environment()
         # Tags of an earlier process must not be taken for this one's.
         self._start = secrets.token_hex(4)
 
@@ -124,6 +127,10 @@ class Page:
             raise NotFound(str(error)) from error
         self._views.expire(Place(wanted.account, wanted.region))
         return Response("{}", content_type="application/json")
+
+    @functools.cached_property
+    def _templates(self) -> Environment:
+        return environment()
 
     def _answer(self, request: Request, template: str, **more: Any) -> Response:
         view, tag = self._views.view(place_in(request))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 KILO = 1000
 LONGEST_LINE = 160
@@ -108,6 +110,9 @@ def anchor(*parts: object) -> str:
 
 def environment() -> Environment:
     """The templates."""
+    # Nobody looks at most sandboxes: their start does not wait for it.
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
     made = Environment(
         loader=PackageLoader("slipway_sandbox.page"),
         autoescape=True,

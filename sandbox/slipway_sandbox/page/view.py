@@ -23,6 +23,8 @@ SETTLING = 3.0
 """Seconds after a change in which more is to be expected, such as its metrics."""
 SHARE = 5.0
 """How many times as long as it takes to read all, it is not read again: so that the page leaves the machine to the work."""
+LONGEST_PAUSE = 10.0
+"""Seconds after which what changed is read again, however long that takes."""
 PLACES = 100
 """Accounts and regions to choose from, those with the latest calls."""
 BUSY = frozenset(
@@ -65,7 +67,7 @@ class Reading:
             self.changed = now
         age = now - self.read
         lively = self.busy or now - self.changed < SETTLING
-        return self.changes < 0 or age > max(WHILE_BUSY if lively else WHILE_IDLE, self.took * SHARE)
+        return self.changes < 0 or age > max(WHILE_BUSY if lively else WHILE_IDLE, min(self.took * SHARE, LONGEST_PAUSE))
 
 
 class Views:
@@ -115,10 +117,11 @@ class Views:
             reading = self._readings.setdefault(place, Reading(place))
         with reading.lock:
             if reading.is_due(changes):
-                start = time.monotonic()
+                # The first time is no measure: it makes the clients, too.
+                first, start = reading.changes < 0, time.monotonic()
                 found = read(Reader(self._world, reading.place.caller, reading.memory), changes)
                 reading.read = time.monotonic()
-                reading.took, reading.changes = reading.read - start, changes
+                reading.took, reading.changes = 0.0 if first else reading.read - start, changes
                 if found != reading.resources:
                     reading.resources = found
                     reading.number = next(self._numbers)
