@@ -151,7 +151,7 @@ class DialRoom(Room):
         self.fates.clear(body.get("account"))
         return {}
 
-    @dial("quotas")
+    @dial("endpoint-quota")
     def set_quota(self, body: dict[str, Any]) -> dict[str, Any]:
         """Let endpoints have so many instances of a type: `{"instanceType", "instances", "account"}`; above it is refused."""
         self.quotas.set(Quota.model_validate(body))

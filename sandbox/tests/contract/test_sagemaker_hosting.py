@@ -1,0 +1,338 @@
+"""Models, endpoint configurations and endpoints, call by call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from slipway_sandbox.testing import fresh_account, wait_until
+from slipway_sandbox.testing_contract import Aws, contract
+from slipway_sandbox.testing_hosting import ROLE, push_server
+
+IMAGE = "111111111111.dkr.ecr.us-east-1.amazonaws.com/model:1"
+SIZED = {"InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+
+
+def make_model(aws: Aws, name: str, image: str = IMAGE) -> str:
+    """A model without an artifact."""
+    container = {"Image": image}
+    return aws.client("sagemaker").create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)["ModelArn"]
+
+
+def make_config(aws: Aws, name: str, model: str, variant: dict[str, Any] | None = None, **more: Any) -> str:
+    """A configuration of one variant."""
+    variants = [{"VariantName": "AllTraffic", "ModelName": model, **(variant or SIZED)}]
+    made = aws.client("sagemaker").create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants, **more)
+    return made["EndpointConfigArn"]
+
+
+class Served:
+    """One test's model, configuration and endpoint that serve a real container; a sandbox only."""
+
+    def __init__(self, aws: Aws, image: str) -> None:
+        self.aws = aws
+        self.sagemaker = aws.client("sagemaker")
+        self.name = aws.name("endpoint")
+        self.model = aws.name("model")
+        self.bucket = aws.name("bucket")
+        s3 = aws.client("s3")
+        s3.create_bucket(Bucket=self.bucket)
+        s3.put_object(Bucket=self.bucket, Key="plain/model.json", Body=b'{"name": "one"}')
+        source = {"S3Uri": f"s3://{self.bucket}/plain/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+        container = {"Image": image, "ModelDataSource": {"S3DataSource": source}}
+        self.sagemaker.create_model(ModelName=self.model, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+        make_config(aws, self.name, self.model)
+
+    def create(self, config: str | None = None) -> str:
+        """An endpoint in service; returns its ARN."""
+        made = self.sagemaker.create_endpoint(EndpointName=self.name, EndpointConfigName=config or self.name)
+        self.until("InService")
+        return made["EndpointArn"]
+
+    def until(self, status: str) -> None:
+        """Wait for a status."""
+        wait_until(lambda: self.described()["EndpointStatus"] == status, f"{status} of {self.name}")
+
+    def described(self) -> dict[str, Any]:
+        """The endpoint as it is now."""
+        return self.sagemaker.describe_endpoint(EndpointName=self.name)
+
+
+@pytest.fixture(scope="session")
+def served_image(request: pytest.FixtureRequest) -> Callable[[Aws], str]:
+    """The sample server's image, pushed once."""
+    pushed: list[str] = []
+
+    def image(aws: Aws) -> str:
+        if aws.sandbox is None:
+            pytest.skip("AWS has no sample image to serve")
+        if not pushed:
+            pushed.append(push_server(aws.sandbox, fresh_account()))
+        return pushed[0]
+
+    return image
+
+
+@pytest.fixture
+def served(aws: Aws, served_image: Callable[[Aws], str]) -> Iterator[Served]:
+    """A model that really serves."""
+    made = Served(aws, served_image(aws))
+    yield made
+    if aws.sandbox:
+        aws.sandbox.reset(aws.account)
+
+
+@contract("sagemaker", "CreateModel", errors=("ValidationException",))
+@contract("sagemaker", "DescribeModel", errors=("ValidationException",))
+@contract("sagemaker", "ListModels", errors=("ValidationException",))
+@contract("sagemaker", "DeleteModel", errors=("ValidationException",))
+def test_models(aws: Aws) -> None:
+    sagemaker, name = aws.client("sagemaker"), aws.name("model")
+    arn = make_model(aws, name)
+    shown = sagemaker.describe_model(ModelName=name)
+    assert (shown["ModelArn"], shown["PrimaryContainer"]["Mode"], shown["EnableNetworkIsolation"]) == (arn, "SingleModel", False)
+    assert [model["ModelName"] for model in sagemaker.list_models(NameContains=name)["Models"]] == [name]
+    with aws.refused("ValidationException", match=f'Cannot create already existing model "{arn}"'):
+        make_model(aws, name)
+    with aws.refused("ValidationException", match="failed to satisfy constraint"):
+        make_model(aws, "no_underscores")
+    with aws.refused("ValidationException", match="less than or equal to 100"):
+        sagemaker.list_models(MaxResults=101)
+    sagemaker.delete_model(ModelName=name)
+    with aws.refused("ValidationException", match=f'Could not find model "{arn}"'):
+        sagemaker.describe_model(ModelName=name)
+    with aws.refused("ValidationException", match=f'Could not find model "{arn}"'):
+        sagemaker.delete_model(ModelName=name)
+
+
+@contract("sagemaker", "CreateEndpointConfig", errors=("ValidationException",))
+@contract("sagemaker", "DescribeEndpointConfig", errors=("ValidationException",))
+@contract("sagemaker", "ListEndpointConfigs", errors=("ValidationException",))
+@contract("sagemaker", "DeleteEndpointConfig", errors=("ValidationException",))
+def test_endpoint_configs(aws: Aws) -> None:
+    sagemaker, name, model = aws.client("sagemaker"), aws.name("config"), aws.name("model")
+    make_model(aws, model)
+    arn = make_config(aws, name, model)
+    shown = sagemaker.describe_endpoint_config(EndpointConfigName=name)
+    assert (shown["EndpointConfigArn"], shown["ProductionVariants"][0]["InitialVariantWeight"]) == (arn, 1.0)
+    listed = sagemaker.list_endpoint_configs(NameContains=name)["EndpointConfigs"]
+    assert [config["EndpointConfigName"] for config in listed] == [name]
+    with aws.refused("ValidationException", match=f'Cannot create already existing endpoint configuration "{arn}"'):
+        make_config(aws, name, model)
+    with aws.refused("ValidationException", match="less than or equal to 100"):
+        sagemaker.list_endpoint_configs(MaxResults=101)
+    sagemaker.delete_endpoint_config(EndpointConfigName=name)
+    with aws.refused("ValidationException", match=f'Could not find endpoint configuration "{arn}"'):
+        sagemaker.describe_endpoint_config(EndpointConfigName=name)
+    with aws.refused("ValidationException", match=f'Could not find endpoint configuration "{arn}"'):
+        sagemaker.delete_endpoint_config(EndpointConfigName=name)
+
+
+SERVERLESS = {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5}}
+
+
+def serverless(**more: int) -> dict[str, Any]:
+    return {"ServerlessConfig": {**SERVERLESS["ServerlessConfig"], **more}}
+
+
+@pytest.mark.parametrize(
+    ("variant", "more", "complaint"),
+    [
+        (serverless(MemorySizeInMB=1500), {}, "MemorySizeInMB"),
+        (serverless(MaxConcurrency=201), {}, "less than or equal to 200"),
+        (serverless(ProvisionedConcurrency=6), {}, "ProvisionedConcurrency"),
+        ({**SERVERLESS, "InstanceType": "ml.m5.large"}, {}, "serverless"),
+        (
+            SERVERLESS,
+            {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://bucket/out"}}},
+            "One or more endpoint features are not supported using this configuration",
+        ),
+        (SIZED, {"AsyncInferenceConfig": {"OutputConfig": {}}}, "S3OutputPath"),
+        ({**SIZED, "InitialVariantWeight": 0.0}, {}, "InitialVariantWeight"),
+    ],
+)
+@contract("sagemaker", "CreateEndpointConfig", errors=("ValidationException",))
+def test_endpoint_configs_that_cannot_be(aws: Aws, variant: dict[str, Any], more: dict[str, Any], complaint: str) -> None:
+    model = aws.name("model")
+    make_model(aws, model)
+    with aws.refused("ValidationException", match=complaint):
+        make_config(aws, aws.name("config"), model, variant, **more)
+    make_config(aws, aws.name("config"), model)
+
+
+@contract("sagemaker", "CreateEndpointConfig", errors=("ValidationException",))
+def test_endpoint_configs_with_shadow_variants(aws: Aws) -> None:
+    sagemaker, model, name = aws.client("sagemaker"), aws.name("model"), aws.name("config")
+    make_model(aws, model)
+    shadow = {"VariantName": "Shadow", "ModelName": model, **SIZED}
+    make_config(aws, name, model, ShadowProductionVariants=[shadow])
+    shown = sagemaker.describe_endpoint_config(EndpointConfigName=name)["ShadowProductionVariants"]
+    assert [variant["VariantName"] for variant in shown] == ["Shadow"]
+    with aws.refused("ValidationException", match="exactly one production variant"):
+        make_config(aws, aws.name("config"), model, ShadowProductionVariants=[shadow, {**shadow, "VariantName": "More"}])
+    with aws.refused("ValidationException", match="unique"):
+        make_config(aws, aws.name("config"), model, ShadowProductionVariants=[{**shadow, "VariantName": "AllTraffic"}])
+
+
+@contract("sagemaker", "CreateEndpoint", errors=("ValidationException", "ResourceLimitExceeded"))
+@contract("sagemaker", "DescribeEndpoint", errors=("ValidationException",))
+@contract("sagemaker", "ListEndpoints", errors=("ValidationException",))
+@contract("sagemaker", "UpdateEndpoint", errors=("ValidationException", "ResourceLimitExceeded"))
+@contract("sagemaker", "UpdateEndpointWeightsAndCapacities", errors=("ValidationException",))
+@contract("sagemaker", "DeleteEndpoint", errors=("ValidationException",))
+def test_endpoints(served: Served) -> None:
+    aws, sagemaker, name = served.aws, served.sagemaker, served.name
+    with aws.refused("ValidationException", match="Could not find endpoint configuration"):
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="none")
+    arn = served.create()
+    with aws.refused("ValidationException", match=f'Cannot create already existing endpoint "{arn}"'):
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    assert [endpoint["EndpointName"] for endpoint in sagemaker.list_endpoints(StatusEquals="InService")["Endpoints"]] == [name]
+    with aws.refused("ValidationException", match="StatusEquals|statusEquals"):
+        sagemaker.list_endpoints(StatusEquals="Serving")
+    desired = [{"VariantName": "AllTraffic", "DesiredWeight": 2.0, "DesiredInstanceCount": 2}]
+    sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=desired)
+    with aws.refused("ValidationException", match=f'Cannot update in-progress endpoint "{arn}"'):
+        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name)
+    served.until("InService")
+    assert served.described()["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    with aws.refused("ValidationException", match="Could not find variant"):
+        sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=name, DesiredWeightsAndCapacities=[{"VariantName": "Other", "DesiredWeight": 1.0}]
+        )
+    quota = {"instanceType": "ml.m5.large", "instances": 2, "account": aws.account}
+    if aws.sandbox:
+        aws.sandbox.control("POST", "sagemaker/endpoint-quota", quota)
+    with aws.refused("ResourceLimitExceeded", match="account-level service limit 'ml.m5.large for endpoint usage'"):
+        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name)
+    with aws.refused("ResourceLimitExceeded", match="a request delta of 1 Instances"):
+        sagemaker.create_endpoint(EndpointName=f"{name}-2"[-63:], EndpointConfigName=name)
+    if aws.sandbox:
+        aws.sandbox.control("POST", "sagemaker/endpoint-quota", {**quota, "instances": 20})
+    sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name, RetainAllVariantProperties=True)
+    served.until("InService")
+    sagemaker.delete_endpoint(EndpointName=name)
+    with aws.refused("ValidationException", match="in-progress"):
+        sagemaker.delete_endpoint(EndpointName=name)
+    wait_until(lambda: not sagemaker.list_endpoints()["Endpoints"], "the endpoint's end")
+    with aws.refused("ValidationException", match=f'Could not find endpoint "{arn}"'):
+        sagemaker.describe_endpoint(EndpointName=name)
+
+
+@contract("sagemaker-runtime", "InvokeEndpoint", errors=("ValidationError", "ModelError"))
+@contract("sagemaker-runtime", "InvokeEndpointWithResponseStream", errors=("ValidationError", "ModelError"))
+@contract("sagemaker-runtime", "InvokeEndpointAsync", errors=("ValidationError",))
+def test_invocations(served: Served) -> None:
+    aws, name = served.aws, served.name
+    runtime = aws.client("sagemaker-runtime")
+    with aws.refused("ValidationError", match=f"Endpoint {name} of account {aws.account} not found"):
+        runtime.invoke_endpoint(EndpointName=name, Body=b"1")
+    served.create()
+    answer = runtime.invoke_endpoint(EndpointName=name, Body=b"1", ContentType="text/csv", TargetVariant="AllTraffic")
+    assert (answer["InvokedProductionVariant"], b'"one"' in answer["Body"].read()) == ("AllTraffic", True)
+    with aws.refused("ValidationError", match="Variant Other"):
+        runtime.invoke_endpoint(EndpointName=name, Body=b"1", TargetVariant="Other")
+    with aws.refused("ValidationError", match="targetVariant"):
+        runtime.invoke_endpoint(EndpointName=name, Body=b"1", TargetVariant="x" * 64)
+    with aws.refused("ModelError", match="Received client error \\(400\\) from primary"):
+        runtime.invoke_endpoint(EndpointName=name, Body=b"bad")
+    events = list(runtime.invoke_endpoint_with_response_stream(EndpointName=name, Body=b"parts")["Body"])
+    assert [event["PayloadPart"]["Bytes"] for event in events] == [b"one ", b"two ", b"three"]
+    with aws.refused("ModelError"):
+        runtime.invoke_endpoint_with_response_stream(EndpointName=name, Body=b"bad")
+    with aws.refused("ValidationError", match="not found"):
+        runtime.invoke_endpoint_with_response_stream(EndpointName="none", Body=b"1")
+    with aws.refused("ValidationError", match="asynchronous"):
+        runtime.invoke_endpoint_async(EndpointName=name, InputLocation="s3://bucket/in")
+    output = {"OutputConfig": {"S3OutputPath": f"s3://{served.bucket}/out"}}
+    make_config(aws, f"{name}-later"[-63:].lstrip("-"), served.model, AsyncInferenceConfig=output)
+    served.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=f"{name}-later"[-63:].lstrip("-"))
+    served.until("InService")
+    accepted = runtime.invoke_endpoint_async(EndpointName=name, Body=b"1")
+    assert accepted["OutputLocation"].startswith(f"s3://{served.bucket}/out/")
+    with aws.refused("ValidationError", match="asynchronous endpoint"):
+        runtime.invoke_endpoint(EndpointName=name, Body=b"1")
+
+
+VARIANT = "sagemaker:variant:DesiredInstanceCount"
+TRACKING = {
+    "TargetValue": 5.0,
+    "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+    "ScaleOutCooldown": 0,
+}
+
+
+@contract("application-autoscaling", "RegisterScalableTarget", errors=("ValidationException",))
+@contract("application-autoscaling", "DescribeScalableTargets", errors=("InvalidNextTokenException", "ValidationException"))
+@contract("application-autoscaling", "DeregisterScalableTarget", errors=("ObjectNotFoundException", "ValidationException"))
+@contract("application-autoscaling", "PutScalingPolicy", errors=("ObjectNotFoundException", "ValidationException"))
+@contract("application-autoscaling", "DescribeScalingPolicies", errors=("InvalidNextTokenException", "ValidationException"))
+@contract("application-autoscaling", "DeleteScalingPolicy", errors=("ObjectNotFoundException", "ValidationException"))
+@contract("application-autoscaling", "DescribeScalingActivities", errors=("InvalidNextTokenException", "ValidationException"))
+def test_autoscaling(served: Served) -> None:
+    aws = served.aws
+    scaling = aws.client("application-autoscaling")
+    of = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{served.name}/variant/AllTraffic",
+        "ScalableDimension": VARIANT,
+    }
+    listed = {"ServiceNamespace": "sagemaker"}
+    with aws.refused("ValidationException", match="Could not find endpoint"):
+        scaling.register_scalable_target(**of, MinCapacity=1, MaxCapacity=4)
+    served.create()
+    with aws.refused("ObjectNotFoundException", match="No scalable target registered for service namespace: sagemaker"):
+        scaling.put_scaling_policy(
+            **of, PolicyName="track", PolicyType="TargetTrackingScaling", TargetTrackingScalingPolicyConfiguration=TRACKING
+        )
+    with aws.refused("ValidationException", match="Maximum capacity cannot be less than minimum capacity"):
+        scaling.register_scalable_target(**of, MinCapacity=4, MaxCapacity=1)
+    arn = scaling.register_scalable_target(**of, MinCapacity=1, MaxCapacity=4)["ScalableTargetARN"]
+    scaling.register_scalable_target(**of, MaxCapacity=6)
+    (target,) = scaling.describe_scalable_targets(**listed, ResourceIds=[of["ResourceId"]])["ScalableTargets"]
+    assert (target["ScalableTargetARN"], target["MinCapacity"], target["MaxCapacity"]) == (arn, 1, 6)
+    put = scaling.put_scaling_policy(
+        **of, PolicyName="track", PolicyType="TargetTrackingScaling", TargetTrackingScalingPolicyConfiguration=TRACKING
+    )
+    alarms = [alarm["AlarmName"] for alarm in put["Alarms"]]
+    found = aws.client("cloudwatch").describe_alarms(AlarmNames=alarms)["MetricAlarms"]
+    assert sorted(alarm["AlarmName"] for alarm in found) == sorted(alarms)
+    (policy,) = scaling.describe_scaling_policies(**listed)["ScalingPolicies"]
+    assert (policy["PolicyName"], policy["PolicyType"]) == ("track", "TargetTrackingScaling")
+    with aws.refused("ValidationException", match="exactly one of"):
+        scaling.put_scaling_policy(
+            **of,
+            PolicyName="nothing",
+            PolicyType="TargetTrackingScaling",
+            TargetTrackingScalingPolicyConfiguration={"TargetValue": 5.0},
+        )
+    runtime = aws.client("sagemaker-runtime")
+
+    def scaled() -> bool:
+        runtime.invoke_endpoint(EndpointName=served.name, Body=b"1")
+        return served.described()["ProductionVariants"][0]["DesiredInstanceCount"] > 1
+
+    if aws.sandbox:
+        wait_until(scaled, "more instances for more traffic")
+    assert scaling.describe_scaling_activities(**listed)["ScalingActivities"]
+    for describe in (
+        scaling.describe_scalable_targets,
+        scaling.describe_scaling_policies,
+        scaling.describe_scaling_activities,
+    ):
+        with aws.refused("InvalidNextTokenException"):
+            describe(**listed, NextToken="no token")
+        with aws.refused("ValidationException"):
+            describe(ServiceNamespace="no-service")
+    scaling.delete_scaling_policy(**of, PolicyName="track")
+    with aws.refused("ObjectNotFoundException", match="No scaling policy found for service namespace: sagemaker"):
+        scaling.delete_scaling_policy(**of, PolicyName="track")
+    scaling.deregister_scalable_target(**of)
+    with aws.refused("ObjectNotFoundException", match="No scalable target found for service namespace: sagemaker"):
+        scaling.deregister_scalable_target(**of)
+    wrong = {**of, "ScalableDimension": "ecs:service:DesiredCount"}
+    with aws.refused("ValidationException", match="Unsupported service namespace"):
+        scaling.deregister_scalable_target(**wrong)
+    with aws.refused("ValidationException", match="Unsupported service namespace"):
+        scaling.delete_scaling_policy(**wrong, PolicyName="track")
