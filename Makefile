@@ -1,6 +1,6 @@
 # The commands a person needs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench docs histories pictures clean
+.PHONY: help setup demo test lint format bench docs coverage histories pictures clean
 BIN := .venv/bin
 # More than there are cores here: scenarios wait more than they work.
 WORKERS ?= 3
@@ -28,6 +28,9 @@ bench: setup  ## Ratios, side by side in one run; writes build/bench.json
 
 docs: setup  ## Write the generated pages
 	@$(BIN)/python -m slipway.spec_docs
+
+coverage: setup  ## Write sandbox/COVERAGE.md from what the local AWS answers and its tests show
+	@$(BIN)/python -m slipway_sandbox.testing_coverage
 
 histories: setup  ## Record the workflow histories that the replay tests read
 	@$(BIN)/python -m tests.record_histories

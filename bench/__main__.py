@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import images, throughput, wall
+from bench import images, local_aws, throughput, wall
 from bench.figures import line_of, told, write
 
 ROOT = Path(__file__).parent.parent
@@ -19,6 +19,7 @@ def main() -> int:
         ("a whole promotion beside the bare script", lambda: wall.measure(ROOT)),
         ("promotions beside empty workflows", throughput.measure),
         ("what the pipeline image carries", lambda: images.sizes(ROOT)),
+        ("the local AWS", local_aws.measure),
         ("how fast the pipeline image starts an execution", lambda: images.start_times(ROOT)),
     )
     figures: dict[str, float] = {}

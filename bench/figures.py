@@ -32,8 +32,12 @@ GOALS = {
     "history_bytes": Goal(100_000),
     "image_packages_mb": Goal(15),
     "image_start_ratio": Goal(0.2),
+    "sandbox_start_seconds": Goal(1.5),
+    "sandbox_idle_mb": Goal(150),
+    "describe_endpoint_ms_among_10000": Goal(20),
+    "describe_execution_ms_among_10000": Goal(20),
 }
-"""Those of the issue; every other figure is there to explain one of these."""
+"""Those that were set; every other figure is there to explain one of these."""
 
 
 def line_of(name: str, value: float) -> str:
