@@ -21,7 +21,7 @@ uri = registry.add("x", "v1", build_image([shell_layer()]))
 ContainerRuntime(folder / "data", registry).pull(uri)
 
 def start(runtime, network):
-    spec = ContainerSpec(name="x", command=["sleep", "600", str(folder)], network=network)
+    spec = ContainerSpec(name="x", command=["sh", "-c", "sleep 600; exit", str(folder)], network=network)
     return runtime.start(runtime.pull(uri), spec)
 
 def start_for_ever(runtime, network):
@@ -81,7 +81,8 @@ def test_given_running_containers_when_the_owner_is_killed_then_they_their_keepe
     assert owner.stdout
     assert owner.stdout.readline() == "running\n"
     # Its owner, the keeper, the bridge and, twice, bubblewrap and the program.
-    assert len(processes_of(tmp_path)) == len(("owner", "keeper", "bridge", *("bubblewrap", "program") * 2))
+    expected = len(("owner", "keeper", "bridge", *("bubblewrap", "program") * 2))
+    until(lambda: len(processes_of(tmp_path)) == expected, "all of them")
     owner.kill()
     owner.wait()
     owner.stdout.close()
