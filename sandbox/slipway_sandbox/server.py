@@ -14,6 +14,8 @@ from slipway_sandbox.clock import Clock
 from slipway_sandbox.containers import ContainerRuntime
 from slipway_sandbox.control import Control
 from slipway_sandbox.ecr.image_room import ImageRoom
+from slipway_sandbox.ecr.layer_room import LayerRoom
+from slipway_sandbox.ecr.lifecycle_room import LifecycleRoom
 from slipway_sandbox.ecr.registry import RegistryApp
 from slipway_sandbox.ecr.scan_room import ScanRoom
 from slipway_sandbox.ecr.service import EcrRoom
@@ -70,6 +72,8 @@ def build(world: World) -> Sandbox:
     rooms: list[Room] = [
         ecr,
         ImageRoom(world, ecr.store),
+        LayerRoom(world, ecr),
+        LifecycleRoom(world, ecr.store),
         ScanRoom(world, ecr.store),
         *ecs.rooms,
         tags,

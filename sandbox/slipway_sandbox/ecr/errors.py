@@ -111,6 +111,71 @@ def referenced_images_not_found(digests: Sequence[str], name: str, registry: str
     )
 
 
+def lifecycle_policy_not_found(name: str, registry: str) -> AwsError:
+    """`LifecyclePolicyNotFoundException`."""
+    return AwsError(
+        "LifecyclePolicyNotFoundException",
+        f"Lifecycle policy does not exist for the repository with name '{name}' in the registry with id '{registry}'",
+    )
+
+
+def lifecycle_preview_not_found(name: str, registry: str) -> AwsError:
+    """`LifecyclePolicyPreviewNotFoundException`."""
+    return AwsError(
+        "LifecyclePolicyPreviewNotFoundException",
+        f"Lifecycle policy preview does not exist for the repository with name '{name}' in the registry with id '{registry}'",
+    )
+
+
+def lifecycle_preview_in_progress(name: str, registry: str) -> AwsError:
+    """`LifecyclePolicyPreviewInProgressException`."""
+    return AwsError(
+        "LifecyclePolicyPreviewInProgressException",
+        f"Lifecycle policy preview is in progress for the repository with name '{name}' in the registry with id '{registry}'",
+    )
+
+
+def invalid_lifecycle_policy(reason: str) -> AwsError:
+    """`InvalidParameterException` for a lifecycle policy that breaks the rules."""
+    return invalid_parameter("LifecyclePolicyText", f"Lifecycle policy validation failure: {reason}")
+
+
+def upload_not_found(upload: str, name: str, registry: str) -> AwsError:
+    """`UploadNotFoundException`."""
+    return AwsError(
+        "UploadNotFoundException",
+        f"Upload with id '{upload}' could not be found for the repository with name '{name}' "
+        f"in the registry with id '{registry}'",
+    )
+
+
+def invalid_layer_part(upload: str, name: str, registry: str, last_byte: int) -> AwsError:
+    """`InvalidLayerPartException`: parts come in order, without gaps."""
+    return AwsError(
+        "InvalidLayerPartException",
+        f"Invalid layer part upload for upload with id '{upload}' in the repository with name '{name}' "
+        f"in the registry with id '{registry}'",
+        registryId=registry,
+        repositoryName=name,
+        uploadId=upload,
+        lastValidByteReceived=last_byte,
+    )
+
+
+def layer_not_found(digest: str, name: str, registry: str) -> AwsError:
+    """`LayersNotFoundException` for one layer that is to be downloaded."""
+    return AwsError(
+        "LayersNotFoundException",
+        f"The layer with digest '{digest}' does not exist in the repository with name '{name}' "
+        f"in the registry with id '{registry}'",
+    )
+
+
+def scan_type_refuses() -> AwsError:
+    """`ValidationException`: enhanced scanning scans by itself."""
+    return AwsError("ValidationException", "This feature is disabled")
+
+
 def invalid_manifest(reason: str) -> AwsError:
     """`InvalidParameterException` for a manifest that is none."""
     return invalid_parameter("ImageManifest", reason)

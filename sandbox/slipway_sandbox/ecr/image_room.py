@@ -139,7 +139,7 @@ class ImageRoom(Room):
         image = look_up(repository, image_id)
         digest, tag = image.manifest.digest, image_id.get("imageTag")
         if tag and "imageDigest" not in image_id and len(repository.tags_of(digest)) > 1:
-            del repository.tags[tag]
+            self._store.remove_tag(repository, tag)
             return [{"imageDigest": digest, "imageTag": tag}]
         gone = list(ids_of(repository, image))
         try:
@@ -147,18 +147,6 @@ class ImageRoom(Room):
         except AwsError as error:
             raise ImageLookupError(error.code, error.message) from error
         return gone
-
-    @operation("BatchCheckLayerAvailability")
-    def batch_check_layer_availability(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """Which layers the repository can use."""
-        repository = self._repository(caller, request)
-        return {"layers": [self._layer(repository, digest) for digest in request["layerDigests"]], "failures": []}
-
-    def _layer(self, repository: Repository, digest: str) -> dict[str, Any]:
-        if digest not in repository.blobs:
-            return {"layerDigest": digest, "layerAvailability": "UNAVAILABLE"}
-        size = self._store.blob_path(digest).stat().st_size
-        return {"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": size}
 
 
 def media_type_of(body: bytes, given: str | None) -> str:
@@ -202,12 +190,13 @@ def detail(repository: Repository, image: Image) -> dict[str, Any]:
         "lastRecordedPullTime": image.pulled_at,
         "imageScanStatus": image.scan.described() if image.scan else None,
         "imageScanFindingsSummary": summary_of(image.scan),
+        "imageStatus": "ACTIVE",
     }
 
 
 def summary_of(scan: Scan | None) -> dict[str, Any] | None:
     """What a complete scan found, in numbers."""
-    if scan is None or scan.status != "COMPLETE":
+    if scan is None or not scan.has_findings:
         return None
     return {"imageScanCompletedAt": scan.completed_at, "findingSeverityCounts": scan.counts()}
 
@@ -224,7 +213,9 @@ def ids_of(repository: Repository, image: Image) -> Iterator[ImageId]:
 def matches(repository: Repository, image: Image, wanted: dict[str, str]) -> bool:
     """Whether an image has the tag status that a filter asks for."""
     tagged = bool(repository.tags_of(image.manifest.digest))
-    return wanted.get("tagStatus", "ANY") in ("ANY", "TAGGED" if tagged else "UNTAGGED")
+    # Nothing is archived here: every image is active.
+    active = wanted.get("imageStatus", "ACTIVE") in ("ANY", "ACTIVE")
+    return active and wanted.get("tagStatus", "ANY") in ("ANY", "TAGGED" if tagged else "UNTAGGED")
 
 
 def failure(image_id: ImageId, error: ImageLookupError) -> dict[str, Any]:

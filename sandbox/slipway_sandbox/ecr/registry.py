@@ -23,8 +23,8 @@ from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr.image_room import media_type_of
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.ecr.store import DIGEST, Image, Repository, StoredManifest, digest_of
-from slipway_sandbox.ecr.tokens import Registry
-from slipway_sandbox.ecr.uploads import PIECE, Upload, Uploads
+from slipway_sandbox.ecr.tokens import LINK, Registry
+from slipway_sandbox.ecr.uploads import PIECE, Upload
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.observed import Incoming, observed
 from slipway_sandbox.world import DEFAULT_ACCOUNT, World
@@ -99,7 +99,7 @@ class RegistryApp:
         self._world = world
         self._ecr = ecr
         self._store = ecr.store
-        self._uploads = Uploads(ecr.store)
+        self._uploads = ecr.uploads
         self._actions: dict[str, Callable[[Ask], Response]] = {
             "CheckVersion": self._check_version,
             "ListTags": self._list_tags,
@@ -140,6 +140,10 @@ class RegistryApp:
 
     def _registry_of(self, request: Request) -> tuple[Registry | None, bool]:
         """The registry that the password is for; without one, whether there was a password at all."""
+        link = request.args.get(LINK)
+        if link and request.method == "GET" and "/blobs/" in request.path:
+            registry = self._ecr.tokens.read(link)
+            return registry, registry is None
         scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return None, False
@@ -203,7 +207,7 @@ class RegistryApp:
             if ":" in ask.reference:
                 self._store.delete_image(repository, image.manifest.digest)
             else:
-                del repository.tags[ask.reference]
+                self._store.remove_tag(repository, ask.reference)
         return Response(status=HTTPStatus.ACCEPTED)
 
     def _blob(self, ask: Ask) -> Path:

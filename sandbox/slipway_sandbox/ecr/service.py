@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.store import Repository, Store, StoredManifest
 from slipway_sandbox.ecr.tokens import Registry, Tokens
+from slipway_sandbox.ecr.uploads import Uploads
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.images import ImageUri
 from slipway_sandbox.pages import page
@@ -34,6 +36,7 @@ class EcrRoom(Room):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.store = Store(world)
+        self.uploads = Uploads(self.store)
         self.tokens = Tokens(world.clock)
         self.settings: dict[tuple[str, str, str], str] = {}
 
@@ -58,6 +61,10 @@ class EcrRoom(Room):
         """Forget repositories and images; blobs stay, as they are only content."""
         self.store.forget(account)
         self.settings = {key: value for key, value in self.settings.items() if account not in (None, key[0])}
+
+    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
+        """Repositories with their images, and settings. Blobs are files of their own; uploads and passwords end."""
+        return {"repositories": self.store.repositories, "settings": self.settings}
 
     def repository(self, caller: Caller, request: dict[str, Any]) -> Repository:
         """The repository that a request names."""

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.errors import ImageNotFoundError
 from slipway_sandbox.errors import AwsError
@@ -103,6 +104,13 @@ class Scan:
     status: str = "IN_PROGRESS"
     completed_at: datetime | None = None
     findings: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    enhanced: bool = False
+    """Whether Amazon Inspector does it; its findings are members of ECR's `EnhancedImageScanFinding`."""
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether its findings can be seen."""
+        return self.status in ("COMPLETE", "ACTIVE")
 
     def counts(self) -> dict[str, int]:
         """Findings by severity."""
@@ -110,7 +118,12 @@ class Scan:
 
     def described(self) -> dict[str, str]:
         """The status as the API shows it."""
-        words = {"IN_PROGRESS": "The scan is running.", "COMPLETE": "The scan was completed successfully."}
+        words = {
+            "IN_PROGRESS": "The scan is running.",
+            "COMPLETE": "The scan was completed successfully.",
+            "ACTIVE": "Continuous scan is selected for image.",
+            "PENDING": "The scan is pending.",
+        }
         return {"status": self.status, "description": words.get(self.status, f"The scan ended: {self.status}.")}
 
 
@@ -138,6 +151,9 @@ class Repository:
     scan_on_push: bool = False
     encryption: dict[str, str] = field(default_factory=lambda: {"encryptionType": "AES256"})
     policy: str | None = None
+    lifecycle_policy: str | None = None
+    evaluated_at: datetime | None = None
+    """When the lifecycle policy was applied last."""
     resource_tags: dict[str, str] = field(default_factory=dict[str, str])
     images: dict[str, Image] = field(default_factory=dict[str, Image])
     tags: dict[str, str] = field(default_factory=dict[str, str])
@@ -171,6 +187,19 @@ class Repository:
         if image.content.children:
             return max((self.size_of(child) for child in map(self.images.get, image.content.children) if child), default=0)
         return sum(blob.size for blob in image.content.blobs)
+
+
+def tell(world: World, repository: Repository, action: str, digest: str, tag: str | None) -> None:
+    """Tell EventBridge of a push or a deletion."""
+    detail = {
+        "result": "SUCCESS",
+        "repository-name": repository.name,
+        "image-digest": digest,
+        "action-type": action,
+        "image-tag": tag or "",
+    }
+    caller = Caller(repository.account, repository.region, "")
+    world.events.emit(caller, "aws.ecr", "ECR Image Action", detail, [])
 
 
 PushHook = Callable[[Repository, Image], None]
@@ -227,6 +256,15 @@ class Store:
             raise errors.repository_not_found(name, account)
         return repository
 
+    @property
+    def repositories(self) -> dict[tuple[str, str, str], Repository]:
+        """All registries' repositories, by account, region and name."""
+        return self._repositories
+
+    def all(self) -> list[Repository]:
+        """Every registry's repositories."""
+        return list(self._repositories.values())
+
     def of_registry(self, account: str, region: str) -> list[Repository]:
         """A registry's repositories by name."""
         own = [repository for (a, r, _), repository in self._repositories.items() if (a, r) == (account, region)]
@@ -273,6 +311,7 @@ class Store:
             repository.images[manifest.digest] = image
         if tag:
             repository.tags[tag] = manifest.digest
+        tell(self._world, repository, "PUSH", manifest.digest, tag)
         for hook in self.on_push:
             hook(repository, repository.images[manifest.digest])
         return True
@@ -289,9 +328,16 @@ class Store:
                 "ImageReferencedByManifestList",
                 f"Requested image referenced by manifest list: [{', '.join(parents)}]",
             )
-        for tag in repository.tags_of(digest):
+        tags = repository.tags_of(digest)
+        for tag in tags:
             del repository.tags[tag]
         del repository.images[digest]
+        for tag in tags or [None]:
+            tell(self._world, repository, "DELETE", digest, tag)
+
+    def remove_tag(self, repository: Repository, tag: str) -> None:
+        """Take a tag off its image."""
+        tell(self._world, repository, "DELETE", repository.tags.pop(tag), tag)
 
     @staticmethod
     def _refuse_incomplete(repository: Repository, image: Image) -> None:

@@ -14,6 +14,10 @@ from slipway_sandbox.clock import Clock
 
 LIFETIME = timedelta(hours=12)
 """As on ECR; true time, because clients compare it with their own clocks."""
+LINK_LIFETIME = timedelta(hours=1)
+"""As long as the links of GetDownloadUrlForLayer work."""
+LINK = "X-Sandbox-Token"
+"""The query parameter that such a link has its password in."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,9 @@ class Tokens:
         self._clock = clock
         self._key = secrets.token_bytes(32)
 
-    def issue(self, registry: Registry) -> Token:
+    def issue(self, registry: Registry, lifetime: timedelta = LIFETIME) -> Token:
         """A new password for a registry."""
-        expires_at = self._clock.now() + LIFETIME
+        expires_at = self._clock.now() + lifetime
         payload = json.dumps({**asdict(registry), "expires": expires_at.timestamp()}).encode()
         return Token(base64.urlsafe_b64encode(self._sign(payload) + payload).decode(), expires_at)
 

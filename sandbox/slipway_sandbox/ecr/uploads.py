@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 import uuid
 from pathlib import Path
@@ -24,6 +25,10 @@ class Upload:
         self.lock = threading.Lock()
         self._hash = hashlib.sha256()
         path.touch()
+
+    def append(self, content: bytes) -> None:
+        """Append one part."""
+        self.receive(io.BytesIO(content))
 
     @property
     def digest(self) -> str:

@@ -1,0 +1,276 @@
+"""ECR, call by call: images, layers, scans and lifecycle policies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+from slipway_sandbox.testing import wait_until
+from slipway_sandbox.testing_contract import Aws, contract
+
+MISSING = "RepositoryNotFoundException"
+INVALID = "InvalidParameterException"
+BAD_NAME = "No/Capitals"
+OCI = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = b'{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}'
+NO_DIGEST = f"sha256:{'0' * 64}"
+LIFECYCLE = json.dumps(
+    {
+        "rules": [
+            {
+                "rulePriority": 1,
+                "description": "keep one image",
+                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1},
+                "action": {"type": "expire"},
+            }
+        ]
+    }
+)
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def upload(ecr: Any, name: str, content: bytes) -> str:
+    """Upload a layer in one part."""
+    number = ecr.initiate_layer_upload(repositoryName=name)["uploadId"]
+    ecr.upload_layer_part(
+        repositoryName=name, uploadId=number, partFirstByte=0, partLastByte=len(content) - 1, layerPartBlob=content
+    )
+    return ecr.complete_layer_upload(repositoryName=name, uploadId=number, layerDigests=[digest_of(content)])["layerDigest"]
+
+
+def manifest(note: str = "") -> str:
+    """An image without layers."""
+    config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest_of(CONFIG), "size": len(CONFIG)}
+    return json.dumps(
+        {"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": [], "annotations": {"note": note}}, indent=3
+    )
+
+
+@pytest.fixture
+def name(aws: Aws) -> str:
+    """A repository that has the blob of an image."""
+    ecr, made = aws.client("ecr"), aws.name("images")
+    ecr.create_repository(repositoryName=made)
+    upload(ecr, made, CONFIG)
+    return made
+
+
+@contract("ecr", "InitiateLayerUpload", errors=(MISSING, INVALID))
+@contract("ecr", "UploadLayerPart", errors=(MISSING, INVALID, "InvalidLayerPartException", "UploadNotFoundException"))
+@contract(
+    "ecr",
+    "CompleteLayerUpload",
+    errors=(
+        MISSING,
+        INVALID,
+        "UploadNotFoundException",
+        "InvalidLayerException",
+        "LayerAlreadyExistsException",
+        "EmptyUploadException",
+    ),
+)
+def test_layer_uploads(aws: Aws, name: str) -> None:
+    ecr, other = aws.client("ecr"), f"{name}-not"
+    number = ecr.initiate_layer_upload(repositoryName=name)["uploadId"]
+    part = {"uploadId": number, "partFirstByte": 0, "partLastByte": 3, "layerPartBlob": b"part"}
+    with aws.refused("EmptyUploadException"):
+        ecr.complete_layer_upload(repositoryName=name, uploadId=number, layerDigests=[digest_of(b"")])
+    with aws.refused("InvalidLayerPartException"):
+        ecr.upload_layer_part(repositoryName=name, **{**part, "partFirstByte": 7, "partLastByte": 10})
+    ecr.upload_layer_part(repositoryName=name, **part)
+    with aws.refused("InvalidLayerException"):
+        ecr.complete_layer_upload(repositoryName=name, uploadId=number, layerDigests=[NO_DIGEST])
+    assert ecr.complete_layer_upload(repositoryName=name, uploadId=number, layerDigests=[digest_of(b"part")])["uploadId"]
+    with aws.refused("LayerAlreadyExistsException"):
+        upload(ecr, name, b"part")
+    unknown = {**part, "uploadId": str(uuid.uuid4())}
+    with aws.refused("UploadNotFoundException"):
+        ecr.upload_layer_part(repositoryName=name, **unknown)
+    with aws.refused("UploadNotFoundException"):
+        ecr.complete_layer_upload(repositoryName=name, uploadId=unknown["uploadId"], layerDigests=[NO_DIGEST])
+    for wrong, code in ((other, MISSING), (BAD_NAME, INVALID)):
+        with aws.refused(code):
+            ecr.initiate_layer_upload(repositoryName=wrong)
+        with aws.refused(code):
+            ecr.upload_layer_part(repositoryName=wrong, **part)
+        with aws.refused(code):
+            ecr.complete_layer_upload(repositoryName=wrong, uploadId=number, layerDigests=[NO_DIGEST])
+    ecr.delete_repository(repositoryName=name, force=True)
+
+
+@contract("ecr", "BatchCheckLayerAvailability", errors=(MISSING, INVALID))
+@contract("ecr", "GetDownloadUrlForLayer", errors=(MISSING, INVALID, "LayersNotFoundException"))
+def test_layers(aws: Aws, name: str) -> None:
+    ecr = aws.client("ecr")
+    layers = ecr.batch_check_layer_availability(repositoryName=name, layerDigests=[digest_of(CONFIG), NO_DIGEST])["layers"]
+    assert [layer["layerAvailability"] for layer in layers] == ["AVAILABLE", "UNAVAILABLE"]
+    link = ecr.get_download_url_for_layer(repositoryName=name, layerDigest=digest_of(CONFIG))["downloadUrl"]
+    assert httpx.get(link).content == CONFIG
+    with aws.refused("LayersNotFoundException"):
+        ecr.get_download_url_for_layer(repositoryName=name, layerDigest=NO_DIGEST)
+    for wrong, code in ((f"{name}-not", MISSING), (BAD_NAME, INVALID)):
+        with aws.refused(code):
+            ecr.batch_check_layer_availability(repositoryName=wrong, layerDigests=[NO_DIGEST])
+        with aws.refused(code):
+            ecr.get_download_url_for_layer(repositoryName=wrong, layerDigest=NO_DIGEST)
+    ecr.delete_repository(repositoryName=name, force=True)
+
+
+@contract(
+    "ecr",
+    "PutImage",
+    errors=(
+        MISSING,
+        INVALID,
+        "ImageAlreadyExistsException",
+        "LayersNotFoundException",
+        "ReferencedImagesNotFoundException",
+        "ImageTagAlreadyExistsException",
+        "ImageDigestDoesNotMatchException",
+    ),
+)
+@contract("ecr", "DeleteRepository", errors=("RepositoryNotEmptyException",))
+def test_put_image(aws: Aws, name: str) -> None:
+    ecr, body = aws.client("ecr"), manifest()
+    put = ecr.put_image(repositoryName=name, imageManifest=body, imageTag="v1")["image"]
+    assert put["imageId"] == {"imageDigest": digest_of(body.encode()), "imageTag": "v1"}
+    with aws.refused("ImageAlreadyExistsException"):
+        ecr.put_image(repositoryName=name, imageManifest=body, imageTag="v1")
+    with aws.refused("ImageDigestDoesNotMatchException"):
+        ecr.put_image(repositoryName=name, imageManifest=body, imageTag="v2", imageDigest=NO_DIGEST)
+    with aws.refused("LayersNotFoundException"):
+        ecr.put_image(repositoryName=name, imageManifest=body.replace(digest_of(CONFIG), NO_DIGEST), imageTag="v2")
+    child = {"mediaType": OCI, "digest": NO_DIGEST, "size": 1, "platform": {"os": "linux", "architecture": "amd64"}}
+    index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [child]}
+    with aws.refused("ReferencedImagesNotFoundException"):
+        ecr.put_image(repositoryName=name, imageManifest=json.dumps(index), imageTag="v2")
+    ecr.put_image_tag_mutability(repositoryName=name, imageTagMutability="IMMUTABLE")
+    with aws.refused("ImageTagAlreadyExistsException", match="immutable"):
+        ecr.put_image(repositoryName=name, imageManifest=manifest("other"), imageTag="v1")
+    with aws.refused(INVALID):
+        ecr.put_image(repositoryName=name, imageManifest="no json")
+    with aws.refused(MISSING):
+        ecr.put_image(repositoryName=f"{name}-not", imageManifest=body)
+    with aws.refused("RepositoryNotEmptyException"):
+        ecr.delete_repository(repositoryName=name)
+    ecr.delete_repository(repositoryName=name, force=True)
+
+
+@contract("ecr", "BatchGetImage", errors=(MISSING, INVALID))
+@contract("ecr", "DescribeImages", errors=(MISSING, INVALID, "ImageNotFoundException"))
+@contract("ecr", "ListImages", errors=(MISSING, INVALID))
+@contract("ecr", "BatchDeleteImage", errors=(MISSING, INVALID))
+def test_images(aws: Aws, name: str) -> None:
+    ecr, ids = aws.client("ecr"), [{"imageTag": "v1"}]
+    digest = ecr.put_image(repositoryName=name, imageManifest=manifest(), imageTag="v1")["image"]["imageId"]["imageDigest"]
+    got = ecr.batch_get_image(repositoryName=name, imageIds=ids, acceptedMediaTypes=[OCI])
+    assert (got["images"][0]["imageManifest"], got["failures"]) == (manifest(), [])
+    assert ecr.list_images(repositoryName=name)["imageIds"] == [{"imageDigest": digest, "imageTag": "v1"}]
+    detail = ecr.describe_images(repositoryName=name, filter={"tagStatus": "TAGGED", "imageStatus": "ACTIVE"})["imageDetails"]
+    assert [image["imageTags"] for image in detail] == [["v1"]]
+    with aws.refused("ImageNotFoundException", match=r"The image with imageId \{imageDigest:'null', imageTag:'none'\}"):
+        ecr.describe_images(repositoryName=name, imageIds=[{"imageTag": "none"}])
+    for wrong, code in ((f"{name}-not", MISSING), (BAD_NAME, INVALID)):
+        for call in (ecr.batch_get_image, ecr.batch_delete_image, ecr.describe_images):
+            with aws.refused(code):
+                call(repositoryName=wrong, imageIds=ids)
+        with aws.refused(code):
+            ecr.list_images(repositoryName=wrong)
+    assert ecr.batch_delete_image(repositoryName=name, imageIds=ids)["imageIds"] == [{"imageDigest": digest, "imageTag": "v1"}]
+    ecr.delete_repository(repositoryName=name)
+
+
+@contract(
+    "ecr", "StartImageScan", errors=(MISSING, INVALID, "ImageNotFoundException", "LimitExceededException", "ValidationException")
+)
+@contract("ecr", "DescribeImageScanFindings", errors=(MISSING, INVALID, "ImageNotFoundException", "ScanNotFoundException"))
+@contract("ecr", "PutRegistryScanningConfiguration", errors=(INVALID,))
+@contract("ecr", "GetRegistryScanningConfiguration")
+@contract("ecr", "BatchGetRepositoryScanningConfiguration", errors=(INVALID,))
+def test_scans(aws: Aws, name: str) -> None:
+    if aws.sandbox is None:
+        pytest.skip("AWS cannot scan an image without layers, and its registry's settings are everybody's")
+    ecr, image = aws.client("ecr"), {"imageTag": "v1"}
+    ecr.put_image(repositoryName=name, imageManifest=manifest(), imageTag="v1")
+    with aws.refused("ScanNotFoundException"):
+        ecr.describe_image_scan_findings(repositoryName=name, imageId=image)
+    assert ecr.start_image_scan(repositoryName=name, imageId=image)["imageScanStatus"]["status"] == "IN_PROGRESS"
+    with aws.refused("LimitExceededException", match="quota"):
+        ecr.start_image_scan(repositoryName=name, imageId=image)
+    describe = ecr.describe_image_scan_findings
+    wait_until(
+        lambda: describe(repositoryName=name, imageId=image)["imageScanStatus"]["status"] == "COMPLETE", "the end of the scan"
+    )
+    for call in (ecr.start_image_scan, describe):
+        with aws.refused("ImageNotFoundException"):
+            call(repositoryName=name, imageId={"imageTag": "none"})
+        with aws.refused(MISSING):
+            call(repositoryName=f"{name}-not", imageId=image)
+        with aws.refused(INVALID):
+            call(repositoryName=BAD_NAME, imageId=image)
+    everything = {"repositoryFilters": [{"filter": "*", "filterType": "WILDCARD"}]}
+    with aws.refused(INVALID):
+        ecr.put_registry_scanning_configuration(scanType="BASIC", rules=[{"scanFrequency": "CONTINUOUS_SCAN", **everything}])
+    rules = [{"scanFrequency": "CONTINUOUS_SCAN", **everything}]
+    ecr.put_registry_scanning_configuration(scanType="ENHANCED", rules=rules)
+    assert ecr.get_registry_scanning_configuration()["scanningConfiguration"] == {"scanType": "ENHANCED", "rules": rules}
+    found = ecr.batch_get_repository_scanning_configuration(repositoryNames=[name, f"{name}-not"])
+    assert found["scanningConfigurations"][0]["scanFrequency"] == "CONTINUOUS_SCAN"
+    assert found["failures"][0]["failureCode"] == "REPOSITORY_NOT_FOUND"
+    with aws.refused(INVALID):
+        ecr.batch_get_repository_scanning_configuration(repositoryNames=[BAD_NAME])
+    with aws.refused("ValidationException", match="This feature is disabled"):
+        ecr.start_image_scan(repositoryName=name, imageId=image)
+
+
+@contract("ecr", "PutLifecyclePolicy", errors=(MISSING, INVALID))
+@contract("ecr", "GetLifecyclePolicy", errors=(MISSING, INVALID, "LifecyclePolicyNotFoundException"))
+@contract("ecr", "DeleteLifecyclePolicy", errors=(MISSING, INVALID, "LifecyclePolicyNotFoundException"))
+@contract(
+    "ecr",
+    "StartLifecyclePolicyPreview",
+    errors=(MISSING, INVALID, "LifecyclePolicyNotFoundException", "LifecyclePolicyPreviewInProgressException"),
+)
+@contract("ecr", "GetLifecyclePolicyPreview", errors=(MISSING, INVALID, "LifecyclePolicyPreviewNotFoundException"))
+def test_lifecycle_policies(aws: Aws, name: str) -> None:
+    ecr = aws.client("ecr")
+    older, newer = (
+        ecr.put_image(repositoryName=name, imageManifest=manifest(tag), imageTag=tag)["image"]["imageId"]["imageDigest"]
+        for tag in ("old", "new")
+    )
+    calls = (ecr.get_lifecycle_policy, ecr.delete_lifecycle_policy, ecr.start_lifecycle_policy_preview)
+    for call in calls:
+        with aws.refused("LifecyclePolicyNotFoundException", match="Lifecycle policy does not exist"):
+            call(repositoryName=name)
+    with aws.refused("LifecyclePolicyPreviewNotFoundException"):
+        ecr.get_lifecycle_policy_preview(repositoryName=name)
+    for wrong, code in ((f"{name}-not", MISSING), (BAD_NAME, INVALID)):
+        for call in (*calls, ecr.get_lifecycle_policy_preview):
+            with aws.refused(code):
+                call(repositoryName=wrong)
+        with aws.refused(code):
+            ecr.put_lifecycle_policy(repositoryName=wrong, lifecyclePolicyText=LIFECYCLE)
+    with aws.refused(INVALID, match="Lifecycle policy validation failure"):
+        ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=LIFECYCLE.replace("expire", "explode"))
+    ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=LIFECYCLE)
+    assert json.loads(ecr.get_lifecycle_policy(repositoryName=name)["lifecyclePolicyText"]) == json.loads(LIFECYCLE)
+    ecr.delete_lifecycle_policy(repositoryName=name)
+    if aws.sandbox:
+        aws.sandbox.set_time_scale(1)
+    ecr.start_lifecycle_policy_preview(repositoryName=name, lifecyclePolicyText=LIFECYCLE)
+    with aws.refused("LifecyclePolicyPreviewInProgressException"):
+        ecr.start_lifecycle_policy_preview(repositoryName=name, lifecyclePolicyText=LIFECYCLE)
+    if aws.sandbox:
+        aws.sandbox.set_time_scale(60)
+    shown = ecr.get_lifecycle_policy_preview
+    wait_until(lambda: shown(repositoryName=name)["status"] == "COMPLETE", "the preview")
+    results = shown(repositoryName=name)["previewResults"]
+    assert {result["imageDigest"] for result in results} == {older} != {newer}
+    ecr.delete_repository(repositoryName=name, force=True)
