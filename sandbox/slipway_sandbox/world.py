@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import threading
 from collections import defaultdict
@@ -58,13 +59,19 @@ class World:
                 self._clients[key] = self._new_client(*key)
             return self._clients[key]
 
-    def _new_client(self, service: str, account: str, region: str) -> Any:
+    @functools.cached_property
+    def _session(self) -> Any:
+        """What clients are made by. It reads the service models once for all of them."""
         # boto3 is a third of the start; moto's own thread imports it while the first request is on its way.
         import boto3  # noqa: PLC0415
+
+        return boto3.session.Session()
+
+    def _new_client(self, service: str, account: str, region: str) -> Any:
         from botocore.config import Config  # noqa: PLC0415
 
-        return boto3.session.Session().client(  # pyright: ignore[reportUnknownMemberType, reportCallIssue, reportUnknownVariableType]
-            service,  # pyright: ignore[reportArgumentType]
+        return self._session.client(
+            service,
             region_name=region,
             endpoint_url=self.endpoint,
             aws_access_key_id=account,
