@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -103,6 +104,12 @@ def words(request: dict[str, Any]) -> str:
     return " · ".join(values)[:LONGEST_LINE]
 
 
+def resources(needs: Sequence[dict[str, Any]]) -> list[str]:
+    """What a call was made on: the last parts of the ARNs that it needed rights to, each once; nothing where that was all."""
+    arns = [arn for need in needs for arn in need["resources"] if arn != "*"]
+    return list(dict.fromkeys(arn.rpartition(":")[2] for arn in arns))
+
+
 def anchor(*parts: object) -> str:
     """An id that elements keep from one update to the next."""
     return "-".join("".join(letter if letter.isalnum() else "_" for letter in str(part)) for part in parts)
@@ -123,6 +130,6 @@ def environment() -> Environment:
     filters = cast("dict[str, Any]", made.filters)
     filters.update({
         "tone": tone, "task_tone": task_tone, "size": size, "number": number, "moment": moment, "short": short, "digest": digest,
-        "took": took, "brief": brief, "words": words, "anchor": anchor,
+        "took": took, "brief": brief, "words": words, "resources": resources, "anchor": anchor,
     })  # fmt: skip
     return made

@@ -246,7 +246,15 @@ def test_given_calls_when_they_are_shown_then_the_latest_first_with_their_errors
     calls = browser.view()["calls"]
     assert [call["error"] for call in calls["items"]] == ["RepositoryAlreadyExistsException", None]
     assert (calls["total"], calls["failed"]) == (2, 1)
-    assert "RepositoryAlreadyExistsException" in browser.page().text
+    text = browser.page().text
+    repository = f"arn:aws:ecr:us-east-1:{browser.account}:repository/screening"
+    for wanted in (
+        "RepositoryAlreadyExistsException",
+        "ecr:CreateRepository",
+        repository,
+        f"arn:aws:iam::{browser.account}:root",
+    ):
+        assert wanted in text
 
 
 def test_given_another_site_when_it_plants_a_fault_by_a_persons_browser_then_it_is_refused(
