@@ -6,7 +6,8 @@ differences are what its room says of them. Nothing on the page is written by ha
 
 from __future__ import annotations
 
-import importlib.util
+import functools
+import importlib
 import inspect
 import itertools
 import sys
@@ -16,9 +17,11 @@ from pathlib import Path
 from types import ModuleType
 
 from slipway_sandbox import protocol
+from slipway_sandbox.sagemaker.hosting.requests import SERVICE
+from slipway_sandbox.sagemaker.hosting.runtime import INVOCATIONS
 from slipway_sandbox.server import build
 from slipway_sandbox.testing_contract import Behaviour, Contract, declarations_of
-from slipway_sandbox.world import World
+from slipway_sandbox.world import Room, World
 
 PAGE = Path(__file__).parent.parent / "COVERAGE.md"
 TESTS = Path(__file__).parent.parent / "tests"
@@ -37,23 +40,20 @@ TITLES = {
     "ecr": "ECR",
     "ecs": "ECS",
     "sagemaker": "SageMaker",
-    "sagemaker-runtime": "SageMaker runtime",
+    SERVICE: "SageMaker runtime",
     "application-autoscaling": "Application Auto Scaling",
 }
 """The services' headings, in the page's order; others follow by their names in boto3."""
 
 
 def modules(folder: Path = TESTS) -> Iterator[ModuleType]:
-    """The test modules below a folder."""
+    """The test modules below a folder, each in a package of its folder's, so that they find what stands beside them."""
     for path in sorted(folder.glob("**/test_*.py")):
-        name = "coverage_of_" + "_".join(path.relative_to(folder).with_suffix("").parts)
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            continue
-        # Dataclasses look their module up.
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        yield module
+        package = "_".join(("coverage_of", *path.parent.relative_to(folder).parts))
+        if package not in sys.modules:
+            parent = sys.modules[package] = ModuleType(package)
+            parent.__path__ = [str(path.parent)]
+        yield importlib.import_module(f"{package}.{path.stem}")
 
 
 def declarations() -> list[Contract | Behaviour]:
@@ -64,11 +64,22 @@ def declarations() -> list[Contract | Behaviour]:
 
 def answered() -> dict[tuple[str, str], str]:
     """Each operation that the sandbox answers itself, and how it differs from AWS."""
-    with tempfile.TemporaryDirectory() as folder:
-        rooms = build(World(data=Path(folder))).rooms
-    return {
-        (room.service, name): str(handler.__dict__["aws_differs"]) for room in rooms for name, handler in room.handlers.items()
+    own = {
+        (room.service, name): str(handler.__dict__["aws_differs"]) for room in rooms() for name, handler in room.handlers.items()
     }
+    return own | {(SERVICE, name): differs for name, differs in INVOCATIONS.items()}
+
+
+@functools.cache
+def rooms() -> Sequence[Room]:
+    """The rooms of a sandbox."""
+    with tempfile.TemporaryDirectory() as folder:
+        return build(World(data=Path(folder))).rooms
+
+
+def over_moto(service: str) -> bool:
+    """Whether moto answers the operations of a service that the sandbox does not."""
+    return service not in {room.service for room in rooms() if not room.over_moto} | {SERVICE}
 
 
 def missing(service: str) -> list[str]:
@@ -95,13 +106,13 @@ def _place(service: str) -> tuple[int, str]:
 
 
 def _service(service: str, operations: dict[tuple[str, str], str], contracts: Sequence[Contract]) -> str:
-    own = sorted(name for of, name in operations if of == service)
-    tested = sorted({each.operation for each in contracts if each.service == service})
-    rows = [_row(service, name, operations.get((service, name), ""), contracts) for name in own or tested]
+    own = {name for of, name in operations if of == service}
+    tested = {each.operation for each in contracts if each.service == service}
+    rows = [_row(service, name, operations.get((service, name), ""), contracts) for name in sorted(own | tested)]
     head = f"## {TITLES.get(service, service)}\n\n| Operation | Errors brought about by tests | Differs |\n|---|---|---|\n"
     table = head + "".join(f"{row}\n" for row in rows)
-    if not own:
-        return f"{table}\nAnswered by moto. Its other operations are as moto has them.\n"
+    if over_moto(service):
+        return f"{table}\nIts other operations are as moto has them.\n"
     absent = missing(service)
     if not absent:
         return table

@@ -174,7 +174,7 @@ def test_given_a_model_step_when_it_runs_then_a_model_is_there_under_a_name_of_t
     execution = desk.run([{"Name": "Create", "Type": "Model", "Arguments": arguments}, say])
     name = desk.steps(execution)["Say"]["FailureReason"]
     assert name.startswith(f"pipelines-{execution.rpartition('/')[2]}-Create-")
-    assert desk.client.describe_model(ModelName=name)["PrimaryContainer"] == container
+    assert desk.client.describe_model(ModelName=name)["PrimaryContainer"] == {"Mode": "SingleModel", **container}
 
 
 def test_given_a_step_that_aws_refuses_when_it_runs_then_the_reason_says_which_call_and_why(desk: PipelineDesk) -> None:

@@ -32,6 +32,13 @@ RUNTIME_PREFIX = "/endpoints/"
 SHADOW_THREADS, SHADOWS_WAITING = 8, 1000
 INVOKED_VARIANT = "x-Amzn-Invoked-Production-Variant"
 CHUNK = 64 * 1024
+INVOCATIONS = {
+    "InvokeEndpoint": "the split is exact, not by chance: four requests on a canary of 25 % are three and one; no multi-model "
+    "endpoints, explainers or sessions",
+    "InvokeEndpointAsync": "wording of refusals is not verified on AWS; requests that wait are lost when the sandbox ends",
+    "InvokeEndpointWithResponseStream": "wording of refusals is not verified on AWS",
+}
+"""What is answered, and how it differs from AWS."""
 
 
 class Runtime:
