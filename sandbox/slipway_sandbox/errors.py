@@ -26,3 +26,10 @@ class AwsError(Exception):
 def validation_error(message: str) -> AwsError:
     """SageMaker's and ECS's way to say that a request makes no sense."""
     return AwsError("ValidationException", message)
+
+
+def boto3_error() -> type[Exception]:
+    """What boto3's transfers raise beside botocore's errors. Imported when one is looked for: boto3 is a third of the start."""
+    from boto3.exceptions import Boto3Error  # noqa: PLC0415
+
+    return Boto3Error

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from slipway_sandbox.errors import boto3_error
 from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
 from slipway_sandbox.sagemaker.hosting.model_containers import Artifact
 
@@ -30,7 +30,7 @@ def fetch(client: Any, artifact: Artifact, folder: Path) -> None:
             _fetch_archive(client, artifact, (bucket, key), folder)
         else:
             _fetch_objects(client, artifact, (bucket, key), folder)
-    except (ClientError, BotoCoreError, Boto3Error) as error:
+    except (ClientError, BotoCoreError, boto3_error()) as error:
         raise ArtifactError(f"Could not find model data at {artifact.uri}.") from error
 
 

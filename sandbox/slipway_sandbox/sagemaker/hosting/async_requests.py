@@ -13,10 +13,9 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.errors import AwsError, boto3_error
 from slipway_sandbox.sagemaker.hosting.artifacts import split
 from slipway_sandbox.sagemaker.hosting.endpoint import Endpoint
 from slipway_sandbox.sagemaker.hosting.metrics import Metrics, Place
@@ -195,7 +194,7 @@ class AsyncRequests:
         bucket, key = split(location)
         try:
             return self._world.client("s3", job.endpoint.caller).get_object(Bucket=bucket, Key=key)["Body"].read()
-        except (ClientError, BotoCoreError, Boto3Error) as error:
+        except (ClientError, BotoCoreError, boto3_error()) as error:
             raise NotDoneError(f"Failed to download the input from {location}: {error}") from error
 
     @staticmethod

@@ -11,16 +11,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from slipway_sandbox.errors import boto3_error
 from slipway_sandbox.sagemaker.jobs.job import JobFailedError
 
 COMPRESSION = 1
 """gzip's fastest: an artifact here is read once or twice, and the machine is small."""
 LARGEST_MANIFEST = 10 << 20
 """Bytes that are read; a longer one is cut, and cannot be read then."""
-S3_ERRORS = (ClientError, BotoCoreError, Boto3Error)
+
+
+def s3_errors() -> tuple[type[Exception], ...]:
+    """What S3 and the transfers raise."""
+    return (ClientError, BotoCoreError, boto3_error())
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Storage:
         bucket, prefix = split_uri(uri)
         try:
             found = list(self._listed(bucket, prefix)) if kind == "S3Prefix" else self._named(bucket, prefix)
-        except S3_ERRORS as error:
+        except s3_errors() as error:
             raise JobFailedError(
                 f"ClientError: Data download failed: {self._nothing_at(uri, bucket)} S3 said: {error}"
             ) from error
@@ -100,7 +104,7 @@ class Storage:
             for source in self._listed(bucket, prefix):
                 if not source.key.endswith("/") and ".." not in PurePosixPath(source.name).parts:
                     self.fetch(source, folder / source.name)
-        except S3_ERRORS as error:
+        except s3_errors() as error:
             raise JobFailedError(f"ClientError: Data download failed: {uri} cannot be read: {error}") from error
 
     def fetch(self, source: Source, target: Path) -> None:
@@ -112,7 +116,7 @@ class Storage:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._client.download_file(source.bucket, source.key, str(target))
-        except S3_ERRORS as error:
+        except s3_errors() as error:
             raise JobFailedError(
                 f"ClientError: Data download failed: s3://{source.bucket}/{source.key} cannot be read: {error}"
             ) from error
@@ -164,7 +168,7 @@ class Storage:
         bucket, key = split_uri(uri)
         try:
             self._client.upload_file(str(path), bucket, key)
-        except S3_ERRORS as error:
+        except s3_errors() as error:
             raise JobFailedError(f"ClientError: Data upload failed: artifact upload to {uri} failed: {error}") from error
 
     def _nothing_at(self, uri: str, bucket: str) -> str:
