@@ -10,6 +10,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing_contract import behaviour
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -102,6 +103,12 @@ def test_given_a_tag_when_its_own_image_is_put_again_then_it_exists_already(regi
     )
 
 
+@behaviour(
+    "The registry, `/v2/`",
+    "manifests",
+    like="an immutable tag is 400 `TAG_INVALID`, a missing layer or child 404 `MANIFEST_BLOB_UNKNOWN`",
+    differs="no referrers, and no catalog, which ECR has none of either",
+)
 def test_given_an_immutable_tag_when_another_image_takes_it_then_both_faces_refuse(registry: Registry) -> None:
     registry.ecr.put_image_tag_mutability(repositoryName="app", imageTagMutability="IMMUTABLE")
     registry.push("app", b"one", "v1")
@@ -270,6 +277,12 @@ def test_given_a_manifest_that_is_none_when_it_is_put_then_it_is_refused(registr
         assert code == "InvalidParameterException"
 
 
+@behaviour(
+    "The registry, `/v2/`",
+    "uploads",
+    like="in one request, in chunks, or streamed; 416 for a gap",
+    differs="chunks of any size; ECR is reported to mishandle several PATCH requests",
+)
 def test_given_half_an_upload_when_the_next_chunk_leaves_a_gap_then_it_is_refused_and_goes_on_where_it_was(
     registry: Registry,
 ) -> None:
@@ -287,6 +300,12 @@ def test_given_half_an_upload_when_the_next_chunk_leaves_a_gap_then_it_is_refuse
     assert registry.http.get(f"app/blobs/{digest}").content == content
 
 
+@behaviour(
+    "The registry, `/v2/`",
+    "blobs",
+    like="HEAD, GET, ranges, DELETE; `BLOB_UNKNOWN` where the repository does not hold it",
+    differs="answered directly, where ECR redirects to S3",
+)
 def test_given_a_blob_when_a_range_is_asked_for_then_just_that_comes(registry: Registry) -> None:
     digest = registry.push_blob("app", b"0123456789")["digest"]
 
@@ -298,6 +317,11 @@ def test_given_a_blob_when_a_range_is_asked_for_then_just_that_comes(registry: R
 
 
 @pytest.mark.parametrize(("setting", "status"), [("DISABLED", 202), ("ENABLED", 201)])
+@behaviour(
+    "The registry, `/v2/`",
+    "mounts",
+    like="from another repository of the account where `BLOB_MOUNTING` is `ENABLED`; else 202, and the layer is uploaded",
+)
 def test_given_a_blob_elsewhere_when_it_is_mounted_then_the_accounts_setting_decides(
     registry: Registry, setting: str, status: int
 ) -> None:
@@ -321,6 +345,12 @@ def test_given_a_corrupt_blob_when_its_digest_is_checked_then_nothing_is_stored(
     assert registry.http.head(f"app/blobs/{digest}").status_code == 404
 
 
+@behaviour(
+    "The registry, `/v2/`",
+    "throttling",
+    like="429 `TOOMANYREQUESTS`",
+    differs="only where a fault is planted",
+)
 def test_given_a_throttled_registry_when_it_is_asked_then_it_answers_429_and_the_log_knows(registry: Registry) -> None:
     registry.sandbox.plant_fault("registry", "HeadBlob", "throttle", account=registry.account)
 

@@ -9,6 +9,7 @@ from botocore.parsers import ResponseParserFactory
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.refusals import refusal_for
 from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing_contract import behaviour
 
 
 def assumed(sandbox: SandboxProcess, account: str, other: str) -> boto3.session.Session:
@@ -24,6 +25,12 @@ def test_given_two_accounts_when_one_has_a_bucket_then_the_other_does_not_list_i
     assert sandbox.client("s3", fresh_account()).list_buckets()["Buckets"] == []
 
 
+@behaviour(
+    "Around the services",
+    "accounts",
+    like="kept apart, and so are regions; AssumeRole leads into the role's account",
+    differs="an access key of twelve digits *is* an account; one that is not known is the default account's",
+)
 def test_given_an_assumed_role_when_it_calls_then_it_acts_in_the_roles_account(sandbox: SandboxProcess, account: str) -> None:
     other = fresh_account()
     session = assumed(sandbox, account, other)
@@ -56,6 +63,11 @@ def test_given_s3_calls_when_the_log_is_read_then_each_has_its_own_name(sandbox:
     ]
 
 
+@behaviour(
+    "Around the services",
+    "presigned URLs",
+    like="the signer's account; an upload is the call that it stands for",
+)
 def test_given_a_presigned_url_when_it_is_fetched_then_it_is_the_signers_account(sandbox: SandboxProcess, account: str) -> None:
     s3, bucket = sandbox.client("s3", account), f"signed-{account}"
     s3.create_bucket(Bucket=bucket)
@@ -80,6 +92,11 @@ def test_given_a_presigned_url_when_it_is_fetched_then_it_is_the_signers_account
         ("ecr-public", "describe_registries", {}),
         ("sagemaker-featurestore-runtime", "get_record", {"FeatureGroupName": "f", "RecordIdentifierValueAsString": "r"}),
     ],
+)
+@behaviour(
+    "Around the services",
+    "what is not there",
+    differs="answers `NotImplemented`, in the protocol of its service",
 )
 def test_given_an_operation_that_nobody_answers_when_it_is_called_then_the_client_reads_not_implemented(
     sandbox: SandboxProcess, account: str, service: str, method: str, arguments: dict[str, Any]

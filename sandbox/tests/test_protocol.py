@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from slipway_sandbox import protocol
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.gateway import operation_model
+from slipway_sandbox.testing_contract import behaviour
 
 NAMES = [
     "taskDefinition",
@@ -39,6 +40,13 @@ def test_given_a_missing_member_when_sagemaker_reads_it_then_the_error_is_in_aws
     )
 
 
+@behaviour(
+    "Around the services",
+    "requests",
+    like="parsed and checked by botocore's service model: required members, types, lengths, ranges, patterns, enums, in "
+    "AWS's wording",
+    differs="signatures and secrets are not checked; the few patterns that Python cannot read are not enforced",
+)
 def test_given_two_broken_constraints_when_they_are_read_then_both_are_named() -> None:
     with pytest.raises(AwsError) as caught:
         parse("sagemaker", "ListEndpoints", {"MaxResults": 0, "StatusEquals": "Sleeping"})

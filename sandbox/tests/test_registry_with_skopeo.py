@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing_contract import behaviour
 
 pytestmark = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed (Debian: apt-get install skopeo)")
 
@@ -59,6 +60,13 @@ def credentials(sandbox: SandboxProcess, account: str) -> str:
     return base64.b64decode(data["authorizationToken"]).decode()
 
 
+@behaviour(
+    "The registry, `/v2/`",
+    "pushes and pulls",
+    like="exact bytes: the digest that the client computed is the one that ECR shows",
+    differs="one address for all accounts: the password, not the host, says which registry is meant; manifests are returned "
+    "as stored, whatever `Accept` says",
+)
 def test_given_an_image_when_skopeo_pushes_it_then_ecr_shows_it_by_the_same_digest(
     sandbox: SandboxProcess, account: str, layout: Path
 ) -> None:
@@ -113,6 +121,12 @@ def test_given_an_image_in_one_account_when_skopeo_copies_it_to_another_then_the
     assert hashlib.sha256((tmp_path / "pulled" / "manifest.json").read_bytes()).hexdigest() == pushed
 
 
+@behaviour(
+    "The registry, `/v2/`",
+    "login",
+    like="basic auth with the password of GetAuthorizationToken, 401 without",
+    differs="403 `DENIED` for one that has expired, whose status is not verified on AWS",
+)
 def test_given_a_pushed_image_when_skopeo_asks_without_a_password_then_it_is_refused(
     sandbox: SandboxProcess, account: str
 ) -> None:

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from slipway_sandbox import pickled
 from slipway_sandbox.clock import Clock
 from slipway_sandbox.testing import SandboxProcess, SandboxStartError, fresh_account, wait_until
+from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.world import World
 
 
@@ -57,6 +58,12 @@ def test_given_a_snapshot_of_an_account_when_it_is_restored_then_other_accounts_
     assert buckets(sandbox, other) == [f"other-{other}"]
 
 
+@behaviour(
+    "Around the services",
+    "snapshots",
+    differs="an account, or all, goes back to what was kept by a name, moto's services too; what ran has the end, or the new "
+    "beginning, that the loss of its host would bring; registry passwords and lifecycle previews are not kept",
+)
 def test_given_all_that_moto_knows_of_an_account_when_it_is_restored_then_each_service_has_it_again(
     sandbox: SandboxProcess, account: str, name: str
 ) -> None:
@@ -144,6 +151,12 @@ def test_given_a_data_folder_when_the_sandbox_is_stopped_and_started_again_then_
         assert buckets(after, account) == ["kept-bucket"]
 
 
+@behaviour(
+    "Around the services",
+    "restarts",
+    differs="the next start on the same `--data` goes on as after a snapshot; what changed in the second before a kill may be "
+    "lost, and in longer where there is much to save",
+)
 def test_given_a_sandbox_that_was_killed_when_it_is_started_again_then_what_it_kept_is_there(folder: Path, account: str) -> None:
     before = SandboxProcess(data=folder)
     before.start()
@@ -157,6 +170,11 @@ def test_given_a_sandbox_that_was_killed_when_it_is_started_again_then_what_it_k
         assert buckets(after, account) == ["kept-bucket"]
 
 
+@behaviour(
+    "Around the services",
+    "states of other versions",
+    differs="are refused: a state is for the version of the sandbox, and of moto, that saved it",
+)
 def test_given_a_state_of_another_version_when_the_sandbox_starts_then_it_says_what_to_do(folder: Path) -> None:
     with SandboxProcess(data=folder) as before:
         before.client("s3").create_bucket(Bucket="kept-bucket")

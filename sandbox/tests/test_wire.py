@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing_contract import behaviour
 
 
 @pytest.fixture
@@ -24,6 +25,12 @@ def wait_for(condition: Callable[[], bool], what: str, timeout: float = 10) -> N
         assert time.monotonic() < deadline, f"timeout after {timeout} s waiting for {what}"
 
 
+@behaviour(
+    "Around the services",
+    "connections",
+    like="kept open; bodies of any size; `Expect: 100-continue`",
+    differs="plain HTTP",
+)
 def test_given_a_connection_when_two_requests_come_on_it_then_both_are_answered(line: http.client.HTTPConnection) -> None:
     for _ in range(2):
         line.request("GET", "/_sandbox/health")
@@ -66,6 +73,12 @@ def test_given_a_length_that_is_no_number_when_a_request_comes_then_it_is_refuse
 
 
 @pytest.mark.parametrize(("kind", "done"), [("reset", False), ("lost-answer", True)])
+@behaviour(
+    "Around the services",
+    "lost connections",
+    like="before the call had its effect (`reset`), or after it (`lost-answer`)",
+    differs="only where a fault is planted",
+)
 def test_given_a_cut_line_when_a_repository_is_created_then_only_a_lost_answer_has_an_effect(
     sandbox: SandboxProcess, account: str, kind: str, done: bool
 ) -> None:
@@ -79,6 +92,12 @@ def test_given_a_cut_line_when_a_repository_is_created_then_only_a_lost_answer_h
     assert "Traceback" not in sandbox.log.read_text()
 
 
+@behaviour(
+    "Around the services",
+    "late answers",
+    like="the call has had its effect, and its answer is to come",
+    differs="only where a fault is planted: until it is taken away (`hold-answer`)",
+)
 def test_given_a_held_answer_when_the_fault_is_removed_then_the_answer_comes(sandbox: SandboxProcess, account: str) -> None:
     ecr = sandbox.client("ecr", account)
     fault = sandbox.plant_fault("ecr", "CreateRepository", "hold-answer", account=account)
@@ -95,6 +114,12 @@ def test_given_a_held_answer_when_the_fault_is_removed_then_the_answer_comes(san
 
 @pytest.mark.parametrize(
     ("kind", "code", "status"), [("throttle", "ThrottlingException", 400), ("server-error", "InternalFailure", 500)]
+)
+@behaviour(
+    "Around the services",
+    "throttling and errors",
+    like="the error in the service's own protocol, so that SDKs try again as they do on AWS",
+    differs="only where a fault is planted: nothing is throttled by itself",
 )
 def test_given_a_planted_error_when_a_call_comes_then_it_is_refused_once(
     sandbox: SandboxProcess, account: str, kind: str, code: str, status: int

@@ -74,7 +74,7 @@ class ImageRoom(Room):
     def _repository(self, caller: Caller, request: dict[str, Any]) -> Repository:
         return self._store.get(registry_of(caller, request), caller.region, request["repositoryName"])
 
-    @operation("PutImage")
+    @operation("PutImage", differs="wording of `ImageDigestDoesNotMatchException` is not verified on AWS; sha256 digests only")
     def put_image(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Store a manifest by its exact bytes, or give one that is there a further tag."""
         repository = self._repository(caller, request)
@@ -88,7 +88,10 @@ class ImageRoom(Room):
             raise errors.image_exists(manifest.digest, tag, repository.name, repository.account)
         return {"image": image_with_manifest(repository, repository.images[manifest.digest], tag)}
 
-    @operation("BatchGetImage")
+    @operation(
+        "BatchGetImage",
+        differs="never converts between Docker's and OCI's manifests: a type that is not accepted is `ImageNotFound`",
+    )
     def batch_get_image(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Manifests by their exact bytes. One whose type the caller does not accept counts as not found."""
         repository = self._repository(caller, request)
@@ -104,7 +107,7 @@ class ImageRoom(Room):
                 failures.append(failure(image_id, error))
         return {"images": images, "failures": failures}
 
-    @operation("DescribeImages")
+    @operation("DescribeImages", differs="every image is `ACTIVE`: none is archived")
     def describe_images(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """What is known of each image."""
         repository = self._repository(caller, request)
@@ -114,7 +117,7 @@ class ImageRoom(Room):
         shown, more = page(wanted, request)
         return {"imageDetails": [detail(repository, image) for image in shown], "nextToken": more}
 
-    @operation("ListImages")
+    @operation("ListImages", differs="every image is `ACTIVE`: none is archived")
     def list_images(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Every tag with its digest, and every digest without a tag."""
         repository = self._repository(caller, request)

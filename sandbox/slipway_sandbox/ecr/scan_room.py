@@ -192,7 +192,11 @@ class ScanRoom(Room):
             "imageScanningConfiguration": {"scanOnPush": repository.scan_on_push},
         }
 
-    @operation("StartImageScan")
+    @operation(
+        "StartImageScan",
+        differs="there is no scanner: findings are those of the dial `ecr/scan-findings`, none otherwise; a scan "
+        "takes 30 simulated seconds",
+    )
     def start_image_scan(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Scan an image now."""
         repository = self._repository(caller, request)
@@ -206,7 +210,11 @@ class ScanRoom(Room):
         self._scan(repository, image)
         return self._described(repository, image, request["imageId"])
 
-    @operation("DescribeImageScanFindings")
+    @operation(
+        "DescribeImageScanFindings",
+        differs="findings are those of the dials `ecr/scan-findings` and `ecr/rescan`; basic ones have no package "
+        "and no score; enhanced ones name the vulnerability and no package",
+    )
     def describe_image_scan_findings(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """A scan's state, and what it found once it is complete."""
         repository = self._repository(caller, request)

@@ -70,7 +70,11 @@ class EcrRoom(Room):
         """The repository that a request names."""
         return self.store.get(registry_of(caller, request), caller.region, request["repositoryName"])
 
-    @operation("GetAuthorizationToken")
+    @operation(
+        "GetAuthorizationToken",
+        differs="`proxyEndpoint` is this sandbox, for every account: the password says which registry is meant; "
+        "twelve hours are true time, and a restart ends all passwords",
+    )
     def get_authorization_token(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """A password for the registry of each account that is named, else of the caller's own."""
         return {
@@ -88,7 +92,7 @@ class EcrRoom(Room):
             "proxyEndpoint": self.world.endpoint,
         }
 
-    @operation("PutAccountSetting")
+    @operation("PutAccountSetting", differs="only `BLOB_MOUNTING` has an effect")
     def put_account_setting(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Keep an account's setting. `BLOB_MOUNTING` decides whether the registry mounts blobs across repositories."""
         self.settings[caller.account, caller.region, request["name"]] = request["value"]
@@ -112,7 +116,7 @@ class EcrRoom(Room):
         self.tokens.expire_all()
         return {}
 
-    @operation("CreateRepository")
+    @operation("CreateRepository", differs="no limit on the number of repositories; KMS keys are shown and not looked for")
     def create_repository(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Create a repository."""
         repository = Repository(
@@ -161,7 +165,7 @@ class EcrRoom(Room):
             "imageTagMutabilityExclusionFilters": repository.exclusions or None,
         }
 
-    @operation("SetRepositoryPolicy")
+    @operation("SetRepositoryPolicy", differs="the text is not checked; a repository without a policy is open to all accounts")
     def set_repository_policy(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Keep a policy's text."""
         repository = self.repository(caller, request)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from slipway_sandbox.containers.errors import LayerError
 from slipway_sandbox.containers.layers import Budget, Unpacker
+from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_images import digest_of, layer_of, member
 
 
@@ -46,6 +47,13 @@ def test_given_another_diff_id_when_it_is_unpacked_then_it_is_refused(root: Path
         unpack(root, layer_of(member("a")), diff_id="sha256:" + "0" * 64)
 
 
+@behaviour(
+    "Containers",
+    "layers",
+    like="gzipped or plain, with whiteouts, links, modes and times; checked against their digests",
+    differs="zstd only where Python can read it; owners are not kept: all files belong to the image's user; set-user-id bits, "
+    "and devices in `/dev`, are left out",
+)
 def test_given_a_whiteout_when_unpacked_then_the_lower_file_is_gone(root: Path) -> None:
     unpack(root, layer_of(member("etc/a"), member("etc/b")), layer_of(member("etc/.wh.a")))
     assert names(root) == {"etc", "etc/b"}

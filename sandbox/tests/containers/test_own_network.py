@@ -122,6 +122,13 @@ def test_given_a_large_body_when_it_crosses_both_ways_then_it_arrives_whole(
     assert httpx.post(address_of(container), content=body, trust_env=False).content == body
 
 
+@behaviour(
+    "Containers",
+    "the sandbox from inside",
+    like="`AWS_ENDPOINT_URL` leads to it",
+    differs="where the image does not insist on a port, the network is the host's, which containers share; else it reaches "
+    "the sandbox and nothing outside",
+)
 def test_given_the_sandboxs_address_when_it_is_reachable_then_the_same_url_works_inside(start: Start, outside: int) -> None:
     network = OwnNetwork(published=(), reachable=(("127.0.0.1", outside),))
     container, lines = start(ASK, network, AWS_ENDPOINT_URL=f"http://127.0.0.1:{outside}")

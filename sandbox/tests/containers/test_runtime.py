@@ -16,6 +16,7 @@ from slipway_sandbox.containers import (
     ImagePullError,
     Mount,
 )
+from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_images import (
     STATIC_EXIT_CODE,
     STATIC_OUTPUT,
@@ -95,6 +96,12 @@ def test_given_an_unknown_user_when_it_starts_then_it_is_refused(runtime: Contai
         runtime.start(shell, ContainerSpec(name="x", user="nobody-here", command=["sh"]))
 
 
+@behaviour(
+    "Containers",
+    "file system",
+    like="`/tmp` and mounts can be written to",
+    differs="the rest is read-only, as with `readonlyRootFilesystem`; `/tmp` is in memory",
+)
 def test_given_a_container_when_it_writes_then_only_tmp_and_mounts_take_it(run: Run, tmp_path: Path) -> None:
     (tmp_path / "in").write_text("input")
     script = "echo x > /tmp/x && echo tmp; echo x > /x || echo root; echo x > /in/file || echo mount; cat /in/file"
@@ -136,6 +143,13 @@ def test_given_an_image_with_links_out_when_mounting_then_the_mount_stays_inside
     assert list(outside.iterdir()) == []
 
 
+@behaviour(
+    "Containers",
+    "processes",
+    like="entry point, command, user, variables and working directory as engines take them; the command is process 1, so "
+    "SIGTERM ends only a program that handles it; real exit codes, 137 where it was killed",
+    differs="bubblewrap on Linux, with user namespaces; processors are not limited, and memory only in tasks",
+)
 def test_given_a_program_that_handles_sigterm_when_stopped_then_it_ends_in_good_order(
     runtime: ContainerRuntime, shell: Image, until: Until
 ) -> None:
@@ -213,6 +227,13 @@ def test_given_a_name_outside_of_ecr_when_pulled_then_the_error_says_what_is_exp
         runtime.pull("python:3.11")
 
 
+@behaviour(
+    "Containers",
+    "images",
+    like="by tag or digest; of an index, the image for this machine; `CannotPullContainerError` in AWS's words where there "
+    "is none",
+    differs="from this sandbox's registry alone; 16 GiB unpacked, and a million files, at most",
+)
 def test_given_an_index_when_pulled_then_this_machines_image_runs_and_the_indexs_digest_is_told(
     runtime: ContainerRuntime, registry: ImageFolder
 ) -> None:

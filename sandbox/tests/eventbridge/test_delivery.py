@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_iam import document
 
 DETAIL = {"result": "SUCCESS", "tag": "v1"}
@@ -52,6 +53,13 @@ def built(sandbox: SandboxProcess, account: str) -> Iterator[Queue]:
     sandbox.reset(account)
 
 
+@behaviour(
+    "Events",
+    "delivery",
+    like="AWS's envelope, by rules' patterns, to SQS, log groups, archives and other buses; own events by PutEvents; "
+    "those of ECR, ECS, SageMaker and CloudWatch's alarms",
+    differs="no other targets, as Lambda; no schedules",
+)
 def test_given_a_rule_when_an_event_comes_then_the_envelope_is_awss(sandbox: SandboxProcess, account: str, built: Queue) -> None:
     answered = put(sandbox, account, Resources=["arn:x"], Time="2026-01-02T03:04:05Z")
 
@@ -143,6 +151,12 @@ def test_given_the_dial_says_lost_when_events_come_then_only_those_of_other_type
     assert built.next()["detail-type"] == "Other"
 
 
+@behaviour(
+    "Events",
+    "lost, late and repeated events",
+    like="an event may be lost, come twice under one id, or be overtaken",
+    differs="only by the dial `events/deliveries`, with its probabilities",
+)
 def test_given_the_dial_says_late_when_events_come_then_one_overtakes_another(
     sandbox: SandboxProcess, account: str, built: Queue
 ) -> None:
@@ -153,6 +167,11 @@ def test_given_the_dial_says_late_when_events_come_then_one_overtakes_another(
     assert [built.next()["detail-type"], built.next()["detail-type"]] == ["Other", "Built"]
 
 
+@behaviour(
+    "Events",
+    "inputs",
+    like="Input, InputPath and InputTransformer, with AWS's own variables",
+)
 def test_given_a_template_when_an_event_comes_then_the_target_gets_what_it_makes(sandbox: SandboxProcess, account: str) -> None:
     transformer = {"InputPathsMap": {"tag": "$.detail.tag"}, "InputTemplate": '{"tag": <tag>, "rule": <aws.events.rule-name>}'}
     queue = queue_with(sandbox, account, {"source": ["my.app"]}, target={"InputTransformer": transformer})
@@ -175,6 +194,12 @@ def test_given_a_fifo_queue_when_an_event_comes_then_it_is_in_its_group(sandbox:
     assert message["Attributes"]["MessageGroupId"] == "g"
 
 
+@behaviour(
+    "Events",
+    "dead letters",
+    like="what a queue's policy refuses goes to the target's dead letters, with the reason",
+    differs="a queue without a policy takes all; nothing is tried again",
+)
 def test_given_a_queue_that_lets_only_another_rule_in_when_an_event_comes_then_it_goes_to_the_dead_letters(
     sandbox: SandboxProcess, account: str
 ) -> None:
@@ -232,6 +257,11 @@ def test_given_a_log_group_when_an_event_comes_then_it_is_a_line_in_it(
     assert json.loads(lines[0]["message"])["detail"] == DETAIL
 
 
+@behaviour(
+    "Events",
+    "waiting for messages",
+    like="WaitTimeSeconds ends with the first message",
+)
 def test_given_somebody_who_waits_for_a_message_when_it_is_sent_then_it_comes_at_once(
     sandbox: SandboxProcess, account: str
 ) -> None:

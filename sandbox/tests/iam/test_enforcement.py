@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_iam import Acting, RoleMaker, allow, client, deny, document, refusal_of
 
 Act = Callable[..., Acting]
@@ -16,6 +17,12 @@ def ecr_arn(account: str, name: str) -> str:
     return f"arn:aws:ecr:us-east-1:{account}:repository/{name}"
 
 
+@behaviour(
+    "Permissions",
+    "who is bound",
+    differs="roles and users that have a policy in IAM; others, roles that IAM does not know, and an account's own key may do "
+    "anything; no service control policies",
+)
 def test_given_a_role_without_a_policy_when_it_calls_then_it_may(act: Act) -> None:
     assert act().client("ecr").create_repository(repositoryName="any")["repository"]["repositoryName"] == "any"
 
@@ -72,6 +79,12 @@ def test_given_a_managed_policy_when_its_default_version_changes_then_so_does_wh
     assert refusal_of(acting.client("ecr").describe_repositories)[0] == ""
 
 
+@behaviour(
+    "Permissions",
+    "policies",
+    like="explicit denies, actions, resources, NotAction and NotResource, permissions boundaries, session policies, "
+    "groups', inline and managed ones by their default version; AWS's words, and its codes by protocol",
+)
 def test_given_a_boundary_when_it_does_not_allow_then_no_policy_helps(
     sandbox: SandboxProcess, account: str, role: RoleMaker
 ) -> None:
@@ -138,6 +151,13 @@ def test_given_a_user_in_a_group_when_it_calls_then_the_groups_policy_binds_it(s
     ],
     ids=str,
 )
+@behaviour(
+    "Permissions",
+    "conditions",
+    like="operators with their IfExists, Null, ForAllValues and ForAnyValue; policy variables; tags of the call, the "
+    "resource and the principal",
+    differs="an operator that is not known is not fulfilled",
+)
 def test_given_a_condition_when_the_call_fulfils_it_or_not_then_it_decides(
     act: Act, condition: dict[str, Any], allowed: bool
 ) -> None:
@@ -157,6 +177,11 @@ def test_given_tags_in_the_call_and_on_the_resource_when_policies_ask_for_them_t
     assert refusal_of(ecr.delete_repository, repositoryName="app")[0] == ""
 
 
+@behaviour(
+    "Permissions",
+    "`iam:PassRole`",
+    like="checked for each role that a call hands on",
+)
 def test_given_a_role_to_hand_on_when_it_may_not_be_passed_then_the_call_is_refused(act: Act, account: str) -> None:
     passed = f"arn:aws:iam::{account}:role/task"
     may_pass = allow("iam:PassRole", passed, StringEquals={"iam:PassedToService": "ecs-tasks.amazonaws.com"})
@@ -242,6 +267,11 @@ def registry(sandbox: SandboxProcess, ecr: Any, **of: Any) -> httpx.Client:
     return httpx.Client(base_url=sandbox.endpoint, headers={"Authorization": f"Basic {token}"}, trust_env=False)
 
 
+@behaviour(
+    "Permissions",
+    "the registry",
+    like="a password has the rights of whoever asked for it",
+)
 def test_given_a_registry_password_of_a_role_when_it_pushes_then_the_roles_policy_binds_it(
     act: Act, sandbox: SandboxProcess, account: str
 ) -> None:
@@ -256,6 +286,13 @@ def test_given_a_registry_password_of_a_role_when_it_pushes_then_the_roles_polic
     assert f"{acting.arn} is not authorized to perform: ecr:InitiateLayerUpload" in refused.json()["errors"][0]["message"]
 
 
+@behaviour(
+    "Permissions",
+    "resources of other accounts",
+    like="policies of repositories, buckets, queues, buses and package groups, and roles' trust policies, decide together "
+    "with the caller's own",
+    differs="a resource without a policy is open to other accounts' callers",
+)
 def test_given_a_repository_of_another_account_when_its_policy_names_the_role_then_it_may_pull_and_no_more(
     act: Act, sandbox: SandboxProcess
 ) -> None:

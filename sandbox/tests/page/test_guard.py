@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from slipway_sandbox.page.guard import Guard
+from slipway_sandbox.testing_contract import behaviour
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
@@ -35,6 +36,12 @@ def test_given_a_name_that_anybody_may_own_when_it_leads_here_then_it_is_refused
     "origin", ["http://evil.example", "null", "http://localhost:3000", "http://127.0.0.1:3000", "http://127.0.0.1:45660"]
 )
 @pytest.mark.parametrize("method", ["POST", "DELETE", "GET"])
+@behaviour(
+    "Around the services",
+    "browsers",
+    differs="`/_sandbox/` has no login, and refuses with 403 what a browser sends on behalf of another site, or to a host "
+    "name that anybody may own",
+)
 def test_given_another_sites_page_when_it_sends_something_then_it_is_refused(client: Client, origin: str, method: str) -> None:
     response = client.open("/_sandbox/faults", method=method, headers={"Host": OWN, "Origin": origin})
     assert response.status_code == 403
