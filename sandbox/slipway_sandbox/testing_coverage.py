@@ -42,6 +42,9 @@ TITLES = {
     "sagemaker": "SageMaker",
     SERVICE: "SageMaker runtime",
     "application-autoscaling": "Application Auto Scaling",
+    "events": "EventBridge",
+    "sts": "STS",
+    "iam": "IAM",
 }
 """The services' headings, in the page's order; others follow by their names in boto3."""
 
