@@ -401,6 +401,14 @@ def test_given_a_snapshot_when_it_is_restored_then_the_endpoint_serves_what_it_s
 
 @behaviour(
     "Around an endpoint",
+    "metrics",
+    like="Invocations, InvocationsPerInstance, Invocation4XXErrors, Invocation5XXErrors, InvocationModelErrors, ModelLatency and "
+    "OverheadLatency, by endpoint and variant, and by EndpointConfigName too",
+    differs="no metrics of instances; CloudWatch lists only the series with EndpointConfigName, and answers with it where that "
+    "is not named",
+)
+@behaviour(
+    "Around an endpoint",
     "alarms",
     like="metric alarms on AWS/SageMaker, of one fleet (EndpointConfigName) too: statistics, percentiles, trimmed means, M of N, "
     "missing data, metric math of operators, IF, FILL, SUM, AVG, MIN and MAX; `CloudWatch Alarm State Change` events, also for a "

@@ -62,7 +62,8 @@ def test_given_a_snapshot_of_an_account_when_it_is_restored_then_other_accounts_
     "Around the services",
     "snapshots",
     differs="an account, or all, goes back to what was kept by a name, moto's services too; what ran has the end, or the new "
-    "beginning, that the loss of its host would bring; registry passwords and lifecycle previews are not kept",
+    "beginning, that the loss of its host would bring; uploads, lifecycle previews and the findings that a dial seeded are "
+    "gone",
 )
 def test_given_all_that_moto_knows_of_an_account_when_it_is_restored_then_each_service_has_it_again(
     sandbox: SandboxProcess, account: str, name: str
@@ -154,8 +155,8 @@ def test_given_a_data_folder_when_the_sandbox_is_stopped_and_started_again_then_
 @behaviour(
     "Around the services",
     "restarts",
-    differs="the next start on the same `--data` goes on as after a snapshot; what changed in the second before a kill may be "
-    "lost, and in longer where there is much to save",
+    differs="the next start on the same `--data` goes on as after a snapshot, without registry passwords; what changed in the "
+    "second before a kill may be lost, and in longer where there is much to save",
 )
 def test_given_a_sandbox_that_was_killed_when_it_is_started_again_then_what_it_kept_is_there(folder: Path, account: str) -> None:
     before = SandboxProcess(data=folder)

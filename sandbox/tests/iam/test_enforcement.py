@@ -291,7 +291,7 @@ def test_given_a_registry_password_of_a_role_when_it_pushes_then_the_roles_polic
     "resources of other accounts",
     like="policies of repositories, buckets, queues, buses and package groups, and roles' trust policies, decide together "
     "with the caller's own",
-    differs="a resource without a policy is open to other accounts' callers",
+    differs="a resource without a policy is open to other accounts, but for package groups",
 )
 def test_given_a_repository_of_another_account_when_its_policy_names_the_role_then_it_may_pull_and_no_more(
     act: Act, sandbox: SandboxProcess

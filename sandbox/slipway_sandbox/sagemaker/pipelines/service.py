@@ -126,7 +126,7 @@ class PipelineRoom(Room):
         pipeline = self.find(caller, request["PipelineName"])
         return pipeline.described(version_of(pipeline, request))
 
-    @operation("DeletePipeline")
+    @operation("DeletePipeline", differs="its executions are gone with it, which is not verified on AWS")
     def delete(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         pipeline = self.find(caller, request["PipelineName"])
         busy = [execution.arn for execution in self.executions_of(pipeline) if execution.status in RUNNING]
