@@ -1,0 +1,99 @@
+"""Images that have nothing of this machine: one program from scratch, and a whole distribution, both as ECS tasks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing_contract import behaviour
+from slipway_sandbox.testing_ecs import TaskDesk
+from slipway_sandbox.testing_images import TestImage, build_image, layer_of, member, push_image
+
+MAIN = """package main
+import "os"
+func main() {
+	println("hello from Go")
+	os.Exit(9)
+}
+"""
+DEBIAN = "bookworm"
+KEPT = Path(__file__).parents[3] / "build" / "debian" / f"{DEBIAN}.tar"
+"""Debian's files, which come over the network once."""
+DOWNLOAD = 400.0
+DONE_WITHOUT = ("./dev/*", "./proc/*", "./sys/*", "./var/cache/apt/archives/*.deb", "./var/lib/apt/lists/*")
+
+
+@pytest.fixture
+def desk(sandbox: SandboxProcess, account: str) -> TaskDesk:
+    return TaskDesk(sandbox, account)
+
+
+@pytest.fixture
+def go_program(tmp_path: Path) -> bytes:
+    """A program of Go, with nothing to load."""
+    beside = Path(sys.executable).with_name("go")
+    go = str(beside) if beside.is_file() else shutil.which("go")
+    if go is None:
+        pytest.skip("there is no Go to build a program with; `make setup` brings one")
+    (tmp_path / "main.go").write_text(MAIN)
+    environment = {**os.environ, "CGO_ENABLED": "0", "GO111MODULE": "off"}
+    command = [go, "build", "-o", "app", "main.go"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return (tmp_path / "app").read_bytes()
+
+
+@pytest.fixture
+def debian(tmp_path: Path) -> bytes:
+    """The smallest whole Debian, as one layer."""
+    if not KEPT.is_file():
+        if shutil.which("debootstrap") is None or os.geteuid() != 0:
+            pytest.skip("a Debian needs root and debootstrap (Debian: apt-get install debootstrap)")
+        root = tmp_path / "debian"
+        # In namespaces of its own, so that no mount and no process of it is left, however it ends.
+        apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        command = [*apart, "debootstrap", "--variant=minbase", DEBIAN, str(root)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DOWNLOAD)
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"debootstrap had no Debian within {DOWNLOAD:g} s")
+        if done.returncode:
+            pytest.skip(f"debootstrap has no Debian here: {(done.stderr or done.stdout).strip()[-200:]}")
+        KEPT.parent.mkdir(parents=True, exist_ok=True)
+        part = KEPT.with_name(f"{os.getpid()}.part")
+        without = [f"--exclude={pattern}" for pattern in DONE_WITHOUT]
+        subprocess.run(["tar", "--create", "--file", str(part), "--directory", str(root), *without, "."], check=True)
+        part.replace(KEPT)
+        shutil.rmtree(root)
+    return KEPT.read_bytes()
+
+
+def run_image(desk: TaskDesk, image: TestImage, command: list[str] | None) -> tuple[int, list[str]]:
+    """Run an image as a task; answers the exit code and what it wrote."""
+    container = desk.container(image=push_image(desk.sandbox, desk.account, "foreign", "v1", image))
+    del container["command"]
+    task = desk.until(desk.start(desk.register({**container, **({"command": command} if command else {})})), "STOPPED")
+    assert "exitCode" in task["containers"][0], task
+    return task["containers"][0]["exitCode"], desk.lines(task)
+
+
+@pytest.mark.timeout(300)
+@behaviour("Containers", "a static binary from scratch", like="a program of Go runs in an image with no other file")
+def test_given_a_program_of_go_alone_in_an_image_when_it_runs_as_a_task_then_its_exit_code_is_seen(
+    desk: TaskDesk, go_program: bytes
+) -> None:
+    image = build_image([layer_of(member("app", go_program))], entry_point=["/app"])
+    assert run_image(desk, image, None) == (9, ["hello from Go"])
+
+
+@pytest.mark.timeout(600)
+@behaviour("Containers", "a whole distribution", like="a Debian made by debootstrap runs, with its own package manager")
+def test_given_a_whole_debian_in_an_image_when_it_runs_as_a_task_then_its_own_programs_do(desk: TaskDesk, debian: bytes) -> None:
+    script = ". /etc/os-release; echo $VERSION_CODENAME; dpkg-query --show --showformat='${Status}\\n' apt; exit 4"
+    code, lines = run_image(desk, build_image([debian]), ["/bin/sh", "-c", script])
+    assert (code, lines) == (4, [DEBIAN, "install ok installed"])
