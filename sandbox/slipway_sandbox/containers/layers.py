@@ -30,6 +30,8 @@ WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError, RecursionError)
+"""What tarfile and the readers raise of bad bytes: the last two of numbers too large, and of headers for headers without end."""
 
 
 class Budget:
@@ -129,8 +131,10 @@ class Unpacker:
                 if stream.last.strip(b"\0"):
                     raise LayerError("the layer's tar is damaged")
                 found = stream.finish()
-        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+        except DAMAGE as error:
             raise LayerError(f"the layer's tar is damaged: {error}") from error
+        except OSError as error:
+            raise LayerError(f"the layer cannot be unpacked: {error.strerror}") from error
         if diff_id and found != diff_id:
             raise LayerError(f"wrong diff id calculated on extraction: {found}, the image's config says {diff_id}")
 

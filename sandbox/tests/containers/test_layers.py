@@ -116,9 +116,15 @@ ATTACKS = {
     "a hard link with dots": member("a", type=tarfile.LNKTYPE, linkname="../secret"),
     "a hard link to nothing": member("a", type=tarfile.LNKTYPE, linkname="nothing"),
     "a device": member("a", type=tarfile.BLKTYPE),
+    "a device of characters": member("a", type=tarfile.CHRTYPE, devmajor=1, devminor=1),
+    "a device in a folder that is not the root's dev": member("d/dev/mem", type=tarfile.CHRTYPE),
     "a pipe": member("a", type=tarfile.FIFOTYPE),
     "a whiteout of the parent": member("d/.wh..."),
     "a whiteout of the folder": member("d/.wh.."),
+    "a file below a file": member("d/x/evil"),
+    "a name longer than a file may have": member("n" * 300, b"x"),
+    "a time that no file can have": member("a", pax_headers={"mtime": "1e400"}),
+    "a size below nothing": member("a", pax_headers={"size": "-5000"}),
 }
 
 
@@ -130,6 +136,18 @@ def test_given_an_attack_when_unpacked_then_it_is_refused_and_nothing_outside_ch
     with pytest.raises(LayerError):
         unpack(root, layer_of(member("d/x"), attack))
     assert {path.name for path in root.parent.iterdir()} == {"rootfs", "secret", "layer-0"}
+
+
+@pytest.mark.parametrize("name", ["/evil", "//evil", "/./evil"])
+def test_given_an_absolute_name_when_unpacked_then_it_counts_from_the_images_root(root: Path, name: str) -> None:
+    unpack(root, layer_of(member(name, b"x")))
+    assert names(root) == {"evil"}
+
+
+def test_given_links_in_a_circle_when_a_file_goes_through_them_then_it_is_refused(root: Path) -> None:
+    links = [member(name, type=tarfile.SYMTYPE, linkname=to) for name, to in (("a", "b"), ("b", "a"))]
+    with pytest.raises(LayerError, match="cannot be made"):
+        unpack(root, layer_of(*links, member("a/evil", b"x")))
 
 
 def test_given_a_hard_link_through_a_link_to_the_host_when_unpacked_then_it_is_refused(root: Path) -> None:
@@ -144,13 +162,27 @@ def test_given_a_layer_that_grows_without_end_when_unpacked_then_it_stops_at_the
         unpack(root, bomb, budget=Budget(size=1 << 20))
 
 
+def test_given_layers_that_are_small_each_when_they_grow_together_then_it_stops_at_the_limit(root: Path) -> None:
+    layers = [gzip.compress(layer_of(member(name, bytes(700 << 10)))) for name in ("a", "b")]
+    with pytest.raises(LayerError, match="more than 1048576 bytes"):
+        unpack(root, *layers, budget=Budget(size=1 << 20))
+
+
+def test_given_a_file_of_holes_that_is_larger_than_the_disk_when_unpacked_then_it_is_refused_unwritten(root: Path) -> None:
+    holes = {"GNU.sparse.size": str(1 << 50), "GNU.sparse.map": "0,0"}
+    with pytest.raises(LayerError, match="unpacks to more than"):
+        unpack(root, layer_of(member("holes", pax_headers=holes)))
+    assert names(root) == set()
+
+
 def test_given_too_many_files_when_unpacked_then_it_stops(root: Path) -> None:
     with pytest.raises(LayerError, match="more than 3 files"):
         unpack(root, layer_of(*[member(str(number)) for number in range(4)]), budget=Budget(members=3))
 
 
-def test_given_a_header_made_to_fill_memory_when_unpacked_then_it_is_refused(root: Path) -> None:
-    info, content = member("long", bytes(8 << 20), type=tarfile.XHDTYPE)
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_given_a_header_made_to_fill_memory_when_unpacked_then_it_is_refused(root: Path, kind: bytes) -> None:
+    info, content = member("long", bytes(8 << 20), type=kind)
     with pytest.raises(LayerError, match="header of"):
         unpack(root, layer_of((info, content)))
 
@@ -158,6 +190,7 @@ def test_given_a_header_made_to_fill_memory_when_unpacked_then_it_is_refused(roo
 DAMAGED = {
     "no tar": b"garbage" * 100,
     "no tar in gzip": gzip.compress(b"garbage" * 100),
+    "headers for headers without end": layer_of(*[member("h", type=tarfile.XHDTYPE)] * 5000),
     "a gzip cut short": gzip.compress(bytes(2000))[:-9],
 }
 
