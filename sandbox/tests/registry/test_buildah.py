@@ -37,7 +37,7 @@ def buildah(tmp_path: Path) -> Buildah:
 
 
 @pytest.mark.timeout(180)
-@behaviour("ECR registry", "buildah", like="pushes and pulls, with the password that GetAuthorizationToken gives")
+@behaviour("The registry, `/v2/`", "buildah", like="pushes and pulls, with the password that GetAuthorizationToken gives")
 def test_given_an_image_when_buildah_pushes_it_then_ecr_has_it_and_buildah_pulls_the_same(
     sandbox: SandboxProcess, account: str, buildah: Buildah, tmp_path: Path
 ) -> None:

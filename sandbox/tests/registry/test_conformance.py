@@ -58,8 +58,8 @@ def suite() -> Path:
 
 @pytest.mark.timeout(600)
 @behaviour(
-    "ECR registry",
-    "`/v2/`",
+    "The registry, `/v2/`",
+    "the protocol",
     like="passes the OCI distribution-spec's conformance suite: pulls, pushes whole and in chunks, mounts, ranges, deletions",
     differs="the suite's checks of referrers, of sha512 digests and of mounts that name no repository are left out",
 )
