@@ -23,21 +23,30 @@ from slipway_sandbox.world import World
 
 INLINE = 4096
 """Bytes up to which the content of an S3 object is kept beside its description."""
-DATA_MODULES = (
-    "slipway_sandbox",
-    "moto",
-    "datetime",
-    "collections",
-    "decimal",
-    "uuid",
-    "pathlib",
-    "ipaddress",
-    "zoneinfo",
-    "enum",
+DATA_MODULES = frozenset(
+    {
+        *("slipway_sandbox", "moto", "dateutil", "requests"),
+        *("datetime", "collections", "decimal", "uuid", "pathlib", "ipaddress", "zoneinfo", "enum"),
+    }
 )
 """Packages whose classes a state may hold."""
 BUILTINS = frozenset(
-    {"set", "frozenset", "bytearray", "complex", "range", "slice", "object", "dict", "list", "tuple", "str", "int"}
+    {
+        "set",
+        "frozenset",
+        "bytearray",
+        "complex",
+        "range",
+        "slice",
+        "object",
+        "dict",
+        "list",
+        "tuple",
+        "str",
+        "int",
+        "float",
+        "bool",
+    }
 )
 LOCK = type(threading.Lock())
 RLOCK = type(threading.RLock())
@@ -110,6 +119,12 @@ def restored_object(kind: Any, state: dict[str, Any], content: bytes) -> object:
 MAKERS = {maker.__name__: maker for maker in (new_event, new_lock, new_rlock, new_condition, new_pattern, restored_object)}
 
 
+def is_data(kind: type[Any]) -> bool:
+    """Whether a state may hold objects of a class."""
+    package = kind.__module__.partition(".")[0].lstrip("_")
+    return package in DATA_MODULES or (package == "builtins" and kind.__qualname__ in BUILTINS)
+
+
 class _Pickler(pickle.Pickler):
     def __init__(self, file: io.BytesIO, objects: Path) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
@@ -146,7 +161,13 @@ class _Pickler(pickle.Pickler):
             case _ if type(obj).__name__ == "FakeKey" and type(obj).__module__ == "moto.s3.models":
                 state: dict[str, Any] = obj.__getstate__()
                 return restored_object, (type(obj), {**state, "value": b""}, Content(state["value"] or b""))
+            case FunctionType() if MAKERS.get(obj.__name__) is obj:
+                return NotImplemented
             case _:
+                kind = cast("type[Any]", obj if isinstance(obj, type) else type(obj))
+                if not is_data(kind):
+                    # What could not be read again is not written either.
+                    raise pickle.PicklingError(f"a state holds no {kind.__module__}.{kind.__qualname__}")
                 return NotImplemented
 
     def _stored(self, data: bytes) -> Any:
@@ -194,7 +215,7 @@ class _Unpickler(pickle.Unpickler):
             return super().find_class(module_name, global_name)
         if module_name.partition(".")[0] in DATA_MODULES:
             found = self._class(module_name, global_name)
-            if isinstance(found, type) and found.__module__.partition(".")[0].lstrip("_") in DATA_MODULES:
+            if isinstance(found, type) and is_data(found):
                 return found
         raise pickle.UnpicklingError(f"a state holds no {module_name}.{global_name}")
 

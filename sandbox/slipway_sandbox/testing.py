@@ -68,16 +68,18 @@ class SandboxProcess:
     """Starts, asks and stops one sandbox.
 
     Args:
-        data: Folder for what it stores, which the next one on it picks up; a temporary one of its own, removed at the end, unless
-            given.
+        data: Folder for what it stores; a temporary one of its own, removed at the end, unless given.
         time_scale: Simulated seconds that pass in one real second.
         port: Port to listen on; 0 picks a free one.
+        kept: Whether it goes on from where an earlier one on the same folder ended.
         log: File that its standard error goes to; `sandbox.log` in the data folder unless given.
     """
 
-    def __init__(self, *, data: Path | None = None, time_scale: float = 1.0, port: int = 0, log: Path | None = None) -> None:
+    def __init__(
+        self, *, data: Path | None = None, time_scale: float = 1.0, port: int = 0, kept: bool = False, log: Path | None = None
+    ) -> None:
         self._cleanup = contextlib.ExitStack()
-        self._kept = data is not None
+        self._kept = kept
         if data is None:
             data = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="slipway-sandbox-")))
         self.data = data

@@ -61,7 +61,7 @@ def test_given_a_snapshot_of_an_account_when_it_is_restored_then_other_accounts_
 @behaviour(
     "Around the services",
     "snapshots",
-    differs="an account, or all, goes back to what was kept by a name, moto's services too; what ran has the end, or the new "
+    differs="KMS keys and EC2's networks are not kept; an account, or all, goes back to what was kept by a name, moto's services too; what ran has the end, or the new "
     "beginning, that the loss of its host would bring; uploads, lifecycle previews and the findings that a dial seeded are "
     "gone",
 )
@@ -146,9 +146,9 @@ def saved(folder: Path) -> bool:
 
 
 def test_given_a_data_folder_when_the_sandbox_is_stopped_and_started_again_then_all_is_there(folder: Path, account: str) -> None:
-    with SandboxProcess(data=folder) as before:
+    with SandboxProcess(data=folder, kept=True) as before:
         before.client("s3", account).create_bucket(Bucket="kept-bucket")
-    with SandboxProcess(data=folder) as after:
+    with SandboxProcess(data=folder, kept=True) as after:
         assert buckets(after, account) == ["kept-bucket"]
 
 
@@ -159,7 +159,7 @@ def test_given_a_data_folder_when_the_sandbox_is_stopped_and_started_again_then_
     "second before a kill may be lost, and in longer where there is much to save",
 )
 def test_given_a_sandbox_that_was_killed_when_it_is_started_again_then_what_it_kept_is_there(folder: Path, account: str) -> None:
-    before = SandboxProcess(data=folder)
+    before = SandboxProcess(data=folder, kept=True)
     before.start()
     try:
         before.client("s3", account).create_bucket(Bucket="kept-bucket")
@@ -167,7 +167,7 @@ def test_given_a_sandbox_that_was_killed_when_it_is_started_again_then_what_it_k
     finally:
         os.kill(before.pid, signal.SIGKILL)
         before.stop()
-    with SandboxProcess(data=folder) as after:
+    with SandboxProcess(data=folder, kept=True) as after:
         assert buckets(after, account) == ["kept-bucket"]
 
 
@@ -177,16 +177,16 @@ def test_given_a_sandbox_that_was_killed_when_it_is_started_again_then_what_it_k
     differs="are refused: a state is for the version of the sandbox, and of moto, that saved it",
 )
 def test_given_a_state_of_another_version_when_the_sandbox_starts_then_it_says_what_to_do(folder: Path) -> None:
-    with SandboxProcess(data=folder) as before:
+    with SandboxProcess(data=folder, kept=True) as before:
         before.client("s3").create_bucket(Bucket="kept-bucket")
     state = folder / "state" / "last.state"
     state.write_bytes(state.read_bytes().replace(b'"sandbox":"', b'"sandbox":"9', 1))
     with pytest.raises(SandboxStartError, match=r"saved by slipway-sandbox 9.*Choose another folder with --data"):
-        SandboxProcess(data=folder).start()
+        SandboxProcess(data=folder, kept=True).start()
 
 
 def test_given_state_in_a_folder_when_others_look_then_they_cannot_read_it(folder: Path) -> None:
-    with SandboxProcess(data=folder) as before:
+    with SandboxProcess(data=folder, kept=True) as before:
         before.client("s3").create_bucket(Bucket="kept-bucket")
     assert (folder / "state").stat().st_mode & 0o077 == 0
 
@@ -201,3 +201,26 @@ def test_given_a_restored_bucket_when_another_account_wants_its_name_then_it_is_
 
     with pytest.raises(ClientError, match="BucketAlreadyExists"):
         sandbox.client("s3", fresh_account()).create_bucket(Bucket=f"mine-{account}")
+
+
+def test_given_an_alarm_when_its_account_is_restored_then_it_is_there_with_its_times(
+    sandbox: SandboxProcess, account: str, name: str
+) -> None:
+    cloudwatch = sandbox.client("cloudwatch", account)
+    cloudwatch.put_metric_alarm(
+        AlarmName="a",
+        Namespace="AWS/SageMaker",
+        MetricName="Invocations",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    before = cloudwatch.describe_alarms()["MetricAlarms"]
+    sandbox.take_snapshot(name, account)
+    sandbox.reset(account)
+
+    sandbox.restore_snapshot(name)
+
+    assert cloudwatch.describe_alarms()["MetricAlarms"] == before

@@ -251,14 +251,14 @@ def test_given_a_finished_job_when_it_is_deleted_then_its_name_is_free_again(job
 
 def test_given_a_restart_on_the_same_folder_then_ended_jobs_are_there_and_running_ones_have_failed(tmp_path: Path) -> None:
     account = fresh_account()
-    with SandboxProcess(data=tmp_path, time_scale=60) as first:
+    with SandboxProcess(data=tmp_path, time_scale=60, kept=True) as first:
         desk = JobDesk(first, account)
         desk.train(desk.image("echo trained"), "ended")
         desk.trained("ended")
         desk.train(desk.image(WAITS), "running")
         desk.wait_for_line(GROUP, "ready")
 
-    with SandboxProcess(data=tmp_path, time_scale=60) as second:
+    with SandboxProcess(data=tmp_path, time_scale=60, kept=True) as second:
         sagemaker = second.client("sagemaker", account)
         ended = sagemaker.describe_training_job(TrainingJobName="ended")
         running = sagemaker.describe_training_job(TrainingJobName="running")

@@ -23,14 +23,14 @@ def test_given_an_execution_that_waits_for_an_answer_when_the_sandbox_starts_aga
     tmp_path: Path,
 ) -> None:
     account = fresh_account()
-    with SandboxProcess(data=tmp_path, time_scale=60) as before:
+    with SandboxProcess(data=tmp_path, time_scale=60, kept=True) as before:
         desk = PipelineDesk(before, account)
         queue = desk.queue()
         ask: dict[str, Any] = {"Name": "Ask", "Type": "Callback", "SqsQueueUrl": queue, "Arguments": {}}
         desk.create({"Version": "2020-12-01", "Steps": [ask, REGISTER]})
         execution = desk.start()
         token = desk.message(queue)["token"]
-    with SandboxProcess(data=tmp_path, time_scale=60) as after:
+    with SandboxProcess(data=tmp_path, time_scale=60, kept=True) as after:
         desk = PipelineDesk(after, account)
         assert desk.describe(execution)["PipelineExecutionStatus"] == "Executing"
         desk.client.send_pipeline_execution_step_success(CallbackToken=token)
@@ -61,7 +61,7 @@ def test_given_a_job_that_dies_with_the_sandbox_when_a_policy_retries_internal_e
         "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://d-{account}/code/"}},
     }
     train["Arguments"]["InputDataConfig"] = [channel]
-    with SandboxProcess(data=tmp_path, time_scale=60) as before:
+    with SandboxProcess(data=tmp_path, time_scale=60, kept=True) as before:
         desk = PipelineDesk(before, account)
         s3 = before.client("s3", account)
         s3.create_bucket(Bucket=f"d-{account}")
@@ -73,7 +73,7 @@ def test_given_a_job_that_dies_with_the_sandbox_when_a_policy_retries_internal_e
         JobDesk(before, account).wait_for_line("/aws/sagemaker/TrainingJobs", "begun")
         first = desk.steps(execution)["Train_model"]["Metadata"]
         s3.put_object(Bucket=f"d-{account}", Key="code/run.sh", Body=work.encode())
-    with SandboxProcess(data=tmp_path, time_scale=60) as after:
+    with SandboxProcess(data=tmp_path, time_scale=60, kept=True) as after:
         desk = PipelineDesk(after, account)
         desk.finish(execution)
         step = desk.steps(execution)["Train_model"]
