@@ -61,7 +61,8 @@ def test_given_a_snapshot_of_an_account_when_it_is_restored_then_other_accounts_
 @behaviour(
     "Around the services",
     "snapshots",
-    differs="KMS keys and EC2's networks are not kept; an account, or all, goes back to what was kept by a name, moto's services too; what ran has the end, or the new "
+    differs="KMS keys and EC2's networks are not kept; "
+    "an account, or all, goes back to what was kept by a name, moto's services too; what ran has the end, or the new "
     "beginning, that the loss of its host would bring; uploads, lifecycle previews and the findings that a dial seeded are "
     "gone",
 )
