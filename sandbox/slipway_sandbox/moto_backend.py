@@ -26,11 +26,14 @@ PAGES = (b"<!doctype html", b"<html")
 
 
 class MotoBackend:
-    """moto's own dispatcher. It is not thread-safe, so it answers one call at a time; it is imported beside the start."""
+    """moto's own dispatcher. It is not thread-safe, so it answers one call at a time."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         """Held while moto works: its state is safe to look at by whoever has it."""
+
+    def load(self) -> None:
+        """Import moto beside whatever goes on; a call that comes sooner waits for it."""
         threading.Thread(target=self._load, name="moto-import", daemon=True).start()
 
     @functools.cached_property

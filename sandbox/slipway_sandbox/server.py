@@ -53,6 +53,7 @@ class Sandbox:
 
     rooms: Sequence[Room]
     states: States
+    moto: MotoBackend
     application: WSGIApplication
 
 
@@ -100,7 +101,7 @@ def build(world: World) -> Sandbox:
     paths |= {snapshots.PREFIX: snapshots.Snapshots(states), "/_sandbox/": Control(world, rooms, states)}
     # What has no login is no browser's business, unless a person has its page open.
     paths |= {prefix: Guard(paths[prefix], world.endpoint) for prefix in paths if prefix.startswith("/_sandbox/")}
-    return Sandbox(rooms, states, counted(world, gateway))
+    return Sandbox(rooms, states, moto, counted(world, gateway))
 
 
 def counted(world: World, application: WSGIApplication) -> WSGIApplication:
@@ -141,6 +142,11 @@ class SandboxServer(Server):
         self._saver = Saver(world, self._sandbox.states) if kept else None
         if self._saver:
             self._saver.start()
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Serve until `shutdown`. Only now does moto's import begin, so that it does not keep anybody from the first answer."""
+        self._sandbox.moto.load()
+        super().serve_forever(poll_interval)
 
     def close_rooms(self) -> None:
         """Keep what is known, where that is asked for, and end everything that runs: containers, jobs, endpoints."""
