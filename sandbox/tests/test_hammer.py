@@ -18,7 +18,7 @@ from slipway_sandbox.testing import SandboxProcess, fresh_account
 
 CLIENTS = 64
 SECONDS = float(os.environ.get("SANDBOX_HAMMER_SECONDS", "10"))
-"""How long they hammer; 60 in `make bench`, so that the suite stays short."""
+"""How long they hammer; longer by the variable, so that the suite stays short."""
 DEFINITION = json.dumps(
     {"Version": "2020-12-01", "Steps": [{"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "enough"}}]}
 )
