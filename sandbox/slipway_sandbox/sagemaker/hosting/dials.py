@@ -6,7 +6,7 @@ import itertools
 import math
 import threading
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -89,12 +89,12 @@ class Quotas:
         """Forget the quotas of one account, or all."""
         self._quotas = {key: instances for key, instances in self._quotas.items() if account not in (None, key[0])}
 
-    def check(self, caller: Caller, used: Counter[str], wanted: Counter[str]) -> None:
+    def check(self, caller: Caller, used: Callable[[], Counter[str]], wanted: Counter[str]) -> None:
         """Refuse what there is no room for.
 
         Args:
             caller: Whose it is.
-            used: Instances in use, by type.
+            used: Counts the instances in use, by type; asked only where there is a quota.
             wanted: Those to be added.
 
         Raises:
@@ -102,11 +102,11 @@ class Quotas:
         """
         for kind, delta in wanted.items():
             limit = self._quotas.get((caller.account, kind), self._quotas.get((None, kind)))
-            if limit is not None and used[kind] + delta > limit:
+            if limit is not None and used()[kind] + delta > limit:
                 raise AwsError(
                     "ResourceLimitExceeded",
                     f"The account-level service limit '{kind} for endpoint usage' is {limit} Instances, with current utilization "
-                    f"of {used[kind]} Instances and a request delta of {delta} Instances. Please use AWS Service Quotas to "
+                    f"of {used()[kind]} Instances and a request delta of {delta} Instances. Please use AWS Service Quotas to "
                     "request an increase for this quota. If AWS Service Quotas is not available, contact AWS support to request "
                     "an increase for this quota.",
                 )

@@ -83,7 +83,7 @@ class EndpointRoom(Room):
         endpoint.deployment_config = request.get("DeploymentConfig")
         endpoint.tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
         if self.endpoints.find(caller, name) is None:
-            self._dials.quotas.check(caller, self._used(caller), instances_of([*config.variants, *config.shadows]))
+            self._dials.quotas.check(caller, lambda: self._used(caller), instances_of([*config.variants, *config.shadows]))
         self.endpoints.add(caller, endpoint)
         self._tags.put(endpoint.arn, request.get("Tags", ()))
         self._shop.alarms.watch(caller)
@@ -245,7 +245,7 @@ class EndpointRoom(Room):
 
     def _check_quotas(self, caller: Caller, config: EndpointConfig, plan: Plan) -> None:
         share = plan.shifts[0].percent / EVERYTHING if plan.rolling else 1.0
-        self._dials.quotas.check(caller, self._used(caller), instances_of([*config.variants, *config.shadows], share))
+        self._dials.quotas.check(caller, lambda: self._used(caller), instances_of([*config.variants, *config.shadows], share))
 
     def _used(self, caller: Caller) -> Counter[str]:
         used: Counter[str] = Counter()
