@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import json
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from slipway_sandbox.testing import SandboxProcess, wait_until
-from slipway_sandbox.testing_images import build_image, layer_of, libraries_of, member, push_image
+from slipway_sandbox.testing_images import member, push_image
+from slipway_sandbox.testing_python import python_image
 
 ROLE = "arn:aws:iam::111111111111:role/serving"
 LABEL = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
 CANARY = 0.25
-INTERPRETER = str(Path(sys.executable).resolve())
-SERVE = f"""#!{INTERPRETER} -IS
+SERVE = """
 import json, os, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -50,14 +46,14 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer_in_parts()
         if asked.startswith(b"wait "):
             time.sleep(float(asked.split()[1]))
-        said = {{
+        said = {
             "model": MODEL["name"],
             "greeting": os.environ.get("GREETING"),
             "accept": self.headers.get("Accept"),
             "type": self.headers.get("Content-Type"),
             "asked": asked.decode(),
             "credentials": os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
-        }}
+        }
         status = MODEL.get("status", 400 if asked == b"bad" else 200)
         self.answer(status, json.dumps(said).encode() if status == 200 else b"no such features")
 
@@ -86,33 +82,11 @@ ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "
 """
 
 
-def python_files() -> list[Path]:
-    """The interpreter, the modules that the server imports, and the shared libraries of both."""
-    listing = (
-        "import sys, json, http.server, encodings.idna, encodings.latin_1, encodings.ascii\n"
-        "for module in list(sys.modules.values()):\n"
-        "    for name in ('__file__', '__cached__'):\n"
-        "        print(getattr(module, name, None) or '')\n"
-    )
-    printed = subprocess.run([INTERPRETER, "-IS", "-c", listing], check=True, capture_output=True, text=True).stdout
-    modules = {Path(line) for line in printed.split("\n") if line and Path(line).is_file()}
-    binaries = [Path(INTERPRETER), *(module for module in modules if module.suffix == ".so")]
-    libraries = {Path(library) for binary in binaries for library in libraries_of(binary)}
-    return sorted({Path(INTERPRETER), *modules, *libraries})
-
-
-@functools.cache
-def layer() -> bytes:
-    """A tar archive of a root file system that can run the server."""
-    files = [member(str(path).lstrip("/"), path.read_bytes()) for path in python_files()]
-    return layer_of(*files, member("usr/local/bin/serve", SERVE.encode()))
-
-
 def push_server(sandbox: SandboxProcess, account: str, *, labelled: bool = True) -> str:
     """Push the server's image, with the label that it takes a port, or without; returns its URI."""
     labels = {LABEL: "true"} if labelled else {}
     name = "model" if labelled else "plain"
-    return push_image(sandbox, account, name, "1", build_image([layer()], compress=False, labels=labels))
+    return push_image(sandbox, account, name, "1", python_image({"serve": SERVE}, compress=False, labels=labels))
 
 
 class Hosted:
