@@ -9,20 +9,20 @@ import pytest
 from slipway.messages import Outcome, StageName, StageState
 from tests.support.scenario import Scenario, hold_pushes
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
-EFFECTS = [
-    pytest.param("registry", "PutManifest", id="image: the manifest is in the target repository"),
-    pytest.param("ecs", "RegisterTaskDefinition", id="task: the task definition is registered"),
-    pytest.param("ecs", "RunTask", id="task: the task runs"),
-    pytest.param("sagemaker", "ListPipelineExecutionSteps", id="pipeline: the execution is followed"),
-]
-EFFECTS_AFTER_APPROVAL = [
-    pytest.param("sagemaker", "UpdateModelPackage", id="approval: the package is approved"),
-    pytest.param("sagemaker", "CreateModel", id="rollout: the model is made"),
-    pytest.param("sagemaker", "CreateEndpointConfig", id="rollout: the endpoint config is made"),
-    pytest.param("sagemaker", "CreateEndpoint", id="rollout: the endpoint is made"),
-]
+BEFORE_THE_APPROVAL = (
+    ("registry", "PutManifest"),
+    ("ecs", "RegisterTaskDefinition"),
+    ("ecs", "RunTask"),
+    ("sagemaker", "ListPipelineExecutionSteps"),
+)
+AFTER_THE_APPROVAL = (
+    ("sagemaker", "UpdateModelPackage"),
+    ("sagemaker", "CreateModel"),
+    ("sagemaker", "CreateEndpointConfig"),
+    ("sagemaker", "CreateEndpoint"),
+)
 
 
 def assert_everything_was_done_once(scenario: Scenario) -> None:
@@ -37,23 +37,21 @@ def assert_everything_was_done_once(scenario: Scenario) -> None:
     assert not scenario.done("sagemaker.UpdateEndpoint")
 
 
-@pytest.mark.parametrize(("service", "operation"), EFFECTS)
-async def test_given_a_worker_killed_right_after_an_effect_when_another_takes_over_then_nothing_is_done_twice(
-    scenario: Scenario, good_image: str, service: str, operation: str
+async def test_given_workers_killed_right_after_each_effect_when_others_take_over_then_nothing_is_done_twice(
+    scenario: Scenario, good_image: str
 ) -> None:
-    await scenario.when_the_worker_is_killed_after(service, operation, partial(scenario.when_ci_starts, good_image))
+    await scenario.when_the_worker_is_killed_after_each(BEFORE_THE_APPROVAL, partial(scenario.when_ci_starts, good_image))
     await scenario.when_ana_approves()
     await scenario.then_it_ends(Outcome.promoted)
     assert_everything_was_done_once(scenario)
 
 
-@pytest.mark.parametrize(("service", "operation"), EFFECTS_AFTER_APPROVAL)
-async def test_given_a_worker_killed_after_the_approval_when_another_takes_over_then_nothing_is_done_twice(
-    scenario: Scenario, good_image: str, service: str, operation: str
+async def test_given_workers_killed_after_each_effect_of_the_rollout_when_others_take_over_then_nothing_is_done_twice(
+    scenario: Scenario, good_image: str
 ) -> None:
     await scenario.when_ci_starts(good_image)
     await scenario.until_stage(StageName.approval, StageState.waiting)
-    await scenario.when_the_worker_is_killed_after(service, operation, scenario.when_ana_approves)
+    await scenario.when_the_worker_is_killed_after_each(AFTER_THE_APPROVAL, scenario.when_ana_approves)
     await scenario.then_it_ends(Outcome.promoted)
     assert_everything_was_done_once(scenario)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -101,23 +101,27 @@ class Scenario:
         await tell(self.handle, command, OperatorCommand(by="ana", reason="as the scenario has it"))
         return self
 
-    async def when_the_worker_is_killed_after(self, service: str, operation: str, in_between: Callable[[], Any]) -> Self:
-        """SIGKILL, right after the effect of a call: its answer is held back until the worker is dead.
+    async def when_the_worker_is_killed_after_each(self, effects: Sequence[tuple[str, str]], begin: Callable[[], Any]) -> Self:
+        """SIGKILL, right after the effect of each call: its answer is held back until the worker is dead. Another one takes over.
 
         Args:
-            service: The service of the call.
-            operation: The call.
-            in_between: Starts what leads to the call; awaited.
+            effects: Services and their calls, in the order in which a promotion makes them.
+            begin: Starts what leads to the first call; awaited.
         """
-        sandbox = self.stack.sandbox
-        fault = sandbox.plant_fault(service, operation, "hold-answer", account=self.team.ml_account)
+        sandbox, account = self.stack.sandbox, self.team.ml_account
+        held = [(name, sandbox.plant_fault(*name, "hold-answer", account=account)) for name in effects]
         try:
-            await in_between()
-            await self.until(lambda: sandbox.struck(fault) > 0, f"{service}.{operation}")
-            self.crew.worker.kill()
+            await begin()
+            while held:
+                (service, operation), fault = held[0]
+                await self.until(lambda fault=fault: sandbox.struck(fault) > 0, f"{service}.{operation}")
+                self.crew.worker.kill()
+                sandbox.remove_fault(fault)
+                del held[0]
+                await asyncio.to_thread(self.crew.start_worker)
         finally:
-            sandbox.remove_fault(fault)
-        await asyncio.to_thread(self.crew.start_worker)
+            for _, fault in held:
+                sandbox.remove_fault(fault)
         return self
 
     # --- Then --------------------------------------------------------------------------------------------
