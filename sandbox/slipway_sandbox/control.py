@@ -31,6 +31,7 @@ ROUTES = Map(
         Rule("/_sandbox/clock/advance", endpoint="advance", methods=["POST"]),
         Rule("/_sandbox/reset", endpoint="reset", methods=["POST"]),
         Rule("/_sandbox/<service>/<name>", endpoint="turn", methods=["POST"]),
+        Rule("/_sandbox/<service>/<name>", endpoint="look", methods=["GET", "DELETE"]),
     ]
 )
 
@@ -130,6 +131,18 @@ class Control:
         room, handler = found
         with room.lock:
             return answer(handler(room, json.loads(request.get_data() or b"{}")))
+
+    def look(self, request: Request, service: str, name: str) -> Response:
+        """Show what a room's dial is set to, or take it back."""
+        key = ("GET" if request.method == "HEAD" else request.method, name)
+        found = next(
+            ((room, room.dial_views[key]) for room in self._rooms if room.service == service and key in room.dial_views), None
+        )
+        if found is None:
+            raise NotFound(f"{service} has nothing to {request.method} by the name {name}")
+        room, handler = found
+        with room.lock:
+            return answer(handler(room, request.args.to_dict()))
 
     def reset(self, request: Request) -> Response:
         """Forget everything of one account (`?account=`), or of all."""

@@ -33,7 +33,7 @@ from slipway_sandbox.sagemaker.groups import GroupRoom
 from slipway_sandbox.sagemaker.hosting import Hosting
 from slipway_sandbox.sagemaker.jobs import Jobs
 from slipway_sandbox.sagemaker.pipelines import Pipelines
-from slipway_sandbox.sagemaker.quotas import QuotaRoom
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.snapshots import Saver
@@ -65,11 +65,11 @@ def build(world: World) -> Sandbox:
     roles = credentials.CredentialsEndpoint(world)
     ecs = Ecs(world, containers, roles)
     tags = TagRoom(world)
-    quotas = QuotaRoom(world)
+    quotas = SageMakerQuotas(world)
     groups = GroupRoom(world, tags, quotas)
     registry = ModelRegistryRoom(world, ecr, groups, tags, quotas)
     targets = ScalableTargets()
-    hosting = Hosting(world, containers, roles, registry, tags, targets)
+    hosting = Hosting(world, containers, roles, registry, tags, quotas, targets)
     rooms: list[Room] = [
         ecr,
         ImageRoom(world, ecr.store),
@@ -81,7 +81,7 @@ def build(world: World) -> Sandbox:
         quotas,
         groups,
         registry,
-        *Pipelines(world, tags).rooms,
+        *Pipelines(world, tags, quotas).rooms,
         *hosting.rooms,
         AutoscalingRoom(world, targets, hosting.variants),
         *Jobs(world, containers, roles, hosting.models, tags, quotas).rooms,

@@ -21,6 +21,7 @@ import secrets
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from unittest import SkipTest
 
 import boto3
 from botocore.exceptions import ClientError
@@ -140,6 +141,29 @@ class Aws:
                 raise AssertionError(f"expected {code} with {match!r}, but it was {got.get('Code')}: {said}") from error
         else:
             raise AssertionError(f"expected {code}, but the call succeeded")
+
+    @contextlib.contextmanager
+    def quota(self, service: str, name: str, limit: int) -> Generator[None]:
+        """Have a quota for a while. On AWS itself, where none can be used up in a test, the rest is skipped.
+
+        Args:
+            service: Whose it is.
+            name: As Service Quotas has it.
+            limit: How many there may be.
+
+        Raises:
+            SkipTest: This is AWS.
+        """
+        if self.sandbox is None:
+            raise SkipTest(f"the quota {name} cannot be used up on AWS")
+        quota = {"account": self.account, "name": name}
+        self.sandbox.control("POST", f"{service}/quota", {**quota, "limit": limit})
+        yield
+        self.sandbox.control("POST", f"{service}/quota", {**quota, "limit": None})
+
+    def saw(self, service: str, operation: str, code: str) -> None:
+        """Note an error that a client gets in the midst of an answer, as a stream's events are."""
+        self.seen.add((service, operation, code))
 
     def check(self, contracts: list[Contract]) -> None:
         """Hold what was called against what the test says it covers.

@@ -102,14 +102,18 @@ DialHandler = Callable[[Any, dict[str, Any]], dict[str, Any]]
 DialT = TypeVar("DialT", bound=DialHandler)
 
 
-def dial(name: str) -> Callable[[DialT], DialT]:
+def dial(name: str, method: str = "POST") -> Callable[[DialT], DialT]:
     """Mark a room's method as the answer to `POST /_sandbox/<service>/<name>`: what no AWS call can set, by a JSON object.
 
     The method runs under the service's lock. It raises ValueError for a body that makes no sense.
+
+    Args:
+        name: The dial's.
+        method: `GET` shows what is set, and `DELETE` takes it back; the method gets the query in place of a body.
     """
 
     def mark(handler: DialT) -> DialT:
-        handler.__dict__["sandbox_dial"] = name
+        handler.__dict__["sandbox_dial"] = (method, name)
         return handler
 
     return mark
@@ -129,13 +133,17 @@ class Room:
     """Whether moto answers what no room of this service does."""
     handlers: ClassVar[dict[str, Handler]] = {}
     dials: ClassVar[dict[str, DialHandler]] = {}
+    """What can be set, by name."""
+    dial_views: ClassVar[dict[tuple[str, str], DialHandler]] = {}
+    """What is set, as it is shown and taken back: by method and name."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         own = {value.aws_operation: value for value in vars(cls).values() if hasattr(value, "aws_operation")}
         cls.handlers = {**cls.handlers, **own}
         dials = {value.sandbox_dial: value for value in vars(cls).values() if hasattr(value, "sandbox_dial")}
-        cls.dials = {**cls.dials, **dials}
+        cls.dials = {**cls.dials, **{name: value for (method, name), value in dials.items() if method == "POST"}}
+        cls.dial_views = {**cls.dial_views, **{key: value for key, value in dials.items() if key[0] != "POST"}}
 
     def __init__(self, world: World) -> None:
         self.world = world

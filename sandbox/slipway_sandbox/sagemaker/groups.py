@@ -10,7 +10,7 @@ from typing import Any
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError, validation_error
 from slipway_sandbox.sagemaker.group_policies import NO_POLICY, refuse_malformed, refuse_stranger
-from slipway_sandbox.sagemaker.quotas import QuotaRoom
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World, operation
@@ -58,7 +58,7 @@ class GroupRoom(Room):
 
     service = "sagemaker"
 
-    def __init__(self, world: World, tags: TagRoom, quotas: QuotaRoom) -> None:
+    def __init__(self, world: World, tags: TagRoom, quotas: SageMakerQuotas) -> None:
         super().__init__(world)
         self._groups: Table[Group] = Table("model package group", "model-package-group")
         self._tags = tags
@@ -95,7 +95,7 @@ class GroupRoom(Room):
         # Names that differ only in case would share an ARN.
         if self.of(arn) is not None:
             raise validation_error(f"Model Package Group already exists: {arn}")
-        self._quotas.check(caller, QUOTA, len(self._groups.all_of(caller)), 1, "groups")
+        self._quotas.check(caller, QUOTA, lambda: len(self._groups.all_of(caller)), unit="groups")
         described = request.get("ModelPackageGroupDescription")
         group = Group(name, arn, self.world.clock.now(), described, request.get("ManagedConfiguration"))
         self._groups.add(caller, group)

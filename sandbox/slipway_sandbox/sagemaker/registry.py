@@ -16,7 +16,7 @@ from slipway_sandbox.images import ImageUri
 from slipway_sandbox.sagemaker.group_policies import refuse_stranger
 from slipway_sandbox.sagemaker.groups import Group, GroupRoom
 from slipway_sandbox.sagemaker.packages import NOT_DESCRIBED, SETTLED, Package, updated
-from slipway_sandbox.sagemaker.quotas import QuotaRoom
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import page, select
 from slipway_sandbox.sagemaker.tags import UNTAGGABLE, TagRoom
 from slipway_sandbox.world import Room, World, dial, operation
@@ -53,7 +53,7 @@ class ModelRegistryRoom(Room):
 
     service = "sagemaker"
 
-    def __init__(self, world: World, ecr: EcrRoom, groups: GroupRoom, tags: TagRoom, quotas: QuotaRoom) -> None:
+    def __init__(self, world: World, ecr: EcrRoom, groups: GroupRoom, tags: TagRoom, quotas: SageMakerQuotas) -> None:
         super().__init__(world)
         self._ecr = ecr
         self._groups = groups
@@ -82,7 +82,7 @@ class ModelRegistryRoom(Room):
         if token[2] and token in self._tokens:
             return {"ModelPackageArn": self._tokens[token]}
         refuse(request)
-        self._quotas.check(caller, QUOTA, self._count(caller), 1, "packages")
+        self._quotas.check(caller, QUOTA, lambda: self._count(caller), unit="packages")
         package = self._new(caller, request)
         self._packages[package.arn] = package
         self._tags.put(package.arn, request.get("Tags", ()))

@@ -129,6 +129,24 @@ def test_endpoint_configs(aws: Aws) -> None:
         sagemaker.delete_endpoint_config(EndpointConfigName=name)
 
 
+@contract("sagemaker", "CreateModel", errors=("ResourceLimitExceeded",))
+@contract("sagemaker", "CreateEndpointConfig", errors=("ResourceLimitExceeded",))
+def test_quotas_of_models_and_configs(aws: Aws) -> None:
+    model, config = aws.name("model"), aws.name("config")
+    make_model(aws, model)
+    make_config(aws, config, model)
+    with (
+        aws.quota("sagemaker", "Number of models", 1),
+        aws.refused("ResourceLimitExceeded", match="'Number of models' is 1 models, with current utilization of 1 models"),
+    ):
+        make_model(aws, aws.name("model"))
+    with (
+        aws.quota("sagemaker", "Number of endpoint configurations", 1),
+        aws.refused("ResourceLimitExceeded", match="'Number of endpoint configurations' is 1"),
+    ):
+        make_config(aws, aws.name("config"), model)
+
+
 SERVERLESS = {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5}}
 
 
@@ -179,7 +197,7 @@ def test_endpoint_configs_with_shadow_variants(aws: Aws) -> None:
 @contract("sagemaker", "DescribeEndpoint", errors=("ValidationException",))
 @contract("sagemaker", "ListEndpoints", errors=("ValidationException",))
 @contract("sagemaker", "UpdateEndpoint", errors=("ValidationException", "ResourceLimitExceeded"))
-@contract("sagemaker", "UpdateEndpointWeightsAndCapacities", errors=("ValidationException",))
+@contract("sagemaker", "UpdateEndpointWeightsAndCapacities", errors=("ValidationException", "ResourceLimitExceeded"))
 @contract("sagemaker", "DeleteEndpoint", errors=("ValidationException",))
 def test_endpoints(served: Served) -> None:
     aws, sagemaker, name = served.aws, served.sagemaker, served.name
@@ -201,15 +219,14 @@ def test_endpoints(served: Served) -> None:
         sagemaker.update_endpoint_weights_and_capacities(
             EndpointName=name, DesiredWeightsAndCapacities=[{"VariantName": "Other", "DesiredWeight": 1.0}]
         )
-    quota = {"instanceType": "ml.m5.large", "instances": 2, "account": aws.account}
-    if aws.sandbox:
-        aws.sandbox.control("POST", "sagemaker/endpoint-quota", quota)
-    with aws.refused("ResourceLimitExceeded", match="account-level service limit 'ml.m5.large for endpoint usage'"):
-        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name)
-    with aws.refused("ResourceLimitExceeded", match="a request delta of 1 Instances"):
-        sagemaker.create_endpoint(EndpointName=f"{name}-2"[-63:], EndpointConfigName=name)
-    if aws.sandbox:
-        aws.sandbox.control("POST", "sagemaker/endpoint-quota", {**quota, "instances": 20})
+    desired[0]["DesiredInstanceCount"] = 4
+    with aws.quota("sagemaker", "ml.m5.large for endpoint usage", 2):
+        with aws.refused("ResourceLimitExceeded", match="account-level service limit 'ml.m5.large for endpoint usage'"):
+            sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name)
+        with aws.refused("ResourceLimitExceeded", match="a request delta of 1 Instances"):
+            sagemaker.create_endpoint(EndpointName=f"{name}-2"[-63:], EndpointConfigName=name)
+        with aws.refused("ResourceLimitExceeded", match="current utilization of 2 Instances and a request delta of 2 Inst"):
+            sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=desired)
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name, RetainAllVariantProperties=True)
     served.until("InService")
     sagemaker.delete_endpoint(EndpointName=name)

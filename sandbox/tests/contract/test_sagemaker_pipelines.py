@@ -29,7 +29,7 @@ def role_of(aws: Aws) -> str:
     return f"arn:aws:iam::{aws.account}:role/service-role/AmazonSageMaker-ExecutionRole"
 
 
-@contract("sagemaker", "CreatePipeline", errors=("ValidationException", "ConflictException"))
+@contract("sagemaker", "CreatePipeline", errors=("ValidationException", "ConflictException", "ResourceLimitExceeded"))
 @contract("sagemaker", "DeletePipeline", errors=("ResourceNotFound",))
 def test_create_pipeline(aws: Aws) -> None:
     sagemaker, name = aws.client("sagemaker"), aws.name("Pipeline")
@@ -43,6 +43,11 @@ def test_create_pipeline(aws: Aws) -> None:
         sagemaker.create_pipeline(**{**request, "ClientRequestToken": "u" * 32})
     with aws.refused("ValidationException", match="Unable to parse pipeline definition"):
         sagemaker.create_pipeline(**{**request, "PipelineName": aws.name("other"), "PipelineDefinition": "{}"})
+    with (
+        aws.quota("sagemaker", "Maximum number of pipelines allowed per account", 1),
+        aws.refused("ResourceLimitExceeded", match="is 1 pipelines"),
+    ):
+        sagemaker.create_pipeline(**{**request, "PipelineName": aws.name("other"), "ClientRequestToken": "v" * 32})
     assert sagemaker.delete_pipeline(PipelineName=name, ClientRequestToken="d" * 32)["PipelineArn"] == arn
     with aws.refused("ResourceNotFound"):
         sagemaker.delete_pipeline(PipelineName=name, ClientRequestToken="e" * 32)

@@ -230,7 +230,12 @@ def test_stop_pipeline_execution(aws: Aws, desk: Desk) -> None:
         desk.sagemaker.stop_pipeline_execution(PipelineExecutionArn=missing(aws), ClientRequestToken="q" * 32)
 
 
-@contract("sagemaker", "RetryPipelineExecution", errors=("ConflictException", "ResourceNotFound", "ValidationException"))
+@contract("sagemaker", "StartPipelineExecution", errors=("ResourceLimitExceeded",))
+@contract(
+    "sagemaker",
+    "RetryPipelineExecution",
+    errors=("ConflictException", "ResourceNotFound", "ValidationException", "ResourceLimitExceeded"),
+)
 def test_retry_pipeline_execution(aws: Aws, desk: Desk) -> None:
     execution, token = desk.waiting()
 
@@ -241,6 +246,11 @@ def test_retry_pipeline_execution(aws: Aws, desk: Desk) -> None:
         retry(execution, "r")
     desk.sagemaker.send_pipeline_execution_step_failure(CallbackToken=token)
     finished(desk.sagemaker, execution)
+    with aws.quota("sagemaker", "Maximum number of concurrent pipeline executions allowed per account", 0):
+        with aws.refused("ResourceLimitExceeded", match="is 0 executions"):
+            desk.start(desk.pipelines[0], "n" * 32)
+        with aws.refused("ResourceLimitExceeded", match="a request delta of 1 executions"):
+            retry(execution, "r")
     for _ in range(2):
         retry(execution, "r")
     desk.sagemaker.send_pipeline_execution_step_success(CallbackToken=received(desk.sqs, desk.queue)["token"])

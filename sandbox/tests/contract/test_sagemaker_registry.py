@@ -154,11 +154,15 @@ def test_what_the_registry_refuses_by_its_state(aws: Aws, group: str) -> None:
         sagemaker.update_model_package(ModelPackageArn=slow, ModelApprovalStatus="Approved")
     with aws.refused("ConflictException"):
         sagemaker.delete_model_package(ModelPackageName=slow)
-    for quota in ("Number of model packages", "Number of model package groups"):
-        aws.sandbox.control("POST", "sagemaker/quota", {"account": aws.account, "name": quota, "limit": 1})
-    with aws.refused("ResourceLimitExceeded", match="'Number of model packages' is 1"):
+    with (
+        aws.quota("sagemaker", "Number of model packages", 1),
+        aws.refused("ResourceLimitExceeded", match="'Number of model packages' is 1"),
+    ):
         sagemaker.create_model_package(ModelPackageGroupName=group)
-    with aws.refused("ResourceLimitExceeded", match="'Number of model package groups' is 1"):
+    with (
+        aws.quota("sagemaker", "Number of model package groups", 1),
+        aws.refused("ResourceLimitExceeded", match="'Number of model package groups' is 1"),
+    ):
         sagemaker.create_model_package_group(ModelPackageGroupName=aws.name("Group"))
     owner = aws.sandbox.client("sagemaker", "123456789012")
     other = owner.create_model_package_group(ModelPackageGroupName=aws.name("Other"))["ModelPackageGroupArn"]
@@ -178,9 +182,6 @@ def test_what_the_registry_refuses_by_its_state(aws: Aws, group: str) -> None:
         "the package to be validated",
     )
     sagemaker.update_model_package(ModelPackageArn=slow, ModelApprovalStatus="Approved")
-    aws.sandbox.control(
-        "POST", "sagemaker/quota", {"account": aws.account, "name": "Number of model package groups", "limit": None}
-    )
     spare = sagemaker.create_model_package_group(ModelPackageGroupName=aws.name("Spare"))["ModelPackageGroupArn"]
     sagemaker.delete_model_package_group(ModelPackageGroupName=spare)
 

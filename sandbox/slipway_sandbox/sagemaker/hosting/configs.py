@@ -12,9 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.sagemaker.hosting.config_checks import check_config, check_models
 from slipway_sandbox.sagemaker.hosting.models import Model, ModelRoom
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World, dial, operation
+
+QUOTA = "Number of endpoint configurations"
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,23 @@ class Consistency(BaseModel):
 
 
 class EndpointConfigRoom(Room):
-    """CreateEndpointConfig and its kin."""
+    """CreateEndpointConfig and its kin.
+
+    Args:
+        world: What all rooms share.
+        models: The models.
+        tags: The tags of all resources.
+        quotas: How many configurations an account may have.
+    """
 
     service = "sagemaker"
 
-    def __init__(self, world: World, models: ModelRoom, tags: TagRoom) -> None:
+    def __init__(self, world: World, models: ModelRoom, tags: TagRoom, quotas: SageMakerQuotas) -> None:
         super().__init__(world)
         self.configs: Table[EndpointConfig] = Table("endpoint configuration", "endpoint-config")
         self._models = models
         self._tags = tags
+        self._quotas = quotas
         self._late: dict[str | None, float] = {}
 
     def read(self, caller: Caller, name: str) -> EndpointConfig:
@@ -90,8 +101,8 @@ class EndpointConfigRoom(Room):
     @operation(
         "CreateEndpointConfig",
         differs="explainers, KMS keys, VPC settings, core dumps, SSM access, instance pools and capacity reservations are shown "
-        "and do nothing; inference components (variants without a model) answer `NotImplemented`; the wording of most refusals "
-        "is not verified on AWS",
+        "and do nothing; inference components (variants without a model) answer `NotImplemented`; the wording of most refusals, "
+        "and the quota's name, are not verified on AWS",
     )
     def create_endpoint_config(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointConfigName"]
@@ -102,6 +113,8 @@ class EndpointConfigRoom(Room):
         readable = self.world.clock.seconds() + late if late else 0.0
         config = EndpointConfig(name, self.configs.arn(caller, name), self.world.clock.now(), request, models, readable)
         check_models(name, request, models)
+        if self.configs.find(caller, name) is None:
+            self._quotas.check(caller, QUOTA, lambda: len(self.configs.all_of(caller)), unit="endpoint configurations")
         self.configs.add(caller, config)
         self._tags.put(config.arn, request.get("Tags", ()))
         self._tell(caller, config)

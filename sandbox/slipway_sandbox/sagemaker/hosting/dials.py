@@ -1,4 +1,4 @@
-"""What no AWS call can cause: the fate of an endpoint's next create or update, and the account's quotas."""
+"""What no AWS call can cause: the fate of an endpoint's next create or update."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import itertools
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Iterable, Set
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError
 from slipway_sandbox.sagemaker.hosting.rollout import Fate, FateKind
 from slipway_sandbox.world import Room, World, dial
 
@@ -65,53 +64,6 @@ class Dials:
             self._dials = {number: each for number, each in self._dials.items() if account not in (None, each.account)}
 
 
-class Quota(BaseModel):
-    """How many instances of a type an account's endpoints may have together in a region."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    instance_type: str = Field(alias="instanceType")
-    instances: int = Field(ge=0)
-    account: str | None = None
-
-
-class Quotas:
-    """The quotas that are set; without one there is room for any number."""
-
-    def __init__(self) -> None:
-        self._quotas: dict[tuple[str | None, str], int] = {}
-
-    def set(self, quota: Quota) -> None:
-        """Set one, of one account or of all."""
-        self._quotas[quota.account, quota.instance_type] = quota.instances
-
-    def clear(self, account: str | None) -> None:
-        """Forget the quotas of one account, or all."""
-        self._quotas = {key: instances for key, instances in self._quotas.items() if account not in (None, key[0])}
-
-    def check(self, caller: Caller, used: Callable[[], Counter[str]], wanted: Counter[str]) -> None:
-        """Refuse what there is no room for.
-
-        Args:
-            caller: Whose it is.
-            used: Counts the instances in use, by type; asked only where there is a quota.
-            wanted: Those to be added.
-
-        Raises:
-            AwsError: `ResourceLimitExceeded`.
-        """
-        for kind, delta in wanted.items():
-            limit = self._quotas.get((caller.account, kind), self._quotas.get((None, kind)))
-            if limit is not None and used()[kind] + delta > limit:
-                raise AwsError(
-                    "ResourceLimitExceeded",
-                    f"The account-level service limit '{kind} for endpoint usage' is {limit} Instances, with current utilization "
-                    f"of {used()[kind]} Instances and a request delta of {delta} Instances. Please use AWS Service Quotas to "
-                    "request an increase for this quota. If AWS Service Quotas is not available, contact AWS support to request "
-                    "an increase for this quota.",
-                )
-
-
 def instances_of(variants: Iterable[dict[str, Any]], share: float = 1.0) -> Counter[str]:
     """The instances of variants, or a share of each, by type."""
     counted: Counter[str] = Counter()
@@ -129,7 +81,6 @@ class DialRoom(Room):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.fates = Dials()
-        self.quotas = Quotas()
 
     @dial("dials")
     def set_dial(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -140,24 +91,17 @@ class DialRoom(Room):
         """
         return {"number": self.fates.set(Dial.model_validate(body))}
 
-    @dial("list-dials")
-    def list_dials(self, _body: dict[str, Any]) -> dict[str, Any]:
+    @dial("dials", method="GET")
+    def list_dials(self, _query: dict[str, Any]) -> dict[str, Any]:
         """The dials that wait for their create or update."""
         return {"dials": [each.model_dump(mode="json") for each in self.fates.all()]}
 
-    @dial("clear-dials")
-    def clear_dials(self, body: dict[str, Any]) -> dict[str, Any]:
+    @dial("dials", method="DELETE")
+    def clear_dials(self, query: dict[str, Any]) -> dict[str, Any]:
         """Take all dials away, or those of one `account`."""
-        self.fates.clear(body.get("account"))
-        return {}
-
-    @dial("endpoint-quota")
-    def set_quota(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Let endpoints have so many instances of a type: `{"instanceType", "instances", "account"}`; above it is refused."""
-        self.quotas.set(Quota.model_validate(body))
+        self.fates.clear(query.get("account"))
         return {}
 
     def reset(self, account: str | None) -> None:
-        """Forget the dials and quotas of one account, or all."""
+        """Forget the dials of one account, or all."""
         self.fates.clear(account)
-        self.quotas.clear(account)

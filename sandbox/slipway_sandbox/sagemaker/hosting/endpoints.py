@@ -13,7 +13,7 @@ from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import validation_error
 from slipway_sandbox.sagemaker.hosting.config_checks import check_concurrency
 from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig, EndpointConfigRoom
-from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING, Plan, plan_of
+from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING, plan_of
 from slipway_sandbox.sagemaker.hosting.dials import DialRoom, instances_of
 from slipway_sandbox.sagemaker.hosting.endpoint import (
     BUSY,
@@ -25,6 +25,7 @@ from slipway_sandbox.sagemaker.hosting.endpoint import (
 )
 from slipway_sandbox.sagemaker.hosting.rollout import Creation, FateKind, Revival, Update, Workshop
 from slipway_sandbox.sagemaker.hosting.views import described, summary, tell_deployment, tell_state
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select, within
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World, operation
@@ -45,6 +46,7 @@ class EndpointRoom(Room):
         workshop: What creating and updating work with.
         dials: What tests set to become of the next create or update.
         tags: The tags of all resources.
+        quotas: How many instances an account's endpoints may have.
         targets: The variants that Application Auto Scaling looks after.
     """
 
@@ -57,6 +59,7 @@ class EndpointRoom(Room):
         workshop: Workshop,
         dials: DialRoom,
         tags: TagRoom,
+        quotas: SageMakerQuotas,
         targets: ScalableTargets,
     ) -> None:
         super().__init__(world)
@@ -65,6 +68,7 @@ class EndpointRoom(Room):
         self._shop = workshop
         self._dials = dials
         self._tags = tags
+        self._quotas = quotas
         self._targets = targets
 
     @operation(
@@ -83,7 +87,7 @@ class EndpointRoom(Room):
         endpoint.deployment_config = request.get("DeploymentConfig")
         endpoint.tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", ())}
         if self.endpoints.find(caller, name) is None:
-            self._dials.quotas.check(caller, lambda: self._used(caller), instances_of([*config.variants, *config.shadows]))
+            self._check_quotas(caller, instances_of([*config.variants, *config.shadows]))
         self.endpoints.add(caller, endpoint)
         self._tags.put(endpoint.arn, request.get("Tags", ()))
         self._shop.alarms.watch(caller)
@@ -127,7 +131,8 @@ class EndpointRoom(Room):
         if deployment is None and request.get("RetainDeploymentConfig"):
             deployment = endpoint.deployment_config
         plan = plan_of(deployment, config.variants, endpoint.served.config.variants, marketplace=config.marketplace)
-        self._check_quotas(caller, config, plan)
+        share = plan.shifts[0].percent / EVERYTHING if plan.rolling else 1.0
+        self._check_quotas(caller, instances_of([*config.variants, *config.shadows], share))
         now = self.world.clock.now()
         pending = Deployment(config, _capacities(config, endpoint, request), now, stage_since=now)
         pending.capture = _capture(config, endpoint, request)
@@ -153,6 +158,7 @@ class EndpointRoom(Room):
             if name not in changed:
                 raise validation_error(f'Could not find variant "{name}" of endpoint "{endpoint.arn}".')
             changed[name] = _wished(name, changed[name], wish)
+        self._check_quotas(caller, _more_instances(endpoint, changed))
         self._resize(endpoint, changed)
         return {"EndpointArn": endpoint.arn}
 
@@ -243,9 +249,9 @@ class EndpointRoom(Room):
                 "Application Auto Scaling. Deregister them before you change their instance type or remove them."
             )
 
-    def _check_quotas(self, caller: Caller, config: EndpointConfig, plan: Plan) -> None:
-        share = plan.shifts[0].percent / EVERYTHING if plan.rolling else 1.0
-        self._dials.quotas.check(caller, lambda: self._used(caller), instances_of([*config.variants, *config.shadows], share))
+    def _check_quotas(self, caller: Caller, wanted: Counter[str]) -> None:
+        for kind, delta in wanted.items():
+            self._quotas.check(caller, f"{kind} for endpoint usage", lambda kind=kind: self._used(caller)[kind], delta)
 
     def _used(self, caller: Caller) -> Counter[str]:
         used: Counter[str] = Counter()
@@ -283,6 +289,16 @@ def stop_fleets(endpoint: Endpoint) -> None:
     for deployment in (endpoint.served, endpoint.pending):
         if deployment and deployment.fleet:
             deployment.fleet.stop()
+
+
+def _more_instances(endpoint: Endpoint, capacities: Mapping[str, Capacity]) -> Counter[str]:
+    """The instances by type that an endpoint has not got yet."""
+    more: Counter[str] = Counter()
+    for variant in endpoint.served.config.variants:
+        added = capacities[variant["VariantName"]].instances - endpoint.served.instances(variant["VariantName"])
+        if "InstanceType" in variant and added > 0:
+            more[variant["InstanceType"]] += added
+    return more
 
 
 def _wished(name: str, capacity: Capacity, wish: dict[str, Any]) -> Capacity:

@@ -21,6 +21,7 @@ from slipway_sandbox.sagemaker.hosting.models import ModelRoom
 from slipway_sandbox.sagemaker.hosting.rollout import Workshop
 from slipway_sandbox.sagemaker.hosting.runtime import RUNTIME_PREFIX, Runtime
 from slipway_sandbox.sagemaker.hosting.scaling import HostedVariants
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World
 
@@ -34,6 +35,7 @@ class Hosting:
         roles: Gives them credentials.
         packages: The model registry.
         tags: The tags of all SageMaker resources.
+        quotas: How many resources and instances an account may have.
         targets: The variants that Application Auto Scaling looks after.
     """
 
@@ -44,6 +46,7 @@ class Hosting:
         roles: CredentialsEndpoint,
         packages: Packages,
         tags: TagRoom,
+        quotas: SageMakerQuotas,
         targets: ScalableTargets,
     ) -> None:
         self._world = world
@@ -56,11 +59,11 @@ class Hosting:
             events=world.events,
         )
         dials = DialRoom(world)
-        models = ModelRoom(world, packages, tags)
+        models = ModelRoom(world, packages, tags, quotas)
         self.models = models.models
         """For transform jobs, which serve them too."""
-        configs = EndpointConfigRoom(world, models, tags)
-        self._endpoints = EndpointRoom(world, configs, workshop, dials, tags, targets)
+        configs = EndpointConfigRoom(world, models, tags, quotas)
+        self._endpoints = EndpointRoom(world, configs, workshop, dials, tags, quotas, targets)
         self.rooms: list[Room] = [models, configs, self._endpoints, dials]
         self.variants = HostedVariants(world.clock, self._endpoints, self._metrics)
         """For Application Auto Scaling."""

@@ -9,9 +9,12 @@ from typing import Any
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.sagemaker.hosting.model_containers import Packages, ServedContainer, served_containers
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World, operation
+
+QUOTA = "Number of models"
 
 
 @dataclass(frozen=True)
@@ -46,26 +49,36 @@ class Model:
 
 
 class ModelRoom(Room):
-    """CreateModel and its kin."""
+    """CreateModel and its kin.
+
+    Args:
+        world: What all rooms share.
+        packages: The model registry.
+        tags: The tags of all resources.
+        quotas: How many models an account may have.
+    """
 
     service = "sagemaker"
 
-    def __init__(self, world: World, packages: Packages, tags: TagRoom) -> None:
+    def __init__(self, world: World, packages: Packages, tags: TagRoom, quotas: SageMakerQuotas) -> None:
         super().__init__(world)
         self.models: Table[Model] = Table("model", "model")
         self._packages = packages
         self._tags = tags
+        self._quotas = quotas
 
     @operation(
         "CreateModel",
         differs="image and artifact are looked for when an endpoint is created; multi-model containers, VPC settings, image "
         "configuration and additional data sources do nothing or answer `NotImplemented`; wording for a package that is not "
-        "approved is not verified on AWS",
+        "approved, and the quota's name, are not verified on AWS",
     )
     def create_model(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         name = request["ModelName"]
         containers = served_containers(self._packages, caller, request)
         model = Model(name, self.models.arn(caller, name), self.world.clock.now(), request, containers)
+        if self.models.find(caller, name) is None:
+            self._quotas.check(caller, QUOTA, lambda: len(self.models.all_of(caller)), unit="models")
         self.models.add(caller, model)
         self._tags.put(model.arn, request.get("Tags", ()))
         self._tell(caller, model)

@@ -9,7 +9,7 @@ from slipway_sandbox.sagemaker.jobs.processing import ProcessingRoom
 from slipway_sandbox.sagemaker.jobs.room import Workshop
 from slipway_sandbox.sagemaker.jobs.training import TrainingRoom
 from slipway_sandbox.sagemaker.jobs.transform import Models, TransformRoom
-from slipway_sandbox.sagemaker.quotas import QuotaRoom
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World
 
@@ -35,7 +35,7 @@ class Jobs:
         roles: CredentialsEndpoint,
         models: Models,
         tags: TagRoom,
-        quotas: QuotaRoom,
+        quotas: SageMakerQuotas,
     ) -> None:
         workshop = Workshop(world, containers, roles)
         rooms = [

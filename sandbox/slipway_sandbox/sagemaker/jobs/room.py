@@ -14,7 +14,7 @@ from slipway_sandbox.sagemaker.jobs import events
 from slipway_sandbox.sagemaker.jobs.job import Job, failed
 from slipway_sandbox.sagemaker.jobs.runner import INTERNAL_ERROR, JobRunner, Tools
 from slipway_sandbox.sagemaker.jobs.work import Work
-from slipway_sandbox.sagemaker.quotas import QuotaRoom
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select, within
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World
@@ -77,7 +77,7 @@ class JobRoom(Room):
     )
     """What AWS says of a name that is taken; the ARN follows."""
 
-    def __init__(self, world: World, workshop: Workshop, tags: TagRoom, quotas: QuotaRoom) -> None:
+    def __init__(self, world: World, workshop: Workshop, tags: TagRoom, quotas: SageMakerQuotas) -> None:
         super().__init__(world)
         self._quotas = quotas
         self._workshop = workshop
@@ -114,8 +114,11 @@ class JobRoom(Room):
 
     def _check_quota(self, caller: Caller, request: dict[str, Any]) -> None:
         kind, asked = self.instances(request)
-        running = [self.instances(job.request) for job in self._jobs.all_of(caller) if job.status in RUNNING]
-        used = sum(count for other, count in running if other == kind)
+
+        def used() -> int:
+            running = [self.instances(job.request) for job in self._jobs.all_of(caller) if job.status in RUNNING]
+            return sum(count for other, count in running if other == kind)
+
         self._quotas.check(caller, f"{kind} for {self.kind} usage", used, asked)
 
     def find(self, caller: Caller, name: str) -> Job:

@@ -177,7 +177,7 @@ class TrainingRoom(JobRoom):
             changed = {name: request[name] for name in CHANGEABLE if name in request}
             if "ResourceConfig" in request:
                 kind, count = self.instances(job.request)
-                self._quotas.check(caller, f"{kind} for training warm pool usage", 0, count)
+                self._quotas.check(caller, f"{kind} for training warm pool usage", lambda: 0, count)
                 changed["ResourceConfig"] = {**job.request["ResourceConfig"], **request["ResourceConfig"]}
             job.request.update(changed)
             job.modified = self.world.clock.now()

@@ -13,7 +13,7 @@ from slipway_sandbox.sagemaker.jobs.joins import DEFAULTS, Joiner
 from slipway_sandbox.sagemaker.jobs.room import JobRoom, Workshop
 from slipway_sandbox.sagemaker.jobs.serving import Served
 from slipway_sandbox.sagemaker.jobs.transform_work import TransformWork
-from slipway_sandbox.sagemaker.quotas import QuotaRoom
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import World, operation
 
@@ -45,7 +45,7 @@ class TransformRoom(JobRoom):
     noun = "Transform Job"
     not_there = "Could not find requested job with name: {name}"
 
-    def __init__(self, world: World, workshop: Workshop, models: Models, tags: TagRoom, quotas: QuotaRoom) -> None:
+    def __init__(self, world: World, workshop: Workshop, models: Models, tags: TagRoom, quotas: SageMakerQuotas) -> None:
         super().__init__(world, workshop, tags, quotas)
         self._models = models
 

@@ -11,6 +11,7 @@ from slipway_sandbox.sagemaker.pipelines.functions import Functions
 from slipway_sandbox.sagemaker.pipelines.roles import Sessions
 from slipway_sandbox.sagemaker.pipelines.service import PipelineRoom
 from slipway_sandbox.sagemaker.pipelines.work import Tools
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World
 
@@ -23,13 +24,14 @@ class Pipelines:
     Args:
         world: What all rooms share.
         tags: The tags of all SageMaker resources.
+        quotas: How many pipelines and executions an account may have.
     """
 
-    def __init__(self, world: World, tags: TagRoom) -> None:
+    def __init__(self, world: World, tags: TagRoom, quotas: SageMakerQuotas) -> None:
         sessions = Sessions(world)
         functions = Functions(world, sessions)
-        pipelines = PipelineRoom(world, tags)
-        executions = ExecutionRoom(Tools(world, sessions, functions), pipelines)
+        pipelines = PipelineRoom(world, tags, quotas)
+        executions = ExecutionRoom(Tools(world, sessions, functions), pipelines, quotas)
         self.rooms: Sequence[Room] = (
             pipelines,
             executions,

@@ -18,10 +18,12 @@ from slipway_sandbox.sagemaker.pipelines.runner import Runner
 from slipway_sandbox.sagemaker.pipelines.service import UNVERIFIED, PipelineRoom
 from slipway_sandbox.sagemaker.pipelines.state import RUNNING, Execution, Pipeline
 from slipway_sandbox.sagemaker.pipelines.work import Tools
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import page, within
 from slipway_sandbox.world import Room, operation
 
 ID_LENGTH = 12
+QUOTA = "Maximum number of concurrent pipeline executions allowed per account"
 
 
 class ExecutionRoom(Room):
@@ -30,13 +32,15 @@ class ExecutionRoom(Room):
     Args:
         tools: What their steps work with.
         pipelines: The pipelines. They keep the executions.
+        quotas: How many executions may run at a time.
     """
 
     service = "sagemaker"
 
-    def __init__(self, tools: Tools, pipelines: PipelineRoom) -> None:
+    def __init__(self, tools: Tools, pipelines: PipelineRoom, quotas: SageMakerQuotas) -> None:
         super().__init__(tools.world)
         self._pipelines = pipelines
+        self._quotas = quotas
         self.runner = Runner(tools, lambda execution: pipelines.executions_of(pipelines.pipeline_of(execution)))
 
     @operation(
@@ -53,6 +57,7 @@ class ExecutionRoom(Room):
             return {"PipelineExecutionArn": arn}
         refuse(request)
         execution = self._new_execution(caller, pipeline, request)
+        self._refuse_too_many(caller)
         self._pipelines.executions[execution.arn] = execution
         pipeline.executions.append(execution.arn)
         pipeline.starts[token] = (asked, execution.arn)
@@ -150,6 +155,7 @@ class ExecutionRoom(Room):
                 "Only pipelines with 'Failed' or 'Stopped' status can be retried. "
                 f"Pipeline execution '{execution.arn}' has status '{execution.status}'."
             )
+        self._refuse_too_many(caller)
         execution.tokens[request[TOKEN]] = "retry"
         execution.parallelism = request.get("ParallelismConfiguration", execution.parallelism)
         self.runner.retry(execution)
@@ -174,6 +180,15 @@ class ExecutionRoom(Room):
 
     def reset(self, account: str | None) -> None:
         """The pipelines take their executions along."""
+
+    def _refuse_too_many(self, caller: Caller) -> None:
+        """Refuse one more execution where the account's quota is used up."""
+
+        def running() -> int:
+            mine = [each for each in self._pipelines.executions.values() if each.status in RUNNING]
+            return sum((each.caller.account, each.caller.region) == (caller.account, caller.region) for each in mine)
+
+        self._quotas.check(caller, QUOTA, running, unit="executions")
 
     def _find(self, caller: Caller, request: dict[str, Any]) -> Execution:
         return self._pipelines.find_execution(caller, request["PipelineExecutionArn"])

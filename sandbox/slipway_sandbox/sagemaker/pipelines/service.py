@@ -12,10 +12,12 @@ from slipway_sandbox.errors import AwsError, validation_error
 from slipway_sandbox.sagemaker.pipelines.definition import parse_definition
 from slipway_sandbox.sagemaker.pipelines.requests import TOKEN, digest_of, new_aliases, not_found, refuse_other, version_of
 from slipway_sandbox.sagemaker.pipelines.state import RUNNING, Execution, Pipeline, Version
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import page, within
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import Room, World, operation
 
+QUOTA = "Maximum number of pipelines allowed per account"
 UNVERIFIED = "wording that is not known from public reports is not verified on AWS"
 
 
@@ -25,13 +27,15 @@ class PipelineRoom(Room):
     Args:
         world: What all rooms share.
         tags: The tags of all SageMaker resources.
+        quotas: How many pipelines an account may have.
     """
 
     service = "sagemaker"
 
-    def __init__(self, world: World, tags: TagRoom) -> None:
+    def __init__(self, world: World, tags: TagRoom, quotas: SageMakerQuotas) -> None:
         super().__init__(world)
         self._tags = tags
+        self._quotas = quotas
         self._pipelines: dict[tuple[str, str, str], Pipeline] = {}
         """By account, region and name in lower case, as ARNs spell it."""
         self.executions: dict[str, Execution] = {}
@@ -48,6 +52,10 @@ class PipelineRoom(Room):
         if found is None or found.arn != arn.lower():
             raise not_found(f"Pipeline '{arn}'")
         return found
+
+    def _of(self, caller: Caller) -> list[Pipeline]:
+        """The pipelines of an account and region."""
+        return [pipeline for key, pipeline in self._pipelines.items() if key[:2] == (caller.account, caller.region)]
 
     def find_execution(self, caller: Caller, arn: str) -> Execution:
         """The execution.
@@ -87,6 +95,7 @@ class PipelineRoom(Room):
                 raise validation_error(
                     f"Pipeline names must be unique within an AWS account and region. Pipeline with name ({name}) already exists."
                 )
+            self._quotas.check(caller, QUOTA, lambda: len(self._of(caller)), unit="pipelines")
             now = self.world.clock.now()
             aliases = new_aliases((), request.get("PipelineVersionAliases", ()))
             pipeline = Pipeline(
@@ -140,9 +149,8 @@ class PipelineRoom(Room):
         prefix = request.get("PipelineNamePrefix", "")
         found = [
             pipeline
-            for (account, region, _), pipeline in self._pipelines.items()
-            if (account, region) == (caller.account, caller.region)
-            and request.get("ManagedBy", "CUSTOMER") == "CUSTOMER"
+            for pipeline in self._of(caller)
+            if request.get("ManagedBy", "CUSTOMER") == "CUSTOMER"
             and pipeline.name.startswith(prefix)
             and within(pipeline.created, request, "Created")
         ]
