@@ -72,6 +72,7 @@ def build(world: World) -> Sandbox:
     hosting = Hosting(world, containers, roles, registry, tags, quotas, targets)
     rooms: list[Room] = [
         ecr,
+        ecr.quotas,
         ImageRoom(world, ecr.store),
         LayerRoom(world, ecr),
         LifecycleRoom(world, ecr.store),

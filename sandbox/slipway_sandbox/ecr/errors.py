@@ -16,6 +16,11 @@ class ImageNotFoundError(LookupError):
         self.uri = uri
 
 
+def of_repository(code: str, name: str, registry: str, problem: str) -> AwsError:
+    """What ends with the name of a repository and its registry, as most of ECR's errors do."""
+    return AwsError(code, f"{problem} the repository with name '{name}' in the registry with id '{registry}'")
+
+
 def repository_exists(name: str, registry: str) -> AwsError:
     """`RepositoryAlreadyExistsException`."""
     return AwsError(
@@ -42,28 +47,17 @@ def repository_not_empty(name: str, registry: str) -> AwsError:
 
 def policy_not_found(name: str, registry: str) -> AwsError:
     """`RepositoryPolicyNotFoundException`."""
-    return AwsError(
-        "RepositoryPolicyNotFoundException",
-        f"Repository policy does not exist for the repository with name '{name}' in the registry with id '{registry}'",
-    )
+    return of_repository("RepositoryPolicyNotFoundException", name, registry, "Repository policy does not exist for")
 
 
 def image_not_found(image_id: str, name: str, registry: str) -> AwsError:
     """`ImageNotFoundException`. `image_id` is ECR's own notation, such as `{imageDigest:'null', imageTag:'v1'}`."""
-    return AwsError(
-        "ImageNotFoundException",
-        f"The image with imageId {image_id} does not exist within the repository with name '{name}' "
-        f"in the registry with id '{registry}'",
-    )
+    return of_repository("ImageNotFoundException", name, registry, f"The image with imageId {image_id} does not exist within")
 
 
 def scan_not_found(image_id: str, name: str, registry: str) -> AwsError:
     """`ScanNotFoundException`."""
-    return AwsError(
-        "ScanNotFoundException",
-        f"Image scan does not exist for the image with '{image_id}' in the repository with name '{name}' "
-        f"in the registry with id '{registry}'",
-    )
+    return of_repository("ScanNotFoundException", name, registry, f"Image scan does not exist for the image with '{image_id}' in")
 
 
 def image_exists(digest: str, tag: str | None, name: str, registry: str) -> AwsError:
@@ -113,25 +107,18 @@ def referenced_images_not_found(digests: Sequence[str], name: str, registry: str
 
 def lifecycle_policy_not_found(name: str, registry: str) -> AwsError:
     """`LifecyclePolicyNotFoundException`."""
-    return AwsError(
-        "LifecyclePolicyNotFoundException",
-        f"Lifecycle policy does not exist for the repository with name '{name}' in the registry with id '{registry}'",
-    )
+    return of_repository("LifecyclePolicyNotFoundException", name, registry, "Lifecycle policy does not exist for")
 
 
 def lifecycle_preview_not_found(name: str, registry: str) -> AwsError:
     """`LifecyclePolicyPreviewNotFoundException`."""
-    return AwsError(
-        "LifecyclePolicyPreviewNotFoundException",
-        f"Lifecycle policy preview does not exist for the repository with name '{name}' in the registry with id '{registry}'",
-    )
+    return of_repository("LifecyclePolicyPreviewNotFoundException", name, registry, "Lifecycle policy preview does not exist for")
 
 
 def lifecycle_preview_in_progress(name: str, registry: str) -> AwsError:
     """`LifecyclePolicyPreviewInProgressException`."""
-    return AwsError(
-        "LifecyclePolicyPreviewInProgressException",
-        f"Lifecycle policy preview is in progress for the repository with name '{name}' in the registry with id '{registry}'",
+    return of_repository(
+        "LifecyclePolicyPreviewInProgressException", name, registry, "Lifecycle policy preview is in progress for"
     )
 
 
@@ -142,11 +129,7 @@ def invalid_lifecycle_policy(reason: str) -> AwsError:
 
 def upload_not_found(upload: str, name: str, registry: str) -> AwsError:
     """`UploadNotFoundException`."""
-    return AwsError(
-        "UploadNotFoundException",
-        f"Upload with id '{upload}' could not be found for the repository with name '{name}' "
-        f"in the registry with id '{registry}'",
-    )
+    return of_repository("UploadNotFoundException", name, registry, f"Upload with id '{upload}' could not be found for")
 
 
 def invalid_layer_part(upload: str, name: str, registry: str, last_byte: int) -> AwsError:
@@ -164,11 +147,57 @@ def invalid_layer_part(upload: str, name: str, registry: str, last_byte: int) ->
 
 def layer_not_found(digest: str, name: str, registry: str) -> AwsError:
     """`LayersNotFoundException` for one layer that is to be downloaded."""
+    return of_repository("LayersNotFoundException", name, registry, f"The layer with digest '{digest}' does not exist within")
+
+
+def layer_inaccessible(digest: str, name: str, registry: str) -> AwsError:
+    """`LayerInaccessibleException`: no image has that layer."""
     return AwsError(
-        "LayersNotFoundException",
-        f"The layer with digest '{digest}' does not exist in the repository with name '{name}' "
-        f"in the registry with id '{registry}'",
+        "LayerInaccessibleException",
+        f"The layer with digest '{digest}' is not available because it is not associated with an image in the repository with "
+        f"name '{name}' in the registry with id '{registry}'. Unassociated image layers may be cleaned up at any time.",
     )
+
+
+def too_many_parts(upload: str, limit: int) -> AwsError:
+    """`LimitExceededException` for one more part of a layer."""
+    return AwsError("LimitExceededException", f"Upload with id '{upload}' already has the maximum of {limit} layer parts")
+
+
+def too_many_repositories(registry: str, limit: int) -> AwsError:
+    """`LimitExceededException` for one more repository."""
+    return AwsError(
+        "LimitExceededException",
+        f"The registry with id '{registry}' already has the maximum allowed number of repositories which is '{limit}'",
+    )
+
+
+def too_many_images(name: str, registry: str, limit: int) -> AwsError:
+    """`LimitExceededException` for one more image."""
+    return AwsError(
+        "LimitExceededException",
+        f"The repository with name '{name}' in registry with id '{registry}' already has the maximum allowed number of images "
+        f"which is '{limit}'",
+    )
+
+
+def too_many_tags_of_image(tag: str, name: str, registry: str, limit: int) -> AwsError:
+    """`LimitExceededException` for one more tag of an image."""
+    return AwsError(
+        "LimitExceededException",
+        f"Adding tag '{tag}' to an image in the repository with name '{name}' in registry with id '{registry}' exceeds the "
+        f"maximum allowed number of tags per image which is '{limit}'",
+    )
+
+
+def too_many_tags() -> AwsError:
+    """`TooManyTagsException`: a resource has 50 tags at most."""
+    return AwsError("TooManyTagsException", "The list of tags on the repository is over the limit of 50 tags")
+
+
+def invalid_tag(reason: str) -> AwsError:
+    """`InvalidTagParameterException`."""
+    return AwsError("InvalidTagParameterException", f"Invalid parameter at 'tags' failed to satisfy constraint: '{reason}'")
 
 
 def scan_type_refuses() -> AwsError:

@@ -74,7 +74,10 @@ class ImageRoom(Room):
     def _repository(self, caller: Caller, request: dict[str, Any]) -> Repository:
         return self._store.get(registry_of(caller, request), caller.region, request["repositoryName"])
 
-    @operation("PutImage", differs="wording of `ImageDigestDoesNotMatchException` is not verified on AWS; sha256 digests only")
+    @operation(
+        "PutImage",
+        differs="wording of `ImageDigestDoesNotMatchException` is not verified on AWS; sha256 digests only",
+    )
     def put_image(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Store a manifest by its exact bytes, or give one that is there a further tag."""
         repository = self._repository(caller, request)

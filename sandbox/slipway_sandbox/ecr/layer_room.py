@@ -7,6 +7,7 @@ from typing import Any
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
+from slipway_sandbox.ecr.quotas import PARTS
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.ecr.store import DIGEST, Repository
 from slipway_sandbox.ecr.tokens import LINK, LINK_LIFETIME, Registry
@@ -17,7 +18,7 @@ from slipway_sandbox.world import Room, World, operation
 PART_SIZE = 10 * 1024 * 1024
 """Bytes that ECR proposes for a part."""
 SMALLEST_PART = 5 * 1024 * 1024
-"""Bytes that each part but the last one has at least."""
+"""Bytes that each part but the last one has at least. ECR looks at it only in the end."""
 LAYER_DIGEST = re.compile(r"[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+")
 
 
@@ -29,8 +30,6 @@ class LayerRoom(Room):
     def __init__(self, world: World, ecr: EcrRoom) -> None:
         super().__init__(world)
         self._ecr = ecr
-        self._short_parts: set[str] = set()
-        """Uploads that have had a part below the smallest size, which may only be their last."""
 
     def reset(self, account: str | None) -> None:
         """Uploads go with their repositories."""
@@ -55,12 +54,18 @@ class LayerRoom(Room):
         size = self._ecr.blob_path(digest).stat().st_size
         return {"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": size}
 
-    @operation("GetDownloadUrlForLayer", differs="the link leads to this sandbox's own registry, where ECR's leads to S3")
+    @operation(
+        "GetDownloadUrlForLayer",
+        differs="the link leads to this sandbox's own registry, where ECR's leads to S3; wording for a layer of no image is not "
+        "verified on AWS",
+    )
     def get_download_url_for_layer(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """A link that a layer can be had by for an hour, without a password."""
         repository, digest = self._ecr.repository(caller, request), request["layerDigest"]
         if digest not in repository.blobs:
             raise errors.layer_not_found(digest, repository.name, repository.account)
+        if not any(digest == blob.digest for image in repository.images.values() for blob in image.content.blobs):
+            raise errors.layer_inaccessible(digest, repository.name, repository.account)
         # It has no holder: whoever may make a link hands on the right to follow it.
         token = self._ecr.tokens.issue(Registry(repository.account, repository.region), LINK_LIFETIME).password
         return {
@@ -74,7 +79,7 @@ class LayerRoom(Room):
         upload = self._ecr.uploads.start(self._ecr.repository(caller, request))
         return {"uploadId": upload.id, "partSize": PART_SIZE}
 
-    @operation("UploadLayerPart", differs="uploads end with the process")
+    @operation("UploadLayerPart", differs="uploads end with the process; wording for too many parts is not verified on AWS")
     def upload_layer_part(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Receive a part; parts come in order."""
         upload = self._upload(caller, request)
@@ -82,16 +87,15 @@ class LayerRoom(Room):
         first, last = request["partFirstByte"], request["partLastByte"]
         if first != upload.size or last - first + 1 != len(part):
             raise errors.invalid_layer_part(upload.id, repository.name, repository.account, max(upload.size - 1, 0))
-        if upload.id in self._short_parts:
-            raise too_small(upload)
-        if len(part) < SMALLEST_PART:
-            self._short_parts.add(upload.id)
+        limit = self._ecr.quotas.exceeded(repository.account, PARTS, len(upload.parts) + 1)
+        if limit is not None:
+            raise errors.too_many_parts(upload.id, limit)
         upload.append(part)
         return named(upload) | {"lastByteReceived": last}
 
     @operation(
         "CompleteLayerUpload",
-        differs="wording of its errors is not verified on AWS; a part that is too small is refused when the next one comes",
+        differs="wording of its errors but LayerPartTooSmallException is not verified on AWS",
     )
     def complete_layer_upload(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """The layer is whole: check its digest and keep it."""
@@ -99,10 +103,11 @@ class LayerRoom(Room):
         repository, digests = upload.repository, request["layerDigests"]
         if upload.size == 0:
             raise AwsError("EmptyUploadException", f"Upload with id '{upload.id}' does not contain any layer parts")
+        if any(size < SMALLEST_PART for size in upload.parts[:-1]):
+            raise AwsError("LayerPartTooSmallException", "All layer parts except the last part should be at least 5MB")
         digest = upload.digest
         if digest not in digests or not DIGEST.fullmatch(digest):
             raise AwsError("InvalidLayerException", f"The layer digest '{digest}' does not match the provided digests {digests}")
-        self._short_parts.discard(upload.id)
         if digest in repository.blobs:
             self._ecr.uploads.drop(upload)
             raise AwsError(
@@ -124,8 +129,3 @@ class LayerRoom(Room):
 def named(upload: Upload) -> dict[str, Any]:
     """How answers about an upload begin."""
     return {"registryId": upload.repository.account, "repositoryName": upload.repository.name, "uploadId": upload.id}
-
-
-def too_small(upload: Upload) -> AwsError:
-    """`LayerPartTooSmallException`."""
-    return AwsError("LayerPartTooSmallException", f"Layer parts of upload '{upload.id}' must be at least {SMALLEST_PART} bytes")

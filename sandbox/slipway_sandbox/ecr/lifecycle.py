@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from slipway_sandbox.ecr import errors
+from slipway_sandbox.ecr.problems import first_problem
 
 
 class Part(BaseModel):
@@ -83,10 +84,8 @@ class Policy(Part):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            problem = error.errors(include_url=False, include_input=False)[0]
-            place = "/".join(str(part) for part in problem["loc"])
-            reason = f"{place}: {problem['msg']}" if place else problem["msg"]
-            raise errors.invalid_lifecycle_policy(reason) from error
+            place, problem = first_problem(error, "/")
+            raise errors.invalid_lifecycle_policy(f"{place}: {problem}" if place else problem) from error
 
 
 @dataclass(frozen=True)

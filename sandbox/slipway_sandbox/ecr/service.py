@@ -10,6 +10,8 @@ from typing import Any
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
+from slipway_sandbox.ecr.quotas import REPOSITORIES, EcrQuotas
+from slipway_sandbox.ecr.resource_tags import check_keys, check_tags
 from slipway_sandbox.ecr.store import Repository, Store, StoredManifest
 from slipway_sandbox.ecr.tokens import Registry, Tokens
 from slipway_sandbox.ecr.uploads import Uploads
@@ -20,7 +22,12 @@ from slipway_sandbox.world import Room, World, dial, operation
 
 REPOSITORY_ARN = re.compile(r"arn:aws:ecr:(?P<region>[^:]+):(?P<account>\d{12}):repository/(?P<name>.+)")
 
-DEFAULT_SETTINGS = {"BLOB_MOUNTING": "DISABLED", "BASIC_SCAN_TYPE_VERSION": "AWS_NATIVE", "REGISTRY_POLICY_SCOPE": "V2"}
+SETTINGS = {
+    "BLOB_MOUNTING": ("DISABLED", "ENABLED"),
+    "BASIC_SCAN_TYPE_VERSION": ("AWS_NATIVE", "CLAIR"),
+    "REGISTRY_POLICY_SCOPE": ("V2", "V1"),
+}
+"""What an account can set, and to what; the first is the default."""
 
 
 def registry_of(caller: Caller, request: dict[str, Any]) -> str:
@@ -35,7 +42,8 @@ class EcrRoom(Room):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.store = Store(world)
+        self.quotas = EcrQuotas(world)
+        self.store = Store(world, self.quotas)
         self.uploads = Uploads(self.store)
         self.tokens = Tokens(world.clock)
         self.settings: dict[tuple[str, str, str], str] = {}
@@ -92,19 +100,23 @@ class EcrRoom(Room):
             "proxyEndpoint": self.world.endpoint,
         }
 
-    @operation("PutAccountSetting", differs="only `BLOB_MOUNTING` has an effect")
+    @operation(
+        "PutAccountSetting",
+        differs="only `BLOB_MOUNTING` has an effect; the wording for a wrong name or value is not verified on AWS",
+    )
     def put_account_setting(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Keep an account's setting. `BLOB_MOUNTING` decides whether the registry mounts blobs across repositories."""
-        self.settings[caller.account, caller.region, request["name"]] = request["value"]
-        return {"name": request["name"], "value": request["value"]}
+        name, value = request["name"], request["value"]
+        if value not in possible(name):
+            raise errors.invalid_parameter("value", f"must be one of {', '.join(possible(name))}")
+        self.settings[caller.account, caller.region, name] = value
+        return {"name": name, "value": value}
 
     @operation("GetAccountSetting")
     def get_account_setting(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """An account's setting."""
         name = request["name"]
-        if name not in DEFAULT_SETTINGS:
-            raise errors.invalid_parameter("name", f"must be one of {', '.join(DEFAULT_SETTINGS)}")
-        return {"name": name, "value": self.settings.get((caller.account, caller.region, name), DEFAULT_SETTINGS[name])}
+        return {"name": name, "value": self.settings.get((caller.account, caller.region, name), possible(name)[0])}
 
     def mounts_blobs(self, registry: Registry) -> bool:
         """Whether a registry mounts blobs from one repository into another."""
@@ -116,9 +128,14 @@ class EcrRoom(Room):
         self.tokens.expire_all()
         return {}
 
-    @operation("CreateRepository", differs="no limit on the number of repositories; KMS keys are shown and not looked for")
+    @operation(
+        "CreateRepository",
+        differs="KMS keys are shown and not looked for; wording for wrong tags, and for too many repositories or tags, is not "
+        "verified on AWS",
+    )
     def create_repository(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Create a repository."""
+        check_tags({}, request.get("tags", ()))
         repository = Repository(
             account=registry_of(caller, request),
             region=caller.region,
@@ -131,6 +148,11 @@ class EcrRoom(Room):
             resource_tags={tag["Key"]: tag["Value"] for tag in request.get("tags", [])},
         )
         self.store.add(repository)
+        there = len(self.store.of_registry(repository.account, caller.region))
+        limit = self.quotas.exceeded(repository.account, REPOSITORIES, there)
+        if limit is not None:
+            self.store.remove(repository)
+            raise errors.too_many_repositories(repository.account, limit)
         return {"repository": described(repository)}
 
     @operation("DescribeRepositories")
@@ -185,17 +207,19 @@ class EcrRoom(Room):
         repository.policy = None
         return gone
 
-    @operation("TagResource")
+    @operation("TagResource", differs="wording for wrong and for too many tags is not verified on AWS")
     def tag_resource(self, _caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Add tags to a repository."""
         repository = self._by_arn(request["resourceArn"])
+        check_tags(repository.resource_tags, request["tags"])
         repository.resource_tags |= {tag["Key"]: tag["Value"] for tag in request["tags"]}
         return {}
 
-    @operation("UntagResource")
+    @operation("UntagResource", differs="wording for wrong keys is not verified on AWS")
     def untag_resource(self, _caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Take tags off a repository."""
         repository = self._by_arn(request["resourceArn"])
+        check_keys(request["tagKeys"])
         for key in request["tagKeys"]:
             repository.resource_tags.pop(key, None)
         return {}
@@ -218,6 +242,17 @@ class EcrRoom(Room):
         if not found:
             raise errors.invalid_parameter("resourceArn", "Invalid repository ARN")
         return self.store.get(found["account"], found["region"], found["name"])
+
+
+def possible(setting: str) -> tuple[str, ...]:
+    """The values of an account's setting, the default first.
+
+    Raises:
+        AwsError: There is no such setting.
+    """
+    if setting not in SETTINGS:
+        raise errors.invalid_parameter("name", f"must be one of {', '.join(SETTINGS)}")
+    return SETTINGS[setting]
 
 
 def policy_of(repository: Repository) -> dict[str, Any]:

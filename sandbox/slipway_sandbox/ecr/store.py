@@ -21,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.errors import ImageNotFoundError
+from slipway_sandbox.ecr.problems import first_problem
+from slipway_sandbox.ecr.quotas import IMAGES, TAGS, EcrQuotas
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.images import ImageUri
 from slipway_sandbox.world import World
@@ -82,9 +84,8 @@ class Manifest(BaseModel):
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:
-            problem = error.errors(include_url=False, include_input=False)[0]
-            path = ".".join(str(part) for part in problem["loc"])
-            raise errors.invalid_manifest(f"{path}: {problem['msg']}" if path else "Invalid JSON syntax") from error
+            place, problem = first_problem(error, ".")
+            raise errors.invalid_manifest(f"{place}: {problem}" if place else "Invalid JSON syntax") from error
 
 
 @dataclass(frozen=True)
@@ -208,8 +209,9 @@ PushHook = Callable[[Repository, Image], None]
 class Store:
     """All registries: one per account and region. Metadata is guarded by the service's lock, which callers hold."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, quotas: EcrQuotas) -> None:
         self._world = world
+        self._quotas = quotas
         self._blobs = world.data / "blobs" / "sha256"
         self._uploads = world.data / "uploads"
         self._blobs.mkdir(parents=True, exist_ok=True)
@@ -307,6 +309,7 @@ class Store:
         known = manifest.digest in repository.images
         if known and (tag is None or current == manifest.digest):
             return False
+        self._refuse_too_many(repository, manifest.digest, tag)
         if not known:
             repository.images[manifest.digest] = image
         if tag:
@@ -338,6 +341,17 @@ class Store:
     def remove_tag(self, repository: Repository, tag: str) -> None:
         """Take a tag off its image."""
         tell(self._world, repository, "DELETE", repository.tags.pop(tag), tag)
+
+    def _refuse_too_many(self, repository: Repository, digest: str, tag: str | None) -> None:
+        account, name = repository.account, repository.name
+        limit = self._quotas.exceeded(account, IMAGES, len(repository.images) + (digest not in repository.images))
+        if limit is not None:
+            raise errors.too_many_images(name, account, limit)
+        if tag is None:
+            return
+        limit = self._quotas.exceeded(account, TAGS, len({*repository.tags_of(digest), tag}))
+        if limit is not None:
+            raise errors.too_many_tags_of_image(tag, name, account, limit)
 
     @staticmethod
     def _refuse_incomplete(repository: Repository, image: Image) -> None:

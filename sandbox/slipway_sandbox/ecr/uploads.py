@@ -22,12 +22,15 @@ class Upload:
         self.repository = repository
         self.path = path
         self.size = 0
+        self.parts: list[int] = []
+        """The sizes of the parts that came by `append`."""
         self.lock = threading.Lock()
         self._hash = hashlib.sha256()
         path.touch()
 
     def append(self, content: bytes) -> None:
         """Append one part."""
+        self.parts.append(len(content))
         self.receive(io.BytesIO(content))
 
     @property

@@ -11,6 +11,9 @@ from slipway_sandbox.testing_contract import Aws, contract
 MISSING = "RepositoryNotFoundException"
 INVALID = "InvalidParameterException"
 BAD_NAME = "No/Capitals"
+WRONG_TAGS = ("InvalidTagParameterException", "TooManyTagsException")
+RESERVED = [{"Key": "aws:team", "Value": "one"}]
+MANY = [{"Key": f"key-{number}", "Value": ""} for number in range(51)]
 POLICY = json.dumps(
     {
         "Version": "2012-10-17",
@@ -19,7 +22,7 @@ POLICY = json.dumps(
 )
 
 
-@contract("ecr", "CreateRepository", errors=("RepositoryAlreadyExistsException", INVALID))
+@contract("ecr", "CreateRepository", errors=("RepositoryAlreadyExistsException", INVALID, *WRONG_TAGS))
 @contract("ecr", "DescribeRepositories", errors=(MISSING, INVALID))
 @contract("ecr", "DeleteRepository", errors=(MISSING, INVALID))
 def test_repositories(aws: Aws) -> None:
@@ -30,6 +33,9 @@ def test_repositories(aws: Aws) -> None:
         ecr.create_repository(repositoryName=name)
     with aws.refused(INVALID, match="repositoryName"):
         ecr.create_repository(repositoryName=BAD_NAME)
+    for tags, code in ((RESERVED, WRONG_TAGS[0]), (MANY, WRONG_TAGS[1])):
+        with aws.refused(code, match="tag"):
+            ecr.create_repository(repositoryName=f"{name}-tagged", tags=tags)
     assert ecr.describe_repositories(repositoryNames=[name])["repositories"] == [created]
     with aws.refused(INVALID, match="repositoryNames"):
         ecr.describe_repositories(repositoryNames=[BAD_NAME])
@@ -40,6 +46,18 @@ def test_repositories(aws: Aws) -> None:
         ecr.delete_repository(repositoryName=name)
     with aws.refused(MISSING, match=name):
         ecr.describe_repositories(repositoryNames=[name])
+
+
+@contract("ecr", "CreateRepository", errors=("LimitExceededException",))
+def test_the_quota_of_repositories(aws: Aws) -> None:
+    ecr, name = aws.client("ecr"), aws.name("repository")
+    ecr.create_repository(repositoryName=name)
+    with (
+        aws.quota("ecr", "Registered repositories", 1),
+        aws.refused("LimitExceededException", match="maximum allowed number of repositories which is '1'"),
+    ):
+        ecr.create_repository(repositoryName=f"{name}-2")
+    ecr.delete_repository(repositoryName=name)
 
 
 @contract("ecr", "GetAuthorizationToken", errors=(INVALID,))
@@ -100,8 +118,8 @@ def test_repository_settings(aws: Aws) -> None:
     ecr.delete_repository(repositoryName=name)
 
 
-@contract("ecr", "TagResource", errors=(MISSING, INVALID))
-@contract("ecr", "UntagResource", errors=(MISSING, INVALID))
+@contract("ecr", "TagResource", errors=(MISSING, INVALID, *WRONG_TAGS))
+@contract("ecr", "UntagResource", errors=(MISSING, INVALID, "InvalidTagParameterException"))
 @contract("ecr", "ListTagsForResource", errors=(MISSING, INVALID))
 def test_tags(aws: Aws) -> None:
     ecr, name = aws.client("ecr"), aws.name("repository")
@@ -109,6 +127,11 @@ def test_tags(aws: Aws) -> None:
     ecr.tag_resource(resourceArn=arn, tags=[{"Key": "team", "Value": "one"}, {"Key": "stage", "Value": "test"}])
     ecr.untag_resource(resourceArn=arn, tagKeys=["stage"])
     assert ecr.list_tags_for_resource(resourceArn=arn)["tags"] == [{"Key": "team", "Value": "one"}]
+    for tags, code in ((RESERVED, WRONG_TAGS[0]), (MANY[:50], WRONG_TAGS[1])):
+        with aws.refused(code):
+            ecr.tag_resource(resourceArn=arn, tags=tags)
+    with aws.refused(WRONG_TAGS[0]):
+        ecr.untag_resource(resourceArn=arn, tagKeys=["aws:team"])
     for wrong, code in ((f"{arn}-not", MISSING), ("no-arn", INVALID)):
         with aws.refused(code):
             ecr.tag_resource(resourceArn=wrong, tags=[{"Key": "team", "Value": "one"}])
@@ -119,7 +142,7 @@ def test_tags(aws: Aws) -> None:
     ecr.delete_repository(repositoryName=name)
 
 
-@contract("ecr", "PutAccountSetting")
+@contract("ecr", "PutAccountSetting", errors=(INVALID,))
 @contract("ecr", "GetAccountSetting", errors=(INVALID,))
 def test_account_settings(aws: Aws) -> None:
     ecr = aws.client("ecr")
@@ -133,3 +156,6 @@ def test_account_settings(aws: Aws) -> None:
     ecr.put_account_setting(name="BLOB_MOUNTING", value=before)
     with aws.refused(INVALID):
         ecr.get_account_setting(name="NO_SUCH_SETTING")
+    for name, value in (("NO_SUCH_SETTING", "ENABLED"), ("BLOB_MOUNTING", "PERHAPS")):
+        with aws.refused(INVALID):
+            ecr.put_account_setting(name=name, value=value)

@@ -1,4 +1,4 @@
-"""ECR, call by call: images, layers, scans and lifecycle policies."""
+"""ECR, call by call: images, layers and scans."""
 
 from __future__ import annotations
 
@@ -18,18 +18,6 @@ BAD_NAME = "No/Capitals"
 OCI = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = b'{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}'
 NO_DIGEST = f"sha256:{'0' * 64}"
-LIFECYCLE = json.dumps(
-    {
-        "rules": [
-            {
-                "rulePriority": 1,
-                "description": "keep one image",
-                "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1},
-                "action": {"type": "expire"},
-            }
-        ]
-    }
-)
 
 
 def digest_of(content: bytes) -> str:
@@ -53,6 +41,13 @@ def manifest(note: str = "") -> str:
     )
 
 
+def index(child: str) -> str:
+    """An index of one image."""
+    platform = {"os": "linux", "architecture": "amd64"}
+    child_manifest = {"mediaType": OCI, "digest": child, "size": 1, "platform": platform}
+    return json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [child_manifest]})
+
+
 @pytest.fixture
 def name(aws: Aws) -> str:
     """A repository that has the blob of an image."""
@@ -63,7 +58,11 @@ def name(aws: Aws) -> str:
 
 
 @contract("ecr", "InitiateLayerUpload", errors=(MISSING, INVALID))
-@contract("ecr", "UploadLayerPart", errors=(MISSING, INVALID, "InvalidLayerPartException", "UploadNotFoundException"))
+@contract(
+    "ecr",
+    "UploadLayerPart",
+    errors=(MISSING, INVALID, "InvalidLayerPartException", "UploadNotFoundException"),
+)
 @contract(
     "ecr",
     "CompleteLayerUpload",
@@ -74,6 +73,7 @@ def name(aws: Aws) -> str:
         "InvalidLayerException",
         "LayerAlreadyExistsException",
         "EmptyUploadException",
+        "LayerPartTooSmallException",
     ),
 )
 def test_layer_uploads(aws: Aws, name: str) -> None:
@@ -90,6 +90,13 @@ def test_layer_uploads(aws: Aws, name: str) -> None:
     assert ecr.complete_layer_upload(repositoryName=name, uploadId=number, layerDigests=[digest_of(b"part")])["uploadId"]
     with aws.refused("LayerAlreadyExistsException"):
         upload(ecr, name, b"part")
+    short = ecr.initiate_layer_upload(repositoryName=name)["uploadId"]
+    for first in (0, 4):
+        ecr.upload_layer_part(
+            repositoryName=name, uploadId=short, partFirstByte=first, partLastByte=first + 3, layerPartBlob=b"part"
+        )
+    with aws.refused("LayerPartTooSmallException", match="All layer parts except the last part should be at least 5MB"):
+        ecr.complete_layer_upload(repositoryName=name, uploadId=short, layerDigests=[digest_of(b"partpart")])
     unknown = {**part, "uploadId": str(uuid.uuid4())}
     with aws.refused("UploadNotFoundException"):
         ecr.upload_layer_part(repositoryName=name, **unknown)
@@ -106,11 +113,14 @@ def test_layer_uploads(aws: Aws, name: str) -> None:
 
 
 @contract("ecr", "BatchCheckLayerAvailability", errors=(MISSING, INVALID))
-@contract("ecr", "GetDownloadUrlForLayer", errors=(MISSING, INVALID, "LayersNotFoundException"))
+@contract("ecr", "GetDownloadUrlForLayer", errors=(MISSING, INVALID, "LayersNotFoundException", "LayerInaccessibleException"))
 def test_layers(aws: Aws, name: str) -> None:
     ecr = aws.client("ecr")
     layers = ecr.batch_check_layer_availability(repositoryName=name, layerDigests=[digest_of(CONFIG), NO_DIGEST])["layers"]
     assert [layer["layerAvailability"] for layer in layers] == ["AVAILABLE", "UNAVAILABLE"]
+    with aws.refused("LayerInaccessibleException", match="not associated with an image"):
+        ecr.get_download_url_for_layer(repositoryName=name, layerDigest=digest_of(CONFIG))
+    ecr.put_image(repositoryName=name, imageManifest=manifest(), imageTag="v1")
     link = ecr.get_download_url_for_layer(repositoryName=name, layerDigest=digest_of(CONFIG))["downloadUrl"]
     assert httpx.get(link).content == CONFIG
     with aws.refused("LayersNotFoundException"):
@@ -147,10 +157,8 @@ def test_put_image(aws: Aws, name: str) -> None:
         ecr.put_image(repositoryName=name, imageManifest=body, imageTag="v2", imageDigest=NO_DIGEST)
     with aws.refused("LayersNotFoundException"):
         ecr.put_image(repositoryName=name, imageManifest=body.replace(digest_of(CONFIG), NO_DIGEST), imageTag="v2")
-    child = {"mediaType": OCI, "digest": NO_DIGEST, "size": 1, "platform": {"os": "linux", "architecture": "amd64"}}
-    index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [child]}
     with aws.refused("ReferencedImagesNotFoundException"):
-        ecr.put_image(repositoryName=name, imageManifest=json.dumps(index), imageTag="v2")
+        ecr.put_image(repositoryName=name, imageManifest=index(NO_DIGEST), imageTag="v2")
     ecr.put_image_tag_mutability(repositoryName=name, imageTagMutability="IMMUTABLE")
     with aws.refused("ImageTagAlreadyExistsException", match="immutable"):
         ecr.put_image(repositoryName=name, imageManifest=manifest("other"), imageTag="v1")
@@ -160,6 +168,27 @@ def test_put_image(aws: Aws, name: str) -> None:
         ecr.put_image(repositoryName=f"{name}-not", imageManifest=body)
     with aws.refused("RepositoryNotEmptyException"):
         ecr.delete_repository(repositoryName=name)
+    ecr.delete_repository(repositoryName=name, force=True)
+
+
+@contract("ecr", "PutImage", errors=("LimitExceededException",))
+@contract("ecr", "UploadLayerPart", errors=("LimitExceededException",))
+def test_quotas_of_images_tags_and_parts(aws: Aws, name: str) -> None:
+    ecr, body = aws.client("ecr"), manifest()
+    ecr.put_image(repositoryName=name, imageManifest=body, imageTag="v1")
+    exceeded = "LimitExceededException"
+    with (
+        aws.quota("ecr", "Images per repository", 1),
+        aws.refused(exceeded, match="already has the maximum allowed number of images which is '1'"),
+    ):
+        ecr.put_image(repositoryName=name, imageManifest=manifest("other"), imageTag="v2")
+    with (
+        aws.quota("ecr", "Tags per image", 1),
+        aws.refused(exceeded, match="exceeds the maximum allowed number of tags per image which is '1'"),
+    ):
+        ecr.put_image(repositoryName=name, imageManifest=body, imageTag="v2")
+    with aws.quota("ecr", "Layer parts", 0), aws.refused(exceeded, match="maximum of 0 layer parts"):
+        upload(ecr, name, b"part")
     ecr.delete_repository(repositoryName=name, force=True)
 
 
@@ -188,7 +217,16 @@ def test_images(aws: Aws, name: str) -> None:
 
 
 @contract(
-    "ecr", "StartImageScan", errors=(MISSING, INVALID, "ImageNotFoundException", "LimitExceededException", "ValidationException")
+    "ecr",
+    "StartImageScan",
+    errors=(
+        MISSING,
+        INVALID,
+        "ImageNotFoundException",
+        "LimitExceededException",
+        "ValidationException",
+        "UnsupportedImageTypeException",
+    ),
 )
 @contract("ecr", "DescribeImageScanFindings", errors=(MISSING, INVALID, "ImageNotFoundException", "ScanNotFoundException"))
 @contract("ecr", "PutRegistryScanningConfiguration", errors=(INVALID,))
@@ -215,6 +253,9 @@ def test_scans(aws: Aws, name: str) -> None:
             call(repositoryName=f"{name}-not", imageId=image)
         with aws.refused(INVALID):
             call(repositoryName=BAD_NAME, imageId=image)
+    ecr.put_image(repositoryName=name, imageManifest=index(digest_of(manifest().encode())), imageTag="index")
+    with aws.refused("UnsupportedImageTypeException"):
+        ecr.start_image_scan(repositoryName=name, imageId={"imageTag": "index"})
     everything = {"repositoryFilters": [{"filter": "*", "filterType": "WILDCARD"}]}
     with aws.refused(INVALID):
         ecr.put_registry_scanning_configuration(scanType="BASIC", rules=[{"scanFrequency": "CONTINUOUS_SCAN", **everything}])
@@ -228,49 +269,3 @@ def test_scans(aws: Aws, name: str) -> None:
         ecr.batch_get_repository_scanning_configuration(repositoryNames=[BAD_NAME])
     with aws.refused("ValidationException", match="This feature is disabled"):
         ecr.start_image_scan(repositoryName=name, imageId=image)
-
-
-@contract("ecr", "PutLifecyclePolicy", errors=(MISSING, INVALID))
-@contract("ecr", "GetLifecyclePolicy", errors=(MISSING, INVALID, "LifecyclePolicyNotFoundException"))
-@contract("ecr", "DeleteLifecyclePolicy", errors=(MISSING, INVALID, "LifecyclePolicyNotFoundException"))
-@contract(
-    "ecr",
-    "StartLifecyclePolicyPreview",
-    errors=(MISSING, INVALID, "LifecyclePolicyNotFoundException", "LifecyclePolicyPreviewInProgressException"),
-)
-@contract("ecr", "GetLifecyclePolicyPreview", errors=(MISSING, INVALID, "LifecyclePolicyPreviewNotFoundException"))
-def test_lifecycle_policies(aws: Aws, name: str) -> None:
-    ecr = aws.client("ecr")
-    older, newer = (
-        ecr.put_image(repositoryName=name, imageManifest=manifest(tag), imageTag=tag)["image"]["imageId"]["imageDigest"]
-        for tag in ("old", "new")
-    )
-    calls = (ecr.get_lifecycle_policy, ecr.delete_lifecycle_policy, ecr.start_lifecycle_policy_preview)
-    for call in calls:
-        with aws.refused("LifecyclePolicyNotFoundException", match="Lifecycle policy does not exist"):
-            call(repositoryName=name)
-    with aws.refused("LifecyclePolicyPreviewNotFoundException"):
-        ecr.get_lifecycle_policy_preview(repositoryName=name)
-    for wrong, code in ((f"{name}-not", MISSING), (BAD_NAME, INVALID)):
-        for call in (*calls, ecr.get_lifecycle_policy_preview):
-            with aws.refused(code):
-                call(repositoryName=wrong)
-        with aws.refused(code):
-            ecr.put_lifecycle_policy(repositoryName=wrong, lifecyclePolicyText=LIFECYCLE)
-    with aws.refused(INVALID, match="Lifecycle policy validation failure"):
-        ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=LIFECYCLE.replace("expire", "explode"))
-    ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=LIFECYCLE)
-    assert json.loads(ecr.get_lifecycle_policy(repositoryName=name)["lifecyclePolicyText"]) == json.loads(LIFECYCLE)
-    ecr.delete_lifecycle_policy(repositoryName=name)
-    if aws.sandbox:
-        aws.sandbox.set_time_scale(1)
-    ecr.start_lifecycle_policy_preview(repositoryName=name, lifecyclePolicyText=LIFECYCLE)
-    with aws.refused("LifecyclePolicyPreviewInProgressException"):
-        ecr.start_lifecycle_policy_preview(repositoryName=name, lifecyclePolicyText=LIFECYCLE)
-    if aws.sandbox:
-        aws.sandbox.set_time_scale(60)
-    shown = ecr.get_lifecycle_policy_preview
-    wait_until(lambda: shown(repositoryName=name)["status"] == "COMPLETE", "the preview")
-    results = shown(repositoryName=name)["previewResults"]
-    assert {result["imageDigest"] for result in results} == {older} != {newer}
-    ecr.delete_repository(repositoryName=name, force=True)
