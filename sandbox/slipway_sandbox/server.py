@@ -9,7 +9,7 @@ from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from slipway_sandbox import credentials, snapshots
-from slipway_sandbox.autoscaling import AutoscalingRoom, ScalableTargets
+from slipway_sandbox.autoscaling import AutoscalingQuotas, AutoscalingRoom, ScalableTargets
 from slipway_sandbox.clock import Clock
 from slipway_sandbox.containers import ContainerRuntime
 from slipway_sandbox.control import Control
@@ -69,6 +69,7 @@ def build(world: World) -> Sandbox:
     groups = GroupRoom(world, tags, quotas)
     registry = ModelRegistryRoom(world, ecr, groups, tags, quotas)
     targets = ScalableTargets()
+    scaling = AutoscalingQuotas(world)
     hosting = Hosting(world, containers, roles, registry, tags, quotas, targets)
     rooms: list[Room] = [
         ecr,
@@ -84,7 +85,8 @@ def build(world: World) -> Sandbox:
         registry,
         *Pipelines(world, tags, quotas).rooms,
         *hosting.rooms,
-        AutoscalingRoom(world, targets, hosting.variants),
+        AutoscalingRoom(world, targets, hosting.variants, scaling),
+        scaling,
         *Jobs(world, containers, roles, hosting.models, tags, quotas).rooms,
     ]
     principals = Principals()

@@ -21,6 +21,7 @@ from slipway_sandbox.sagemaker.hosting.requests import SERVICE
 from slipway_sandbox.sagemaker.hosting.runtime import INVOCATIONS
 from slipway_sandbox.server import build
 from slipway_sandbox.testing_contract import Behaviour, Contract, declarations_of
+from slipway_sandbox.testing_unprovoked import Unprovoked, of_service, provoked
 from slipway_sandbox.world import Room, World
 
 PAGE = Path(__file__).parent.parent / "COVERAGE.md"
@@ -29,9 +30,9 @@ INTRODUCTION = """\
 # What is like AWS, and what is not
 
 Made by `make coverage` from the code and its tests; a test fails when they and this page disagree. Every operation below has a
-contract test whose answers are held against botocore's own service model, and which brings about the errors named; any other
-documented error can be planted (`POST /_sandbox/faults`). The same tests run against AWS itself where `AWS_CONTRACT_REGION`
-names a region.
+contract test whose answers are held against botocore's own service model, and which brings about the errors named, as a client
+can. Other documented errors are listed with the reason why no test does so, and can be planted (`POST /_sandbox/faults`). The
+same tests run against AWS itself where `AWS_CONTRACT_REGION` names a region.
 
 Requests are checked against botocore's model, lengths, patterns and enums too, with AWS's wording of such errors. Services that
 are not listed are answered by [moto](https://github.com/getmoto/moto), or with a clean `NotImplemented`.
@@ -113,7 +114,7 @@ def _service(service: str, operations: dict[tuple[str, str], str], contracts: Se
     tested = {each.operation for each in contracts if each.service == service}
     rows = [_row(service, name, operations.get((service, name), ""), contracts) for name in sorted(own | tested)]
     head = f"## {TITLES.get(service, service)}\n\n| Operation | Errors brought about by tests | Differs |\n|---|---|---|\n"
-    table = head + "".join(f"{row}\n" for row in rows)
+    table = head + "".join(f"{row}\n" for row in rows) + _left_out(list(of_service(service)))
     if over_moto(service):
         return f"{table}\nIts other operations are as moto has them.\n"
     absent = missing(service)
@@ -123,9 +124,18 @@ def _service(service: str, operations: dict[tuple[str, str], str], contracts: Se
     return f"{table}\n<details><summary>{title}</summary>\n\n{', '.join(absent)}\n\n</details>\n"
 
 
+def _left_out(errors: Sequence[Unprovoked]) -> str:
+    if not errors:
+        return ""
+    rows = "".join(f"| `{each.code}` | {', '.join(each.operations)} | {_cell(each.why)} |\n" for each in errors)
+    title = "Documented errors that no test brings about"
+    head = "| Error | Where, if not everywhere | Why |\n|---|---|---|\n"
+    return f"\n<details><summary>{title}</summary>\n\n{head}{rows}\n</details>\n"
+
+
 def _row(service: str, name: str, differs: str, contracts: Sequence[Contract]) -> str:
     covering = [each for each in contracts if (each.service, each.operation) == (service, name)]
-    errors = sorted({error for each in covering for error in each.errors})
+    errors = sorted(provoked(covering, service, name))
     return f"| {name} | {', '.join(f'`{error}`' for error in errors)} | {_cell(differs)} |"
 
 

@@ -42,8 +42,8 @@ class Handler(BaseHTTPRequestHandler):
         asked = self.rfile.read(int(self.headers["Content-Length"]))
         if asked == b"exit":
             os._exit(3)
-        if asked == b"parts":
-            return self.answer_in_parts()
+        if asked in (b"parts", b"broken"):
+            return self.answer_in_parts(whole=asked == b"parts")
         if asked.startswith(b"wait "):
             time.sleep(float(asked.split()[1]))
         said = {
@@ -57,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         status = MODEL.get("status", 400 if asked == b"bad" else 200)
         self.answer(status, json.dumps(said).encode() if status == 200 else b"no such features")
 
-    def answer_in_parts(self):
+    def answer_in_parts(self, whole):
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Transfer-Encoding", "chunked")
@@ -65,6 +65,9 @@ class Handler(BaseHTTPRequestHandler):
         for part in (b"one ", b"two ", b"three"):
             self.wfile.write(b"%x\\r\\n%s\\r\\n" % (len(part), part))
             self.wfile.flush()
+        if not whole:
+            self.close_connection = True
+            return
         self.wfile.write(b"0\\r\\n\\r\\n")
 
     def answer(self, status, body):

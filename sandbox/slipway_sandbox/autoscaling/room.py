@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, TypeVar
 
 from slipway_sandbox.autoscaling.alarms import delete_alarms, put_alarms
+from slipway_sandbox.autoscaling.quotas import POLICIES, STEPS, TARGETS, AutoscalingQuotas
 from slipway_sandbox.autoscaling.targets import VARIANT, Policy, PolicyKey, ScalableTargets, Target, TargetKey
 from slipway_sandbox.autoscaling.tracking import Tracker, Variants, variant_of
 from slipway_sandbox.calls import Caller
@@ -31,22 +32,24 @@ class AutoscalingRoom(Room):
         world: What all rooms share.
         targets: The targets and policies.
         variants: SageMaker's variants.
+        quotas: How many targets and policies an account may have.
     """
 
     service = "application-autoscaling"
     over_moto = True
 
-    def __init__(self, world: World, targets: ScalableTargets, variants: Variants) -> None:
+    def __init__(self, world: World, targets: ScalableTargets, variants: Variants, quotas: AutoscalingQuotas) -> None:
         super().__init__(world)
         self._targets = targets
         self._variants = variants
+        self._quotas = quotas
         self._tracker = Tracker(world, targets, variants)
 
     @operation(
         "RegisterScalableTarget",
         concurrent=True,
         differs="an endpoint's variant has to exist, targets of other services need not and nothing scales them; the wording for "
-        "bounds and for a variant that is not there is not verified on AWS",
+        "bounds, quotas and a variant that is not there is not verified on AWS; a quota of 500 targets for each service",
     )
     def register(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         key = target_key(caller, request)
@@ -54,6 +57,7 @@ class AutoscalingRoom(Room):
         with self.lock:
             old = self._targets.targets.get(key)
             target = self._target(caller, request, old)
+            self._quotas.check(caller.account, TARGETS, self._targets.count(key))
             self._targets.put(key, target)
         return {"ScalableTargetARN": target.arn}
 
@@ -82,7 +86,7 @@ class AutoscalingRoom(Room):
         "PutScalingPolicy",
         concurrent=True,
         differs="target tracking of SageMakerVariantInvocationsPerInstance really scales, each simulated minute; step and "
-        "predictive scaling and other metrics are only kept",
+        "predictive scaling and other metrics are only kept; the wording for quotas is not verified on AWS",
     )
     def put_policy(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         key = policy_key(caller, request)
@@ -90,6 +94,7 @@ class AutoscalingRoom(Room):
             if key[:5] not in self._targets.targets:
                 raise not_found(f"No scalable target registered for {described(request)}")
             policy = self._policy(caller, request, self._targets.policies.get(key))
+            self._check_quotas(key, policy)
             self._targets.put_policy(key, policy)
         if policy.kind == "TargetTrackingScaling" and key[4] == VARIANT:
             alarms = put_alarms(self.world, caller, request["ResourceId"], policy)
@@ -142,6 +147,12 @@ class AutoscalingRoom(Room):
         """Follow the policies again."""
         if self._targets.policies:
             self._tracker.start()
+
+    def _check_quotas(self, key: PolicyKey, policy: Policy) -> None:
+        steps = policy.configuration.get("StepAdjustments", ()) if policy.kind == "StepScaling" else ()
+        self._quotas.check(key[0], STEPS, len(steps))
+        others = sum(other[:5] == key[:5] and other != key for other in self._targets.policies)
+        self._quotas.check(key[0], POLICIES, others + 1)
 
     def _require_variant(self, caller: Caller, request: dict[str, Any]) -> None:
         if request["ServiceNamespace"] != "sagemaker" or request["ScalableDimension"] != VARIANT:

@@ -84,6 +84,11 @@ class ScalableTargets:
         head = f"endpoint/{endpoint}/variant/"
         self._drop(lambda key: key[:2] == (caller.account, caller.region) and key[3].startswith(head))
 
+    def count(self, key: TargetKey) -> int:
+        """The targets of the same account, region, service and dimension, with this one."""
+        with self._lock:
+            return len({key} | {other for other in self.targets if (*other[:3], other[4]) == (*key[:3], key[4])})
+
     def put(self, key: TargetKey, target: Target) -> None:
         """Keep a target, in place of an earlier one."""
         with self._lock:

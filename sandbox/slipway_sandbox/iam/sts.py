@@ -60,7 +60,11 @@ class StsRoom(Room):
         """The sessions: who has credentials keeps them."""
         return {"sts.sessions": self._principals.sessions}
 
-    @operation("AssumeRole", differs="a role that IAM does not have can be assumed by anybody")
+    @operation(
+        "AssumeRole",
+        differs="a role that IAM does not have can be assumed by anybody; a session policy takes as much of its room as it has "
+        "characters, of 2,048",
+    )
     def assume_role(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Credentials of a role, in its account."""
         parts = request["RoleArn"].split(":", ROLE_PARTS - 1)
@@ -175,8 +179,12 @@ class StsRoom(Room):
         for document in documents:
             if not parse(document):
                 raise AwsError("MalformedPolicyDocument", "Syntax errors in policy.")
-        if sum(map(len, documents[:1])) > POLICY_LIMIT:
-            raise AwsError("PackedPolicyTooLarge", "Serialized token too large for session")
+        size = sum(map(len, documents[:1]))
+        if size > POLICY_LIMIT:
+            percent = 100 * size // POLICY_LIMIT
+            raise AwsError(
+                "PackedPolicyTooLarge", f"Packed policy consumes {percent}% of allotted space, please use smaller policy."
+            )
         return tuple(documents)
 
 

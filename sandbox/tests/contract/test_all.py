@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.model import OperationModel, Shape
+from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 from slipway_sandbox import protocol, testing_coverage
 from slipway_sandbox.testing import SandboxProcess
 from slipway_sandbox.testing_contract import Contract
+from slipway_sandbox.testing_iam import RoleMaker, allow, refusal_of
+from slipway_sandbox.testing_unprovoked import of_service, provoked, unprovoked
 
 OWN = sorted({service for service, _ in testing_coverage.answered()})
 """Services with operations of their own."""
@@ -70,6 +72,50 @@ def test_given_an_error_that_contracts_name_when_the_model_is_asked_then_it_know
         if error not in {code_of(shape) for shape in model_of(each).error_shapes} | common
     ]
     assert unknown == []
+
+
+@pytest.mark.parametrize("service", OWN)
+def test_given_the_errors_that_aws_documents_when_contracts_are_asked_then_they_bring_about_each_that_a_client_can(
+    service: str,
+) -> None:
+    documented = {
+        (name, code_of(shape))
+        for of, name in testing_coverage.answered()
+        if of == service
+        for shape in protocol.service_model(service).operation_model(name).error_shapes
+    }
+    missed = {(name, code) for name, code in documented if code not in provoked(contracts(), service, name)}
+    assert {each for each in missed if not unprovoked(service, *each)} == set(), "neither brought about nor explained"
+    explained = {unprovoked(service, *each) for each in missed}
+    assert [each for each in of_service(service) if each not in explained] == [], "explained and brought about, or not there"
+
+
+def minimal(shape: Shape | None) -> Any:
+    """As little as a request's member can be."""
+    match shape:
+        case StructureShape():
+            return {name: minimal(shape.members[name]) for name in shape.required_members}
+        case ListShape():
+            return []
+        case MapShape():
+            return {}
+        case None:
+            return {}
+        case _:
+            enum = shape.metadata.get("enum")
+            return enum[0] if enum else {"string": "x", "boolean": False}.get(shape.type_name, 1)
+
+
+def test_given_a_role_that_may_do_nothing_when_it_calls_an_operation_of_ecs_then_its_access_is_denied(
+    sandbox: SandboxProcess, account: str
+) -> None:
+    client = RoleMaker(sandbox, account).make([allow("s3:ListAllMyBuckets")]).client("ecs")
+    answers: dict[str, str] = {}
+    for name in sorted(name for of, name in testing_coverage.answered() if of == "ecs"):
+        operation = protocol.service_model("ecs").operation_model(name)
+        answers[name], said = refusal_of(client._make_api_call, name, minimal(operation.input_shape))
+        assert f"is not authorized to perform: ecs:{name}" in said
+    assert set(answers.values()) == {"AccessDeniedException"}
 
 
 def code_of(error: Shape) -> str:

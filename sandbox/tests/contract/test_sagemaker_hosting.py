@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import EventStreamError
 from slipway_sandbox.testing import fresh_account, wait_until
 from slipway_sandbox.testing_contract import Aws, contract
 from slipway_sandbox.testing_hosting import ROLE, push_server
@@ -238,7 +239,7 @@ def test_endpoints(served: Served) -> None:
 
 
 @contract("sagemaker-runtime", "InvokeEndpoint", errors=("ValidationError", "ModelError"))
-@contract("sagemaker-runtime", "InvokeEndpointWithResponseStream", errors=("ValidationError", "ModelError"))
+@contract("sagemaker-runtime", "InvokeEndpointWithResponseStream", errors=("ValidationError", "ModelError", "ModelStreamError"))
 @contract("sagemaker-runtime", "InvokeEndpointAsync", errors=("ValidationError",))
 def test_invocations(served: Served) -> None:
     aws, name = served.aws, served.name
@@ -256,6 +257,10 @@ def test_invocations(served: Served) -> None:
         runtime.invoke_endpoint(EndpointName=name, Body=b"bad")
     events = list(runtime.invoke_endpoint_with_response_stream(EndpointName=name, Body=b"parts")["Body"])
     assert [event["PayloadPart"]["Bytes"] for event in events] == [b"one ", b"two ", b"three"]
+    broken = runtime.invoke_endpoint_with_response_stream(EndpointName=name, Body=b"broken")["Body"]
+    with pytest.raises(EventStreamError, match=r"\(ModelStreamError\).*ended early"):
+        list(broken)
+    aws.saw("sagemaker-runtime", "InvokeEndpointWithResponseStream", "ModelStreamError")
     with aws.refused("ModelError"):
         runtime.invoke_endpoint_with_response_stream(EndpointName=name, Body=b"bad")
     with aws.refused("ValidationError", match="not found"):
@@ -353,3 +358,41 @@ def test_autoscaling(served: Served) -> None:
         scaling.deregister_scalable_target(**wrong)
     with aws.refused("ValidationException", match="Unsupported service namespace"):
         scaling.delete_scaling_policy(**wrong, PolicyName="track")
+
+
+READS = {
+    "TargetValue": 70.0,
+    "PredefinedMetricSpecification": {"PredefinedMetricType": "DynamoDBReadCapacityUtilization"},
+}
+STEPS = [
+    {"MetricIntervalLowerBound": float(number), "MetricIntervalUpperBound": number + 1.0, "ScalingAdjustment": 1}
+    for number in range(21)
+]
+
+
+@contract("application-autoscaling", "RegisterScalableTarget", errors=("LimitExceededException",))
+@contract("application-autoscaling", "PutScalingPolicy", errors=("LimitExceededException",))
+def test_quotas_of_autoscaling(aws: Aws) -> None:
+    scaling, exceeded, service = aws.client("application-autoscaling"), "LimitExceededException", "application-autoscaling"
+    first, second = (
+        {
+            "ServiceNamespace": "dynamodb",
+            "ResourceId": f"table/none-{number}",
+            "ScalableDimension": "dynamodb:table:ReadCapacityUnits",
+        }
+        for number in range(2)
+    )
+    tracking = {"PolicyType": "TargetTrackingScaling", "TargetTrackingScalingPolicyConfiguration": READS}
+    with aws.quota(service, "Scalable targets per resource type", 1):
+        scaling.register_scalable_target(**first, MinCapacity=1, MaxCapacity=2)
+        scaling.register_scalable_target(**first, MaxCapacity=3)
+        with aws.refused(exceeded, match="Scalable targets per resource type"):
+            scaling.register_scalable_target(**second, MinCapacity=1, MaxCapacity=2)
+    with aws.quota(service, "Scaling policies per scalable target", 1):
+        for _ in range(2):
+            scaling.put_scaling_policy(**first, PolicyName="one", **tracking)
+        with aws.refused(exceeded, match="Scaling policies per scalable target"):
+            scaling.put_scaling_policy(**first, PolicyName="two", **tracking)
+    steps = {"AdjustmentType": "ChangeInCapacity", "StepAdjustments": STEPS}
+    with aws.refused(exceeded, match="Step adjustments per step scaling policy"):
+        scaling.put_scaling_policy(**first, PolicyName="steps", PolicyType="StepScaling", StepScalingPolicyConfiguration=steps)

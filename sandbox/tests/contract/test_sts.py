@@ -9,6 +9,12 @@ from slipway_sandbox.testing_contract import Aws, contract
 POLICY = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]}
 )
+LARGE = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": [f"arn:aws:s3:::{n:032x}/*" for n in range(60)]}],
+    }
+)
 
 
 def trusting(account: str) -> str:
@@ -27,7 +33,7 @@ def test_who_calls(aws: Aws) -> None:
         sts.get_access_key_info(AccessKeyId="not-a-key-of-aws-at-all")
 
 
-@contract("sts", "AssumeRole", errors=("MalformedPolicyDocument", "ValidationError", "AccessDenied"))
+@contract("sts", "AssumeRole", errors=("MalformedPolicyDocument", "PackedPolicyTooLarge", "ValidationError", "AccessDenied"))
 def test_assume_role(aws: Aws) -> None:
     iam, sts, name = aws.client("iam"), aws.client("sts"), aws.name("role")
     closed = iam.create_role(RoleName=f"{name}-closed", AssumeRolePolicyDocument=trusting("arn:aws:iam::111122223333:root"))
@@ -36,6 +42,8 @@ def test_assume_role(aws: Aws) -> None:
     assert assumed["AssumedRoleUser"]["Arn"] == f"arn:aws:sts::{aws.account}:assumed-role/{name}/contract"
     with aws.refused("MalformedPolicyDocument"):
         sts.assume_role(RoleArn=arn, RoleSessionName="contract", Policy="{}")
+    with aws.refused("PackedPolicyTooLarge", match="% of allotted space"):
+        sts.assume_role(RoleArn=arn, RoleSessionName="contract", Policy=LARGE)
     with aws.refused("ValidationError", match="roleSessionName"):
         sts.assume_role(RoleArn=arn, RoleSessionName="not a name")
     with aws.refused("ValidationError", match="MaxSessionDuration"):
