@@ -46,13 +46,14 @@ def fresh_account() -> str:
     return str(secrets.randbelow(9 * 10**11) + 10**11)
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = 60, every: float = LOOK_EVERY) -> None:
     """Look again and again until a condition holds.
 
     Args:
         condition: What to wait for.
         what: The same in words, for the error.
         timeout: Real seconds to wait at most.
+        every: Real seconds between two looks.
 
     Raises:
         TimeoutError: It did not hold in time.
@@ -61,7 +62,7 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float = 60) ->
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"timeout after {timeout:g} s waiting for {what}")
-        time.sleep(LOOK_EVERY)
+        time.sleep(every)
 
 
 class SandboxProcess:

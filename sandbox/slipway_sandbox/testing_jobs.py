@@ -12,11 +12,10 @@ import functools
 import io
 import json
 import tarfile
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing import SandboxProcess, wait_until
 from slipway_sandbox.testing_images import (
     PROGRAMS,
     TestImage,
@@ -29,9 +28,6 @@ from slipway_sandbox.testing_images import (
 from slipway_sandbox.testing_python import python_image
 
 ROLE = "arn:aws:iam::111111111111:role/jobs"
-DEADLINE = 30.0
-"""Seconds until a job has to be where it is expected."""
-POLL_SECONDS = 0.05
 ENDS = ("Completed", "Failed", "Stopped")
 BIND_TO_PORT = {"com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true"}
 SERVE = """
@@ -219,11 +215,14 @@ class JobDesk:
 
     def wait(self, describe: Callable[[], dict[str, Any]], member_name: str, wanted: Sequence[str]) -> dict[str, Any]:
         """Describe until a member has one of some values."""
-        deadline = time.monotonic() + DEADLINE
-        while (found := describe())[member_name] not in wanted:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"timeout after {DEADLINE:g} s waiting for {wanted}; it is {found[member_name]}")
-            time.sleep(POLL_SECONDS)
+        found: dict[str, Any] = {}
+
+        def there() -> bool:
+            found.clear()
+            found.update(describe())
+            return found[member_name] in wanted
+
+        wait_until(there, f"{member_name} to be one of {wanted}")
         return found
 
     def wait_for_line(self, group: str, line: str) -> None:

@@ -10,31 +10,15 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing import SandboxProcess, wait_until
 
-PATIENCE = 60.0
-PAUSE = 0.05
 RUNNING = ("Executing", "Stopping")
 
 CREATE_TOKEN = "create-" + "0" * 32
-
-
-def wait_until(what: str, condition: Callable[[], bool]) -> None:
-    """Poll until a condition holds.
-
-    Raises:
-        TimeoutError: It does not.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"timeout after {PATIENCE:g} s waiting for {what}")
-        time.sleep(PAUSE)
 
 
 def finished(sagemaker: Any, execution: str) -> dict[str, Any]:
@@ -45,7 +29,7 @@ def finished(sagemaker: Any, execution: str) -> dict[str, Any]:
         described.update(sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution))
         return described["PipelineExecutionStatus"] not in RUNNING
 
-    wait_until(f"{execution} to end", has_ended)
+    wait_until(has_ended, f"the end of {execution}")
     return sagemaker.describe_pipeline_execution(PipelineExecutionArn=execution)
 
 
@@ -57,7 +41,7 @@ def received(sqs: Any, queue: str) -> dict[str, Any]:
         messages.extend(sqs.receive_message(QueueUrl=queue).get("Messages", []))
         return bool(messages)
 
-    wait_until(f"a message in {queue}", is_there)
+    wait_until(is_there, f"a message in {queue}")
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=messages[0]["ReceiptHandle"])
     return json.loads(messages[0]["Body"])
 
@@ -95,10 +79,6 @@ class PipelineDesk:
         """The steps by name, the oldest first."""
         listed = self.client.list_pipeline_execution_steps(PipelineExecutionArn=execution, SortOrder="Ascending", MaxResults=100)
         return {step["StepName"]: step for step in listed["PipelineExecutionSteps"]}
-
-    def wait(self, what: str, condition: Callable[[], bool]) -> None:
-        """Poll until a condition holds."""
-        wait_until(what, condition)
 
     def finish(self, execution: str) -> dict[str, Any]:
         """Wait for the end; returns the description."""

@@ -1,7 +1,6 @@
 import base64
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.testing import SandboxProcess, wait_until
 from slipway_sandbox.testing_contract import behaviour
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -61,12 +60,6 @@ def refusal(act: Callable[[], Any]) -> tuple[str, str]:
         act()
     error = caught.value.response["Error"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
     return error["Code"], error["Message"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
-
-
-def wait_for(condition: Callable[[], bool], what: str, timeout: float = 10) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"timeout after {timeout} s waiting for {what}"
 
 
 def test_given_a_pushed_image_when_it_is_described_then_time_size_and_tags_are_its_own(registry: Registry) -> None:
@@ -243,7 +236,7 @@ def test_given_seeded_findings_when_a_push_is_scanned_then_it_takes_a_while_and_
         return registry.ecr.describe_image_scan_findings(repositoryName="app", imageId={"imageDigest": digest})
 
     assert describe()["imageScanStatus"]["status"] == "IN_PROGRESS"
-    wait_for(lambda: describe()["imageScanStatus"]["status"] == "COMPLETE", "the scan")
+    wait_until(lambda: describe()["imageScanStatus"]["status"] == "COMPLETE", "the scan")
     assert describe()["imageScanFindings"]["findingSeverityCounts"] == {"CRITICAL": 1, "LOW": 1}
     image = registry.ecr.describe_images(repositoryName="app")["imageDetails"][0]
     assert image["imageScanFindingsSummary"]["findingSeverityCounts"] == {"CRITICAL": 1, "LOW": 1}

@@ -13,7 +13,7 @@ from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.events import Event
 from slipway_sandbox.sagemaker.groups import GroupRoom
-from slipway_sandbox.sagemaker.quotas import QuotaRoom
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.testing import SandboxProcess, fresh_account, wait_until
@@ -334,7 +334,7 @@ def test_given_a_package_when_it_is_approved_then_eventbridge_hears_which_fields
     heard: list[Event] = []
     both = threading.Semaphore(0)
     world.events.subscribe(lambda event: (heard.append(event), both.release()))  # pyright: ignore[reportArgumentType]
-    tags, quotas = TagRoom(world), QuotaRoom(world)
+    tags, quotas = TagRoom(world), SageMakerQuotas(world)
     groups = GroupRoom(world, tags, quotas)
     room = ModelRegistryRoom(world, EcrRoom(world), groups, tags, quotas)
     groups.create(caller, {"ModelPackageGroupName": "Screening"})

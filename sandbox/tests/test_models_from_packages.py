@@ -10,6 +10,7 @@ from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.sagemaker.hosting.model_containers import Artifact
 from slipway_sandbox.sagemaker.hosting.models import ModelRoom
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.world import World
 
@@ -40,7 +41,7 @@ class OnePackage:
 
 def room(folder: Path, status: str = "Completed", approval: str = "Approved") -> ModelRoom:
     world = World(data=folder)
-    return ModelRoom(world, OnePackage(status, approval), TagRoom(world))
+    return ModelRoom(world, OnePackage(status, approval), TagRoom(world), SageMakerQuotas(world))
 
 
 def create(models: ModelRoom) -> None:

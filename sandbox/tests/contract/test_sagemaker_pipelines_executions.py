@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from slipway_sandbox.testing import wait_until
 from slipway_sandbox.testing_contract import Aws, contract, real_client
-from slipway_sandbox.testing_pipelines import finished, received, wait_until
+from slipway_sandbox.testing_pipelines import finished, received
 
 WORD = {"Name": "Word", "Type": "String", "DefaultValue": "enough", "EnumValues": ["enough", "stop"]}
 COUNT = {"Name": "Count", "Type": "Integer", "DefaultValue": 1}
@@ -73,7 +74,7 @@ class Desk:
     def close(self) -> None:
         """Delete what was created."""
         for name in self.pipelines:
-            wait_until(f"{name} to be deleted", lambda name=name: self._deleted(name))
+            wait_until(lambda name=name: self._deleted(name), f"{name} to be deleted")
 
     def _deleted(self, name: str) -> bool:
         with contextlib.suppress(self.sagemaker.exceptions.ConflictException):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from slipway_sandbox.testing import wait_until
 from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_pipelines import PipelineDesk, reasons
 
@@ -91,7 +92,7 @@ def test_given_a_running_job_when_the_execution_is_stopped_then_the_job_is_stopp
 ) -> None:
     desk.create(stored)
     execution = desk.start(parameters={**job_parameters, "Pause": "60"})
-    desk.wait("the training job to begin", lambda: bool(desk.steps(execution)["Train_model"]["Metadata"]))
+    wait_until(lambda: bool(desk.steps(execution)["Train_model"]["Metadata"]), "the training job to begin")
     with pytest.raises(ClientError, match="ConflictException"):
         desk.client.retry_pipeline_execution(PipelineExecutionArn=execution, ClientRequestToken="r" * 32)
     desk.client.stop_pipeline_execution(PipelineExecutionArn=execution, ClientRequestToken="p" * 32)
@@ -107,7 +108,7 @@ def test_given_a_running_job_when_the_account_is_reset_then_the_execution_is_gon
 ) -> None:
     desk.create(stored)
     execution = desk.start(parameters={**job_parameters, "Pause": "60"})
-    desk.wait("the training job to begin", lambda: bool(desk.steps(execution)["Train_model"]["Metadata"]))
+    wait_until(lambda: bool(desk.steps(execution)["Train_model"]["Metadata"]), "the training job to begin")
     desk.sandbox.reset(desk.account)
     with pytest.raises(desk.client.exceptions.ResourceNotFound):
         desk.describe(execution)

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from slipway_sandbox.testing import wait_until
 from slipway_sandbox.testing_pipelines import PipelineDesk
 
 WHO = """
@@ -78,7 +79,7 @@ def test_given_a_function_that_runs_when_the_execution_is_stopped_then_it_stops_
     arn = desk.register_function(tmp_path / "slow.py", SLOW)
     desk.create({"Version": "2020-12-01", "Steps": [lambda_step(arn, until=str(tmp_path / "now"))]})
     execution = desk.start()
-    desk.wait("the function to run", lambda: bool(desk.steps(execution)["Call"]["Metadata"]))
+    wait_until(lambda: bool(desk.steps(execution)["Call"]["Metadata"]), "the function to run")
     desk.client.stop_pipeline_execution(PipelineExecutionArn=execution, ClientRequestToken="p" * 32)
     assert desk.describe(execution)["PipelineExecutionStatus"] == "Stopping"
     (tmp_path / "now").touch()
@@ -117,4 +118,4 @@ def test_given_a_cached_lambda_step_when_its_time_is_over_then_it_runs_again(des
         assert "CacheHitResult" in step or (step["StartTime"] - ended).total_seconds() > 0.5
         return "CacheHitResult" in step
 
-    desk.wait("the step to run anew", lambda: not hit())
+    wait_until(lambda: not hit(), "the step to run anew")

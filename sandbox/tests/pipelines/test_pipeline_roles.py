@@ -10,10 +10,12 @@ import pytest
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.events import Event
 from slipway_sandbox.sagemaker.pipelines import Pipelines
+from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
+from slipway_sandbox.testing import wait_until
 from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_iam import RoleMaker, allow, trusting
-from slipway_sandbox.testing_pipelines import PipelineDesk, wait_until
+from slipway_sandbox.testing_pipelines import PipelineDesk
 from slipway_sandbox.world import World
 
 REGISTER = {"Name": "Register", "Type": "RegisterModel", "Arguments": {"ModelPackageGroupName": "group"}}
@@ -63,9 +65,8 @@ def test_given_an_execution_when_it_fails_then_eventbridge_hears_of_each_status(
     world, heard = World(data=tmp_path), list[Event]()
     world.events.subscribe(heard.append)
     caller = Caller("111111111111", "us-east-1", "111111111111")
-    handlers = {
-        name: (room, handler) for room in Pipelines(world, TagRoom(world)).rooms for name, handler in room.handlers.items()
-    }
+    pipelines = Pipelines(world, TagRoom(world), SageMakerQuotas(world))
+    handlers = {name: (room, handler) for room in pipelines.rooms for name, handler in room.handlers.items()}
 
     def call(operation: str, **request: Any) -> dict[str, Any]:
         room, handler = handlers[operation]
@@ -75,7 +76,7 @@ def test_given_an_execution_when_it_fails_then_eventbridge_hears_of_each_status(
     definition = json.dumps({"Version": "2020-12-01", "Steps": [SAY]})
     pipeline = call("CreatePipeline", PipelineDefinition=definition, RoleArn="arn:aws:iam::111111111111:role/r")["PipelineArn"]
     execution = call("StartPipelineExecution", PipelineExecutionDisplayName="try-1")["PipelineExecutionArn"]
-    wait_until("four events", lambda: len(heard) == 4)
+    wait_until(lambda: len(heard) == 4, "four events")
     assert {(event.source, *event.resources) for event in heard} == {("aws.sagemaker", pipeline, execution)}
     executions = [event.detail for event in heard if "Step" not in event.detail_type]
     steps = [event.detail for event in heard if event.detail_type.endswith("Execution Step Status Change")]

@@ -13,6 +13,7 @@ from slipway_sandbox.sagemaker.pipelines.definition import parse_definition
 from slipway_sandbox.sagemaker.pipelines.durations import parse_duration
 from slipway_sandbox.sagemaker.pipelines.job_steps import kind_of
 from slipway_sandbox.sagemaker.pipelines.parts import RetryPolicy
+from slipway_sandbox.testing import wait_until
 from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_pipelines import PipelineDesk
 
@@ -74,7 +75,7 @@ def test_given_a_step_that_waits_for_its_next_attempt_when_the_execution_is_stop
     steps = [{**REGISTER, "RetryPolicies": [policy("Step.THROTTLING", MaxAttempts=3, IntervalSeconds=43200)]}]
     desk.create({"Version": "2020-12-01", "Steps": steps})
     execution = desk.start()
-    desk.wait("the first attempt to fail", lambda: "FailureReason" in desk.steps(execution)["Register"])
+    wait_until(lambda: "FailureReason" in desk.steps(execution)["Register"], "the first attempt to fail")
     desk.client.stop_pipeline_execution(PipelineExecutionArn=execution, ClientRequestToken="p" * 32)
     assert desk.finish(execution)["PipelineExecutionStatus"] == "Stopped"
 

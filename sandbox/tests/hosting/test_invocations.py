@@ -1,0 +1,100 @@
+"""Invocations of endpoints whose containers really run."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from botocore.exceptions import ClientError
+from slipway_sandbox.testing_contract import behaviour
+from slipway_sandbox.testing_hosting import ROLE, Hosted
+
+
+def test_given_an_endpoint_in_service_when_it_is_invoked_then_the_models_own_container_answers(hosted: Hosted) -> None:
+    shown = hosted.serve("one")
+    assert shown["EndpointStatus"] == "InService", shown
+    answer = hosted.ask(Accept="application/json", CustomAttributes="trace=7")
+    expected = {"model": "one", "greeting": "hello", "accept": "application/json", "type": "text/csv"}
+    assert expected.items() <= answer["said"].items()
+    assert (answer["InvokedProductionVariant"], answer["CustomAttributes"]) == ("AllTraffic", "trace=7")
+    image = shown["ProductionVariants"][0]["DeployedImages"][0]
+    assert image["SpecifiedImage"] == hosted.image
+    assert image["ResolvedImage"].startswith(hosted.image.removesuffix(":1") + "@sha256:")
+
+
+def test_given_an_invocation_when_the_call_log_is_read_then_it_is_there_without_its_payload(hosted: Hosted) -> None:
+    hosted.serve("one")
+    hosted.ask("secret")
+    calls = hosted.sandbox.calls("sagemaker-runtime", "InvokeEndpoint", hosted.account)
+    assert [call["request"]["EndpointName"] for call in calls] == ["ep"]
+    assert "secret" not in json.dumps(calls)
+
+
+def test_given_a_model_that_refuses_when_it_is_invoked_then_its_own_status_and_words_come_back(hosted: Hosted) -> None:
+    hosted.serve("one")
+    refused = hosted.refusal("bad")
+    assert refused["ResponseMetadata"]["HTTPStatusCode"] == 424
+    assert (refused["OriginalStatusCode"], refused["OriginalMessage"]) == (400, "no such features")
+    assert refused["LogStreamArn"].endswith("/aws/sagemaker/Endpoints/ep")
+    assert "Received client error (400) from primary" in refused["Error"]["Message"]
+
+
+def test_given_no_such_endpoint_when_it_is_invoked_then_it_is_refused_in_awss_words(hosted: Hosted) -> None:
+    error = hosted.refusal("1,2", EndpointName="missing")["Error"]
+    assert error == {"Code": "ValidationError", "Message": f"Endpoint missing of account {hosted.account} not found."}
+
+
+def test_given_a_throttled_runtime_when_it_is_invoked_then_the_fault_strikes(hosted: Hosted) -> None:
+    hosted.sandbox.plant_fault("sagemaker-runtime", "InvokeEndpoint", "throttle", account=hosted.account)
+    assert hosted.refusal("1,2")["Error"]["Code"] == "ThrottlingException"
+
+
+def test_given_a_serverless_endpoint_when_more_requests_come_than_it_may_answer_then_they_are_throttled(hosted: Hosted) -> None:
+    hosted.sagemaker.create_model(ModelName="one", PrimaryContainer=hosted.container("one"), ExecutionRoleArn=ROLE)
+    hosted.config("serverless", "one", {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}})
+    shown = hosted.create("serverless")["ProductionVariants"][0]
+    assert shown["CurrentServerlessConfig"]["MaxConcurrency"] == 1
+    assert "CurrentInstanceCount" not in shown
+    with ThreadPoolExecutor(3) as clients:
+        outcomes = set(clients.map(hosted.outcome, ["wait 2"] * 3))
+    assert outcomes == {"one", "ThrottlingException"}
+    assert hosted.outcome() == "one"
+
+
+@behaviour(
+    "Around an endpoint",
+    "InvokeEndpointWithResponseStream",
+    like="the model's parts as events of AWS's event stream, as they come",
+    differs="inference pipelines do not stream",
+)
+def test_given_a_model_that_answers_in_parts_when_the_stream_is_asked_for_then_each_part_is_an_event(hosted: Hosted) -> None:
+    hosted.serve("one")
+    answer = hosted.runtime.invoke_endpoint_with_response_stream(EndpointName="ep", Body=b"parts", ContentType="text/csv")
+    assert (answer["ContentType"], answer["InvokedProductionVariant"]) == ("text/plain", "AllTraffic")
+    assert [event["PayloadPart"]["Bytes"] for event in answer["Body"]] == [b"one ", b"two ", b"three"]
+
+
+def test_given_a_model_that_refuses_when_the_stream_is_asked_for_then_its_words_come_back(hosted: Hosted) -> None:
+    hosted.serve("one")
+    with pytest.raises(ClientError) as refused:
+        hosted.runtime.invoke_endpoint_with_response_stream(EndpointName="ep", Body=b"bad")
+    assert refused.value.response["Error"]["Code"] == "ModelError"  # pyright: ignore[reportTypedDictNotRequiredAccess]
+
+
+@behaviour(
+    "Around an endpoint",
+    "restart and snapshots",
+    like="an endpoint in service serves again as soon as its containers do, and requests wait for that; an update that was under "
+    "way is rolled back with a reason",
+    differs="asynchronous requests that wait are lost; an endpoint whose containers do not come up again stays InService and "
+    "answers 503",
+)
+def test_given_a_snapshot_when_it_is_restored_then_the_endpoint_serves_what_it_served_then(hosted: Hosted) -> None:
+    hosted.serve("one")
+    name = f"served-{hosted.account}"
+    hosted.sandbox.take_snapshot(name, hosted.account)
+    hosted.sagemaker.delete_endpoint(EndpointName="ep")
+    hosted.sandbox.restore_snapshot(name)
+    assert hosted.sagemaker.describe_endpoint(EndpointName="ep")["EndpointStatus"] == "InService"
+    assert hosted.ask()["said"]["model"] == "one"

@@ -1,0 +1,115 @@
+"""What is known of the traffic: captured data, metrics, alarms."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from slipway_sandbox.testing import wait_until
+from slipway_sandbox.testing_contract import behaviour
+from slipway_sandbox.testing_hosting import ROLE, Hosted
+
+
+def test_given_invocations_when_cloudwatch_is_asked_then_it_counted_them(hosted: Hosted) -> None:
+    hosted.serve("one")
+    for _ in range(3):
+        hosted.ask()
+    wait_until(lambda: hosted.metric("Invocations") == 3, "three invocations in CloudWatch")
+
+
+def test_given_a_shadow_variant_when_requests_come_then_it_gets_copies_and_nobody_sees_its_answers(hosted: Hosted) -> None:
+    for name in ("main", "shadow"):
+        hosted.sagemaker.create_model(ModelName=name, PrimaryContainer=hosted.container(name), ExecutionRoleArn=ROLE)
+    sized = {"InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    shadow = {"VariantName": "Shadow", "ModelName": "shadow", "InitialVariantWeight": 0.5, **sized}
+    hosted.config("shadowed", "main", ShadowProductionVariants=[shadow])
+    shown = hosted.create("shadowed")
+    assert [variant["VariantName"] for variant in shown["ShadowProductionVariants"]] == ["Shadow"]
+    assert {hosted.ask()["said"]["model"] for _ in range(4)} == {"main"}
+    wait_until(lambda: hosted.metric("Invocations", "Shadow") == 2, "two copies in CloudWatch")
+
+
+def test_given_a_data_capture_when_an_endpoint_is_invoked_then_a_line_of_json_is_in_s3(hosted: Hosted) -> None:
+    hosted.sagemaker.create_model(ModelName="one", PrimaryContainer=hosted.container("one"), ExecutionRoleArn=ROLE)
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 50,
+        "DestinationS3Uri": f"s3://{hosted.bucket}/captured",
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]},
+    }
+    hosted.config("captured", "one", DataCaptureConfig=capture)
+    shown = hosted.create("captured")["DataCaptureConfig"]
+    assert (shown["CaptureStatus"], shown["CurrentSamplingPercentage"]) == ("Started", 50)
+    for number in range(4):
+        hosted.ask(f"{number},{number}", InferenceId=f"id-{number}")
+    lines: list[str] = []
+
+    def stored() -> bool:
+        lines[:] = [line for key in hosted.keys("captured") for line in hosted.read(key).splitlines()]
+        return len(lines) >= 2
+
+    wait_until(stored, "two captured requests")
+    assert hosted.keys("captured")[0].startswith(f"captured/ep/AllTraffic/{datetime.now(UTC):%Y/}")
+    kept = json.loads(lines[0])
+    assert kept["captureData"]["endpointInput"] == {
+        "observedContentType": "text/csv",
+        "mode": "INPUT",
+        "data": "1,1",
+        "encoding": "CSV",
+    }
+    assert (kept["captureData"]["endpointOutput"]["encoding"], kept["eventMetadata"]["inferenceId"]) == ("JSON", "id-1")
+    assert len(lines) == 2
+
+
+@behaviour(
+    "Around an endpoint",
+    "metrics",
+    like="Invocations, InvocationsPerInstance, Invocation4XXErrors, Invocation5XXErrors, InvocationModelErrors, ModelLatency and "
+    "OverheadLatency, by endpoint and variant, and by EndpointConfigName too",
+    differs="no metrics of instances; CloudWatch lists only the series with EndpointConfigName, and answers with it where that "
+    "is not named",
+)
+@behaviour(
+    "Around an endpoint",
+    "alarms",
+    like="metric alarms on AWS/SageMaker, of one fleet (EndpointConfigName) too: statistics, percentiles, trimmed means, M of N, "
+    "missing data, metric math of operators, IF, FILL, SUM, AVG, MIN and MAX; `CloudWatch Alarm State Change` events, also for a "
+    "state that was set by hand",
+    differs="a period slides, and lasts 1 s of true time at least; a state set by SetAlarmState stays until the metric changes "
+    "its mind; alarms of other namespaces, anomaly bands and composite rules are not evaluated; no alarm actions; "
+    "DescribeAlarmHistory is not there; accounts without endpoints are not looked at",
+)
+def test_given_an_alarm_on_one_fleet_by_metric_math_when_it_errs_then_cloudwatch_and_eventbridge_say_so(hosted: Hosted) -> None:
+    hosted.serve("errs", status=500)
+    dimensions = [
+        {"Name": "EndpointName", "Value": "ep"},
+        {"Name": "VariantName", "Value": "AllTraffic"},
+        {"Name": "EndpointConfigName", "Value": "errs"},
+    ]
+    metrics = [
+        {
+            "Id": name,
+            "ReturnData": False,
+            "MetricStat": {
+                "Metric": {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions},
+                "Period": 600,
+                "Stat": "Sum",
+            },
+        }
+        for name, metric in (("e", "Invocation5XXErrors"), ("n", "Invocations"))
+    ]
+    hosted.cloudwatch.put_metric_alarm(
+        AlarmName="rate",
+        Metrics=[*metrics, {"Id": "rate", "Expression": "100 * e / n", "ReturnData": True}],
+        EvaluationPeriods=1,
+        Threshold=50,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+
+    def state() -> str:
+        return hosted.cloudwatch.describe_alarms(AlarmNames=["rate"])["MetricAlarms"][0]["StateValue"]
+
+    wait_until(lambda: state() == "INSUFFICIENT_DATA", "an alarm without data")
+    assert hosted.outcome() == "ModelError"
+    wait_until(lambda: state() == "ALARM", "the alarm")
