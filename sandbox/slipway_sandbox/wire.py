@@ -1,6 +1,8 @@
 """The HTTP server under the gateway: connections that stay open, bodies of any size, and faults that really cut the line.
 
-werkzeug's development server closes every connection after one answer. AWS does not, and clients pool their connections.
+werkzeug's development server closes every connection after one answer. AWS does not, and clients pool their connections. The
+servers that keep them (cheroot, waitress) answer on a fixed number of threads: here, where answers may be held back, where
+clients poll for messages, and where the sandbox calls itself, those would wait for each other.
 """
 
 from __future__ import annotations
@@ -11,97 +13,38 @@ import logging
 import socket
 import struct
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
+from slipway_sandbox.bodies import SILENCE, Line, RefusedError, body_of, head_of, length_of
+
 log = logging.getLogger(__name__)
 
 DRAIN_LIMIT = 1024 * 1024
 """Bytes of an unread body that are read to keep the connection; a longer one closes it."""
-IDLE_TIMEOUT = 300
-"""Seconds that a client may keep silent on an open connection."""
+GOODBYE_SECONDS = 2.0
+"""How long a client that still sends gets to see the answer before its connection is closed."""
+IDLE_SECONDS = 60.0
+"""How long a client may keep a connection open without a request."""
+HEAD_SECONDS = 30.0
+"""How long a client may take to send a request's head."""
+MOST_CONNECTIONS = 512
+"""Open at once, each with its thread. Beyond, those that idle are closed; where none does, the new one is turned away."""
 SEND_BUFFER = 64 * 1024
-LINE_LIMIT = 4096
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER on, with no time to linger: closing sends a reset."""
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
 Headers = list[tuple[str, str]]
 
 
 class LostConnectionError(Exception):
     """The client is to see its connection cut: what a planted fault raises."""
-
-
-class BadRequestError(Exception):
-    """A request that is not HTTP; the text says why."""
-
-
-class LengthInput(io.RawIOBase):
-    """A request body of a known length, which ends there."""
-
-    def __init__(self, source: BinaryIO, length: int) -> None:
-        super().__init__()
-        self._source = source
-        self._left = length
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        size = min(len(buffer), self._left)
-        buffer[:size] = exactly(self._source, size)
-        self._left -= size
-        return size
-
-
-class ChunkedInput(io.RawIOBase):
-    """A request body in chunked transfer encoding (RFC 9112 §7.1); extensions and trailers are skipped."""
-
-    def __init__(self, source: BinaryIO) -> None:
-        super().__init__()
-        self._source = source
-        self._left = 0
-        self._ended = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if self._left == 0 and not self._ended:
-            self._next_chunk()
-        size = min(len(buffer), self._left)
-        buffer[:size] = exactly(self._source, size)
-        self._left -= size
-        if size and self._left == 0:
-            self._line()
-        return size
-
-    def _next_chunk(self) -> None:
-        try:
-            self._left = int(self._line().partition(b";")[0], 16)
-        except ValueError as error:
-            raise ConnectionResetError("the request's chunks are garbled") from error
-        if self._left == 0:
-            self._ended = True
-            while self._line():
-                """A trailer."""
-
-    def _line(self) -> bytes:
-        line = self._source.readline(LINE_LIMIT)
-        if not line.endswith(b"\n"):
-            raise ConnectionResetError("the client went away inside its request body")
-        return line.strip()
-
-
-def exactly(source: BinaryIO, size: int) -> bytes:
-    """That many bytes, or the news that the client is gone."""
-    data = source.read(size)
-    if len(data) < size:
-        raise ConnectionResetError("the client went away inside its request body")
-    return data
 
 
 class Answer:
@@ -164,25 +107,34 @@ class Handler(BaseHTTPRequestHandler):
     """Serves one connection, request after request."""
 
     protocol_version = "HTTP/1.1"
-    timeout = IDLE_TIMEOUT
+    timeout = SILENCE
     disable_nagle_algorithm = True
     wbufsize = SEND_BUFFER
+    error_message_format = "%(code)d %(message)s. %(explain)s\n"
+    error_content_type = "text/plain; charset=utf-8"
+    default_request_version = "HTTP/1.1"
 
-    def handle_expect_100(self) -> bool:
-        ready = super().handle_expect_100()
-        self.wfile.flush()
-        return ready
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self._line = Line(self.connection)
+        self._source = io.BufferedReader(self._line)
 
-    def run(self) -> None:
-        """Answer one request."""
+    def handle_one_request(self) -> None:
+        """Wait for a request, and answer it."""
+        # What an answer to a request that was not understood is made from.
+        self.requestline, self.command, self.path, self.request_version = "", "", "", self.protocol_version
         answer = Answer(self)
         try:
-            body = io.BufferedReader(self._input())
-            self._call(self._environ(body), answer)
-            self._drain(body)
-        except BadRequestError as error:
-            self.send_error(HTTPStatus.BAD_REQUEST, str(error))
-            self.close_connection = True
+            if not self._comes():
+                self.close_connection = True
+            elif self._is_understood():
+                self._serve(answer)
+            else:
+                self._say_goodbye()
+        except RefusedError as refusal:
+            self.send_error(refusal.status, explain=str(refusal))
+            self._say_goodbye()
         except LostConnectionError:
             self._cut()
         except (ConnectionError, TimeoutError):
@@ -192,16 +144,40 @@ class Handler(BaseHTTPRequestHandler):
             log.exception("%s %s failed", self.command, self.path)
             self._apologise(answer)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = run  # noqa: N815  (http.server asks for these names)
+    def _comes(self) -> bool:
+        """Wait for a request; False when the client goes instead, or idles for too long."""
+        self._line.allow(IDLE_SECONDS)
+        with cast(Server, self.server).connections.idle(self.connection):
+            return bool(self._source.peek(1))
 
-    def _input(self) -> io.RawIOBase:
-        source = cast(BinaryIO, self.rfile)
-        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            return ChunkedInput(source)
-        length = self.headers.get("Content-Length", "0")
-        if not length.isdecimal():
-            raise BadRequestError(f"Content-Length is {length!r}, which is no number of bytes")
-        return LengthInput(source, int(length))
+    def _is_understood(self) -> bool:
+        """Read the request's head; False for one that was answered because it is no HTTP.
+
+        Raises:
+            RefusedError: It breaks a limit.
+        """
+        self._line.allow(HEAD_SECONDS)
+        try:
+            self.raw_requestline, headers = head_of(self._source)
+        except TimeoutError as error:
+            raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, f"The headers took more than {HEAD_SECONDS:g} s.") from error
+        self._line.allow_pauses()
+        self.rfile = io.BytesIO(headers)
+        return self.parse_request()
+
+    def handle_expect_100(self) -> bool:
+        """Ask for the body, if it is one to ask for."""
+        length_of(self.headers)
+        ready = super().handle_expect_100()
+        self.wfile.flush()
+        return ready
+
+    def _serve(self, answer: Answer) -> None:
+        if self.command not in METHODS:
+            raise RefusedError(HTTPStatus.NOT_IMPLEMENTED, f"The method {self.command!r} is not known.")
+        body = body_of(self._source, length_of(self.headers))
+        self._call(self._environ(body), answer)
+        self._drain(body)
 
     def _environ(self, body: BinaryIO) -> WSGIEnvironment:
         host, port, *_ = self.connection.getsockname()
@@ -228,6 +204,9 @@ class Handler(BaseHTTPRequestHandler):
             "wsgi.run_once": False,
         }
         for name, value in self.headers.items():
+            if "_" in name:
+                # It would pass for the header that has a hyphen there.
+                continue
             key = name.upper().replace("-", "_")
             key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
             environ[key] = f"{environ[key]},{value}" if key in environ else value
@@ -246,18 +225,23 @@ class Handler(BaseHTTPRequestHandler):
 
     def _drain(self, body: BinaryIO) -> None:
         """Read what the application left of the body, so that the next request begins where this one ends."""
-        left = DRAIN_LIMIT
-        while left > 0:
-            chunk = body.read(min(left, SEND_BUFFER))
-            if not chunk:
-                return
-            left -= len(chunk)
+        if not discarded(body, DRAIN_LIMIT):
+            self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        """Close the connection of a client that may still send: closed at once, it could miss the answer."""
         self.close_connection = True
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_WR)
+        self._line.allow(GOODBYE_SECONDS)
+        with contextlib.suppress(OSError):
+            while self._line.read(SEND_BUFFER):
+                """Whatever it is, nobody wants it."""
 
     def _apologise(self, answer: Answer) -> None:
         self.close_connection = True
         if not answer.started:
-            self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, "the sandbox made a mistake; its log has the details")
+            self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, explain="The sandbox made a mistake; its log has the details.")
 
     def _cut(self) -> None:
         """End the connection as a broken network does: a reset, and no answer."""
@@ -265,8 +249,77 @@ class Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
 
+    def version_string(self) -> str:
+        """What answers to requests that no application sees are signed with."""
+        return "slipway-sandbox"
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class names it so)
         """Say nothing: every call is in the call log."""
+
+
+def discarded(body: BinaryIO, limit: int) -> bool:
+    """Read a body to its end; False where that is farther away than the limit."""
+    left = limit
+    while left > 0:
+        chunk = body.read(min(left, SEND_BUFFER))
+        if not chunk:
+            return True
+        left -= len(chunk)
+    return False
+
+
+class Connections:
+    """Those that are open, and which of them wait for a request. Thread-safe.
+
+    Args:
+        most: How many may be open at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: set[socket.socket] = set()
+        self._idle: dict[socket.socket, None] = {}
+        """The one that has idled longest first."""
+        self._lock = threading.Lock()
+
+    def admit(self, connection: socket.socket) -> bool:
+        """Let one in, in place of one that idles where there are too many. Its client finds that closed, and opens another."""
+        with self._lock:
+            if len(self._open) >= self._most:
+                longest = next(iter(self._idle), None)
+                if longest is None:
+                    return False
+                self._drop(longest)
+                with contextlib.suppress(OSError):
+                    # A request that has just come is still read and answered.
+                    longest.shutdown(socket.SHUT_RD)
+            self._open.add(connection)
+            return True
+
+    def gone(self, connection: socket.socket) -> None:
+        """One was closed."""
+        with self._lock:
+            self._drop(connection)
+
+    def counts(self) -> tuple[int, int]:
+        """How many are open, and how many of them wait for a request."""
+        with self._lock:
+            return len(self._open), len(self._idle)
+
+    @contextlib.contextmanager
+    def idle(self, connection: socket.socket) -> Generator[None]:
+        """While it waits for a request."""
+        with self._lock:
+            self._idle[connection] = None
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._idle.pop(connection, None)
+
+    def _drop(self, connection: socket.socket) -> None:
+        self._open.discard(connection)
+        self._idle.pop(connection, None)
 
 
 class Server(ThreadingHTTPServer):
@@ -286,9 +339,21 @@ class Server(ThreadingHTTPServer):
     def __init__(self, host: str, port: int) -> None:
         super().__init__((host, port), Handler)
         self.application: WSGIApplication
+        self.connections = Connections(MOST_CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection on a thread of its own, if there is room for one more."""
+        if self.connections.admit(request):
+            super().process_request(request, client_address)
+            return
+        with contextlib.suppress(OSError):
+            request.setblocking(False)
+            request.send(BUSY)
+        self.close_request(request)
 
     def shutdown_request(self, request: Any) -> None:
         """Say goodbye, except on a connection that is to be reset."""
+        self.connections.gone(request)
         with contextlib.suppress(OSError):
             if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(RESET_ON_CLOSE)) == RESET_ON_CLOSE:
                 self.close_request(request)

@@ -4,11 +4,13 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urlsplit
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
+from slipway_sandbox import bodies, wire
 from slipway_sandbox.testing import SandboxProcess
 from slipway_sandbox.testing_contract import behaviour
 
@@ -133,3 +135,179 @@ def test_given_a_planted_error_when_a_call_comes_then_it_is_refused_once(
 
     assert caught.value.response["Error"]["Code"] == code  # pyright: ignore[reportTypedDictNotRequiredAccess]
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status  # pyright: ignore[reportTypedDictNotRequiredAccess]
+
+
+def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers how long the body was, and the target that its header names."""
+    length = sum(len(part) for part in iter(lambda: environ["wsgi.input"].read(65536), b""))
+    text = f"{length} {environ.get('HTTP_X_AMZ_TARGET', '-')}".encode()
+    start_response("200 OK", [("Content-Length", str(len(text)))])
+    return [text]
+
+
+@pytest.fixture
+def server() -> Iterator[wire.Server]:
+    """The server alone, in front of `echo`."""
+    with wire.Server("127.0.0.1", 0) as server:
+        server.application = echo
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def connected(server: wire.Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.server_port), timeout=20)
+
+
+def answered(client: socket.socket, *parts: bytes) -> str:
+    """What comes back until the connection ends."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        for part in parts:
+            client.sendall(part)
+    return b"".join(iter(lambda: client.recv(65536), b"")).decode("latin-1")
+
+
+def asked(server: wire.Server, *parts: bytes) -> str:
+    with connected(server) as client:
+        return answered(client, *parts)
+
+
+END = b"Connection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /" + b"a" * bodies.REQUEST_LINE_LIMIT + b" HTTP/1.1\r\n", 414),
+        (b"GET / HTTP/1.1\r\nX-Long: " + b"a" * bodies.HEAD_LIMIT + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"X-Many: a\r\n" * 6_000, 431),
+        (b"GET / HTTP/1.1\r\n" + b"X-Few: a\r\n" * 101, 431),
+        (b"GET / HTTP/1.1\r\nX-Folded: a\r\n b\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length : 5\r\n", 400),
+        (b"GET / HTTP/1.1\r\nnonsense\r\n", 400),
+        (b"GET / HTTP/3.7\r\n", 505),
+        (b"nonsense\r\n", 400),
+        (b"STEAL / HTTP/1.1\r\n", 501),
+        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1_0\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5_000 + b"\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 99999999999999\r\n", 413),
+        (b"POST / HTTP/1.1\r\nContent-Length: 99999999999999\r\nExpect: 100-continue\r\n", 413),
+        (b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n", 501),
+    ],
+)
+@behaviour(
+    "Around the services",
+    "malformed and oversized requests",
+    like="refused before they reach a service: 400, 408, 413, 414, 431, 501",
+    differs="request line of 16 KiB, 64 KiB with the headers, 100 headers; a body of 52,000 MiB; 512 connections at once",
+)
+def test_given_a_request_beyond_the_limits_when_it_comes_then_it_is_refused_in_plain_text(
+    server: wire.Server, head: bytes, status: int
+) -> None:
+    answer = asked(server, head, END)
+
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+    assert "Content-Type: text/plain" in answer
+    assert "Connection: close" in answer
+    assert asked(server, b"GET / HTTP/1.1\r\n", END).endswith("0 -")
+
+
+def test_given_no_length_when_a_request_comes_then_its_body_is_empty(server: wire.Server) -> None:
+    assert asked(server, b"POST / HTTP/1.1\r\n", END).endswith("\r\n\r\n0 -")
+
+
+def test_given_a_header_with_an_underscore_when_it_comes_then_it_passes_for_no_other(server: wire.Server) -> None:
+    assert asked(server, b"GET / HTTP/1.1\r\nX_Amz_Target: mine\r\n", END).endswith("0 -")
+
+
+@pytest.mark.parametrize("size", [b"-5", b"+5", b"0x5", b"1_0", b"", b"f" * 17, b"fffffffffffffff"])
+def test_given_a_chunk_of_no_size_when_it_comes_then_the_connection_ends(server: wire.Server, size: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert asked(server, head, size + b"\r\nhello\r\n0\r\n\r\n") == ""
+
+
+def test_given_trailers_without_end_when_they_come_then_the_connection_ends(server: wire.Server) -> None:
+    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
+    assert asked(server, head, b"X-Trailer: a\r\n" * 10_000) == ""
+    assert asked(server, head, b"X-Trailer: a\r\n\r\nGET / HTTP/1.1\r\n", END).count("HTTP/1.1 200 OK") == 2
+
+
+def test_given_a_client_that_drips_its_head_when_the_time_is_over_then_it_is_told_so(
+    server: wire.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "HEAD_SECONDS", 0.5)
+    with connected(server) as client:
+        client.settimeout(0.1)
+        client.sendall(b"GET / HTTP/1.1\r\nX-Slow: ")
+        answer = b""
+        while not answer:
+            client.sendall(b"a")
+            with contextlib.suppress(TimeoutError):
+                answer = client.recv(65536)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_given_a_client_that_falls_silent_in_its_body_when_the_time_is_over_then_the_connection_ends(
+    server: wire.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "SILENCE", 0.2)
+    assert asked(server, b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhel") == ""
+
+
+def test_given_an_open_connection_when_it_idles_for_long_then_it_is_closed(
+    server: wire.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "IDLE_SECONDS", 0.2)
+    assert asked(server, b"GET / HTTP/1.1\r\n\r\n").endswith("0 -")
+
+
+def test_given_the_most_connections_when_another_comes_then_the_one_that_idled_longest_makes_room(
+    server: wire.Server,
+) -> None:
+    server.connections = wire.Connections(2)
+    with connected(server) as first, connected(server) as second:
+        for client in (first, second):
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert client.recv(65536).endswith(b"0 -")
+        wait_for(lambda: server.connections.counts() == (2, 2), "both to idle")
+
+        assert asked(server, b"GET / HTTP/1.1\r\n", END).endswith("0 -")
+
+        assert first.recv(1) == b""
+        assert answered(second, b"GET / HTTP/1.1\r\n", END).endswith("0 -")
+
+
+def test_given_the_most_connections_when_none_of_them_idles_then_another_one_is_told_to_come_later(
+    server: wire.Server,
+) -> None:
+    server.connections = wire.Connections(1)
+    with connected(server) as busy:
+        busy.sendall(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n" + END + b"hel")
+        wait_for(lambda: server.connections.counts() == (1, 0), "the connection to be busy")
+
+        assert asked(server).startswith("HTTP/1.1 503 ")
+        assert answered(busy, b"lo").endswith("5 -")
+
+    wait_for(lambda: server.connections.counts() == (0, 0), "room for another one")
+    assert asked(server, b"GET / HTTP/1.1\r\n", END).endswith("0 -")
+
+
+def test_given_an_unread_body_that_is_long_when_its_request_is_refused_then_the_client_sees_the_answer(
+    server: wire.Server,
+) -> None:
+    def refuse(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("401 Unauthorized", [("Content-Length", "2")])
+        return [b"no"]
+
+    server.application = refuse
+    length = 8 * wire.DRAIN_LIMIT
+    answer = asked(server, f"POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode(), b"x" * length)
+
+    assert answer.startswith("HTTP/1.1 401 ")
+    assert answer.endswith("no")
