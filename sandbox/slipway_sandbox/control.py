@@ -8,32 +8,32 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import HTTPException, NotFound
-from werkzeug.routing import EndpointPrefix, Map, Rule
+from werkzeug.routing import EndpointPrefix, Map
 from werkzeug.wrappers import Request, Response
 
 from slipway_sandbox.faults import Fault, PlantedFault
-from slipway_sandbox.page import PAGE_RULES, Page
+from slipway_sandbox.page import PAGE_PATHS, Page
+from slipway_sandbox.routes import rules
 from slipway_sandbox.states import States
 from slipway_sandbox.world import Room, World
 
-ROUTES = Map(
-    [
-        EndpointPrefix("page.", PAGE_RULES),
-        Rule("/_sandbox/health", endpoint="health", methods=["GET"]),
-        Rule("/_sandbox/calls", endpoint="list_calls", methods=["GET"]),
-        Rule("/_sandbox/calls", endpoint="clear_calls", methods=["DELETE"]),
-        Rule("/_sandbox/counts", endpoint="count_calls", methods=["GET"]),
-        Rule("/_sandbox/faults", endpoint="list_faults", methods=["GET"]),
-        Rule("/_sandbox/faults", endpoint="plant_fault", methods=["POST"]),
-        Rule("/_sandbox/faults", endpoint="clear_faults", methods=["DELETE"]),
-        Rule("/_sandbox/faults/<int:number>", endpoint="remove_fault", methods=["DELETE"]),
-        Rule("/_sandbox/clock", endpoint="set_clock", methods=["POST"]),
-        Rule("/_sandbox/clock/advance", endpoint="advance", methods=["POST"]),
-        Rule("/_sandbox/reset", endpoint="reset", methods=["POST"]),
-        Rule("/_sandbox/<service>/<name>", endpoint="turn", methods=["POST"]),
-        Rule("/_sandbox/<service>/<name>", endpoint="look", methods=["GET", "DELETE"]),
-    ]
-)
+CONTROL_PATHS = {
+    "GET /health": "health",
+    "GET /calls": "list_calls",
+    "DELETE /calls": "clear_calls",
+    "GET /counts": "count_calls",
+    "GET /faults": "list_faults",
+    "POST /faults": "plant_fault",
+    "DELETE /faults": "clear_faults",
+    "DELETE /faults/<int:number>": "remove_fault",
+    "POST /clock": "set_clock",
+    "POST /clock/advance": "advance",
+    "POST /reset": "reset",
+    "POST /<service>/<name>": "turn",
+    "GET /<service>/<name>": "look",
+    "DELETE /<service>/<name>": "look",
+}
+ROUTES = Map([EndpointPrefix("page.", rules("/_sandbox", PAGE_PATHS)), *rules("/_sandbox", CONTROL_PATHS)])
 
 
 class ClockSetting(BaseModel):

@@ -13,12 +13,13 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import HTTPException, NotFound
-from werkzeug.routing import Map, Rule
+from werkzeug.routing import Map
 from werkzeug.wrappers import Request, Response
 
 from slipway_sandbox.control import answer
 from slipway_sandbox.pickled import UnreadableStateError
 from slipway_sandbox.states import States, read
+from slipway_sandbox.routes import rules
 from slipway_sandbox.world import World
 
 log = logging.getLogger(__name__)
@@ -29,14 +30,8 @@ SAVE_EVERY = 1.0
 """Real seconds between two looks whether something changed."""
 SHARE = 20
 """A save that took a second is followed by none for so many: it holds everybody up."""
-ROUTES = Map(
-    [
-        Rule(PREFIX, endpoint="listed", methods=["GET"]),
-        Rule(PREFIX, endpoint="take", methods=["POST"]),
-        Rule(f"{PREFIX}/<name>/restore", endpoint="restore", methods=["POST"]),
-        Rule(f"{PREFIX}/<name>", endpoint="delete", methods=["DELETE"]),
-    ]
-)
+PATHS = {"GET ": "listed", "POST ": "take", "POST /<name>/restore": "restore", "DELETE /<name>": "delete"}
+ROUTES = Map(rules(PREFIX, PATHS))
 
 
 class Wanted(BaseModel):

@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import NotFound
-from werkzeug.routing import Rule
 from werkzeug.utils import redirect, send_from_directory
 from werkzeug.wrappers import Request, Response
 
@@ -27,14 +26,15 @@ from slipway_sandbox.world import Room, World
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-PAGE_RULES = (
-    Rule("/_sandbox/", endpoint="show", methods=["GET"]),
-    Rule("/_sandbox/live", endpoint="live", methods=["GET"]),
-    Rule("/_sandbox/view", endpoint="view", methods=["GET"]),
-    Rule("/_sandbox/logs", endpoint="logs", methods=["GET"]),
-    Rule("/_sandbox/static/<name>", endpoint="static", methods=["GET"]),
-    Rule("/_sandbox/alarms", endpoint="set_alarm", methods=["POST"]),
-)
+PAGE_PATHS = {
+    "GET /": "show",
+    "GET /live": "live",
+    "GET /view": "view",
+    "GET /logs": "logs",
+    "GET /static/<name>": "static",
+    "POST /alarms": "set_alarm",
+}
+"""What answers which path below `/_sandbox`."""
 STATIC = Path(__file__).parent / "static"
 SECURITY = {
     "Content-Security-Policy": (
