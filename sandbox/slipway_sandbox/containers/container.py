@@ -59,7 +59,7 @@ class OwnNetwork:
         address = urlsplit(credentials.local_endpoint(world.endpoint))
         network = OwnNetwork(published=(8080,), reachable=((address.hostname, address.port),))
         container = runtime.start(image, ContainerSpec(name="model", network=network))
-        httpx.get(f"http://127.0.0.1:{container.published[8080]}/ping")
+        urlopen(f"http://127.0.0.1:{container.published[8080]}/ping")
     """
 
     published: Sequence[int] = (8080,)

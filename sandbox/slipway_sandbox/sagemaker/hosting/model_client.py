@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-import httpx
+from urllib3 import BaseHTTPResponse, PoolManager, Retry
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as SlowError
 
 from slipway_sandbox.sagemaker.hosting.requests import invalid
 from slipway_sandbox.sagemaker.hosting.routing import Server
@@ -53,8 +55,8 @@ class ModelClient:
 
     def __init__(self) -> None:
         # A connection that is refused is tried again: a container that exited is about to be back, and has seen nothing.
-        transport = httpx.HTTPTransport(retries=2, limits=httpx.Limits(max_connections=CONNECTIONS))
-        self._http = httpx.Client(transport=transport, trust_env=False)
+        retries = Retry(total=None, connect=2, read=False, redirect=False, status=False, other=False, backoff_factor=0.25)
+        self._http = PoolManager(num_pools=CONNECTIONS, maxsize=CONNECTIONS, retries=retries)
 
     def ask(self, server: Server, request: Mapping[str, Any], body: bytes, timeout: float = MODEL_TIMEOUT) -> Answer:
         """Pass a request through the containers that are to answer it.
@@ -78,32 +80,33 @@ class ModelClient:
             headers["Content-Type"] = answer.content_type
         return Answer(answer.status, answer.body, answer.headers, answer.container, time.monotonic() - started)
 
-    def open(self, url: str, request: Mapping[str, Any], body: bytes) -> httpx.Response:
+    def open(self, url: str, request: Mapping[str, Any], body: bytes) -> BaseHTTPResponse:
         """Begin a request whose answer comes in parts; whoever has it closes it.
 
         Raises:
-            httpx.HTTPError: The container did not answer.
+            urllib3.exceptions.HTTPError: The container did not answer.
         """
-        sent = self._http.build_request(
-            "POST", f"{url}/invocations", content=body, headers=headers_of(request), timeout=MODEL_TIMEOUT
+        headers = headers_of(request)
+        return self._http.request(
+            "POST", f"{url}/invocations", body=body, headers=headers, timeout=MODEL_TIMEOUT, preload_content=False
         )
-        return self._http.send(sent, stream=True)
 
     def _ask_one(self, name: str, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer:
         try:
-            response = self._http.post(f"{url}/invocations", content=body, headers=headers, timeout=timeout)
-        except httpx.TimeoutException:
+            response = self._http.request("POST", f"{url}/invocations", body=body, headers=headers, timeout=timeout)
+        except SlowError:
             text = f"Your invocation timed out while waiting for a response from container {name}."
             return Answer(HTTPStatus.GATEWAY_TIMEOUT, text.encode(), {}, name, 0.0)
-        except httpx.HTTPError as error:
+        except HTTPError as error:
             text = f"The container did not answer: {error}"
             return Answer(HTTPStatus.SERVICE_UNAVAILABLE, text.encode(), {}, name, 0.0)
-        return Answer(response.status_code, response.content, response.headers, name, 0.0)
+        return Answer(response.status, response.data, response.headers, name, 0.0)
 
 
 def headers_of(request: Mapping[str, Any]) -> dict[str, str]:
     """The headers that the first container gets."""
-    return {header: str(request[member]) for member, header in PASSED_ON.items() if request.get(member)}
+    passed = {header: str(request[member]) for member, header in PASSED_ON.items() if request.get(member)}
+    return {"Accept": "*/*", **passed}
 
 
 def chain(server: Server, request: Mapping[str, Any]) -> list[tuple[str, str]]:

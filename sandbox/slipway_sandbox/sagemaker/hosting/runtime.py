@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import httpx
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
 from werkzeug.wrappers import Response
 
 from slipway_sandbox.calls import Caller
@@ -211,7 +212,7 @@ class Parts:
         self._route = route
         self._record = record
         self._began = time.monotonic()
-        self._response: httpx.Response | None = None
+        self._response: BaseHTTPResponse | None = None
         self._status = int(HTTPStatus.SERVICE_UNAVAILABLE)
         self._closed = False
 
@@ -222,11 +223,11 @@ class Parts:
             if earlier:
                 raise invalid("InvokeEndpointWithResponseStream is not supported by inference pipelines.")
             self._response = self._models.open(url, call.request, body)
-            self._status = self._response.status_code
+            self._status = self._response.status
             if self._status < HTTPStatus.BAD_REQUEST:
                 return None
-            said = self._response.read()
-        except httpx.HTTPError as error:
+            said = self._response.data
+        except HTTPError as error:
             name, said = "primary", f"The container did not answer: {error}".encode()
         except AwsError:
             self.close()
@@ -248,9 +249,9 @@ class Parts:
         if self._response is None:
             return
         try:
-            for chunk in self._response.iter_raw(CHUNK if "content-length" in self._response.headers else None):
+            while chunk := self._response.read1(CHUNK, decode_content=False):
                 yield eventstream.event("PayloadPart", chunk)
-        except httpx.HTTPError as error:
+        except HTTPError as error:
             self._status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
             said = {"Message": f"The model's response ended early: {error}", "ErrorCode": "StreamBroken"}
             yield eventstream.exception("ModelStreamError", json.dumps(said).encode())

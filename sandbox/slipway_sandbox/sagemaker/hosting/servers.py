@@ -11,7 +11,8 @@ from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 
-import httpx
+from urllib3 import PoolManager
+from urllib3.exceptions import HTTPError
 
 from slipway_sandbox.containers import Container, ContainerRuntime, ContainerSpec, ContainerStartError, Image
 from slipway_sandbox.ecs.logs import LogStream
@@ -139,7 +140,7 @@ class ContainerServer:
             FleetError: It did not.
             HaltedError: `halted` was set.
         """
-        with httpx.Client(trust_env=False, timeout=PING_TIMEOUT) as client:
+        with PoolManager(timeout=PING_TIMEOUT, retries=False) as client:
             while not self._is_healthy(client):
                 if halted.wait(PING_EVERY):
                     raise HaltedError
@@ -167,10 +168,10 @@ class ContainerServer:
         self.process.after()
         shutil.rmtree(self.process.folder, ignore_errors=True)
 
-    def _is_healthy(self, client: httpx.Client) -> bool:
+    def _is_healthy(self, client: PoolManager) -> bool:
         try:
-            return client.get(f"{self.url}/ping").status_code == HTTPStatus.OK
-        except httpx.HTTPError:
+            return client.request("GET", f"{self.url}/ping").status == HTTPStatus.OK
+        except HTTPError:
             return False
 
     def _supervise(self) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, cast
 
-import httpx
+from urllib3 import PoolManager
+from urllib3.exceptions import HTTPError
 
 from slipway_sandbox.containers import Container
 
@@ -16,6 +17,7 @@ PING_EVERY = 0.05
 PING_TIMEOUT = 2.0
 DEFAULT_TIMEOUT = 600
 DEFAULT_RETRIES = 3
+CONNECTIONS = 100
 
 
 class ModelFaultError(Exception):
@@ -57,14 +59,14 @@ class ModelServer:
 
     url: str
     terms: Terms
-    _client: httpx.Client = field(init=False, repr=False)
+    _client: PoolManager = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._client = httpx.Client(base_url=self.url, trust_env=False, timeout=self.terms.timeout)
+        self._client = PoolManager(timeout=self.terms.timeout, retries=False, maxsize=CONNECTIONS)
 
     def close(self) -> None:
         """Give the connections back."""
-        self._client.close()
+        self._client.clear()
 
     def wait_until_healthy(self, container: Container, stopping: threading.Event, seconds: float) -> bool:
         """Whether it answers `/ping` with 200 before it ends, the job ends, or so many real seconds have passed."""
@@ -78,9 +80,9 @@ class ModelServer:
     def parameters(self) -> dict[str, Any]:
         """What the container answers to `/execution-parameters`; empty where it has no answer."""
         try:
-            answer = self._client.get("/execution-parameters", timeout=PING_TIMEOUT)
-            said: Any = answer.json() if answer.status_code == HTTPStatus.OK else None
-        except (httpx.HTTPError, ValueError):
+            answer = self._client.request("GET", f"{self.url}/execution-parameters", timeout=PING_TIMEOUT)
+            said: Any = answer.json() if answer.status == HTTPStatus.OK else None
+        except (HTTPError, ValueError):
             return {}
         return cast("dict[str, Any]", said) if isinstance(said, dict) else {}
 
@@ -100,15 +102,17 @@ class ModelServer:
 
     def _invoke_once(self, body: bytes) -> bytes:
         try:
-            answer = self._client.post("/invocations", content=body, headers=self.terms.headers)
-        except httpx.HTTPError as error:
+            answer = self._client.request(
+                "POST", f"{self.url}/invocations", body=body, headers={"Accept": "*/*", **self.terms.headers}
+            )
+        except HTTPError as error:
             raise ModelFaultError(None, str(error)) from error
-        if answer.status_code != HTTPStatus.OK:
-            raise ModelFaultError(answer.status_code, answer.text)
-        return answer.content
+        if answer.status != HTTPStatus.OK:
+            raise ModelFaultError(answer.status, answer.data.decode("utf-8", "replace"))
+        return answer.data
 
     def _is_healthy(self) -> bool:
         try:
-            return self._client.get("/ping", timeout=PING_TIMEOUT).status_code == HTTPStatus.OK
-        except httpx.HTTPError:
+            return self._client.request("GET", f"{self.url}/ping", timeout=PING_TIMEOUT).status == HTTPStatus.OK
+        except HTTPError:
             return False
