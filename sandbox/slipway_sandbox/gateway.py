@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -53,12 +54,17 @@ class Gateway:
         self._principals = principals
         self._handlers = {(room.service, name): (room, handler) for room in rooms for name, handler in room.handlers.items()}
         self._own = {room.service for room in rooms if not room.over_moto}
-        self._targets = {
+        self._services = frozenset(room.service for room in rooms)
+        self._moto = moto
+
+    @functools.cached_property
+    def targets(self) -> dict[str, str]:
+        """The own services by what `X-Amz-Target` begins with. Their models are long: the start does not wait for them."""
+        return {
             str(metadata["targetPrefix"]): name
-            for name in {room.service for room in rooms}
+            for name in self._services
             if "targetPrefix" in (metadata := protocol.service_model(name).metadata)
         }
-        self._moto = moto
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         signature = signature_of(environ)
@@ -69,7 +75,7 @@ class Gateway:
         if caller.access_key == caller.account and from_inside(environ):
             caller = replace(caller, principal="")
         prefix, _, name = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
-        service = self._targets.get(prefix, "")
+        service = self.targets.get(prefix, "")
         # Services that sign as an own one, and speak another protocol, are not meant by it.
         own = service in self._own
         if not service:

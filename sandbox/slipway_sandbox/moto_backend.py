@@ -32,16 +32,13 @@ class MotoBackend:
         self.lock = threading.RLock()
         """Held while moto works: its state is safe to look at by whoever has it."""
 
-    def load(self) -> None:
-        """Import moto beside whatever goes on; a call that comes sooner waits for it."""
-        threading.Thread(target=self._load, name="moto-import", daemon=True).start()
-
     @functools.cached_property
     def _application(self) -> Any:
         module = importlib.import_module("moto.moto_server.werkzeug_app")
         return module.DomainDispatcherApplication(module.create_backend_app)
 
-    def _load(self) -> None:
+    def load(self) -> None:
+        """Import moto; a call that comes meanwhile waits for it."""
         with self.lock:
             logging.getLogger("moto").setLevel(logging.ERROR)
             _ = self._application

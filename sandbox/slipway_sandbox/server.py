@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,13 @@ class Sandbox:
     rooms: Sequence[Room]
     states: States
     moto: MotoBackend
+    gateway: Gateway
     application: WSGIApplication
+
+    def load(self) -> None:
+        """Import and read what the start does not wait for. A call that needs it sooner waits for it."""
+        _ = self.gateway.targets
+        self.moto.load()
 
 
 def build(world: World) -> Sandbox:
@@ -104,7 +111,7 @@ def build(world: World) -> Sandbox:
     paths |= {snapshots.PREFIX: snapshots.Snapshots(states), "/_sandbox/": Control(world, rooms, states)}
     # What has no login is no browser's business, unless a person has its page open.
     paths |= {prefix: Guard(paths[prefix], world.endpoint) for prefix in paths if prefix.startswith("/_sandbox/")}
-    return Sandbox(rooms, states, moto, counted(world, gateway))
+    return Sandbox(rooms, states, moto, gateway, counted(world, gateway))
 
 
 def counted(world: World, application: WSGIApplication) -> WSGIApplication:
@@ -147,8 +154,8 @@ class SandboxServer(Server):
             self._saver.start()
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Serve until `shutdown`. Only now does moto's import begin, so that it does not keep anybody from the first answer."""
-        self._sandbox.moto.load()
+        """Serve until `shutdown`. Only now begins what would keep everybody from the first answer."""
+        threading.Thread(target=self._sandbox.load, name="late-imports", daemon=True).start()
         super().serve_forever(poll_interval)
 
     def close_rooms(self) -> None:
