@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Sequence
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import EndpointPrefix, Map
 from werkzeug.wrappers import Request, Response
 
 from slipway_sandbox.faults import Fault, PlantedFault
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.page import PAGE_PATHS, Page
 from slipway_sandbox.routes import rules
 from slipway_sandbox.states import States
@@ -36,18 +37,14 @@ CONTROL_PATHS = {
 ROUTES = Map([EndpointPrefix("page.", rules("/_sandbox", PAGE_PATHS)), *rules("/_sandbox", CONTROL_PATHS)])
 
 
-class ClockSetting(BaseModel):
+class ClockSetting(Frozen):
     """How fast simulated time runs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     time_scale: float = Field(alias="timeScale", ge=0)
 
 
-class ClockStep(BaseModel):
+class ClockStep(Frozen):
     """How much simulated time is to pass at once."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seconds: float = Field(ge=0)
 

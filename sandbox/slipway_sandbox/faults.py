@@ -7,9 +7,10 @@ import random
 import threading
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from slipway_sandbox.errors import AwsError
+from slipway_sandbox.models import Frozen
 
 
 class FaultKind(StrEnum):
@@ -31,10 +32,8 @@ class FaultKind(StrEnum):
     """Answers the given code and message; nothing was done."""
 
 
-class Fault(BaseModel):
+class Fault(Frozen):
     """One planted fault, for calls of one operation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     service: str
     operation: str

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.world import Room, World, dial
 
 
-class Quota(BaseModel):
+class Quota(Frozen):
     """One quota, by the name that Service Quotas has for it, such as `ml.m5.large for training job usage`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     account: str
     name: str

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Annotated
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import Map
 from werkzeug.wrappers import Request, Response
 
 from slipway_sandbox.control import answer
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.pickled import UnreadableStateError
-from slipway_sandbox.states import States, read
 from slipway_sandbox.routes import rules
+from slipway_sandbox.states import States, read
 from slipway_sandbox.world import World
 
 log = logging.getLogger(__name__)
@@ -34,10 +35,8 @@ PATHS = {"GET ": "listed", "POST ": "take", "POST /<name>/restore": "restore", "
 ROUTES = Map(rules(PREFIX, PATHS))
 
 
-class Wanted(BaseModel):
+class Wanted(Frozen):
     """A snapshot to take."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     account: Annotated[str | None, Field(pattern=r"^\d{12}$")] = None

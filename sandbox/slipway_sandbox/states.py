@@ -14,9 +14,8 @@ from collections.abc import Callable, Generator, Iterable, Mapping, MutableMappi
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from slipway_sandbox import moto_state, pickled
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.moto_backend import MotoBackend
 from slipway_sandbox.pickled import UnreadableStateError
 from slipway_sandbox.world import Room, World
@@ -30,10 +29,8 @@ Kept = dict[str, dict[Any, Any]]
 """Rooms' mappings by `<room's class>.<name>`."""
 
 
-class Header(BaseModel):
+class Header(Frozen):
     """The first line of a file: what wrote it, and which other files it needs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sandbox: str
     moto: str

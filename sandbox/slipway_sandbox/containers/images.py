@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from slipway_sandbox.containers import roots
 from slipway_sandbox.containers.errors import ImagePullError, LayerError
 from slipway_sandbox.containers.layers import Budget, Unpacker
 from slipway_sandbox.images import ImageUri
+from slipway_sandbox.models import Frozen
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
@@ -51,10 +52,10 @@ class ImageSource(Protocol):
         ...
 
 
-class Document(BaseModel):
+class Document(Frozen):
     """A part of what OCI's image specification calls manifest, index and configuration; what is not needed is left aside."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
 
 
 class Platform(Document):

@@ -8,16 +8,15 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.problems import first_problem
+from slipway_sandbox.models import Frozen
 
 
-class Part(BaseModel):
+class Part(Frozen):
     """A part of a policy; members that it does not know are refused, as by ECR."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Selection(Part):

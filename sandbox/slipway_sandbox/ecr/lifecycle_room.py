@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
@@ -15,6 +15,7 @@ from slipway_sandbox.ecr.lifecycle import Candidate, Expiry, Policy, expiring
 from slipway_sandbox.ecr.service import registry_of
 from slipway_sandbox.ecr.store import Repository, Store
 from slipway_sandbox.errors import AwsError
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.pages import page
 from slipway_sandbox.world import Room, World, dial, operation
 
@@ -34,10 +35,8 @@ class Preview:
     expiries: list[Expiry]
 
 
-class Evaluation(BaseModel):
+class Evaluation(Frozen):
     """Whose policy the dial applies, and as of when."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     account: str
     repository: str

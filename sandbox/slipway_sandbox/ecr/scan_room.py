@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
@@ -16,6 +16,7 @@ from slipway_sandbox.ecr.image_room import ImageId, require, shown_id
 from slipway_sandbox.ecr.service import registry_of
 from slipway_sandbox.ecr.store import INDEX_TYPES, Image, Repository, Scan, Store
 from slipway_sandbox.errors import AwsError
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.pages import page
 from slipway_sandbox.world import Room, World, dial, operation
 
@@ -25,10 +26,8 @@ QUOTA = timedelta(hours=24)
 """An image is scanned at most once in this time (AWS: basic scanning)."""
 
 
-class Finding(BaseModel):
+class Finding(Frozen):
     """One thing that a scan is to find."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     severity: Literal["INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL", "UNDEFINED"]
@@ -50,10 +49,8 @@ Status = Literal[
 ]
 
 
-class Seed(BaseModel):
+class Seed(Frozen):
     """What scans of a repository's images find; of one image, where a digest is given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     account: str
     repository: str

@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
@@ -25,6 +25,7 @@ from slipway_sandbox.ecr.problems import first_problem
 from slipway_sandbox.ecr.quotas import IMAGES, TAGS, EcrQuotas
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.images import ImageUri
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.world import World
 
 DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
@@ -40,28 +41,28 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-class Descriptor(BaseModel):
+class Descriptor(Frozen):
     """What a manifest says of another piece of content, as far as the registry has to know it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="ignore")
 
     digest: str = Field(pattern=DIGEST.pattern)
     size: int = Field(ge=0)
     media_type: str | None = Field(default=None, alias="mediaType")
-    urls: list[str] = []
+    urls: list[str] = Field(default_factory=list[str])
 
 
-class Manifest(BaseModel):
+class Manifest(Frozen):
     """A manifest or an index, as far as the registry has to understand it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="ignore")
 
     schema_version: Literal[2] = Field(alias="schemaVersion")
     media_type: str | None = Field(default=None, alias="mediaType")
     artifact_type: str | None = Field(default=None, alias="artifactType")
     config: Descriptor | None = None
-    layers: list[Descriptor] = []
-    manifests: list[Descriptor] = []
+    layers: list[Descriptor] = Field(default_factory=list[Descriptor])
+    manifests: list[Descriptor] = Field(default_factory=list[Descriptor])
 
     @property
     def children(self) -> list[str]:

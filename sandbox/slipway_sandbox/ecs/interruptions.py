@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from slipway_sandbox.models import Frozen
 
 NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
 REASONS = {
@@ -16,7 +18,7 @@ REASONS = {
 """What DescribeTasks shows for each. The last wording is the sandbox's own."""
 
 
-class Interruption(BaseModel):
+class Interruption(Frozen):
     """Ends a running task from outside.
 
     `SpotInterruption` (of a task on FARGATE_SPOT), `TerminationNotice` and `ServiceSchedulerInitiated` (for what watches tasks
@@ -24,17 +26,13 @@ class Interruption(BaseModel):
     codes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     task: str = Field(description="The task's ARN.")
     kind: Literal["SpotInterruption", "TerminationNotice", "ServiceSchedulerInitiated", "InfrastructureHealth"]
     reason: str | None = Field(default=None, max_length=1024, description="The stoppedReason; AWS's own unless given.")
 
 
-class Capacity(BaseModel):
+class Capacity(Frozen):
     """How many tasks a capacity provider has room for at a time; RunTask answers a failure for each that is too many."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     account: str = Field(pattern=r"^\d{12}$")
     region: str = "us-east-1"

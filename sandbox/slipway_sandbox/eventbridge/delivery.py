@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from slipway_sandbox.clock import Clock
 from slipway_sandbox.errors import AwsError
@@ -22,6 +22,7 @@ from slipway_sandbox.events import Event
 from slipway_sandbox.iam import decision, resources, stored
 from slipway_sandbox.iam.policies import Ask
 from slipway_sandbox.iam.principals import account_principal
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.moto_backend import MotoBackend
 
 log = logging.getLogger(__name__)
@@ -33,10 +34,10 @@ HOPS = 5
 ARN_PARTS = 6
 
 
-class Mischief(BaseModel):
+class Mischief(Frozen):
     """What befalls events on their way. Each of them is told at least once, unless it is lost."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     account: str | None = None
     detail_type: str | None = Field(default=None, alias="detailType")

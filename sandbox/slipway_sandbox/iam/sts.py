@@ -9,14 +9,13 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.iam import decision, stored
 from slipway_sandbox.iam.actions.asked import tags_of
 from slipway_sandbox.iam.policies import Ask, parse
 from slipway_sandbox.iam.principals import Kind, Principals, Session, new_access_key
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.world import Room, World, dial, operation
 
 CHAINED = 3600
@@ -26,10 +25,8 @@ POLICY_LIMIT = 2048
 ROLE_PARTS = 6
 
 
-class Ending(BaseModel):
+class Ending(Frozen):
     """Which sessions are to end."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     account: str | None = None
     role: str | None = None

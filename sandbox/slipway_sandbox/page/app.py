@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from werkzeug.exceptions import NotFound
 from werkzeug.utils import redirect, send_from_directory
 from werkzeug.wrappers import Request, Response
 
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.page.activity import ACCOUNT, REGION, Activity, Place, wanted_place
 from slipway_sandbox.page.dials import Dials
 from slipway_sandbox.page.logs import tail
@@ -49,10 +50,8 @@ SECURITY = {
 }
 
 
-class AlarmSetting(BaseModel):
+class AlarmSetting(Frozen):
     """The state that an alarm is to have, by CloudWatch's SetAlarmState."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     account: str = Field(pattern=ACCOUNT.pattern)
     region: str = Field(pattern=REGION.pattern)

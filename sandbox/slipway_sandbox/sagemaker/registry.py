@@ -6,13 +6,14 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr.errors import ImageNotFoundError
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.errors import AwsError, validation_error
 from slipway_sandbox.images import ImageUri
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.sagemaker.group_policies import refuse_stranger
 from slipway_sandbox.sagemaker.groups import Group, GroupRoom
 from slipway_sandbox.sagemaker.packages import NOT_DESCRIBED, SETTLED, Package, updated
@@ -27,10 +28,8 @@ VALIDATION_SECONDS = 60.0
 """Simulated time that a package with a ValidationSpecification is validated."""
 
 
-class Fate(BaseModel):
+class Fate(Frozen):
     """What becomes of an account's next model package."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     account: str
     status: Literal["Completed", "Failed"] = "Completed"

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from slipway_sandbox.calls import Caller
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.sagemaker.hosting.config_checks import check_config, check_models
 from slipway_sandbox.sagemaker.hosting.models import Model, ModelRoom
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
@@ -58,10 +59,8 @@ class EndpointConfig:
         return self.models[variant].role or self.request.get("ExecutionRoleArn")
 
 
-class Consistency(BaseModel):
+class Consistency(Frozen):
     """How late endpoints see a new configuration."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seconds: float = Field(ge=0)
     account: str | None = None

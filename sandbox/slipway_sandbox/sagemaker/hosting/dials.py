@@ -9,17 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Set
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from slipway_sandbox.calls import Caller
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.sagemaker.hosting.rollout import Fate, FateKind
 from slipway_sandbox.world import Room, World, dial
 
 
-class Dial(BaseModel):
+class Dial(Frozen):
     """One dial; it is used up by the next create or update that it fits."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     endpoint: str
     kind: FateKind

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from slipway_sandbox.calls import Caller
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.sagemaker.jobs.room import JobRoom, Workshop
 from slipway_sandbox.world import Room, World, dial
 
@@ -20,10 +19,8 @@ class Incident(StrEnum):
     host_failure = "host-failure"
 
 
-class JobIncident(BaseModel):
+class JobIncident(Frozen):
     """Something happens to one job now."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     account: str
     region: str = "us-east-1"
@@ -33,10 +30,8 @@ class JobIncident(BaseModel):
     incident: Incident
 
 
-class Shortage(BaseModel):
+class Shortage(Frozen):
     """How many jobs of an account get no instances, from the next one on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     account: str
     jobs: int = 1

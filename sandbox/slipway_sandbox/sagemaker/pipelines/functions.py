@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from slipway_sandbox.calls import Caller
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.sagemaker.pipelines.roles import RoleAccess, Sessions
 from slipway_sandbox.world import World
 
@@ -54,10 +55,8 @@ class FunctionError(Exception):
         self.exception = exception
 
 
-class Registration(BaseModel):
+class Registration(Frozen):
     """Which local function stands for which of Lambda's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     function_arn: str = Field(alias="functionArn", pattern=rf"^{ARN.pattern}$")
     file: Path

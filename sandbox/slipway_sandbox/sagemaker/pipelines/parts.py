@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
+from slipway_sandbox.models import Frozen
 from slipway_sandbox.sagemaker.pipelines.durations import parse_duration
 from slipway_sandbox.sagemaker.pipelines.evaluate import references, split_reference
 
@@ -43,10 +44,10 @@ DEFAULT_ATTEMPTS = 5
 Trigger = Literal["Completed", "Failed", "Stopped", "Any"]
 
 
-class Parsed(BaseModel):
+class Parsed(Frozen):
     """A part of a definition. Members that this sandbox does not use are let pass."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
 
 
 ParameterType = Literal["String", "Integer", "Boolean", "Float"]
@@ -199,11 +200,11 @@ class Step(Parsed):
 
     name: Annotated[str, Field(alias="Name", pattern=r"^[A-Za-z0-9\-_]{1,64}$")]
     type: Annotated[str, Field(alias="Type")]
-    arguments: Annotated[dict[str, Any], Field(alias="Arguments")] = {}
+    arguments: dict[str, Any] = Field(alias="Arguments", default_factory=dict[str, Any])
     depends_on: Annotated[tuple[str | Dependency, ...], Field(alias="DependsOn")] = ()
     property_files: Annotated[tuple[PropertyFile, ...], Field(alias="PropertyFiles")] = ()
     outputs: Annotated[tuple[OutputParameter, ...], Field(alias="OutputParameters")] = ()
-    cache: Annotated[CacheConfig, Field(alias="CacheConfig")] = CacheConfig()
+    cache: CacheConfig = Field(alias="CacheConfig", default_factory=CacheConfig)
     retries: Annotated[tuple[RetryPolicy, ...], Field(alias="RetryPolicies")] = ()
     queue: Annotated[Any, Field(alias="SqsQueueUrl")] = None
     function: Annotated[Any, Field(alias="FunctionArn")] = None
@@ -239,7 +240,7 @@ class Step(Parsed):
         return {**from_use, **{dependency.step: dependency.trigger for dependency in named}}
 
 
-_BRANCH = TypeAdapter(tuple[Step, ...])
+_BRANCH = TypeAdapter(tuple[Step, ...], config=ConfigDict(defer_build=True))
 
 
 class Placed(Parsed):
