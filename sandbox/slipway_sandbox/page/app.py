@@ -20,7 +20,7 @@ from slipway_sandbox.models import Frozen
 from slipway_sandbox.page.activity import ACCOUNT, REGION, Activity, Place, wanted_place
 from slipway_sandbox.page.dials import Dials
 from slipway_sandbox.page.logs import tail
-from slipway_sandbox.page.look import environment
+from slipway_sandbox.page.look import environment, failed
 from slipway_sandbox.page.view import Views
 from slipway_sandbox.world import Room, World
 
@@ -136,7 +136,9 @@ class Page:
         return self._tagged(
             request,
             tag,
-            lambda: self._templates.get_template(template).render(view=view, endpoint=self._world.endpoint, **more),
+            lambda: self._templates.get_template(template).render(
+                view=view, failed=failed(view), endpoint=self._world.endpoint, **more
+            ),
             "text/html; charset=utf-8",
         )
 

@@ -46,6 +46,21 @@ def task_tone(task: dict[str, Any]) -> str:
     return "warn" if task.get("stopCode") == "UserInitiated" else "bad"
 
 
+def failed(view: dict[str, Any]) -> dict[str, int]:
+    """How much of what is shown went wrong, by section. A pipeline is judged by the execution that ended last."""
+    ended = [
+        next((run for run in pipeline["executions"]["items"] if tone(run["PipelineExecutionStatus"]) != "busy"), None)
+        for pipeline in view["pipelines"]["items"]
+    ]
+    tones = {
+        "endpoints": [tone(endpoint["EndpointStatus"]) for endpoint in view["endpoints"]["items"]],
+        "pipelines": [tone(run["PipelineExecutionStatus"]) for run in ended if run],
+        "tasks": [task_tone(task) for task in view["tasks"]["items"]],
+        "alarms": [tone(alarm["StateValue"]) for alarm in view["alarms"]["items"]],
+    }
+    return {section: found.count("bad") for section, found in tones.items()}
+
+
 def size(count: float | None) -> str:
     """Bytes as people say them."""
     value = float(count or 0)

@@ -132,7 +132,7 @@ def test_given_an_execution_when_it_is_shown_then_with_its_graph_states_and_bran
     arrows = {arrow["target"]: (arrow["label"], arrow["taken"]) for arrow in run["graph"]["arrows"]}
     assert arrows == {"Enough": ("True", False), "TooLow": ("False", True)}
     page = browser.page()
-    assert "dag" in [drawing.get("class") for drawing in page.all("svg")]
+    assert "dag small" in [drawing.get("class") for drawing in page.all("svg")]
     for wanted in ("below 0.75", "Condition · Succeeded", "Fail · Not run", "true", "false"):
         assert wanted in page.text
 
