@@ -129,7 +129,7 @@ class Scene:
         for name, more in (("candidate-5", {"Training": BROKEN}), ("candidate-6", {})):
             self.desk.finish(self.desk.start(PIPELINE, given | more, PipelineExecutionDisplayName=name))
         going = self.desk.start(PIPELINE, given | {"Pause": "86400"}, PipelineExecutionDisplayName="candidate-7")
-        self.desk.wait("the training", lambda: self.desk.steps(going).get("Train", {}).get("StepStatus") == "Executing")
+        wait_until(lambda: self.desk.steps(going).get("Train", {}).get("StepStatus") == "Executing", "the training")
         self.tasks.finish("echo compiling the pipeline; echo started candidate-7")
         self.tasks.finish("echo compiling the pipeline; echo 'KeyError: MODEL_IMAGE is not set' >&2; exit 2")
 
