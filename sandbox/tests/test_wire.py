@@ -114,6 +114,25 @@ def test_given_a_held_answer_when_the_fault_is_removed_then_the_answer_comes(san
     assert not waiting.is_alive()
 
 
+@behaviour(
+    "Around the services",
+    "slow answers",
+    like="the call has its effect, and takes longer",
+    differs="only where a fault is planted (`delay`), by true seconds",
+)
+def test_given_a_delay_when_a_call_comes_then_it_takes_that_much_longer_and_is_done(
+    sandbox: SandboxProcess, account: str
+) -> None:
+    ecr = sandbox.client("ecr", account)
+    sandbox.plant_fault("ecr", "CreateRepository", "delay", account=account, seconds=0.5)
+
+    began = time.monotonic()
+    ecr.create_repository(repositoryName="app")
+
+    assert time.monotonic() - began >= 0.5
+    assert ecr.describe_repositories()["repositories"]
+
+
 @pytest.mark.parametrize(
     ("kind", "code", "status"), [("throttle", "ThrottlingException", 400), ("server-error", "InternalFailure", 500)]
 )

@@ -110,7 +110,8 @@ class ScanRoom(Room):
         return {}
 
     @operation(
-        "PutRegistryScanningConfiguration", differs="wording for a frequency that the scan type lacks is not verified on AWS"
+        "PutRegistryScanningConfiguration",
+        differs="wording for a frequency that the scan type lacks is not verified on AWS; no `ECR Scan Resource Change` events",
     )
     def put_registry_scanning_configuration(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Choose between basic and enhanced scanning, and which repositories are scanned when."""

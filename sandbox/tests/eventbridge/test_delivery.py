@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,33 +10,9 @@ from slipway_sandbox.testing import SandboxProcess, fresh_account
 from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_iam import document
 
+from .conftest import Queue, queue_with
+
 DETAIL = {"result": "SUCCESS", "tag": "v1"}
-
-
-@dataclass
-class Queue:
-    """A queue that a rule sends to."""
-
-    sqs: Any
-    url: str
-    arn: str
-
-    def next(self, seconds: int = 10) -> dict[str, Any]:
-        """The next event; waits for it."""
-        found = self.sqs.receive_message(QueueUrl=self.url, WaitTimeSeconds=seconds)["Messages"][0]
-        self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=found["ReceiptHandle"])
-        return json.loads(found["Body"])
-
-
-def queue_with(sandbox: SandboxProcess, account: str, pattern: dict[str, Any], region: str = "us-east-1", **of: Any) -> Queue:
-    """A queue that a rule with this pattern sends to. `target` and `bus` may say more."""
-    sqs, events = sandbox.client("sqs", account, region), sandbox.client("events", account, region)
-    url = sqs.create_queue(QueueName="events", **of.get("queue", {}))["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    bus = of.get("bus", "default")
-    events.put_rule(Name="rule", EventPattern=json.dumps(pattern), EventBusName=bus)
-    events.put_targets(Rule="rule", EventBusName=bus, Targets=[{"Id": "1", "Arn": arn, **of.get("target", {})}])
-    return Queue(sqs, url, arn)
 
 
 def put(sandbox: SandboxProcess, account: str, region: str = "us-east-1", **more: Any) -> dict[str, Any]:

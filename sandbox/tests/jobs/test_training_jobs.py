@@ -35,7 +35,8 @@ def unpacked(content: bytes) -> dict[str, bytes]:
     "`/aws/sagemaker/TrainingJobs` and its kin; files that the image has below `/opt/ml` are seen; a restart of the sandbox "
     "fails what ran, as a host failure does; EventBridge hears of each state",
     differs="files that the image has below `/opt/ml` are read-only; links are not followed when outputs are uploaded; wording "
-    "for an image that is not there is not verified on AWS",
+    "for an image that is not there is not verified on AWS; times in events are numbers of milliseconds, where AWS's examples "
+    "have them as text, by kind of job",
 )
 def test_given_a_channel_when_training_succeeds_then_the_model_is_made_of_its_data(jobs: JobDesk) -> None:
     image = jobs.image("cat /opt/ml/input/data/train/deep/a.csv > /opt/ml/model/model.csv")

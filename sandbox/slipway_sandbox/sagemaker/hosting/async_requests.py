@@ -231,7 +231,12 @@ class AsyncRequests:
         included = "SUCCESS_NOTIFICATION_TOPIC" if topic == "SuccessTopic" else "ERROR_NOTIFICATION_TOPIC"
         if included in notifications.get("IncludeInferenceResponseIn", ()) and len(answer.body) <= LARGEST_NOTE:
             where = {**where, "responseBody": {"content": base64.b64encode(answer.body).decode(), "encoding": "base64"}}
-        asked = {"contentType": "ContentType", "inputLocation": "InputLocation", "customAttributes": "CustomAttributes"}
+        asked = {
+            "accept": "Accept",
+            "contentType": "ContentType",
+            "customAttributes": "CustomAttributes",
+            "inputLocation": "InputLocation",
+        }
         message = {
             "awsRegion": job.endpoint.caller.region,
             "eventTime": stamped(self._world.clock.now()),

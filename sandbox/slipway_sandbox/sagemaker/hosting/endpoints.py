@@ -147,7 +147,7 @@ class EndpointRoom(Room):
     @operation(
         "UpdateEndpointWeightsAndCapacities",
         differs="it takes 10 s; instance counts are shown, and divide InvocationsPerInstance and the concurrency of asynchronous "
-        "requests, but a variant stays one process",
+        "requests, but a variant stays one process; EventBridge hears of the endpoint's states, and of no deployment",
     )
     def update_weights(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])

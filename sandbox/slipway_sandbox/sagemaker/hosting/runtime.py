@@ -36,7 +36,8 @@ CHUNK = 64 * 1024
 INVOCATIONS = {
     "InvokeEndpoint": "the split is exact, not by chance: four requests on a canary of 25 % are three and one; no multi-model "
     "endpoints, explainers or sessions",
-    "InvokeEndpointAsync": "wording of refusals is not verified on AWS; requests that wait are lost when the sandbox ends",
+    "InvokeEndpointAsync": "wording of refusals and of failure reasons is not verified on AWS; requests that wait are lost when "
+    "the sandbox ends",
     "InvokeEndpointWithResponseStream": "wording of refusals is not verified on AWS",
 }
 """What is answered, and how it differs from AWS."""

@@ -1,4 +1,4 @@
-"""ECR, call by call: lifecycle policies."""
+"""ECR in the course of days: lifecycle policies, call by call, and scans that are interrupted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from slipway_sandbox.testing import SandboxProcess, wait_until
 from slipway_sandbox.testing_contract import Aws, contract
-from slipway_sandbox.testing_images import digest_of
+from slipway_sandbox.testing_images import build_image, digest_of, push_image
 
 MISSING = "RepositoryNotFoundException"
+HOUR = 3600.0
 INVALID = "InvalidParameterException"
 BAD_NAME = "No/Capitals"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -42,6 +43,60 @@ def name(aws: Aws) -> str:
     made = aws.name("images")
     aws.client("ecr").create_repository(repositoryName=made)
     return made
+
+
+def days_later(sandbox: SandboxProcess, account: str, days: float) -> list[str]:
+    """Apply the policy of the repository `app` as of so many days from now; returns what expired."""
+    body = {"account": account, "repository": "app", "daysLater": days}
+    return sandbox.control("POST", "ecr/evaluate-lifecycle", body)["expired"]
+
+
+def test_given_a_lifecycle_policy_when_a_day_passes_then_what_is_too_much_has_expired(
+    sandbox: SandboxProcess, account: str
+) -> None:
+    ecr = sandbox.client("ecr", account)
+    ecr.create_repository(repositoryName="app")
+    older, newer = (put_image(ecr, "app", tag) for tag in ("old", "new"))
+    ecr.put_lifecycle_policy(repositoryName="app", lifecyclePolicyText=LIFECYCLE)
+
+    def left() -> set[str]:
+        return {image["imageDigest"] for image in ecr.list_images(repositoryName="app")["imageIds"]}
+
+    sandbox.advance(23 * HOUR)
+    assert left() == {older, newer}
+    sandbox.advance(HOUR)
+    wait_until(lambda: left() == {newer}, "the older image's end")
+    assert ecr.get_lifecycle_policy(repositoryName="app")["lastEvaluatedAt"]
+
+
+def test_given_a_policy_by_age_when_it_is_applied_as_of_a_later_day_then_what_is_too_old_by_then_expires(
+    sandbox: SandboxProcess, account: str
+) -> None:
+    ecr = sandbox.client("ecr", account)
+    ecr.create_repository(repositoryName="app")
+    digest = put_image(ecr, "app", "v1")
+    selection = {"tagStatus": "any", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 14}
+    rules = [{"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}]
+    ecr.put_lifecycle_policy(repositoryName="app", lifecyclePolicyText=json.dumps({"rules": rules}))
+
+    assert days_later(sandbox, account, 13) == []
+    assert days_later(sandbox, account, 15) == [digest]
+    assert ecr.list_images(repositoryName="app")["imageIds"] == []
+
+
+def test_given_a_running_scan_when_a_snapshot_is_restored_then_it_is_scanned_anew(sandbox: SandboxProcess, account: str) -> None:
+    push_image(sandbox, account, "app", "v1", build_image([]))
+    ecr, image = sandbox.client("ecr", account), {"imageTag": "v1"}
+    ecr.start_image_scan(repositoryName="app", imageId=image)
+    sandbox.take_snapshot(f"scan-{account}", account)
+    sandbox.restore_snapshot(f"scan-{account}")
+
+    def status() -> str:
+        return ecr.describe_image_scan_findings(repositoryName="app", imageId=image)["imageScanStatus"]["status"]
+
+    assert status() == "IN_PROGRESS"
+    sandbox.advance(60)
+    wait_until(lambda: status() == "COMPLETE", "the end of the new scan")
 
 
 def put_image(ecr: Any, name: str, tag: str) -> str:
