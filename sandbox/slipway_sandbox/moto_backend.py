@@ -13,7 +13,7 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-from slipway_sandbox import long_polls
+from slipway_sandbox import long_polls, moto_alarms
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.observed import Incoming
 
@@ -35,6 +35,7 @@ class MotoBackend:
     @functools.cached_property
     def _application(self) -> Any:
         module = importlib.import_module("moto.moto_server.werkzeug_app")
+        moto_alarms.extend()
         return module.DomainDispatcherApplication(module.create_backend_app)
 
     def load(self) -> None:

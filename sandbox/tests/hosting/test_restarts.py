@@ -1,8 +1,13 @@
-"""What a restart makes of endpoints, on the stage."""
+"""What a restart makes of endpoints, on the stage and really."""
 
 from __future__ import annotations
 
+import json
 import pickle
+from pathlib import Path
+
+from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing_hosting import Hosted, push_server
 
 from .conftest import CALLER, Stage, eventually
 
@@ -53,3 +58,15 @@ def test_given_a_deletion_under_way_when_the_sandbox_starts_anew_then_it_ends(st
     restored(stage)
     stage.clock.pass_wait(5)
     assert "Could not find endpoint" in stage.refused(stage.described)
+
+
+def test_given_an_endpoint_when_the_sandbox_starts_again_on_its_folder_then_its_containers_answer(tmp_path: Path) -> None:
+    account = fresh_account()
+    with SandboxProcess(data=tmp_path, time_scale=60, kept=True) as before:
+        hosted = Hosted(before, account, push_server(before, account))
+        assert hosted.serve("one")["EndpointStatus"] == "InService"
+    with SandboxProcess(data=tmp_path, time_scale=60, kept=True) as after:
+        runtime = after.client("sagemaker-runtime", account)
+        answer = runtime.invoke_endpoint(EndpointName="ep", Body=b"1,2")
+        assert json.loads(answer["Body"].read())["model"] == "one"
+        assert after.client("sagemaker", account).describe_endpoint(EndpointName="ep")["EndpointStatus"] == "InService"

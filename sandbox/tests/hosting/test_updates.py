@@ -75,7 +75,12 @@ def test_given_an_update_to_a_container_that_exits_when_it_ends_then_the_old_mod
 def test_given_a_dial_for_a_silent_rollback_when_an_endpoint_is_updated_then_the_old_configuration_stays(hosted: Hosted) -> None:
     hosted.serve("one")
     hosted.model("two")
-    hosted.sandbox.control("POST", "sagemaker/dials", {"endpoint": "ep", "kind": "rollback", "account": hosted.account})
+    set_dials = {"account": hosted.account}
+    for _ in range(2):
+        hosted.sandbox.control("POST", "sagemaker/dials", {"endpoint": "ep", "kind": "capacity", **set_dials})
+        assert set_dials.items() <= hosted.sandbox.control("GET", "sagemaker/dials")["dials"][-1].items()
+    hosted.sandbox.control("DELETE", "sagemaker/dials", query=set_dials)
+    hosted.sandbox.control("POST", "sagemaker/dials", {"endpoint": "ep", "kind": "rollback", **set_dials})
     hosted.update("two")
     shown = hosted.until_in_service()
     assert shown["EndpointConfigName"] == "one"

@@ -74,11 +74,11 @@ def test_given_a_data_capture_when_an_endpoint_is_invoked_then_a_line_of_json_is
     "Around an endpoint",
     "alarms",
     like="metric alarms on AWS/SageMaker, of one fleet (EndpointConfigName) too: statistics, percentiles, trimmed means, M of N, "
-    "missing data, metric math of operators, IF, FILL, SUM, AVG, MIN and MAX; `CloudWatch Alarm State Change` events, also for a "
-    "state that was set by hand",
+    "missing data, metric math of operators, IF, FILL, SUM, AVG, MIN and MAX; composite alarms over any; their history; "
+    "`CloudWatch Alarm State Change` events, also for a state that was set by hand",
     differs="a period slides, and lasts 1 s of true time at least; a state set by SetAlarmState stays until the metric changes "
-    "its mind; alarms of other namespaces, anomaly bands and composite rules are not evaluated; no alarm actions; "
-    "DescribeAlarmHistory is not there; accounts without endpoints are not looked at",
+    "its mind; alarms of other namespaces and anomaly bands are not evaluated; no alarm actions; DescribeAlarmHistory "
+    "tells an alarm's making and states, not its configuration; accounts without endpoints are not looked at",
 )
 def test_given_an_alarm_on_one_fleet_by_metric_math_when_it_errs_then_cloudwatch_and_eventbridge_say_so(hosted: Hosted) -> None:
     hosted.serve("errs", status=500)
@@ -110,6 +110,17 @@ def test_given_an_alarm_on_one_fleet_by_metric_math_when_it_errs_then_cloudwatch
     def state() -> str:
         return hosted.cloudwatch.describe_alarms(AlarmNames=["rate"])["MetricAlarms"][0]["StateValue"]
 
+    hosted.cloudwatch.put_composite_alarm(AlarmName="both", AlarmRule='ALARM("rate") AND NOT ALARM("maintenance")')
+
+    def composite() -> str:
+        alarms = hosted.cloudwatch.describe_alarms(AlarmNames=["both"], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
+        return alarms[0]["StateValue"]
+
     wait_until(lambda: state() == "INSUFFICIENT_DATA", "an alarm without data")
+    wait_until(lambda: composite() == "OK", "a composite alarm that is not in alarm")
     assert hosted.outcome() == "ModelError"
     wait_until(lambda: state() == "ALARM", "the alarm")
+    wait_until(lambda: composite() == "ALARM", "the composite alarm")
+    history = hosted.cloudwatch.describe_alarm_history(AlarmName="both", AlarmTypes=["CompositeAlarm"])["AlarmHistoryItems"]
+    assert [item["HistorySummary"] for item in history] == ["Alarm updated from OK to ALARM", 'Alarm "both" created']
+    assert json.loads(history[0]["HistoryData"])["newState"]["stateValue"] == "ALARM"

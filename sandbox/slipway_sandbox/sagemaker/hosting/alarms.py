@@ -22,6 +22,7 @@ from slipway_sandbox.sagemaker.hosting.alarm_rules import (
     points_of,
     statistic_of,
 )
+from slipway_sandbox.sagemaker.hosting.composite_rules import UnknownRuleError, holds
 from slipway_sandbox.sagemaker.hosting.metrics import Metrics
 from slipway_sandbox.world import World
 
@@ -100,10 +101,18 @@ class AlarmWatch:
                 return
             client = self._world.client("cloudwatch", Caller(*place, place[0]))
             now = time.time()
+            states: dict[str, str] = {}
+            composites: list[dict[str, Any]] = []
             for alarm in self._alarms(client):
                 self._tell(place, alarm)
-                if is_ours(alarm):
-                    self._update(client, place, alarm, now)
+                states[alarm["AlarmName"]] = alarm["StateValue"]
+                if "AlarmRule" in alarm:
+                    composites.append(alarm)
+                elif is_ours(alarm):
+                    states[alarm["AlarmName"]] = self._update(client, place, alarm, now)
+            # A composite alarm goes by the states of the others as they are now; by that of another composite one as it was.
+            for alarm in composites:
+                self._update_composite(client, place, alarm, states)
             self._looked[place] = now
             self._evaluated[place] = time.monotonic()
 
@@ -112,33 +121,48 @@ class AlarmWatch:
         for answer in client.get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"]):
             yield from (*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ()))
 
-    def _update(self, client: Any, place: tuple[str, str], alarm: dict[str, Any], now: float) -> None:
-        """Tell CloudWatch an alarm's state when it comes out otherwise than last time.
-
-        A state that somebody set by hand therefore stays until the metric itself changes its mind.
-        """
+    def _update(self, client: Any, place: tuple[str, str], alarm: dict[str, Any], now: float) -> str:
+        """Judge an alarm by its metric; returns the state that it is in then."""
         try:
             points = points_of(alarm, self._values_of(place, alarm, now))
         except UnknownExpressionError as error:
             log.warning("the alarm %s has metric math that is not evaluated here: %s", alarm["AlarmName"], error)
-            return
+            return str(alarm["StateValue"])
         state = judge(alarm, points)
         if state is None:
+            return str(alarm["StateValue"])
+        shown = [point for point in points if point is not None]
+        data = {"version": "1.0", "period": period_of(alarm), "recentDatapoints": shown}
+        return self._settle(client, place, alarm, state, reason_of(alarm, state, shown), data)
+
+    def _update_composite(self, client: Any, place: tuple[str, str], alarm: dict[str, Any], states: Mapping[str, str]) -> None:
+        try:
+            state = "ALARM" if holds(alarm["AlarmRule"], states.get) else "OK"
+        except UnknownRuleError as error:
+            log.warning("the alarm %s has a rule that is none: %s", alarm["AlarmName"], error)
             return
+        self._settle(
+            client, place, alarm, state, f"{alarm['AlarmRule']} evaluated to {'TRUE' if state == 'ALARM' else 'FALSE'}", {}
+        )
+
+    def _settle(
+        self, client: Any, place: tuple[str, str], alarm: dict[str, Any], state: str, reason: str, data: dict[str, Any]
+    ) -> str:
+        """Tell CloudWatch an alarm's state when it comes out otherwise than last time; returns the state that it is in.
+
+        A state that somebody set by hand therefore stays until what the alarm watches changes its mind.
+        """
         key = (*place, alarm["AlarmName"], str(alarm.get("AlarmConfigurationUpdatedTimestamp")))
-        untouched = alarm.get("StateReason") == INITIAL_REASON
+        untouched = alarm.get("StateReason") == INITIAL_REASON or ("AlarmRule" in alarm and key not in self._judged)
         before = self._judged.get(key, alarm["StateValue"] if untouched else state)
         self._judged[key] = state
         if state == before:
-            return
-        shown = [point for point in points if point is not None]
-        client.set_alarm_state(
-            AlarmName=alarm["AlarmName"],
-            StateValue=state,
-            StateReason=reason_of(alarm, state, shown),
-            StateReasonData=json.dumps({"version": "1.0", "period": period_of(alarm), "recentDatapoints": shown}),
-        )
-        self._tell(place, client.describe_alarms(AlarmNames=[alarm["AlarmName"]])["MetricAlarms"][0])
+            return str(alarm["StateValue"])
+        name = alarm["AlarmName"]
+        client.set_alarm_state(AlarmName=name, StateValue=state, StateReason=reason, StateReasonData=json.dumps(data))
+        answer = client.describe_alarms(AlarmNames=[name], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        self._tell(place, [*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())][0])
+        return state
 
     def _values_of(self, place: tuple[str, str], alarm: dict[str, Any], now: float) -> Values:
         length = self._world.clock.real(period_of(alarm), SHORTEST_PERIOD)
