@@ -109,6 +109,17 @@ def new_pattern(text: str, flags: int) -> re.Pattern[str]:
     return re.compile(text, flags)
 
 
+def new_private_key(text: bytes) -> object:
+    """A private key of KMS's, from its PEM."""
+    return importlib.import_module("cryptography.hazmat.primitives.serialization").load_pem_private_key(text, None)
+
+
+def pem_of(key: Any) -> bytes:
+    """A private key as text: states are as secret as the secrets that moto keeps in them."""
+    kinds = importlib.import_module("cryptography.hazmat.primitives.serialization")
+    return key.private_bytes(kinds.Encoding.PEM, kinds.PrivateFormat.PKCS8, kinds.NoEncryption())
+
+
 def restored_object(kind: Any, state: dict[str, Any], content: bytes) -> object:
     """An S3 object of moto's."""
     made: Any = object.__new__(kind)
@@ -116,7 +127,10 @@ def restored_object(kind: Any, state: dict[str, Any], content: bytes) -> object:
     return made
 
 
-MAKERS = {maker.__name__: maker for maker in (new_event, new_lock, new_rlock, new_condition, new_pattern, restored_object)}
+MAKERS = {
+    maker.__name__: maker
+    for maker in (new_event, new_lock, new_rlock, new_condition, new_pattern, new_private_key, restored_object)
+}
 
 
 def is_data(kind: type[Any]) -> bool:
@@ -154,13 +168,13 @@ class _Pickler(pickle.Pickler):
             case defaultdict() if type(obj) is not defaultdict or isinstance(obj.default_factory, FunctionType):  # pyright: ignore[reportUnknownArgumentType]
                 # Its factory cannot be kept. Whoever loads it fills a new mapping that has its own (see moto_state.py).
                 return dict, (dict(cast("dict[Any, Any]", obj)),)
-            case _ if isinstance(obj, LOCK):
-                return new_lock, ()
-            case _ if isinstance(obj, RLOCK):
-                return new_rlock, ()
+            case _ if isinstance(obj, LOCK | RLOCK):
+                return new_lock if isinstance(obj, LOCK) else new_rlock, ()
             case _ if type(obj).__name__ == "FakeKey" and type(obj).__module__ == "moto.s3.models":
                 state: dict[str, Any] = obj.__getstate__()
                 return restored_object, (type(obj), {**state, "value": b""}, Content(state["value"] or b""))
+            case _ if type(obj).__module__.startswith("cryptography.") and hasattr(obj, "private_bytes"):
+                return new_private_key, (pem_of(obj),)
             case FunctionType() if MAKERS.get(obj.__name__) is obj:
                 return NotImplemented
             case _:

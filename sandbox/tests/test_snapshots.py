@@ -61,7 +61,7 @@ def test_given_a_snapshot_of_an_account_when_it_is_restored_then_other_accounts_
 @behaviour(
     "Around the services",
     "snapshots",
-    differs="KMS keys and EC2's networks are not kept; "
+    differs="EC2's networks are not kept; "
     "an account, or all, goes back to what was kept by a name, moto's services too; what ran has the end, or the new "
     "beginning, that the loss of its host would bring; uploads, lifecycle previews and the findings that a dial seeded are "
     "gone",
@@ -85,6 +85,23 @@ def test_given_all_that_moto_knows_of_an_account_when_it_is_restored_then_each_s
     assert sandbox.client("ssm", account).get_parameter(Name="/p")["Parameter"]["Value"] == "v"
     assert sandbox.client("secretsmanager", account).get_secret_value(SecretId="s")["SecretString"] == "hidden"
     assert sandbox.client("logs", account).describe_log_groups()["logGroups"][0]["logGroupName"] == "g"
+
+
+def test_given_keys_of_kms_when_they_are_restored_then_what_they_locked_and_signed_is_still_theirs(
+    sandbox: SandboxProcess, account: str, name: str
+) -> None:
+    kms = sandbox.client("kms", account)
+    locking = kms.create_key()["KeyMetadata"]["KeyId"]
+    signing = kms.create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+    how = {"KeyId": signing, "Message": b"said", "SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256"}
+    locked, signature = kms.encrypt(KeyId=locking, Plaintext=b"hidden")["CiphertextBlob"], kms.sign(**how)["Signature"]
+    sandbox.take_snapshot(name, account)
+    sandbox.reset(account)
+
+    sandbox.restore_snapshot(name)
+
+    assert kms.decrypt(CiphertextBlob=locked)["Plaintext"] == b"hidden"
+    assert kms.verify(**how, Signature=signature)["SignatureValid"]
 
 
 def test_given_an_account_when_it_is_reset_then_nothing_of_it_is_left(sandbox: SandboxProcess, account: str) -> None:
