@@ -9,6 +9,7 @@ import httpx
 import pytest
 from slipway_sandbox.testing import SandboxProcess
 from slipway_sandbox.testing_ecs import TaskDesk
+from slipway_sandbox.testing_hosting import Hosted, push_server
 from slipway_sandbox.testing_images import build_image, push_image
 from slipway_sandbox.testing_pipelines import PipelineDesk
 
@@ -109,7 +110,11 @@ def test_given_a_task_that_ended_when_it_is_shown_then_with_its_end_and_its_logs
     assert lines.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert lines.text.endswith("  preparing")
     assert browser.get("logs", {"If-None-Match": lines.headers["ETag"]}, **shown["logs"]["main"]).status_code == 304
-    assert "exit 3" in browser.page().text
+    page = browser.page()
+    assert "exit 3" in page.text
+    assert "Tasks 1 1 failed" in " ".join(page.text.split())
+    # Its log is what people look for: it is open once the task is.
+    assert ["open" in details for details in page.all("details") if details.get("class") == "log"] == [True]
 
 
 def test_given_logs_of_a_group_that_is_not_there_when_they_are_asked_for_then_there_are_none(browser: Browser) -> None:
@@ -135,6 +140,31 @@ def test_given_an_execution_when_it_is_shown_then_with_its_graph_states_and_bran
     assert "dag small" in [drawing.get("class") for drawing in page.all("svg")]
     for wanted in ("below 0.75", "Condition · Succeeded", "Fail · Not run", "true", "false"):
         assert wanted in page.text
+
+
+def test_given_an_update_when_it_shifts_traffic_then_the_page_shows_the_split_and_both_fleets(
+    sandbox: SandboxProcess, browser: Browser
+) -> None:
+    hosted = Hosted(sandbox, browser.account, push_server(sandbox, browser.account))
+    hosted.serve("old")
+    [resting] = browser.view()["endpoints"]["items"]
+    assert resting["traffic"] == [{"fleet": "served", "config": "old", "percent": 100.0}]
+
+    hosted.model("new")
+    hosted.update("new", wait=3600)
+    hosted.until_canary()
+    [shifting] = browser.until(lambda view: view["endpoints"]["items"][0]["traffic"][-1]["percent"] == 25)["endpoints"]["items"]
+
+    assert shifting["traffic"] == [
+        {"fleet": "served", "config": "old", "percent": 75.0},
+        {"fleet": "pending", "config": "new", "percent": 25.0},
+    ]
+    page = browser.page()
+    widths = [(bar.get("class"), bar.get("width")) for bar in page.all("rect") if bar.get("class") in ("old", "new")]
+    assert widths[:2] == [("old", "75.0"), ("new", "25.0")]
+    text = " ".join(page.text.split())
+    for wanted in ("25 % on new", "old 75 %", "new 25 %", "0.75 / 1", "0.25 / 1"):
+        assert wanted in text
 
 
 def test_given_names_with_markup_when_they_are_shown_then_as_text(sandbox: SandboxProcess, browser: Browser) -> None:
