@@ -36,7 +36,7 @@ histories: setup  ## Record the workflow histories that the replay tests read
 	@$(BIN)/python -m tests.record_histories
 
 pictures: setup  ## Make the README's pictures from real runs (needs Chromium)
-	@$(BIN)/uv run --no-sync --with playwright python -m demo.pictures
+	@$(BIN)/python -m demo.pictures
 
 clean:  ## Remove what was built; .venv stays
 	@rm -rf build
