@@ -290,11 +290,13 @@ def test_given_the_most_connections_when_another_comes_then_the_one_that_idled_l
     server: wire.Server,
 ) -> None:
     server.connections = wire.Connections(2)
-    with connected(server) as first, connected(server) as second:
+    with contextlib.ExitStack() as stack:
+        first, second = (stack.enter_context(connected(server)) for _ in range(2))
+        wait_for(lambda: server.connections.counts() == (2, 2), "both to be there")
         for client in (first, second):
             client.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert client.recv(65536).endswith(b"0 -")
-        wait_for(lambda: server.connections.counts() == (2, 2), "both to idle")
+            wait_for(lambda: server.connections.counts() == (2, 2), "it to idle again")
 
         assert asked(server, b"GET / HTTP/1.1\r\n", END).endswith("0 -")
 
