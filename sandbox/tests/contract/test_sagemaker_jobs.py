@@ -9,6 +9,8 @@ from slipway_sandbox.testing_contract import Aws, contract
 from slipway_sandbox.testing_jobs import ROLE, JobDesk, s3_input, s3_outputs
 
 LOOPS = "trap 'exit 0' TERM; while true; do sleep 0.05; done"
+REFUSED = ("ValidationException", "ResourceInUse", "ResourceNotFound", "ResourceLimitExceeded")
+"""How a job is not created."""
 NOWHERE = {"ExperimentName": "nobody"}
 
 
@@ -27,11 +29,7 @@ def use_up(desk: JobDesk, kind: str) -> None:
     desk.turn("quota", name=f"ml.m5.large for {kind} usage", limit=1)
 
 
-@contract(
-    "sagemaker",
-    "CreateTrainingJob",
-    errors=("ValidationException", "ResourceInUse", "ResourceNotFound", "ResourceLimitExceeded"),
-)
+@contract("sagemaker", "CreateTrainingJob", errors=REFUSED)
 @contract("sagemaker", "DescribeTrainingJob", errors=("ValidationException",))
 @contract("sagemaker", "ListTrainingJobs", errors=("ValidationException",))
 def test_training_jobs(aws: Aws, desk: JobDesk) -> None:
@@ -86,11 +84,7 @@ def test_the_end_of_training_jobs(aws: Aws, desk: JobDesk) -> None:
         sagemaker.delete_training_job(TrainingJobName=name)
 
 
-@contract(
-    "sagemaker",
-    "CreateProcessingJob",
-    errors=("ValidationException", "ResourceInUse", "ResourceNotFound", "ResourceLimitExceeded"),
-)
+@contract("sagemaker", "CreateProcessingJob", errors=REFUSED)
 @contract("sagemaker", "DescribeProcessingJob", errors=("ValidationException",))
 @contract("sagemaker", "ListProcessingJobs", errors=("ValidationException",))
 @contract("sagemaker", "StopProcessingJob", errors=("ValidationException",))
@@ -128,11 +122,7 @@ def test_processing_jobs(aws: Aws, desk: JobDesk) -> None:
         sagemaker.delete_processing_job(ProcessingJobName=name)
 
 
-@contract(
-    "sagemaker",
-    "CreateTransformJob",
-    errors=("ValidationException", "ResourceInUse", "ResourceNotFound", "ResourceLimitExceeded"),
-)
+@contract("sagemaker", "CreateTransformJob", errors=REFUSED)
 @contract("sagemaker", "DescribeTransformJob", errors=("ValidationException",))
 @contract("sagemaker", "ListTransformJobs", errors=("ValidationException",))
 @contract("sagemaker", "StopTransformJob", errors=("ValidationException",))
