@@ -333,7 +333,7 @@ def test_autoscaling(served: Served) -> None:
 
     def scaled() -> bool:
         runtime.invoke_endpoint(EndpointName=served.name, Body=b"1")
-        return served.described()["ProductionVariants"][0]["DesiredInstanceCount"] > 1
+        return served.described()["ProductionVariants"][0]["CurrentInstanceCount"] > 1
 
     if aws.sandbox:
         wait_until(scaled, "more instances for more traffic")

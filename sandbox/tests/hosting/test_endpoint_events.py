@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .conftest import Stage, eventually
+from .conftest import CALLER, Stage, eventually
 
 
 def emitted(stage: Stage, detail_type: str) -> list[dict[str, Any]]:
@@ -32,3 +32,22 @@ def test_given_a_canary_when_it_goes_on_then_eventbridge_hears_of_each_stage(sta
     stages = [variant["VariantStatus"][0]["Status"] for variant in pending]
     assert stages == ["Creating", "ActivatingTraffic", "Baking"]
     assert pending[2]["CurrentWeight"] == 0.25
+
+
+def test_given_more_instances_when_they_are_on_their_way_then_describe_endpoint_and_eventbridge_say_so(stage: Stage) -> None:
+    stage.in_service()
+    wish = {"VariantName": "AllTraffic", "DesiredInstanceCount": 6}
+    stage.endpoints.update_weights(CALLER, {"EndpointName": "ep", "DesiredWeightsAndCapacities": [wish]})
+
+    shown = stage.described()["ProductionVariants"][0]
+    kind = "SageMaker Endpoint Deployment State Change"
+    eventually(lambda: len(emitted(stage, kind)) == 1, "the event")
+    (told,) = emitted(stage, kind)
+
+    assert (shown["CurrentInstanceCount"], shown["DesiredInstanceCount"]) == (4, 6)
+    assert shown["VariantStatus"][0]["StatusMessage"] == "Scaling out desired instance count to 6."
+    assert (told["EndpointStatus"], "PendingDeploymentSummary" in told) == ("UPDATING", False)
+    assert told["ProductionVariants"][0]["VariantStatus"][0]["Status"] == "Updating"
+    stage.clock.pass_wait(10)
+    served = stage.reaches("InService")["ProductionVariants"][0]
+    assert (served["CurrentInstanceCount"], served["DesiredInstanceCount"], "VariantStatus" in served) == (6, 6, False)

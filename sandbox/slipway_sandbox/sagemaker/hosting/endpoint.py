@@ -91,6 +91,8 @@ class Deployment:
         stage_since: When that began.
         rolling: Its instances come and go with its share, as in a rolling update.
         capture: The data capture in effect, which an update may retain.
+        wanted: What its variants are about to get, while UpdateEndpointWeightsAndCapacities is at work.
+        wanted_since: When that began.
     """
 
     config: EndpointConfig
@@ -103,6 +105,8 @@ class Deployment:
     stage_since: datetime | None = None
     rolling: bool = False
     capture: dict[str, Any] | None = None
+    wanted: dict[str, Capacity] = field(default_factory=dict[str, Capacity])
+    wanted_since: datetime | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "fleet": None}
@@ -139,7 +143,7 @@ class Deployment:
 
     def resize(self, capacities: dict[str, Capacity]) -> None:
         """Put other weights and sizes into effect."""
-        self.capacities = capacities
+        self.capacities, self.wanted = capacities, {}
         for name, server in self.fleet.all.items() if self.fleet else ():
             serverless = capacities[name].serverless
             server.set_limit(serverless["MaxConcurrency"] if serverless else None)

@@ -147,7 +147,7 @@ class EndpointRoom(Room):
     @operation(
         "UpdateEndpointWeightsAndCapacities",
         differs="it takes 10 s; instance counts are shown, and divide InvocationsPerInstance and the concurrency of asynchronous "
-        "requests, but a variant stays one process; EventBridge hears of the endpoint's states, and of no deployment",
+        "requests, but a variant stays one process; the wording for scaling in is not verified on AWS",
     )
     def update_weights(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])
@@ -220,7 +220,7 @@ class EndpointRoom(Room):
     def _take_up_update(self, endpoint: Endpoint) -> None:
         reason = INTERRUPTED if endpoint.pending else None
         endpoint.pending = None
-        endpoint.served.rolling = False
+        endpoint.served.rolling, endpoint.served.wanted = False, {}
         if reason:
             self._shop.enter(endpoint, EndpointStatus.rolling_back, reason)
         self._start(endpoint, Revival(self._shop, endpoint, EndpointStatus.in_service, reason).run)
@@ -262,7 +262,9 @@ class EndpointRoom(Room):
         return used
 
     def _resize(self, endpoint: Endpoint, capacities: dict[str, Capacity]) -> None:
+        endpoint.served.wanted, endpoint.served.wanted_since = capacities, self.world.clock.now()
         self._shop.enter(endpoint, EndpointStatus.updating)
+        tell_deployment(self.world.events, endpoint)
         self.world.clock.call_later(RESIZE_SECONDS, lambda: self._resized(endpoint, capacities))
 
     def _resized(self, endpoint: Endpoint, capacities: dict[str, Capacity]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from slipway_sandbox.events import EventBus
 from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING
-from slipway_sandbox.sagemaker.hosting.endpoint import Deployment, Endpoint
+from slipway_sandbox.sagemaker.hosting.endpoint import Deployment, Endpoint, VariantStage
 
 PASSED_ON = ("ManagedInstanceScaling", "RoutingConfig")
 """Members of a variant that its summary repeats."""
@@ -47,9 +47,9 @@ def tell_state(events: EventBus, endpoint: Endpoint) -> None:
 
 
 def tell_deployment(events: EventBus, endpoint: Endpoint) -> None:
-    """Tell EventBridge how far an endpoint's update is."""
-    if endpoint.pending:
-        pending = {"PendingDeploymentSummary": _plain(_pending(endpoint.pending))}
+    """Tell EventBridge how far an endpoint's update, or the change of its capacity, is."""
+    pending = {"PendingDeploymentSummary": _plain(_pending(endpoint.pending))} if endpoint.pending else {}
+    if pending or endpoint.served.wanted:
         _tell(events, endpoint, "SageMaker Endpoint Deployment State Change", pending)
 
 
@@ -112,19 +112,20 @@ def _variants(deployment: Deployment, variants: Sequence[dict[str, Any]], *, pen
 def _variant(deployment: Deployment, variant: dict[str, Any], *, pending: bool) -> dict[str, Any]:
     name = variant["VariantName"]
     capacity = deployment.capacities[name]
+    wanted = deployment.wanted.get(name, capacity)
     shown: dict[str, Any] = {
         "VariantName": name,
         "CurrentWeight": round(capacity.weight * deployment.percent / EVERYTHING, 4),
-        "DesiredWeight": capacity.weight,
+        "DesiredWeight": wanted.weight,
         **{member: variant[member] for member in PASSED_ON if member in variant},
     }
     if pending:
         shown |= {member: variant[member] for member in ("InstanceType", "AcceleratorType") if member in variant}
     if capacity.serverless:
-        shown["CurrentServerlessConfig"] = shown["DesiredServerlessConfig"] = capacity.serverless
+        shown["CurrentServerlessConfig"], shown["DesiredServerlessConfig"] = capacity.serverless, wanted.serverless
     else:
         shown["CurrentInstanceCount"] = deployment.instances(name)
-        shown["DesiredInstanceCount"] = capacity.instances
+        shown["DesiredInstanceCount"] = wanted.instances
     if deployment.fleet:
         shown["DeployedImages"] = [
             {"SpecifiedImage": image.specified, "ResolvedImage": image.resolved, "ResolutionTime": image.at}
@@ -133,6 +134,11 @@ def _variant(deployment: Deployment, variant: dict[str, Any], *, pending: bool) 
     if deployment.stage:
         stage = {"Status": deployment.stage.value, "StatusMessage": deployment.message, "StartTime": deployment.stage_since}
         shown["VariantStatus"] = [{key: value for key, value in stage.items() if value}]
+    elif wanted.instances != capacity.instances:
+        way = "out" if wanted.instances > capacity.instances else "in"
+        message = f"Scaling {way} desired instance count to {wanted.instances}."
+        status = {"Status": VariantStage.updating.value, "StatusMessage": message, "StartTime": deployment.wanted_since}
+        shown["VariantStatus"] = [status]
     return shown
 
 
