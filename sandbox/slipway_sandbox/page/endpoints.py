@@ -50,21 +50,28 @@ def describe(reader: Reader, summary: dict[str, Any]) -> dict[str, Any]:
 def traffic_of(endpoint: dict[str, Any]) -> list[dict[str, Any]]:
     """The fleets that take traffic, the one served until now first, each with its share in percent.
 
-    While an update shifts traffic, a variant's CurrentWeight is its DesiredWeight times the share of its fleet.
+    While an update shifts traffic, a variant's CurrentWeight is its DesiredWeight times the share of its fleet. Otherwise there
+    is one fleet, and DesiredWeight may be another one only because it is on its way.
     """
     fleets: list[tuple[str, dict[str, Any]]] = [("served", endpoint)]
     if endpoint.get("PendingDeploymentSummary"):
         fleets.append(("pending", endpoint["PendingDeploymentSummary"]))
     return [
-        {"fleet": name, "config": fleet.get("EndpointConfigName"), "percent": percent_of(fleet.get("ProductionVariants") or [])}
+        {
+            "fleet": name,
+            "config": fleet.get("EndpointConfigName"),
+            "percent": percent_of(fleet.get("ProductionVariants") or [], alone=len(fleets) == 1),
+        }
         for name, fleet in fleets
     ]
 
 
-def percent_of(variants: list[dict[str, Any]]) -> float:
-    """A fleet's share of the traffic."""
+def percent_of(variants: list[dict[str, Any]], *, alone: bool) -> float:
+    """A fleet's share of the traffic; all of it, where the fleet is the only one and serves."""
     wanted = sum(variant.get("DesiredWeight", 0.0) for variant in variants)
     current = sum(variant.get("CurrentWeight", 0.0) for variant in variants)
+    if alone:
+        return 100.0 if current else 0.0
     return round(100 * current / wanted, 1) if wanted else 0.0
 
 
