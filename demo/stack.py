@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -60,10 +61,13 @@ class Crew:
         stack: The servers they work with.
         account: The account whose credentials they have.
         namespace: Their Temporal namespace.
+        credentials: Environment variables with those of a role, instead of the account's own.
     """
 
-    def __init__(self, stack: Stack, account: str, namespace: str = "default") -> None:
-        self._environment = stack.environment(account, namespace)
+    def __init__(
+        self, stack: Stack, account: str, namespace: str = "default", credentials: Mapping[str, str] | None = None
+    ) -> None:
+        self._environment = stack.environment(account, namespace) | dict(credentials or {})
         self._folder = stack.folder / f"crew-{namespace}"
         self._folder.mkdir(exist_ok=True)
         self.namespace = namespace

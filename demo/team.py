@@ -20,6 +20,8 @@ from slipway.spec import ModelPromotion
 ROOT = Path(__file__).parent.parent
 FOLDER = "screening"
 """The application's folder on the deployment branch."""
+WORKER = f"arn:aws:iam::{ML_ACCOUNT}:role/slipway-worker"
+"""Who may read CI's images, in the sample policy."""
 PRICE_OF_A_MISS = 1.0
 """How many failed requests in a minute set off the 5xx alarm."""
 
@@ -64,11 +66,12 @@ class Team:
         self._make_remote()
         image = self.spec.spec.image
         self._create_repository(self.ci_account, name_of(image.source))
+        self.share_source(f"arn:aws:iam::{self.ml_account}:root")
         if image.target != image.source:
             self._create_repository(self.ml_account, name_of(image.target))
         model_repository, _, tag = name_of(self.task_environment["MODEL_IMAGE"]).partition(":")
         self._create_repository(self.ml_account, model_repository)
-        self._push(model_image, self.ml_account, model_repository, tag)
+        self._push(model_image, self.client("ecr"), model_repository, tag)
         for uri in (self.task_environment["DATA_URI"], self.task_environment["OUTPUT_URI"]):
             self._create_bucket(urlsplit(uri).netloc)
         self.client("ecs").create_cluster(clusterName="ml")
@@ -76,10 +79,22 @@ class Team:
         self.upload_data()
         self._put_alarms()
 
-    def push_pipeline_image(self, image: BuiltImage, tag: str) -> str:
-        """Push a pipeline image as CI does; returns its URI by digest."""
+    def share_source(self, reader: str) -> None:
+        """Let somebody of the ML account read CI's images, by the sample policy."""
+        policy = (ROOT / "deploy" / "iam" / "source-repository.json").read_text().replace(WORKER, reader)
+        repository = name_of(self.spec.spec.image.source)
+        self.client("ecr", self.ci_account).set_repository_policy(repositoryName=repository, policyText=policy)
+
+    def push_pipeline_image(self, image: BuiltImage, tag: str, ecr: Any = None) -> str:
+        """Push a pipeline image as CI does; returns its URI by digest.
+
+        Args:
+            image: The image.
+            tag: The tag that it gets.
+            ecr: A client of whoever pushes; CI's account, unless given.
+        """
         source = self.spec.spec.image.source
-        return f"{source}@{self._push(image, self.ci_account, name_of(source), tag)}"
+        return f"{source}@{self._push(image, ecr or self.client('ecr', self.ci_account), name_of(source), tag)}"
 
     def upload_data(self) -> None:
         """Upload the training data: scikit-learn's breast-cancer cases."""
@@ -116,8 +131,8 @@ class Team:
     def _create_repository(self, account: str, name: str) -> None:
         self.client("ecr", account).create_repository(repositoryName=name, imageTagMutability="MUTABLE")
 
-    def _push(self, image: BuiltImage, account: str, repository: str, tag: str) -> str:
-        token = self.client("ecr", account).get_authorization_token()["authorizationData"][0]
+    def _push(self, image: BuiltImage, ecr: Any, repository: str, tag: str) -> str:
+        token = ecr.get_authorization_token()["authorizationData"][0]
         user, _, password = base64.b64decode(token["authorizationToken"]).decode().partition(":")
         return push(image, token["proxyEndpoint"], user, password, repository, tag)
 
