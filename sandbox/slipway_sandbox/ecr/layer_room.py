@@ -66,8 +66,9 @@ class LayerRoom(Room):
             raise errors.layer_not_found(digest, repository.name, repository.account)
         if not any(digest == blob.digest for image in repository.images.values() for blob in image.content.blobs):
             raise errors.layer_inaccessible(digest, repository.name, repository.account)
-        # It has no holder: whoever may make a link hands on the right to follow it.
-        token = self._ecr.tokens.issue(Registry(repository.account, repository.region), LINK_LIFETIME).password
+        # Its holder is the repository's own account: whoever may make a link hands on the right to follow it.
+        registry = Registry(repository.account, repository.region, holder=repository.account)
+        token = self._ecr.tokens.issue(registry, LINK_LIFETIME).password
         return {
             "downloadUrl": f"{self.world.endpoint}/v2/{repository.name}/blobs/{digest}?{LINK}={token}",
             "layerDigest": digest,

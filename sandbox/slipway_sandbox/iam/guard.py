@@ -13,11 +13,13 @@ from slipway_sandbox.iam.actions.asked import Asked, Lookup
 from slipway_sandbox.iam.decision import Denial
 from slipway_sandbox.iam.policies import Ask
 from slipway_sandbox.iam.principals import Principal, Principals
-from slipway_sandbox.iam.resources import ResourcePolicies
+from slipway_sandbox.iam.resources import NO_POLICY, ResourcePolicies, closed
 
 QUERY = frozenset({"sts", "iam", "sqs", "sns", "cloudwatch", "ec2", "autoscaling", "rds", "cloudformation"})
 """Services that say `AccessDenied` and `ExpiredToken`; those that speak JSON say `…Exception`."""
 ASSUMING = "sts:AssumeRole"
+NAMING = "s3:CreateBucket"
+"""It is about the caller's own bucket, even where the name turns out to be another's."""
 LOWER_CASE = frozenset({"sqs"})
 """Services that spell actions in small letters in their errors."""
 
@@ -57,8 +59,11 @@ class IamGuard:
     def _check(self, call: Incoming, asked: Asked, principal: Principal, need: Need) -> None:
         governed = decision.bound(principal)
         for resource in need.resources:
-            owner = self._resources.owner_of(resource) or principal.account
+            taken = "" if need.action == NAMING else self._resources.owner_of(resource)
+            owner = taken or principal.account
             policy = self._resources.of(resource)
+            if policy is None and owner != principal.account and closed(resource):
+                policy = NO_POLICY
             if not governed and policy is None:
                 continue
             tags = self._resources.tags_of(call.caller, resource)

@@ -19,6 +19,15 @@ TAGS_OPERATION = {
     "sagemaker": ("ListTags", "ResourceArn"),
 }
 """How rooms are asked for a resource's tags."""
+CLOSED = frozenset({"ecr", "events", "s3", "sqs"})
+"""Services whose resources are closed to other accounts, unless a policy of the resource lets them in."""
+NO_POLICY = '{"Version": "2012-10-17", "Statement": []}'
+"""What a resource without a policy is worth to another account."""
+
+
+def closed(arn: str) -> bool:
+    """Whether other accounts need a policy of the resource."""
+    return arn.partition(":aws:")[2].partition(":")[0] in CLOSED
 
 
 class ResourcePolicies:

@@ -290,8 +290,9 @@ def test_given_a_registry_password_of_a_role_when_it_pushes_then_the_roles_polic
     "Permissions",
     "resources of other accounts",
     like="policies of repositories, buckets, queues, buses and package groups, and roles' trust policies, decide together "
-    "with the caller's own",
-    differs="a resource without a policy is open to other accounts, but for package groups",
+    "with the caller's own; without one, repositories, buckets, queues, buses and package groups are closed to them",
+    differs="an account's own key is its root user; access control lists, and policies of other services' resources, do not "
+    "count",
 )
 def test_given_a_repository_of_another_account_when_its_policy_names_the_role_then_it_may_pull_and_no_more(
     act: Act, sandbox: SandboxProcess
@@ -334,6 +335,58 @@ def test_given_another_account_when_a_buckets_policy_does_not_name_it_then_it_is
     code, message = refusal_of(acting.client("s3").put_object, Bucket=bucket, Key="k", Body=b"y")
     assert code == "AccessDenied"
     assert message.endswith("because no resource-based policy allows the s3:PutObject action")
+
+
+@pytest.mark.parametrize("as_role", [True, False])
+def test_given_a_repository_without_a_policy_when_another_account_pulls_then_it_is_refused(
+    act: Act, sandbox: SandboxProcess, account: str, as_role: bool
+) -> None:
+    owner = fresh_account()
+    sandbox.client("ecr", owner).create_repository(repositoryName="app")
+    ecr = act(allow("ecr:*")).client("ecr") if as_role else sandbox.client("ecr", account)
+
+    with registry(sandbox, ecr, registryIds=[owner]) as there:
+        refused = there.get("/v2/app/manifests/latest")
+    code, message = refusal_of(ecr.describe_images, registryId=owner, repositoryName="app")
+
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (403, "DENIED")
+    assert code == "AccessDeniedException"
+    assert message.endswith("because no resource-based policy allows the ecr:DescribeImages action")
+
+
+def test_given_a_policy_that_names_an_account_when_its_own_key_pulls_then_it_may(sandbox: SandboxProcess, account: str) -> None:
+    owner = fresh_account()
+    ecr = sandbox.client("ecr", owner)
+    ecr.create_repository(repositoryName="app")
+    root = {"AWS": f"arn:aws:iam::{account}:root"}
+    ecr.set_repository_policy(
+        repositoryName="app", policyText=document({"Effect": "Allow", "Principal": root, "Action": "ecr:BatchGetImage"})
+    )
+
+    with registry(sandbox, sandbox.client("ecr", account), registryIds=[owner]) as there:
+        assert there.get("/v2/app/manifests/latest").status_code == 404
+
+
+def test_given_a_bucket_without_a_policy_when_another_account_asks_then_it_is_refused(
+    sandbox: SandboxProcess, account: str
+) -> None:
+    owner = fresh_account()
+    bucket = f"closed-{owner}"
+    sandbox.client("s3", owner).create_bucket(Bucket=bucket)
+    theirs = sandbox.client("s3", account)
+
+    assert refusal_of(theirs.list_objects_v2, Bucket=bucket)[0] == "AccessDenied"
+    code, message = refusal_of(theirs.put_object, Bucket=bucket, Key="k", Body=b"x")
+    assert code == "AccessDenied"
+    assert message.endswith("because no resource-based policy allows the s3:PutObject action")
+
+
+def test_given_a_queue_without_a_policy_when_another_account_sends_then_it_is_refused(
+    sandbox: SandboxProcess, account: str
+) -> None:
+    url = sandbox.client("sqs", fresh_account()).create_queue(QueueName="closed")["QueueUrl"]
+
+    assert refusal_of(sandbox.client("sqs", account).send_message, QueueUrl=url, MessageBody="x")[0] == "AccessDenied"
 
 
 def test_given_calls_of_a_role_when_the_log_is_read_then_it_says_who_did_what_to_what(
