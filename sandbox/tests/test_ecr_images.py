@@ -13,6 +13,7 @@ from slipway_sandbox.testing_contract import behaviour
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+POLICY = '{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage"}}'
 
 
 class Registry:
@@ -220,9 +221,9 @@ def test_given_a_token_when_it_is_issued_then_it_lasts_twelve_hours(registry: Re
 def test_given_no_policy_when_it_is_asked_for_then_ecr_says_so(registry: Registry) -> None:
     assert refusal(lambda: registry.ecr.get_repository_policy(repositoryName="app"))[0] == "RepositoryPolicyNotFoundException"
 
-    registry.ecr.set_repository_policy(repositoryName="app", policyText='{"Statement":[]}')
+    registry.ecr.set_repository_policy(repositoryName="app", policyText=POLICY)
 
-    assert registry.ecr.get_repository_policy(repositoryName="app")["policyText"] == '{"Statement":[]}'
+    assert registry.ecr.get_repository_policy(repositoryName="app")["policyText"] == POLICY
 
 
 def test_given_seeded_findings_when_a_push_is_scanned_then_it_takes_a_while_and_finds_them(registry: Registry) -> None:

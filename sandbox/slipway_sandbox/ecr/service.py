@@ -11,6 +11,7 @@ from typing import Any
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.quotas import REPOSITORIES, EcrQuotas
+from slipway_sandbox.ecr.repository_policies import check_policy
 from slipway_sandbox.ecr.resource_tags import check_keys, check_tags
 from slipway_sandbox.ecr.store import Repository, Store, StoredManifest
 from slipway_sandbox.ecr.tokens import Registry, Tokens
@@ -187,9 +188,10 @@ class EcrRoom(Room):
             "imageTagMutabilityExclusionFilters": repository.exclusions or None,
         }
 
-    @operation("SetRepositoryPolicy", differs="the text is not checked; a repository without a policy is open to all accounts")
+    @operation("SetRepositoryPolicy", differs="principals need not exist; `force` does nothing; keys of conditions are not checked")
     def set_repository_policy(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Keep a policy's text."""
+        check_policy(request["policyText"])
         repository = self.repository(caller, request)
         repository.policy = request["policyText"]
         return policy_of(repository)

@@ -88,6 +88,8 @@ def test_repository_policies(aws: Aws) -> None:
         ecr.set_repository_policy(repositoryName=BAD_NAME, policyText=POLICY)
     with aws.refused(MISSING):
         ecr.set_repository_policy(repositoryName=f"{name}-not", policyText=POLICY)
+    with aws.refused(INVALID, match="Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid repository policy"):
+        ecr.set_repository_policy(repositoryName=name, policyText="{}")
     assert json.loads(ecr.get_repository_policy(repositoryName=name)["policyText"]) == json.loads(POLICY)
     ecr.delete_repository_policy(repositoryName=name)
     ecr.delete_repository(repositoryName=name)
