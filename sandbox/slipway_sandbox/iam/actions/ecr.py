@@ -20,6 +20,8 @@ REGISTRY = {
     "ListReferrers": "BatchGetImage",
 }
 """What ECR asks of those who use it as an OCI registry. Other calls of it need no more than the token."""
+WHOLE_UPLOADS = {"FinishUpload": ("UploadLayerPart",), "StartUpload": ("UploadLayerPart", "CompleteLayerUpload")}
+"""What they need besides where the request brings the layer, too."""
 WITHOUT_REPOSITORY = frozenset({"GetAuthorizationToken", "DescribeRegistry", "GetRegistryPolicy", "PutRegistryPolicy"})
 
 
@@ -43,7 +45,18 @@ def needs(asked: Asked) -> list[Need]:
 def registry_needs(asked: Asked) -> list[Need]:
     """What a call below `/v2/` needs."""
     action = REGISTRY.get(asked.operation)
-    return [Need(f"ecr:{action}", (asked.arn("ecr", f"repository/{asked.value('name')}"),))] if action else []
+    if action is None:
+        return []
+    repository = (asked.arn("ecr", f"repository/{asked.value('name')}"),)
+    whole = WHOLE_UPLOADS.get(asked.operation, ()) if _brings_a_layer(asked) else ()
+    return [Need(f"ecr:{name}", repository) for name in (action, *whole)]
+
+
+def _brings_a_layer(asked: Asked) -> bool:
+    """Whether a request ends an upload, and has bytes for it."""
+    environ = asked.environ
+    is_last = asked.operation == "FinishUpload" or "digest=" in environ.get("QUERY_STRING", "")
+    return is_last and ("HTTP_TRANSFER_ENCODING" in environ or (environ.get("CONTENT_LENGTH") or "0") != "0")
 
 
 def _repository(asked: Asked, name: str) -> str:

@@ -17,7 +17,9 @@ ON_CLUSTERS = {
     "UpdateClusterSettings": "cluster",
     "PutClusterCapacityProviders": "cluster",
 }
-ON_TASKS = {"DescribeTasks": "tasks", "StopTask": "task", "ExecuteCommand": "task", "GetTaskProtection": "tasks"}
+ON_TASKS = {"DescribeTasks": "tasks", "StopTask": "task", "ExecuteCommand": "task", "GetTaskProtection": "tasks"} | {
+    "UpdateTaskProtection": "tasks"
+}
 ON_SERVICES = {"CreateService": "serviceName", "UpdateService": "service", "DeleteService": "service"} | {
     "DescribeServices": "services"
 }

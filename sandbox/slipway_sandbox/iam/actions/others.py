@@ -129,6 +129,12 @@ def _put_event(asked: Asked, entry: dict[str, str]) -> Need:
     return Need("events:PutEvents", (arn,), {key: (value,) for key, value in known.items() if value})
 
 
+def functions(asked: Asked) -> list[Need]:
+    """Lambda."""
+    action = "lambda:InvokeFunction" if asked.operation == "Invoke" else f"lambda:{asked.operation}"
+    return [Need(action, asked.arns("lambda", "function:{FunctionName}"))]
+
+
 def secretsmanager(asked: Asked) -> list[Need]:
     """Secrets Manager. Six random letters end a secret's ARN."""
     name = asked.value("SecretId")
@@ -165,6 +171,7 @@ TABLE: dict[str, Callable[[Asked], list[Need]]] = {
     "sqs": sqs,
     "iam": iam,
     "events": events,
+    "lambda": functions,
     "secretsmanager": secretsmanager,
     "ssm": ssm,
     "application-autoscaling": autoscaling,

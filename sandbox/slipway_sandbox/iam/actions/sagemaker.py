@@ -1,4 +1,4 @@
-"""SageMaker's actions, and those of its runtime. Its ARNs spell names in lower case, whatever case the call has."""
+"""SageMaker's actions, and those of its runtime. Its ARNs spell names in lower case, whatever case the call has, but for jobs."""
 
 from __future__ import annotations
 
@@ -123,4 +123,4 @@ def _context(asked: Asked) -> dict[str, tuple[str, ...]]:
 
 
 def _lower(arn: str) -> str:
-    return arn.lower()
+    return arn if "-job/" in arn else arn.lower()
