@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from werkzeug.wrappers import Request, Response
 
 from slipway_sandbox.calls import Caller
+from slipway_sandbox.iam.trust import may_assume
 from slipway_sandbox.world import World
 
 PREFIX = "/_credentials/"
@@ -29,13 +30,15 @@ class RoleCredentials:
     Args:
         world: Gives the STS client.
         caller: Who assumes the role: the service, in the account that runs the container.
+        service: The service's principal, which the role has to trust.
         role: The role's ARN.
         session: The session's name, such as the task's id.
     """
 
-    def __init__(self, world: World, caller: Caller, role: str, session: str) -> None:
+    def __init__(self, world: World, caller: Caller, service: str, role: str, session: str) -> None:
         self._world = world
         self._caller = caller
+        self._service = service
         self._role = role
         self._session = session
         self._current: dict[str, Any] | None = None
@@ -61,21 +64,12 @@ class RoleCredentials:
         Raises:
             ClientError: The role cannot be assumed.
         """
-        import boto3  # noqa: PLC0415  (a third of the start, and only tasks with secrets need it)
-        from botocore.config import Config  # noqa: PLC0415
-
         current = self.get()
-        return boto3.session.Session().client(  # pyright: ignore[reportUnknownMemberType, reportCallIssue, reportUnknownVariableType]
-            service,  # pyright: ignore[reportArgumentType]
-            region_name=region,
-            endpoint_url=self._world.endpoint,
-            aws_access_key_id=current["AccessKeyId"],
-            aws_secret_access_key=current["SecretAccessKey"],
-            aws_session_token=current["Token"],
-            config=Config(retries={"mode": "standard", "total_max_attempts": 2}, s3={"addressing_style": "path"}),
-        )
+        return self._world.role_client(service, region, {**current, "SessionToken": current["Token"]})
 
     def _assume_role(self) -> dict[str, Any]:
+        if not may_assume(self._world, self._service, self._caller, self._role):
+            raise refused(self._service, self._role)
         client = self._world.client("sts", self._caller)
         return client.assume_role(RoleArn=self._role, RoleSessionName=self._session)["Credentials"]
 
@@ -88,11 +82,12 @@ class CredentialsEndpoint:
         self._served: dict[str, RoleCredentials] = {}
         self._lock = threading.Lock()
 
-    def add(self, caller: Caller, role: str, session: str) -> tuple[str, dict[str, str]]:
+    def add(self, caller: Caller, service: str, role: str, session: str) -> tuple[str, dict[str, str]]:
         """Serve a role's credentials.
 
         Args:
             caller: The account and region that the container runs in.
+            service: The principal of the service that runs it.
             role: The role's ARN.
             session: The session's name; 2 to 64 letters, digits or `=,.@-`.
 
@@ -101,7 +96,7 @@ class CredentialsEndpoint:
         """
         name = uuid.uuid4().hex
         with self._lock:
-            self._served[name] = RoleCredentials(self._world, caller, role, session)
+            self._served[name] = RoleCredentials(self._world, caller, service, role, session)
         return name, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{local_endpoint(self._world.endpoint)}{PREFIX}{name}"}
 
     def remove(self, name: str) -> None:
@@ -119,6 +114,13 @@ class CredentialsEndpoint:
         except (ClientError, BotoCoreError) as error:
             response = refusal("RoleNotAssumed", str(error), HTTPStatus.BAD_REQUEST)
         return response(environ, start_response)
+
+
+def refused(service: str, role: str) -> ClientError:
+    """STS's answer to a service that a role does not trust."""
+    message = f"User: {service} is not authorized to perform: sts:AssumeRole on resource: {role}"
+    answered: Any = {"Error": {"Code": "AccessDenied", "Message": message}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    return ClientError(answered, "AssumeRole")
 
 
 def local_endpoint(endpoint: str) -> str:

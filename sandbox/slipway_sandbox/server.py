@@ -27,6 +27,7 @@ from slipway_sandbox.gateway import Gateway
 from slipway_sandbox.iam.guard import IamGuard
 from slipway_sandbox.iam.principals import Principals
 from slipway_sandbox.iam.resources import ResourcePolicies
+from slipway_sandbox.iam.room import IamRoom
 from slipway_sandbox.iam.sts import StsRoom
 from slipway_sandbox.moto_backend import MotoBackend
 from slipway_sandbox.page import Guard
@@ -96,8 +97,8 @@ def build(world: World) -> Sandbox:
         scaling,
         *Jobs(world, containers, roles, hosting.models, tags, quotas).rooms,
     ]
-    principals = Principals()
-    rooms += [StsRoom(world, principals), EventsRoom(world, Delivery(world.clock, moto))]
+    principals = Principals(world.strict)
+    rooms += [IamRoom(world), StsRoom(world, principals), EventsRoom(world, Delivery(world.clock, moto))]
     states = States(world, rooms, moto)
     paths: dict[str, WSGIApplication] = {
         "/v2/": RegistryApp(world, ecr),

@@ -103,6 +103,7 @@ class Hosted:
         self.cloudwatch = sandbox.client("cloudwatch", account)
         self.s3 = sandbox.client("s3", account)
         self.image = image
+        self.role = ROLE
         self.bucket = f"models-{account}"
         self.s3.create_bucket(Bucket=self.bucket)
 
@@ -122,7 +123,7 @@ class Hosted:
     def model(self, name: str, image: str | None = None, **behaviour: Any) -> None:
         """A model, and an endpoint configuration of the same name with four instances of it."""
         container = self.container(name, image, **behaviour)
-        self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+        self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=self.role)
         self.config(name, name)
 
     def config(self, name: str, model: str, variant: dict[str, Any] | None = None, **more: Any) -> None:

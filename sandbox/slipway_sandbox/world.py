@@ -35,6 +35,8 @@ class World:
     faults: Faults = field(default_factory=Faults)
     events: EventBus = field(default_factory=EventBus)
     guard: Guard = field(default_factory=OpenDoor)
+    strict: dict[str, bool] = field(default_factory=dict[str, bool])
+    """The accounts in which a role may only what a policy allows, and nobody may assume one that IAM does not know."""
     endpoint: str = ""
     """The base URL this process serves at; set once the port is known."""
     requests: int = 0
@@ -58,6 +60,27 @@ class World:
             if key not in self._clients:
                 self._clients[key] = self._new_client(*key)
             return self._clients[key]
+
+    def role_client(self, service: str, region: str, keys: Mapping[str, Any]) -> Any:
+        """A boto3 client that acts by a role's credentials: its calls are logged and judged, unlike the sandbox's own.
+
+        Args:
+            service: Its name in boto3.
+            region: Where it acts.
+            keys: `AccessKeyId`, `SecretAccessKey` and `SessionToken`.
+        """
+        from botocore.config import Config  # noqa: PLC0415
+
+        with self.lock("boto3"):
+            return self._session.client(
+                service,
+                region_name=region,
+                endpoint_url=self.endpoint,
+                aws_access_key_id=keys["AccessKeyId"],
+                aws_secret_access_key=keys["SecretAccessKey"],
+                aws_session_token=keys["SessionToken"],
+                config=Config(retries={"mode": "standard", "total_max_attempts": 3}, s3={"addressing_style": "path"}),
+            )
 
     @functools.cached_property
     def _session(self) -> Any:

@@ -14,6 +14,7 @@ from slipway_sandbox.ecs.logs import LogStream
 from slipway_sandbox.ecs.memory import MemoryWatch
 from slipway_sandbox.ecs.metadata import Metadata
 from slipway_sandbox.ecs.model import Task, TaskContainer
+from slipway_sandbox.iam.trust import ECS_TASKS
 from slipway_sandbox.world import World
 
 
@@ -150,7 +151,7 @@ class Launcher:
         }
         role = self._task.task_role
         if role:
-            name, own = self._platform.credentials.add(self._task.caller, role, self._task.id)
+            name, own = self._platform.credentials.add(self._task.caller, ECS_TASKS, role, self._task.id)
             self._served.append(name)
             around |= own
         settings = [container.definition["environment"], container.override.get("environment", [])]

@@ -6,14 +6,15 @@ import json
 import re
 from typing import Any
 
+from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.capacity import FARGATE, PROVIDERS, check_strategy
 from slipway_sandbox.ecs.definition_rules import ROLE, check_files
 from slipway_sandbox.ecs.model import Cluster, TaskDefinition
 from slipway_sandbox.ecs.tagging import check_tags
 from slipway_sandbox.errors import AwsError
-from slipway_sandbox.iam import stored
-from slipway_sandbox.iam.sts import trust_of_services
+from slipway_sandbox.iam.trust import ECS_TASKS, may_assume
+from slipway_sandbox.world import World
 
 STARTED_BY = re.compile(r"[A-Za-z0-9/_-]{0,128}")
 LONGEST_TOKEN = 64
@@ -90,8 +91,8 @@ def check_placement(request: dict[str, Any], strategy: list[dict[str, Any]], def
     return None
 
 
-def check_roles(request: dict[str, Any], definition: TaskDefinition) -> None:
-    """Refuse roles that ECS cannot act as. One that IAM does not know is taken as it is.
+def check_roles(world: World, caller: Caller, request: dict[str, Any], definition: TaskDefinition) -> None:
+    """Refuse roles that ECS cannot act as. One that IAM does not know is taken as it is, unless its account is strict.
 
     Raises:
         AwsError: `ClientException`.
@@ -102,12 +103,8 @@ def check_roles(request: dict[str, Any], definition: TaskDefinition) -> None:
             continue
         if not ROLE.fullmatch(arn):
             raise errors.client_error("Role is not valid")
-        role = stored.role(arn)
-        try:
-            if role:
-                trust_of_services(role, arn)
-        except AwsError as error:
-            raise errors.role_not_assumed(arn) from error
+        if not may_assume(world, ECS_TASKS, caller, arn):
+            raise errors.role_not_assumed(arn)
 
 
 def network_refusal(network: dict[str, Any] | None, definition: TaskDefinition) -> str | None:

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.credentials import RoleCredentials
 from slipway_sandbox.ecs.model import Task, TaskContainer
+from slipway_sandbox.iam.trust import ECS_TASKS
 from slipway_sandbox.world import World
 
 SECRETS = "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
@@ -43,7 +44,7 @@ class Resources:
         self._task = task
         self._role: RoleCredentials | None = None
         if task.execution_role:
-            self._role = RoleCredentials(world, task.caller, task.execution_role, task.id)
+            self._role = RoleCredentials(world, task.caller, ECS_TASKS, task.execution_role, task.id)
 
     def variables_of(self, container: TaskContainer) -> dict[str, str]:
         """What a container gets by secrets and files, without what its definition says itself.

@@ -71,7 +71,8 @@ class TaskRoom(Room):
     @operation(
         "RunTask",
         differs="Fargate only: EC2 answers as a cluster without instances; subnets and security groups need not exist, and a "
-        "role that IAM does not know is taken as it is; placement is ignored; the wording of limits is not verified",
+        "role that IAM does not know will do, unless the account is strict; placement is ignored; the wording of limits is not "
+        "verified",
     )
     def run_task(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Start tasks; or answer the tasks that the same client token started before."""
@@ -88,7 +89,7 @@ class TaskRoom(Room):
         refusal = check_placement(request, strategy, definition)
         if refusal:
             raise refusal
-        check_roles(request, definition)
+        check_roles(self.world, caller, request, definition)
         count = request.get("count", 1)
         providers: list[str | None] = [*spread(strategy, count)] if strategy else [None] * count
         tasks: list[Task] = []

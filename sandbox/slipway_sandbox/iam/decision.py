@@ -64,14 +64,8 @@ def trusts(policy: str, principal: Principal, ask: Ask) -> bool:
     return _applies(statements, ask, allows=True) and not _applies(statements, ask, allows=False)
 
 
-def trusts_a_service(policy: str, ask: Ask) -> bool:
-    """Whether a role's trust policy lets some service of AWS assume it."""
-    statements = tuple(statement for statement in parse(policy) if statement.names_a_service())
-    return _applies([statements], ask, allows=True) and not _applies([statements], ask, allows=False)
-
-
 def lets_service(policy: str, service: str, ask: Ask) -> bool:
-    """Whether a resource's policy lets a service of AWS act on it."""
+    """Whether a resource's policy lets a service of AWS act on it, or a role's trust policy lets it assume the role."""
     statements = tuple(statement for statement in parse(policy) if statement.names_service(service))
     return _applies([statements], ask, allows=True) and not _applies([statements], ask, allows=False)
 
@@ -82,8 +76,8 @@ def _limits(principal: Principal) -> list[tuple[str, Sequence[Policy]]]:
         return []
     identity, session = principal.identity, principal.session
     found: list[tuple[str, Sequence[Policy]]] = []
-    if identity and (identity.policies or identity.boundary):
-        found.append((IDENTITY, [parse(document) for document in identity.policies]))
+    if principal.strict or (identity and (identity.policies or identity.boundary)):
+        found.append((IDENTITY, [parse(document) for document in (identity.policies if identity else ())]))
     if identity and identity.boundary:
         found.append((BOUNDARY, [parse(identity.boundary)]))
     if session and session.policies:

@@ -64,11 +64,6 @@ class Statement:
             return True
         return principal.kind is Kind.account and principal.account in self._accounts()
 
-    def names_a_service(self) -> bool:
-        """Whether the statement names any service of AWS."""
-        named = self.principals or {}
-        return bool(named.get("Service")) or "*" in named.get("AWS", ())
-
     def names_service(self, service: str) -> bool:
         """Whether the statement names a service, such as `events.amazonaws.com`."""
         named = self.principals or {}

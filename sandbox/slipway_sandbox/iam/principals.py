@@ -61,6 +61,8 @@ class Principal:
     identity: stored.Identity | None = None
     """The role or user in IAM, where there is one of that name."""
     session: Session | None = None
+    strict: bool = False
+    """It may only what a policy allows, even where it has none."""
 
     @property
     def iam_arn(self) -> str:
@@ -74,9 +76,14 @@ class Principal:
 
 
 class Principals:
-    """Finds who an access key belongs to. The sessions are those that STS handed out."""
+    """Finds who an access key belongs to. The sessions are those that STS handed out.
 
-    def __init__(self) -> None:
+    Args:
+        strict: The accounts whose roles and users may only what a policy allows them.
+    """
+
+    def __init__(self, strict: Mapping[str, bool]) -> None:
+        self._strict = strict
         self.sessions: dict[tuple[str, str], Session] = {}
         """By account and access key."""
 
@@ -94,11 +101,12 @@ class Principals:
             return account_principal(access_key)
         session = self.session(access_key)
         if session:
-            return Principal(session.kind, session.account, session.arn, session.user_id, identity_of(session), session)
+            strict = session.account in self._strict and session.kind is not Kind.account
+            return Principal(session.kind, session.account, session.arn, session.user_id, identity_of(session), session, strict)
         owner = stored.user_of_key(access_key)
         user = stored.user(*owner) if owner else None
         if owner and user:
-            return Principal(Kind.user, owner[0], user.arn, user.id, user)
+            return Principal(Kind.user, owner[0], user.arn, user.id, user, strict=owner[0] in self._strict)
         return account_principal(DEFAULT_ACCOUNT)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError
-from slipway_sandbox.iam import decision, stored
+from slipway_sandbox.iam import stored
 from slipway_sandbox.iam.actions.asked import tags_of
-from slipway_sandbox.iam.policies import Ask, parse
+from slipway_sandbox.iam.policies import parse
 from slipway_sandbox.iam.principals import Kind, Principals, Session, new_access_key
 from slipway_sandbox.models import Frozen
 from slipway_sandbox.world import Room, World, dial, operation
@@ -59,8 +59,8 @@ class StsRoom(Room):
 
     @operation(
         "AssumeRole",
-        differs="a role that IAM does not have can be assumed by anybody; a session policy takes as much of its room as it has "
-        "characters, of 2,048",
+        differs="a role that IAM does not have can be assumed by anybody, unless the account is strict; a session policy takes as "
+        "much of its room as it has characters, of 2,048",
     )
     def assume_role(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Credentials of a role, in its account."""
@@ -68,8 +68,8 @@ class StsRoom(Room):
         if len(parts) < ROLE_PARTS or parts[2] != "iam" or not parts[5].startswith("role/"):
             raise AwsError("ValidationError", f"{request['RoleArn']} is invalid")
         role, source = stored.role(request["RoleArn"]), self._principals.of(caller.access_key)
-        if role and not caller.principal:
-            trust_of_services(role, request["RoleArn"])
+        if role is None and parts[4] in self.world.strict:
+            raise not_assumed(caller.principal or source.arn, request["RoleArn"])
         seconds = request.get("DurationSeconds", 3600)
         check_duration(seconds, role, chained=source.kind is Kind.role)
         inherited = source.session if source.session and source.kind is Kind.role else None
@@ -185,14 +185,10 @@ class StsRoom(Room):
         return tuple(documents)
 
 
-def trust_of_services(role: stored.Identity, arn: str) -> None:
-    """A service assumes the roles only that trust one.
-
-    Raises:
-        AwsError: This one does not.
-    """
-    if role.trust is not None and not decision.trusts_a_service(role.trust, Ask("sts:AssumeRole", arn, {})):
-        raise AwsError("AccessDenied", f"The role {arn} trusts no service to assume it", HTTPStatus.FORBIDDEN)
+def not_assumed(who: str, arn: str) -> AwsError:
+    """The error of one who may not assume a role, or of a role that is not there: AWS does not tell these apart."""
+    message = f"User: {who} is not authorized to perform: sts:AssumeRole on resource: {arn}"
+    return AwsError("AccessDenied", message, HTTPStatus.FORBIDDEN)
 
 
 def check_duration(seconds: int, role: stored.Identity | None, *, chained: bool) -> None:

@@ -54,7 +54,11 @@ def test_given_no_artifact_when_an_endpoint_is_created_then_the_reason_names_it(
     hosted.s3.delete_object(Bucket=hosted.bucket, Key="one.tar.gz")
     hosted.sagemaker.create_endpoint(EndpointName="ep", EndpointConfigName="one")
     shown = hosted.until(lambda shown: shown["EndpointStatus"] == "Failed", "Failed")
-    assert shown["FailureReason"] == f"Could not find model data at s3://{hosted.bucket}/one.tar.gz."
+    assert shown["FailureReason"] == (
+        f'Failed to download model data for container "container_1" from URL: "s3://{hosted.bucket}/one.tar.gz". '
+        "Please ensure that there is an object located at the URL and that the role passed to CreateModel has permissions to "
+        "download the object."
+    )
 
 
 def test_given_a_container_that_dies_when_it_is_invoked_later_then_it_runs_again(hosted: Hosted) -> None:

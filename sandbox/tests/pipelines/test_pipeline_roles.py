@@ -19,14 +19,16 @@ from slipway_sandbox.testing_pipelines import PipelineDesk
 from slipway_sandbox.world import World
 
 REGISTER = {"Name": "Register", "Type": "RegisterModel", "Arguments": {"ModelPackageGroupName": "group"}}
+ANY = allow("*")
+TRUST = trusting(service="sagemaker.amazonaws.com")
 SAY = {"Name": "Say", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}
 
 
 @behaviour(
     "In a pipeline's definition (2020-12-01)",
     "the pipeline's role",
-    like="what steps call, they call as the pipeline's role: its policies bind them, the call log has them, and it has to "
-    "trust a service",
+    like="what steps call, functions and queues too, they call as the pipeline's role: its policies bind them, the call log has "
+    "them, and it has to trust SageMaker",
     differs="a role that IAM does not know has no policies: then the account acts, and the calls are not logged; SageMaker's own "
     "looking after jobs is not bound",
 )
@@ -48,10 +50,39 @@ def test_given_a_role_with_a_policy_when_a_step_calls_then_only_what_it_allows_i
         assert "is not authorized to perform" in reason
 
 
-def test_given_a_role_that_trusts_no_service_when_a_step_calls_then_it_fails(desk: PipelineDesk) -> None:
-    desk.role = RoleMaker(desk.sandbox, desk.account).create()
-    execution = desk.run([REGISTER])
-    assert "trusts no service" in desk.steps(execution)["Register"]["FailureReason"]
+def test_given_a_role_that_trusts_sagemaker_no_more_when_a_step_calls_then_it_fails(desk: PipelineDesk) -> None:
+    desk.role = RoleMaker(desk.sandbox, desk.account).create([ANY], trust=TRUST)
+    desk.create({"Version": "2020-12-01", "Steps": [REGISTER]})
+    iam, name = desk.sandbox.client("iam", desk.account), desk.role.rpartition("/")[2]
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=trusting(service="ecs-tasks.amazonaws.com"))
+    execution = desk.start()
+    desk.finish(execution)
+    refused = f"sagemaker.amazonaws.com is not authorized to perform: sts:AssumeRole on resource: {desk.role}"
+    assert refused in desk.steps(execution)["Register"]["FailureReason"]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_given_the_roles_policy_when_a_lambda_step_calls_then_only_what_it_allows_is_done(
+    desk: PipelineDesk, tmp_path: Path, allowed: bool
+) -> None:
+    arn = desk.register_function(tmp_path / "f.py", "def handler(event, context):\n    return {}\n")
+    action = allow("lambda:InvokeFunction", arn if allowed else f"{arn}-other")
+    desk.role = RoleMaker(desk.sandbox, desk.account).create([action], trust=TRUST)
+    execution = desk.run([{"Name": "Call", "Type": "Lambda", "FunctionArn": arn, "Arguments": {}}])
+    (call,) = desk.sandbox.calls("lambda", "Invoke", desk.account)
+    assert call["needs"] == [{"action": "lambda:InvokeFunction", "resources": [arn]}]
+    assert call["error"] == (None if allowed else "AccessDeniedException")
+    reason = desk.steps(execution)["Call"].get("FailureReason", "")
+    assert (f"is not authorized to perform: lambda:InvokeFunction on resource: {arn}" in reason) is not allowed
+
+
+def test_given_no_right_to_a_queue_when_a_callback_step_runs_then_it_fails(desk: PipelineDesk) -> None:
+    queue = desk.queue()
+    desk.role = RoleMaker(desk.sandbox, desk.account).create([allow("sqs:ReceiveMessage")], trust=TRUST)
+    step = {"Name": "Ask", "Type": "Callback", "SqsQueueUrl": queue, "Arguments": {}, "OutputParameters": []}
+    execution = desk.run([step])
+    refused = f"is not authorized to perform: sqs:sendmessage on resource: arn:aws:sqs:us-east-1:{desk.account}:callbacks"
+    assert refused in desk.steps(execution)["Ask"]["FailureReason"]
 
 
 @behaviour(

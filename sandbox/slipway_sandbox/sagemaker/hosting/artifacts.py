@@ -9,29 +9,40 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway_sandbox.errors import boto3_error
+from slipway_sandbox.sagemaker.access import RoleAccess
 from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
 from slipway_sandbox.sagemaker.hosting.model_containers import Artifact
 
 
-def fetch(client: Any, artifact: Artifact, folder: Path) -> None:
+def fetch(access: RoleAccess, artifact: Artifact, container: str, folder: Path) -> None:
     """Bring an artifact into an empty folder.
 
     Args:
-        client: A boto3 client of S3.
+        access: S3 as the model's role sees it.
         artifact: Where it is.
+        container: What the container is called in the error's text.
         folder: Where it goes.
 
     Raises:
-        ArtifactError: It is not there, or no archive where it should be one. The text is AWS's FailureReason.
+        ArtifactError: It is not there, the role may not have it, or it is no archive where it should be one. The text is AWS's
+            FailureReason.
     """
     bucket, key = split(artifact.uri)
     try:
+        client = access.client("s3")
         if artifact.packed:
             _fetch_archive(client, artifact, (bucket, key), folder)
         else:
-            _fetch_objects(client, artifact, (bucket, key), folder)
+            _fetch_objects(client, artifact, (bucket, key), container, folder)
     except (ClientError, BotoCoreError, boto3_error()) as error:
-        raise ArtifactError(f"Could not find model data at {artifact.uri}.") from error
+        raise _not_there(artifact, container) from error
+
+
+def _not_there(artifact: Artifact, container: str) -> ArtifactError:
+    return ArtifactError(
+        f'Failed to download model data for container "{container}" from URL: "{artifact.uri}". Please ensure that there is an '
+        "object located at the URL and that the role passed to CreateModel has permissions to download the object."
+    )
 
 
 def split(uri: str) -> tuple[str, str]:
@@ -52,11 +63,11 @@ def _fetch_archive(client: Any, artifact: Artifact, place: tuple[str, str], fold
         raise ArtifactError(f"Failed to extract model data archive from URL {artifact.uri}: {error}") from error
 
 
-def _fetch_objects(client: Any, artifact: Artifact, place: tuple[str, str], folder: Path) -> None:
+def _fetch_objects(client: Any, artifact: Artifact, place: tuple[str, str], container: str, folder: Path) -> None:
     bucket, prefix = place
     keys = [key for key in _keys(client, bucket, prefix) if not key.endswith("/")]
     if not keys:
-        raise ArtifactError(f"Could not find model data at {artifact.uri}.")
+        raise _not_there(artifact, container)
     for key in keys:
         name = key.removeprefix(prefix).lstrip("/") or PurePosixPath(key).name
         if ".." in PurePosixPath(name).parts:

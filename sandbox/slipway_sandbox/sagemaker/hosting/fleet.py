@@ -16,6 +16,9 @@ from slipway_sandbox.calls import Caller
 from slipway_sandbox.containers import ContainerRuntime, ContainerSpec, Image, ImagePullError, Mount, OwnNetwork
 from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
 from slipway_sandbox.ecs.logs import LogStream
+from slipway_sandbox.iam.trust import SAGEMAKER
+from slipway_sandbox.registry_access import PullDeniedError
+from slipway_sandbox.sagemaker.access import SESSION, RoleAccess
 from slipway_sandbox.sagemaker.artifacts import ArtifactError
 from slipway_sandbox.sagemaker.hosting.artifacts import fetch
 from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig
@@ -30,8 +33,6 @@ SHORTEST_STARTUP = 20.0
 """Real seconds that a container has at least, however fast the sandbox's time runs: containers run in real time."""
 SERVING_PORT = 8080
 """Where containers listen by SageMaker's contract, unless they take another port."""
-SESSION = "SageMaker"
-"""The name of a serving container's session, as on AWS."""
 
 
 class VariantServer(Protocol):
@@ -93,12 +94,17 @@ class Fleets(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a container belongs: the endpoint and variant, their account and region, and the role to act in."""
+    """Where a container belongs: the endpoint and variant, their account and region, and the role to act in.
+
+    Attributes:
+        isolated: The containers may make no calls, so that they get no credentials.
+    """
 
     caller: Caller
     endpoint: str
     variant: str
     role: str | None
+    isolated: bool
 
 
 class ContainerFleets:
@@ -148,11 +154,11 @@ class ContainerFleets:
     def _variant(self, caller: Caller, endpoint: str, config: EndpointConfig, variant: dict[str, Any]) -> ContainerVariant:
         name = variant["VariantName"]
         model = config.models[name]
-        place = Place(caller, endpoint, name, None if model.isolated else config.role(name))
+        place = Place(caller, endpoint, name, config.role(name), model.isolated)
         processes: list[Process] = []
         try:
-            for container in model.containers:
-                processes.append(self._process(place, container))  # noqa: PERF401  (those made are needed when one fails)
+            for number, container in enumerate(model.containers, start=1):
+                processes.append(self._process(place, number, container))
         except FleetError:
             for process in processes:
                 process.after()
@@ -162,14 +168,15 @@ class ContainerFleets:
         limit = variant.get("ServerlessConfig", {}).get("MaxConcurrency")
         return ContainerVariant(servers, direct=model.direct, limit=limit)
 
-    def _process(self, place: Place, container: ServedContainer) -> Process:
-        image = self._pull(container.image)
+    def _process(self, place: Place, number: int, container: ServedContainer) -> Process:
+        access = RoleAccess(self._world, place.caller, place.role)
+        image = self._pull(place, access, container.image)
         folder = Path(tempfile.mkdtemp(prefix=f"{place.endpoint}-", dir=self._folder))
         try:
             model = folder / "model"
             model.mkdir()
             if container.artifact:
-                fetch(self._world.client("s3", place.caller), container.artifact, model)
+                fetch(access, container.artifact, f"container_{number}", model)
         except ArtifactError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise FleetError(str(error)) from error
@@ -190,9 +197,9 @@ class ContainerFleets:
 
     def _credentials(self, place: Place) -> tuple[dict[str, str], Callable[[], None]]:
         """The variables that lead to the role's credentials, and what takes them away."""
-        if place.role is None:
+        if place.role is None or place.isolated:
             return {}, _nothing
-        name, variables = self._roles.add(place.caller, place.role, SESSION)
+        name, variables = self._roles.add(place.caller, SAGEMAKER, place.role, SESSION)
         return variables, lambda: self._roles.remove(name)
 
     def _stream(self, place: Place, container: ServedContainer) -> LogStream:
@@ -201,11 +208,20 @@ class ContainerFleets:
         pipeline = "" if container.hostname == "primary" else f"/{container.hostname}"
         return LogStream(self._world, place.caller, group, f"{place.variant}/{instance}{pipeline}")
 
-    def _pull(self, uri: str) -> Image:
+    def _pull(self, place: Place, access: RoleAccess, uri: str) -> Image:
         try:
+            access.check_pull(uri)
             return self._runtime.pull(uri)
+        except PullDeniedError as error:
+            raise FleetError(
+                f"The role '{place.role}' does not have {error.action} permission for the image: '{uri}'."
+            ) from error
         except ImagePullError as error:
-            raise FleetError(f"The image '{uri}' could not be pulled: {error.detail}") from error
+            raise FleetError(
+                f"Please make sure all images included in the model for the production variant {place.variant} exist, and "
+                "that the execution role used to create the model has permissions to access them. "
+                f"The pull of {uri} said: {error.detail}"
+            ) from error
 
     def _network(self, image: Image) -> OwnNetwork | None:
         """A network of its own for an image that does not say that it takes any port: 8080 is there for each of them."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from slipway_sandbox.calls import Caller
+from slipway_sandbox.sagemaker.access import check_role
 from slipway_sandbox.sagemaker.hosting.model_containers import Packages, ServedContainer, served_containers
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select
@@ -75,6 +76,7 @@ class ModelRoom(Room):
     )
     def create_model(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         name = request["ModelName"]
+        check_role(self.world, caller, request.get("ExecutionRoleArn"))
         containers = served_containers(self._packages, caller, request)
         model = Model(name, self.models.arn(caller, name), self.world.clock.now(), request, containers)
         if self.models.find(caller, name) is None:

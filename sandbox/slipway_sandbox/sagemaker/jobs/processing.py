@@ -8,6 +8,7 @@ from typing import Any
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.containers import Image, roots
 from slipway_sandbox.errors import validation_error
+from slipway_sandbox.sagemaker.access import check_role
 from slipway_sandbox.sagemaker.jobs.contract import (
     local_folder,
     not_implemented,
@@ -93,12 +94,14 @@ class ProcessingRoom(JobRoom):
     @operation(
         "CreateProcessingJob",
         differs="one instance; Pipe mode, data sets and feature store answer `NotImplemented`; Continuous upload comes at the "
-        "end, too; an input without objects fails the job, where AWS refuses some at once; networks are not looked at, and the "
-        "role need not exist; MaxRuntimeInSeconds is true time, as containers run in true time",
+        "end, too; an input without objects fails the job, where AWS refuses some at once; networks are not looked at, and "
+        "a role that IAM does not know will do, unless the account is strict; MaxRuntimeInSeconds is true time, as containers "
+        "run in true time",
     )
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         refuse_experiment(request)
         refuse(request)
+        check_role(self.world, caller, request["RoleArn"])
         return {"ProcessingJobArn": self.create(caller, request["ProcessingJobName"], with_defaults(request), ProcessingWork).arn}
 
     @operation("DescribeProcessingJob")

@@ -25,8 +25,10 @@ from slipway_sandbox.containers import (
 )
 from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
 from slipway_sandbox.ecs.logs import LogDriverError, LogStream
+from slipway_sandbox.iam.trust import SAGEMAKER
 from slipway_sandbox.images import ImageUri
-from slipway_sandbox.sagemaker.jobs.access import SESSION, RoleAccess
+from slipway_sandbox.registry_access import PullDeniedError
+from slipway_sandbox.sagemaker.access import SESSION, RoleAccess
 from slipway_sandbox.sagemaker.jobs.job import (
     COMPLETED,
     INTERRUPTED,
@@ -201,26 +203,29 @@ class JobRunner:
 
     def _pull(self, uri: str) -> Image:
         try:
+            RoleAccess(self._world, self._job.caller, self._work.role).check_pull(uri)
             return self._tools.containers.pull(uri)
+        except PullDeniedError as error:
+            raise JobFailedError(self._no_image(uri, str(error))) from error
         except ImagePullError as error:
-            raise JobFailedError(self._no_image(uri, error)) from error
+            raise JobFailedError(self._no_image(uri, error.detail)) from error
 
-    def _no_image(self, uri: str, error: ImagePullError) -> str:
+    def _no_image(self, uri: str, detail: str) -> str:
         try:
             name = ImageUri.parse(uri)
         except ValueError:
-            return f"ClientError: Cannot pull the image {uri}: {error.detail}"
+            return f"ClientError: Cannot pull the image {uri}: {detail}"
         return (
             f"ClientError: Cannot find repository or image: {name.repository} ({name.reference}) in registry ID: {name.account}. "
             f"Please check if your ECR repository exists and role {self._work.role} has proper pull permissions for "
             "SageMaker: ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer. "
-            f"The pull said: {error.detail}"
+            f"The pull said: {detail}"
         )
 
     def _execute(self, image: Image, command: Command) -> Ending:
         logs = self._open_logs()
         role = self._work.role
-        served, access = self._tools.roles.add(self._job.caller, role, SESSION) if role else ("", {})
+        served, access = self._tools.roles.add(self._job.caller, SAGEMAKER, role, SESSION) if role else ("", {})
         try:
             container = self._start(image, command, logs, access)
             try:

@@ -8,6 +8,7 @@ from typing import Any
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.containers import Image, Mount, roots
 from slipway_sandbox.errors import validation_error
+from slipway_sandbox.sagemaker.access import check_role
 from slipway_sandbox.sagemaker.jobs.checkpoints import Checkpoints
 from slipway_sandbox.sagemaker.jobs.contract import not_implemented, refuse_experiment, resource_config
 from slipway_sandbox.sagemaker.jobs.job import INTERRUPTED, Ending, Job
@@ -139,12 +140,14 @@ class TrainingRoom(JobRoom):
         "CreateTrainingJob",
         differs="one instance; algorithms by name, Pipe mode, augmented manifests, file systems and instance groups answer "
         "`NotImplemented`; FastFile is File; an input without objects fails the job, where AWS refuses some at once; "
-        "networks are not looked at, and the role need not exist; profiling, debugging and warm pools do nothing; "
+        "networks are not looked at, and a role that IAM does not know will do, unless the account is strict; profiling, "
+        "debugging and warm pools do nothing; "
         "MaxRuntimeInSeconds is true time, as containers run in true time",
     )
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         refuse_experiment(request)
         refuse(request)
+        check_role(self.world, caller, request["RoleArn"])
         asked = with_defaults(request)
         job = self.create(caller, request["TrainingJobName"], asked, lambda job: TrainingWork(self.world, job))
         return {"TrainingJobArn": job.arn}

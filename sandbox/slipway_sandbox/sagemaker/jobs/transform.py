@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import validation_error
+from slipway_sandbox.sagemaker.access import check_role
 from slipway_sandbox.sagemaker.hosting.models import Model
 from slipway_sandbox.sagemaker.jobs.contract import not_implemented, refuse_experiment
 from slipway_sandbox.sagemaker.jobs.job import Job
@@ -68,6 +69,7 @@ class TransformRoom(JobRoom):
         refuse_experiment(request)
         refuse(request)
         model = Served.of(self._models.get(caller, request["ModelName"]))
+        check_role(self.world, caller, model.role)
         asked = with_defaults(request)
         job = self.create(caller, request["TransformJobName"], asked, lambda job: TransformWork(self.world, job, model))
         return {"TransformJobArn": job.arn}

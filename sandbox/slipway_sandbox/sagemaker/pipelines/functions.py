@@ -14,13 +14,16 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.calls import Caller, Incoming
+from slipway_sandbox.errors import AwsError
+from slipway_sandbox.iam.trust import LAMBDA
 from slipway_sandbox.models import Frozen
 from slipway_sandbox.sagemaker.pipelines.roles import RoleAccess, Sessions
 from slipway_sandbox.world import World
@@ -122,6 +125,27 @@ class Functions:
         self.rows[key_of(registration.function_arn)] = function
         return function
 
+    def authorize(self, caller: Caller, keys: dict[str, Any] | None, arn: str) -> None:
+        """Let the role that calls a function do so, or not; the call log has it either way.
+
+        Args:
+            caller: The account and region that the step runs in.
+            keys: The role's credentials; None for a role without any, which may.
+            arn: The function.
+
+        Raises:
+            FunctionError: It may not.
+        """
+        if keys is None:
+            return
+        call = Incoming({}, Caller(caller.account, caller.region, keys["AccessKeyId"]), "lambda", "Invoke", {"FunctionName": arn})
+        try:
+            self._world.guard.check(call)
+        except AwsError as error:
+            self._world.calls.add(self._world.clock.now(), call, error.status, error.code)
+            raise FunctionError(f"Failed to invoke lambda:Invoke. Error Details: {error.message}") from error
+        self._world.calls.add(self._world.clock.now(), call, HTTPStatus.OK, None)
+
     def invoke(self, caller: Caller, arn: str, event: Any, abandoned: threading.Event) -> Any:
         """Run a function to its end, and return what it returns.
 
@@ -148,7 +172,7 @@ class Functions:
                 call.keep_log()
 
     def _environment(self, caller: Caller, function: LocalFunction, call: Invocation) -> dict[str, str]:
-        keys = RoleAccess(self._world, self._sessions, caller, function.role).keys if function.role else None
+        keys = RoleAccess(self._world, self._sessions, caller, LAMBDA, function.role).keys if function.role else None
         credentials = (
             {
                 "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],

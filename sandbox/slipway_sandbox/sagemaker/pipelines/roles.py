@@ -6,9 +6,10 @@ import threading
 from functools import cached_property
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from slipway_sandbox.calls import Caller
+from slipway_sandbox.credentials import refused
+from slipway_sandbox.iam import stored
+from slipway_sandbox.iam.trust import may_assume
 from slipway_sandbox.world import World
 
 SESSION = "SageMakerPipelines"
@@ -50,17 +51,19 @@ class Sessions:
 
 
 class RoleAccess:
-    """Clients that act as a role. A role that IAM does not know can have no policies: then its account acts.
+    """Clients that act as a role. A role that IAM does not know can have no policies: then its account acts, unless it is strict.
 
     Args:
         world: The sandbox.
         sessions: Makes the clients.
         caller: The account and region of the execution.
+        service: The service's principal, which the role has to trust.
         role: The role's ARN.
     """
 
-    def __init__(self, world: World, sessions: Sessions, caller: Caller, role: str) -> None:
+    def __init__(self, world: World, sessions: Sessions, caller: Caller, service: str, role: str) -> None:
         self._world = world
+        self._service = service
         self._sessions = sessions
         self._caller = caller
         self._role = role
@@ -86,11 +89,9 @@ class RoleAccess:
         Raises:
             ClientError: The role may not be assumed.
         """
-        account, path = (self._role.split(":", 5) + [""] * 6)[4:6]
-        try:
-            owner = Caller(account, self._caller.region, account)
-            self._world.client("iam", owner).get_role(RoleName=path.rpartition("/")[2])
-        except (ClientError, BotoCoreError):
+        if not may_assume(self._world, self._service, self._caller, self._role):
+            raise refused(self._service, self._role)
+        if stored.role(self._role) is None:
             return None
         sts = self._world.client("sts", self._caller)
         return sts.assume_role(RoleArn=self._role, RoleSessionName=SESSION)["Credentials"]

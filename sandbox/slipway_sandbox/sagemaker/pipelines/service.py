@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.sagemaker.access import check_role
 from slipway_sandbox.sagemaker.pipelines.definition import parse_definition
 from slipway_sandbox.sagemaker.pipelines.requests import TOKEN, digest_of, new_aliases, not_found, refuse_other, version_of
 from slipway_sandbox.sagemaker.pipelines.state import RUNNING, Execution, Pipeline, Version
@@ -80,10 +81,12 @@ class PipelineRoom(Room):
         "CreatePipeline",
         concurrent=True,
         differs="steps of other types than Processing, Training, Transform, Model, RegisterModel, Condition, Fail, Callback and "
-        "Lambda answer `NotImplemented`; conditions within a branch are allowed; the role need not exist; client tokens do not "
+        "Lambda answer `NotImplemented`; conditions within a branch are allowed; a role that IAM does not know "
+        "will do, unless the account is strict; client tokens do not "
         f"expire, and the code for one that comes with other parameters is not verified; {UNVERIFIED}",
     )
     def create(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        check_role(self.world, caller, request["RoleArn"])
         text = self._definition(caller, request)
         name, token, asked = request["PipelineName"], request[TOKEN], digest_of(request)
         with self.lock:
@@ -117,6 +120,7 @@ class PipelineRoom(Room):
 
     @operation("UpdatePipeline", concurrent=True, differs=f"that only another definition makes another version, and {UNVERIFIED}")
     def update(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        check_role(self.world, caller, request.get("RoleArn"))
         told = "PipelineDefinition" in request or "PipelineDefinitionS3Location" in request
         text = self._definition(caller, request) if told else None
         with self.lock:

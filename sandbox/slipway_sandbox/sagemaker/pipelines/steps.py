@@ -98,6 +98,7 @@ def invoke_function(work: Work) -> Outcome:
     arn = text_of(work.value(work.step.function))
     work.report({"Lambda": {"Arn": arn}})
     try:
+        work.tools.functions.authorize(work.execution.caller, work.role_keys, arn)
         answer = work.tools.functions.invoke(work.execution.caller, arn, work.arguments, work.execution.abandoned)
     except FunctionError as error:
         raise StepError(f"ClientError: {error}", error.exception) from error

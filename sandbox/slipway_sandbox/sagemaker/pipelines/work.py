@@ -14,6 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway_sandbox.faults import FaultKind, error_of
+from slipway_sandbox.iam.trust import SAGEMAKER
 from slipway_sandbox.sagemaker.pipelines.context import ExecutionContext
 from slipway_sandbox.sagemaker.pipelines.evaluate import evaluate
 from slipway_sandbox.sagemaker.pipelines.functions import Functions
@@ -105,7 +106,7 @@ class Work:
         self.execution = execution
         self.run = run
         self.step: Step = execution.step(run.name)
-        self._role = RoleAccess(tools.world, tools.sessions, execution.caller, execution.role)
+        self._role = RoleAccess(tools.world, tools.sessions, execution.caller, SAGEMAKER, execution.role)
 
     @property
     def stopping(self) -> bool:

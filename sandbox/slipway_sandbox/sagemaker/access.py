@@ -1,0 +1,76 @@
+"""AWS as the execution role of a job or an endpoint sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from slipway_sandbox.calls import Caller
+from slipway_sandbox.credentials import RoleCredentials, refused
+from slipway_sandbox.errors import validation_error
+from slipway_sandbox.iam import stored
+from slipway_sandbox.iam.trust import SAGEMAKER, account_of, may_assume
+from slipway_sandbox.registry_access import PullDeniedError, RegistryAccess, parsed
+from slipway_sandbox.world import World
+
+SESSION = "SageMaker"
+"""The session's name in the ARN of whoever acts for SageMaker."""
+
+
+def check_role(world: World, caller: Caller, arn: str | None) -> None:
+    """Refuse a role that SageMaker may not assume.
+
+    Raises:
+        AwsError: `ValidationException`.
+    """
+    if arn is not None and not may_assume(world, SAGEMAKER, caller, arn):
+        raise validation_error(
+            f"Could not assume role {arn}. Please ensure that the role exists and allows principal '{SAGEMAKER}' to assume the "
+            "role."
+        )
+
+
+class RoleAccess:
+    """Acts as a role, so that its policies decide. A role that IAM does not know has none: its account acts, unless it is strict.
+
+    Args:
+        world: The sandbox.
+        caller: The account and region of the job or endpoint.
+        role: The role's ARN; None where there is none.
+    """
+
+    def __init__(self, world: World, caller: Caller, role: str | None) -> None:
+        self._world = world
+        self._caller = caller
+        self.role = role
+        known = role is not None and account_of(role) == caller.account and stored.role(role) is not None
+        self._credentials = RoleCredentials(world, caller, SAGEMAKER, role, SESSION) if role and known else None
+
+    def client(self, service: str) -> Any:
+        """A client of a service in the caller's region.
+
+        Raises:
+            ClientError: The role may not be assumed.
+        """
+        if self._credentials:
+            return self._credentials.client(service, self._caller.region)
+        if self.role and account_of(self.role) in self._world.strict:
+            raise refused(SAGEMAKER, self.role)
+        return self._world.client(service, self._caller)
+
+    def check_pull(self, image: str) -> None:
+        """Find out whether the role may pull an image.
+
+        Raises:
+            PullDeniedError: It may not.
+        """
+        uri = parsed(image)
+        if self._credentials is None or uri is None:
+            return
+        registry = RegistryAccess(self._world.endpoint, self._credentials)
+        try:
+            registry.authorize(uri)
+        except (ClientError, BotoCoreError) as error:
+            raise PullDeniedError("GetAuthorizationToken") from error
+        registry.check(uri)
