@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing_iam import Statement, document
 from slipway_sandbox.testing_images import TestImage, build_image, build_index, layer_of, member, push_image
 
 from activities.images import ImageActivities
@@ -13,6 +14,11 @@ from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.messages import CheckScan, CopyImage, ResolveImage
 from slipway.progress import CopyProgress, ScanProgress
 from slipway.spec import Scan
+
+
+def opened_to(account: str) -> Statement:
+    """Lets an account do everything with a repository."""
+    return {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "ecr:*"}
 
 
 @pytest.fixture
@@ -70,18 +76,32 @@ async def test_given_ecr_out_of_order_when_an_image_is_resolved_then_it_is_tried
 
 
 async def test_given_another_accounts_repository_when_an_image_is_copied_twice_then_it_is_sent_once(
-    images: ImageActivities, run: Any, pushed: str, sandbox: SandboxProcess
+    images: ImageActivities, run: Any, pushed: str, sandbox: SandboxProcess, account: str
 ) -> None:
     other = fresh_account()
-    sandbox.client("ecr", other).create_repository(repositoryName="run/screening")
+    ecr = sandbox.client("ecr", other)
+    ecr.create_repository(repositoryName="run/screening")
+    ecr.set_repository_policy(repositoryName="run/screening", policyText=document(opened_to(account)))
     request = CopyImage(source=pushed, target_repository=f"{other}.dkr.ecr.us-east-1.amazonaws.com/run/screening", tag="p-1")
     first = await run(images.copy_image, request)
     again = await run.again(images.copy_image, request)
     assert first.image == f"{request.target_repository}@{pushed.partition('@')[2]}"
     assert (first.copied_blobs, again.copied_blobs) == (2, 0)
     assert any(isinstance(beat, CopyProgress) for beat in run.heartbeats)
-    tags = sandbox.client("ecr", other).describe_images(repositoryName="run/screening")["imageDetails"][0]["imageTags"]
+    tags = ecr.describe_images(repositoryName="run/screening")["imageDetails"][0]["imageTags"]
     assert tags == ["p-1"]
+
+
+async def test_given_another_accounts_repository_without_a_policy_when_an_image_is_copied_then_a_person_is_told_what_to_allow(
+    images: ImageActivities, run: Any, pushed: str, sandbox: SandboxProcess
+) -> None:
+    other = fresh_account()
+    sandbox.client("ecr", other).create_repository(repositoryName="closed")
+    request = CopyImage(source=pushed, target_repository=f"{other}.dkr.ecr.us-east-1.amazonaws.com/closed", tag="p-1")
+    with pytest.raises(
+        NeedsPersonError, match=f"arn:aws:ecr:us-east-1:{other}:repository/closed because no resource-based policy"
+    ):
+        await run(images.copy_image, request)
 
 
 async def test_given_a_tag_on_another_image_when_an_image_is_copied_then_it_is_refused(
