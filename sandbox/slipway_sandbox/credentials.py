@@ -42,6 +42,8 @@ class RoleCredentials:
         self._role = role
         self._session = session
         self._current: dict[str, Any] | None = None
+        self._clients: dict[tuple[str, str, str], Any] = {}
+        """By access key, service and region."""
         self._lock = threading.Lock()
 
     def get(self) -> dict[str, Any]:
@@ -65,7 +67,12 @@ class RoleCredentials:
             ClientError: The role cannot be assumed.
         """
         current = self.get()
-        return self._world.role_client(service, region, {**current, "SessionToken": current["Token"]})
+        key = (current["AccessKeyId"], service, region)
+        with self._lock:
+            if key not in self._clients:
+                self._clients = {known: client for known, client in self._clients.items() if known[0] == current["AccessKeyId"]}
+                self._clients[key] = self._world.role_client(service, region, {**current, "SessionToken": current["Token"]})
+            return self._clients[key]
 
     def _assume_role(self) -> dict[str, Any]:
         if not may_assume(self._world, self._service, self._caller, self._role):

@@ -211,6 +211,13 @@ class Hosted:
         )
         return sum(point["Sum"] for point in statistics["Datapoints"])
 
+    def log_streams(self) -> list[str]:
+        """The streams of the endpoint's log group, if it has one."""
+        logs, group = self.sandbox.client("logs", self.account), "/aws/sagemaker/Endpoints/ep"
+        if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
+            return []
+        return [stream["logStreamName"] for stream in logs.describe_log_streams(logGroupName=group)["logStreams"]]
+
     def keys(self, prefix: str) -> list[str]:
         """The objects below a prefix of the bucket."""
         return [item["Key"] for item in self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])]

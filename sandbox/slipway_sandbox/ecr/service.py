@@ -188,7 +188,9 @@ class EcrRoom(Room):
             "imageTagMutabilityExclusionFilters": repository.exclusions or None,
         }
 
-    @operation("SetRepositoryPolicy", differs="principals need not exist; `force` does nothing; keys of conditions are not checked")
+    @operation(
+        "SetRepositoryPolicy", differs="principals need not exist; `force` does nothing; keys of conditions are not checked"
+    )
     def set_repository_policy(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Keep a policy's text."""
         check_policy(request["policyText"])

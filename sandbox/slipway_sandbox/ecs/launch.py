@@ -9,6 +9,7 @@ from typing import Any
 
 from slipway_sandbox.containers import Container, ContainerRuntime, ContainerSpec, ContainerStartError, Image, Mount, roots
 from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
+from slipway_sandbox.ecs.execution_role import ExecutionRole
 from slipway_sandbox.ecs.health import HealthMonitor, Surroundings
 from slipway_sandbox.ecs.logs import LogStream
 from slipway_sandbox.ecs.memory import MemoryWatch
@@ -69,6 +70,7 @@ class Launcher:
         self._on_exit = on_exit
         self._on_health = on_health
         self._folder = platform.world.data / "tasks" / task.id
+        self._rights = ExecutionRole(platform.world, task)
         self._served: list[str] = []
         """Names of credentials that are served for the task."""
 
@@ -122,7 +124,8 @@ class Launcher:
         options = configuration["options"]
         prefix = options.get("awslogs-stream-prefix")
         name = f"{prefix}/{container.name}/{self._task.id}" if prefix else container.runtime_id
-        return LogStream(self._platform.world, self._task.caller, options, name)
+        region = options.get("awslogs-region") or self._task.region
+        return LogStream(lambda: self._rights.client("logs", region), options, name)
 
     def _spec_of(self, container: TaskContainer, variables: Mapping[str, str], logs: LogStream | None) -> ContainerSpec:
         definition = container.definition

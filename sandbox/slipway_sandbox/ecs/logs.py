@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.world import World
+from slipway_sandbox.ecs.secrets import go_error
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +32,16 @@ class LogStream:
     """One container's stream. Lines go out in batches on a thread of its own, so that a container never waits for them.
 
     Args:
-        world: The sandbox.
-        caller: The account that the container runs in.
+        client: Gives a client of CloudWatch Logs, of whoever writes the log.
         options: The log configuration's options.
         name: The stream's name.
 
     Raises:
-        LogDriverError: The group is missing and not to be created.
+        LogDriverError: The group is missing and not to be created, or whoever writes may not.
     """
 
-    def __init__(self, world: World, caller: Caller, options: dict[str, str], name: str) -> None:
-        region = options.get("awslogs-region") or caller.region
-        self._client = world.client("logs", Caller(caller.account, region, caller.access_key))
+    def __init__(self, client: Callable[[], Any], options: dict[str, str], name: str) -> None:
+        self._client = client
         self._group = options["awslogs-group"]
         self._name = name
         self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -64,20 +63,17 @@ class LogStream:
         try:
             if with_group:
                 self._create_group()
-            self._client.create_log_stream(logGroupName=self._group, logStreamName=self._name)
-        except self._client.exceptions.ResourceAlreadyExistsException:
-            return
+            with contextlib.suppress(self._client().exceptions.ResourceAlreadyExistsException):
+                self._client().create_log_stream(logGroupName=self._group, logStreamName=self._name)
         except (ClientError, BotoCoreError) as error:
             raise LogDriverError(
                 "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
-                f"failed to create Cloudwatch log stream: {error} : exit status 1"
+                f"failed to create Cloudwatch log stream: {go_error(error)}: exit status 1"
             ) from error
 
     def _create_group(self) -> None:
-        try:
-            self._client.create_log_group(logGroupName=self._group)
-        except self._client.exceptions.ResourceAlreadyExistsException:
-            return
+        with contextlib.suppress(self._client().exceptions.ResourceAlreadyExistsException):
+            self._client().create_log_group(logGroupName=self._group)
 
     def _send_all(self) -> None:
         going = True
@@ -88,7 +84,7 @@ class LogStream:
             time.sleep(COLLECT_SECONDS)
             batch, going = self._collect(first)
             try:
-                self._client.put_log_events(logGroupName=self._group, logStreamName=self._name, logEvents=batch)
+                self._client().put_log_events(logGroupName=self._group, logStreamName=self._name, logEvents=batch)
             except (ClientError, BotoCoreError):
                 # The container goes on without its logs, as on AWS.
                 log.exception("the log stream %s of %s lost %d lines", self._name, self._group, len(batch))
@@ -108,6 +104,18 @@ class LogStream:
             size += size_of(event)
         return batch, True
 
+
+class DiscardedLog:
+    """In the place of a stream that whoever writes may not make: SageMaker goes on without a log."""
+
+    def write(self, line: str) -> None:
+        """Drop a line."""
+
+    def close(self) -> None:
+        """Nothing is left to send."""
+
+
+Log = LogStream | DiscardedLog
 
 LARGEST_EVENT = 4 * 16 * 1024 + EVENT_OVERHEAD
 """Bytes of the runtime's longest line, were each of its bytes to become a replacement character."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway_sandbox.containers import ImagePullError
-from slipway_sandbox.credentials import RoleCredentials
+from slipway_sandbox.ecs.execution_role import ExecutionRole
 from slipway_sandbox.ecs.model import Task
 from slipway_sandbox.ecs.secrets import RETRIED, SECRETS, ResourceError, go_error
-from slipway_sandbox.iam import stored
-from slipway_sandbox.iam.trust import ECS_TASKS
 from slipway_sandbox.images import ImageUri
 from slipway_sandbox.registry_access import PullDeniedError, RegistryAccess, parsed
 from slipway_sandbox.world import World
@@ -26,10 +24,8 @@ class PullRights:
     """
 
     def __init__(self, world: World, task: Task) -> None:
-        self._registry: RegistryAccess | None = None
-        if task.execution_role and stored.role(task.execution_role):
-            role = RoleCredentials(world, task.caller, ECS_TASKS, task.execution_role, task.id)
-            self._registry = RegistryAccess(world.endpoint, role)
+        role = ExecutionRole(world, task).credentials
+        self._registry = RegistryAccess(world.endpoint, role) if role else None
 
     def authorize(self, image: str) -> None:
         """Get a password for an image's registry.

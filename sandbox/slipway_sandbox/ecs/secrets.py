@@ -178,6 +178,8 @@ def go_error(error: Exception) -> str:
         "GetParameters": "SSM",
         "GetObject": "S3",
         "GetAuthorizationToken": "ECR",
+        "CreateLogGroup": "CloudWatch Logs",
+        "CreateLogStream": "CloudWatch Logs",
     }.get(error.operation_name, "STS")
     metadata = response.get("ResponseMetadata", {})
     return (

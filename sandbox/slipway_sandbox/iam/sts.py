@@ -59,8 +59,8 @@ class StsRoom(Room):
 
     @operation(
         "AssumeRole",
-        differs="a role that IAM does not have can be assumed by anybody, unless the account is strict; a session policy takes as "
-        "much of its room as it has characters, of 2,048",
+        differs="a role that IAM does not have can be assumed by anybody, unless the account is strict; a session policy takes "
+        "as much of its room as it has characters, of 2,048",
     )
     def assume_role(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Credentials of a role, in its account."""

@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.credentials import RoleCredentials, refused
+from slipway_sandbox.ecs.logs import DiscardedLog, Log, LogDriverError, LogStream
 from slipway_sandbox.errors import validation_error
 from slipway_sandbox.iam import stored
 from slipway_sandbox.iam.trust import SAGEMAKER, account_of, may_assume
@@ -58,6 +59,14 @@ class RoleAccess:
         if self.role and account_of(self.role) in self._world.strict:
             raise refused(SAGEMAKER, self.role)
         return self._world.client(service, self._caller)
+
+    def open_log(self, group: str, name: str) -> Log:
+        """A new stream in a log group of SageMaker's; one that drops all where the role may not make it."""
+        options = {"awslogs-group": group, "awslogs-create-group": "true"}
+        try:
+            return LogStream(lambda: self.client("logs"), options, name)
+        except LogDriverError:
+            return DiscardedLog()
 
     def check_pull(self, image: str) -> None:
         """Find out whether the role may pull an image.

@@ -10,12 +10,13 @@ from slipway_sandbox.testing_ecs import TaskDesk
 from slipway_sandbox.testing_iam import RoleMaker, Statement, allow, trusting
 
 TOKEN = allow("ecr:GetAuthorizationToken")
+LOGS = allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"])
 UNABLE = "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
 
 
-def run_as(desk: TaskDesk, *statements: Statement, **more: Any) -> dict[str, Any]:
-    """A task whose execution role may do that and no more, once it has stopped."""
-    role = RoleMaker(desk.sandbox, desk.account).create(statements, trusting(service="ecs-tasks.amazonaws.com"))
+def run_as(desk: TaskDesk, *statements: Statement, logs: Statement = LOGS, **more: Any) -> dict[str, Any]:
+    """A task whose execution role may do that, write its log and no more, once it has stopped."""
+    role = RoleMaker(desk.sandbox, desk.account).create([*statements, logs], trusting(service="ecs-tasks.amazonaws.com"))
     container = desk.container("echo $A", **more)
     return desk.until(desk.start(desk.register(container, executionRoleArn=role)), "STOPPED")
 
@@ -33,9 +34,9 @@ def pulling(desk: TaskDesk, *actions: str) -> Statement:
 @behaviour(
     "In a task",
     "execution role",
-    like="its policies decide on secrets, parameters, environment files, and on pulling: GetAuthorizationToken, BatchGetImage, "
-    "GetDownloadUrlForLayer; its trust, when the task is run",
-    differs="a role that IAM does not know may do all; logs are not written as the role",
+    like="its policies decide on secrets, parameters, environment files, logs, and on pulling: GetAuthorizationToken, "
+    "BatchGetImage, GetDownloadUrlForLayer; its trust, when the task is run",
+    differs="a role that IAM does not know may do all",
 )
 def test_given_a_role_with_no_more_than_it_needs_when_run_then_the_task_has_its_secret(desk: TaskDesk) -> None:
     arn = make_secret(desk)
@@ -74,3 +75,18 @@ def test_given_a_role_that_gets_no_registry_password_when_run_then_the_task_says
     assert task["stopCode"] == "TaskFailedToStart"
     assert task["stoppedReason"].startswith(f"{UNABLE}unable to retrieve ecr registry auth: service call has been retried")
     assert "is not authorized to perform: ecr:GetAuthorizationToken" in task["stoppedReason"]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_given_the_roles_policy_when_a_task_has_a_log_then_it_is_the_role_that_writes_it(desk: TaskDesk, allowed: bool) -> None:
+    logs = LOGS if allowed else allow(["logs:CreateLogGroup", "logs:PutLogEvents"])
+    rights = [TOKEN, pulling(desk, "BatchGetImage", "GetDownloadUrlForLayer")]
+    task = run_as(desk, *rights, logs=logs, environment=[{"name": "A", "value": "said"}])
+    (call,) = desk.sandbox.calls("logs", "CreateLogStream", desk.account)
+    assert ":assumed-role/" in call["principal"]
+    if allowed:
+        assert desk.lines(task) == ["said"]
+        return
+    assert task["stopCode"] == "TaskFailedToStart"
+    assert "failed to create Cloudwatch log stream: operation error CloudWatch Logs: CreateLogStream" in task["stoppedReason"]
+    assert "is not authorized to perform: logs:CreateLogStream on resource: arn:aws:logs:us-east-1:" in task["stoppedReason"]

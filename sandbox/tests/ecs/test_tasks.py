@@ -25,7 +25,7 @@ def error_of(caught: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
     "In a task",
     "logs",
     like="awslogs, complete before the task is STOPPED; the group made only by `awslogs-create-group`",
-    differs="other drivers discard; multi-line patterns; not as the execution role",
+    differs="other drivers discard; multi-line patterns",
 )
 def test_given_a_script_when_its_task_stops_then_code_reason_times_and_logs_are_there(desk: TaskDesk) -> None:
     task = desk.finish("echo one; echo two >&2; exit 3", startedBy="tests/1")

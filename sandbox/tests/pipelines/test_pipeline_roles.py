@@ -68,7 +68,8 @@ def test_given_the_roles_policy_when_a_lambda_step_calls_then_only_what_it_allow
     arn = desk.register_function(tmp_path / "f.py", "def handler(event, context):\n    return {}\n")
     action = allow("lambda:InvokeFunction", arn if allowed else f"{arn}-other")
     desk.role = RoleMaker(desk.sandbox, desk.account).create([action], trust=TRUST)
-    execution = desk.run([{"Name": "Call", "Type": "Lambda", "FunctionArn": arn, "Arguments": {}}])
+    step: dict[str, Any] = {"Name": "Call", "Type": "Lambda", "FunctionArn": arn, "Arguments": {}}
+    execution = desk.run([step])
     (call,) = desk.sandbox.calls("lambda", "Invoke", desk.account)
     assert call["needs"] == [{"action": "lambda:InvokeFunction", "resources": [arn]}]
     assert call["error"] == (None if allowed else "AccessDeniedException")
@@ -79,7 +80,7 @@ def test_given_the_roles_policy_when_a_lambda_step_calls_then_only_what_it_allow
 def test_given_no_right_to_a_queue_when_a_callback_step_runs_then_it_fails(desk: PipelineDesk) -> None:
     queue = desk.queue()
     desk.role = RoleMaker(desk.sandbox, desk.account).create([allow("sqs:ReceiveMessage")], trust=TRUST)
-    step = {"Name": "Ask", "Type": "Callback", "SqsQueueUrl": queue, "Arguments": {}, "OutputParameters": []}
+    step: dict[str, Any] = {"Name": "Ask", "Type": "Callback", "SqsQueueUrl": queue, "Arguments": {}, "OutputParameters": []}
     execution = desk.run([step])
     refused = f"is not authorized to perform: sqs:sendmessage on resource: arn:aws:sqs:us-east-1:{desk.account}:callbacks"
     assert refused in desk.steps(execution)["Ask"]["FailureReason"]

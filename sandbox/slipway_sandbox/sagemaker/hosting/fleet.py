@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.containers import ContainerRuntime, ContainerSpec, Image, ImagePullError, Mount, OwnNetwork
 from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
-from slipway_sandbox.ecs.logs import LogStream
+from slipway_sandbox.ecs.logs import Log
 from slipway_sandbox.iam.trust import SAGEMAKER
 from slipway_sandbox.registry_access import PullDeniedError
 from slipway_sandbox.sagemaker.access import SESSION, RoleAccess
@@ -183,7 +183,7 @@ class ContainerFleets:
         network = self._network(image)
         port = SERVING_PORT if network else free_port()
         credentials, after = self._credentials(place)
-        stream = self._stream(place, container)
+        stream = self._stream(place, access, container)
         spec = ContainerSpec(
             name=f"{place.variant[:40]}-{uuid.uuid4().hex[:8]}",
             command=["serve"],
@@ -202,11 +202,10 @@ class ContainerFleets:
         name, variables = self._roles.add(place.caller, SAGEMAKER, place.role, SESSION)
         return variables, lambda: self._roles.remove(name)
 
-    def _stream(self, place: Place, container: ServedContainer) -> LogStream:
-        group = {"awslogs-group": f"/aws/sagemaker/Endpoints/{place.endpoint}", "awslogs-create-group": "true"}
+    def _stream(self, place: Place, access: RoleAccess, container: ServedContainer) -> Log:
         instance = f"i-{uuid.uuid4().hex[:17]}"
         pipeline = "" if container.hostname == "primary" else f"/{container.hostname}"
-        return LogStream(self._world, place.caller, group, f"{place.variant}/{instance}{pipeline}")
+        return access.open_log(f"/aws/sagemaker/Endpoints/{place.endpoint}", f"{place.variant}/{instance}{pipeline}")
 
     def _pull(self, place: Place, access: RoleAccess, uri: str) -> Image:
         try:

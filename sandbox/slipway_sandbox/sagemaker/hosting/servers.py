@@ -15,7 +15,7 @@ from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
 from slipway_sandbox.containers import Container, ContainerRuntime, ContainerSpec, ContainerStartError, Image
-from slipway_sandbox.ecs.logs import LogStream
+from slipway_sandbox.ecs.logs import Log
 
 PING_EVERY = 0.05
 PING_TIMEOUT = 2.0
@@ -93,7 +93,7 @@ class Process:
     spec: ContainerSpec
     port: int
     deployed: DeployedImage
-    stream: LogStream
+    stream: Log
     folder: Path
     after: Callable[[], None]
 

@@ -24,7 +24,7 @@ from slipway_sandbox.containers import (
     roots,
 )
 from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
-from slipway_sandbox.ecs.logs import LogDriverError, LogStream
+from slipway_sandbox.ecs.logs import Log
 from slipway_sandbox.iam.trust import SAGEMAKER
 from slipway_sandbox.images import ImageUri
 from slipway_sandbox.registry_access import PullDeniedError
@@ -84,6 +84,7 @@ class JobRunner:
         self._job = work.job
         self._work = work
         self._changed = changed
+        self._access = RoleAccess(tools.world, work.job.caller, work.role)
         self._has_capacity = has_capacity
         self._home = Path(tempfile.mkdtemp(prefix=f"{work.job.name}-", dir=tools.folder))
         self._ml = self._home / "ml"
@@ -184,12 +185,12 @@ class JobRunner:
         return ending
 
     def _storage(self) -> Storage:
-        caller, role = self._job.caller, self._work.role
+        role = self._work.role
         try:
-            client = RoleAccess(self._world, caller, role).client("s3")
+            client = self._access.client("s3")
         except (ClientError, BotoCoreError) as error:
             raise JobFailedError(f"ClientError: the role {role} could not be assumed: {error}") from error
-        return Storage(client, caller.region, role or "")
+        return Storage(client, self._job.caller.region, role or "")
 
     def _move(self, phase: str) -> None:
         if self._job.move(phase, self._world.clock.now()):
@@ -203,7 +204,7 @@ class JobRunner:
 
     def _pull(self, uri: str) -> Image:
         try:
-            RoleAccess(self._world, self._job.caller, self._work.role).check_pull(uri)
+            self._access.check_pull(uri)
             return self._tools.containers.pull(uri)
         except PullDeniedError as error:
             raise JobFailedError(self._no_image(uri, str(error))) from error
@@ -223,7 +224,7 @@ class JobRunner:
         )
 
     def _execute(self, image: Image, command: Command) -> Ending:
-        logs = self._open_logs()
+        logs = self._access.open_log(self._work.log_group, f"{self._job.name}/{HOST}-{int(time.time())}")
         role = self._work.role
         served, access = self._tools.roles.add(self._job.caller, SAGEMAKER, role, SESSION) if role else ("", {})
         try:
@@ -245,14 +246,7 @@ class JobRunner:
             return COMPLETED
         return failed(algorithm_error(read_text(self._ml, "output/failure"), container.exit_code))
 
-    def _open_logs(self) -> LogStream:
-        group = {"awslogs-group": self._work.log_group, "awslogs-create-group": "true"}
-        try:
-            return LogStream(self._world, self._job.caller, group, f"{self._job.name}/{HOST}-{int(time.time())}")
-        except LogDriverError as error:
-            raise JobFailedError(f"InternalServerError: the log stream could not be made: {error}") from error
-
-    def _start(self, image: Image, command: Command, logs: LogStream, access: dict[str, str]) -> Container:
+    def _start(self, image: Image, command: Command, logs: Log, access: dict[str, str]) -> Container:
         def take(line: str) -> None:
             logs.write(line)
             self._work.read_line(line)

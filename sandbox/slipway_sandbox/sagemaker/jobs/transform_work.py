@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from slipway_sandbox.containers import Container, Image
-from slipway_sandbox.ecs.logs import LogStream
+from slipway_sandbox.ecs.logs import Log
+from slipway_sandbox.sagemaker.access import RoleAccess
 from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
 from slipway_sandbox.sagemaker.jobs.invocations import DEFAULT_RETRIES, DEFAULT_TIMEOUT, ModelFaultError, ModelServer, Terms
 from slipway_sandbox.sagemaker.jobs.job import COMPLETED, STOPPED, Ending, Job, JobFailedError, failed
@@ -165,11 +166,11 @@ class TransformWork(Work):
         )
         return ModelServer(self._door.url(container), terms)
 
-    def _open_log(self) -> LogStream:
-        group = {"awslogs-group": self.log_group, "awslogs-create-group": "true"}
-        return LogStream(self._world, self.job.caller, group, f"{self.job.name}/{HOST}-{int(time.time())}/data-log")
+    def _open_log(self) -> Log:
+        access = RoleAccess(self._world, self.job.caller, self.role)
+        return access.open_log(self.log_group, f"{self.job.name}/{HOST}-{int(time.time())}/data-log")
 
-    def _transform_all(self, desk: Desk, said: LogStream) -> Ending:
+    def _transform_all(self, desk: Desk, said: Log) -> Ending:
         """One object after the other; one that cannot be transformed does not keep the others from it."""
         worst: str | None = None
         for source in self._sources:
@@ -275,6 +276,6 @@ def complaint(error: ModelFaultError) -> list[str]:
     return [head, "", "Message:", *error.text.splitlines()]
 
 
-def note(log: LogStream, line: str) -> None:
+def note(log: Log, line: str) -> None:
     """Write a line of the sandbox's own into a job's log."""
     log.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}.{datetime.now(UTC).microsecond // 1000:03d}:[sagemaker logs]: {line}")
