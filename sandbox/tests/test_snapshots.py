@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from slipway_sandbox import pickled
 from slipway_sandbox.clock import Clock
-from slipway_sandbox.testing import SandboxProcess, SandboxStartError, fresh_account, wait_until
+from slipway_sandbox.testing import DEFAULT_ACCOUNT, SandboxProcess, SandboxStartError, fresh_account, wait_until
 from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.world import World
 
@@ -163,11 +164,19 @@ def saved(folder: Path) -> bool:
     return (folder / "state" / "last.state").exists()
 
 
-def test_given_a_data_folder_when_the_sandbox_is_stopped_and_started_again_then_all_is_there(folder: Path, account: str) -> None:
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that a sandbox has kept a bucket of the default account in."""
+    folder = tmp_path_factory.mktemp("stopped") / "aws"
     with SandboxProcess(data=folder, kept=True) as before:
-        before.client("s3", account).create_bucket(Bucket="kept-bucket")
+        before.client("s3").create_bucket(Bucket="kept-bucket")
+    return folder
+
+
+def test_given_a_data_folder_when_the_sandbox_is_stopped_and_started_again_then_all_is_there(stopped: Path, folder: Path) -> None:
+    shutil.copytree(stopped, folder)
     with SandboxProcess(data=folder, kept=True) as after:
-        assert buckets(after, account) == ["kept-bucket"]
+        assert buckets(after, DEFAULT_ACCOUNT) == ["kept-bucket"]
 
 
 @behaviour(
@@ -194,19 +203,16 @@ def test_given_a_sandbox_that_was_killed_when_it_is_started_again_then_what_it_k
     "states of other versions",
     differs="are refused: a state is for the version of the sandbox, and of moto, that saved it",
 )
-def test_given_a_state_of_another_version_when_the_sandbox_starts_then_it_says_what_to_do(folder: Path) -> None:
-    with SandboxProcess(data=folder, kept=True) as before:
-        before.client("s3").create_bucket(Bucket="kept-bucket")
+def test_given_a_state_of_another_version_when_the_sandbox_starts_then_it_says_what_to_do(stopped: Path, folder: Path) -> None:
+    shutil.copytree(stopped, folder)
     state = folder / "state" / "last.state"
     state.write_bytes(state.read_bytes().replace(b'"sandbox":"', b'"sandbox":"9', 1))
     with pytest.raises(SandboxStartError, match=r"saved by slipway-sandbox 9.*Choose another folder with --data"):
         SandboxProcess(data=folder, kept=True).start()
 
 
-def test_given_state_in_a_folder_when_others_look_then_they_cannot_read_it(folder: Path) -> None:
-    with SandboxProcess(data=folder, kept=True) as before:
-        before.client("s3").create_bucket(Bucket="kept-bucket")
-    assert (folder / "state").stat().st_mode & 0o077 == 0
+def test_given_state_in_a_folder_when_others_look_then_they_cannot_read_it(stopped: Path) -> None:
+    assert (stopped / "state").stat().st_mode & 0o077 == 0
 
 
 def test_given_a_restored_bucket_when_another_account_wants_its_name_then_it_is_taken(

@@ -18,24 +18,21 @@ from .conftest import compiled
 REGISTER = {"Name": "Register", "Type": "RegisterModel", "Arguments": {"ModelPackageGroupName": "g"}, "DependsOn": ["Ask"]}
 
 
-@pytest.mark.timeout(180)
-def test_given_an_execution_that_waits_for_an_answer_when_the_sandbox_starts_again_then_the_answer_still_counts(
-    tmp_path: Path,
+def test_given_an_execution_that_waits_for_an_answer_when_a_snapshot_is_restored_then_the_answer_still_counts(
+    desk: PipelineDesk,
 ) -> None:
-    account = fresh_account()
-    with SandboxProcess(data=tmp_path, time_scale=60, kept=True) as before:
-        desk = PipelineDesk(before, account)
-        queue = desk.queue()
-        ask: dict[str, Any] = {"Name": "Ask", "Type": "Callback", "SqsQueueUrl": queue, "Arguments": {}}
-        desk.create({"Version": "2020-12-01", "Steps": [ask, REGISTER]})
-        execution = desk.start()
-        token = desk.message(queue)["token"]
-    with SandboxProcess(data=tmp_path, time_scale=60, kept=True) as after:
-        desk = PipelineDesk(after, account)
-        assert desk.describe(execution)["PipelineExecutionStatus"] == "Executing"
-        desk.client.send_pipeline_execution_step_success(CallbackToken=token)
-        assert desk.finish(execution)["PipelineExecutionStatus"] == "Succeeded", reasons(desk, execution)
-        assert list(desk.steps(execution)) == ["Ask", "Register"]
+    queue = desk.queue()
+    ask: dict[str, Any] = {"Name": "Ask", "Type": "Callback", "SqsQueueUrl": queue, "Arguments": {}}
+    desk.create({"Version": "2020-12-01", "Steps": [ask, REGISTER]})
+    execution = desk.start()
+    token = desk.message(queue)["token"]
+    desk.sandbox.take_snapshot(f"asks-{desk.account}", desk.account)
+    desk.sandbox.reset(desk.account)
+    desk.sandbox.restore_snapshot(f"asks-{desk.account}")
+    assert desk.describe(execution)["PipelineExecutionStatus"] == "Executing"
+    desk.client.send_pipeline_execution_step_success(CallbackToken=token)
+    assert desk.finish(execution)["PipelineExecutionStatus"] == "Succeeded", reasons(desk, execution)
+    assert list(desk.steps(execution)) == ["Ask", "Register"]
 
 
 @pytest.mark.timeout(180)
