@@ -23,6 +23,9 @@ PRESIGNED_V2 = re.compile(r"(?:^|&)AWSAccessKeyId=(?P<key>[^&]+)")
 """Signature version 2, which boto3 still presigns S3's URLs with unless told otherwise. It names no region."""
 BOTO_NAMES = {"monitoring": "cloudwatch"}
 """Services whose signing name is not their name in boto3."""
+UNSIGNED = "unsigned"
+"""The service of a request without a signature, unless its operation is one of these."""
+WITHOUT_SIGNATURE = {"AssumeRoleWithWebIdentity": "sts", "AssumeRoleWithSAML": "sts"}
 OBJECT_KEY = re.compile(rb"<Key>([^<]+)</Key>")
 LOGGED_BODY = 64 * 1024
 """Bytes of a body up to which the call log keeps what it asks for."""
@@ -94,7 +97,7 @@ def _route(operation: OperationModel) -> Route:
 
 def operation_of(environ: WSGIEnvironment, signature: Signature | None) -> tuple[str, str]:
     """Service and operation by boto3's names; method and path where the request has no better name."""
-    service = BOTO_NAMES.get(signature.service, signature.service) if signature else "unsigned"
+    service = BOTO_NAMES.get(signature.service, signature.service) if signature else UNSIGNED
     target = environ.get("HTTP_X_AMZ_TARGET", "")
     path = environ["PATH_INFO"]
     if target:
@@ -103,7 +106,7 @@ def operation_of(environ: WSGIEnvironment, signature: Signature | None) -> tuple
         return service, path.rpartition("/")[2]
     action = _form(environ).get("Action")
     if action:
-        return service, action[0]
+        return WITHOUT_SIGNATURE.get(action[0], service) if service == UNSIGNED else service, action[0]
     query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     try:
         known = next((route.operation for route in routes(service) if route.matches(environ, query)), None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from slipway_sandbox.testing_contract import Contract
 
+FEDERATED = ("GetFederationToken", "AssumeRoleWithWebIdentity")
 EVERYWHERE = {"ecs": ("AccessDeniedException",)}
 """Errors by service that one test brings about for each of its operations."""
 
@@ -116,9 +117,11 @@ UNPROVOKED = (
         "FailedResourceAccessException",
         "alarms are made and read by the service itself, whatever the role",
     ),
-    Unprovoked("sts", "PackedPolicyTooLarge", "a policy is refused by its length before it is packed", ("GetFederationToken",)),
+    Unprovoked("sts", "PackedPolicyTooLarge", "a policy is refused by its length before it is packed", FEDERATED),
     Unprovoked("sts", "RegionDisabledException", "every region is enabled"),
-    Unprovoked("sts", "ExpiredTokenException", "documented for contexts and web identities, of which there are none"),
+    Unprovoked("sts", "ExpiredTokenException", "documented for contexts, of which there are none", ("AssumeRole",)),
+    Unprovoked("sts", "IDPRejectedClaim", "no provider is asked about a token"),
+    Unprovoked("sts", "IDPCommunicationError", "no provider is asked about a token"),
 )
 
 

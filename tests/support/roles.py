@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,9 +25,13 @@ POLICIES: Mapping[str, tuple[str, str | None]] = {
     "screening-task-execution": ("task-execution.json", "ecs-trust.json"),
     "screening-pipeline": ("pipeline.json", "sagemaker-trust.json"),
     ENDPOINT: ("serving.json", "sagemaker-trust.json"),
-    CI: ("ci.json", None),
+    CI: ("ci.json", "ci-trust.json"),
 }
-"""Each role's policy, and who may assume it; None for those that something outside of the sandbox gets its credentials of."""
+"""Each role's policy, and who may assume it; None for the worker's, which depends on where it runs."""
+GITHUB = "https://token.actions.githubusercontent.com"
+AUDIENCE = "sts.amazonaws.com"
+WORKFLOW = "repo:your-organization/your-model:ref:refs/heads/main"
+"""Whom GitHub's token of a workflow on the main branch speaks for."""
 
 
 class Roles:
@@ -44,6 +50,7 @@ class Roles:
             iam = self._team.client("iam", self._account_of(name))
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(self._trust(name, trust)))
             iam.put_role_policy(RoleName=name, PolicyName="sample", PolicyDocument=json.dumps(self._sample(policy)))
+        self._team.client("iam", self._team.ci_account).create_open_id_connect_provider(Url=GITHUB, ClientIDList=[AUDIENCE])
         self._team.share_source(self.arn(WORKER))
 
     def arn(self, name: str) -> str:
@@ -77,8 +84,10 @@ class Roles:
         return client(self._team.stack.sandbox, service, self._keys(name), REGION)
 
     def _keys(self, name: str) -> Mapping[str, Any]:
-        sts = self._team.client("sts", self._account_of(name))
-        return sts.assume_role(RoleArn=self.arn(name), RoleSessionName=name)["Credentials"]
+        sts, asked = self._team.client("sts", self._account_of(name)), {"RoleArn": self.arn(name), "RoleSessionName": name}
+        if name == CI:
+            return sts.assume_role_with_web_identity(**asked, WebIdentityToken=github_token())["Credentials"]
+        return sts.assume_role(**asked)["Credentials"]
 
     def _account_of(self, name: str) -> str:
         return self._team.ci_account if name == CI else self._team.ml_account
@@ -93,3 +102,10 @@ class Roles:
         """A sample with its placeholders filled in."""
         text = (SAMPLES / name).read_text()
         return json.loads(text.replace(CI_ACCOUNT, self._team.ci_account).replace(ML_ACCOUNT, self._team.ml_account))
+
+
+def github_token() -> str:
+    """A token as GitHub gives a workflow, but for its signature."""
+    claims = {"iss": GITHUB, "aud": AUDIENCE, "sub": WORKFLOW, "exp": int(time.time()) + 600}
+    parts = (b"{}", json.dumps(claims).encode(), b"unsigned")
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)

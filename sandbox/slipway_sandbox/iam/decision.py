@@ -70,6 +70,12 @@ def lets_service(policy: str, service: str, ask: Ask) -> bool:
     return _applies([statements], ask, allows=True) and not _applies([statements], ask, allows=False)
 
 
+def lets_provider(policy: str, provider: str, ask: Ask) -> bool:
+    """Whether a role's trust policy lets in those whom a federated provider vouches for."""
+    statements = tuple(statement for statement in parse(policy) if provider in (statement.principals or {}).get("Federated", ()))
+    return _applies([statements], ask, allows=True) and not _applies([statements], ask, allows=False)
+
+
 def _limits(principal: Principal) -> list[tuple[str, Sequence[Policy]]]:
     """The policies of which each kind has to allow an action."""
     if principal.kind is Kind.account:

@@ -44,6 +44,13 @@ def role(arn: str) -> Identity | None:
     )
 
 
+def audiences_of(account: str, provider: str) -> tuple[str, ...] | None:
+    """The audiences that an OpenID Connect provider's tokens may be for; None where the account does not have it."""
+    iam = _backend(account)
+    found = iam.open_id_providers.get(provider) if iam else None
+    return tuple(found.client_id_list) if found else None
+
+
 def user_of_key(access_key: str) -> tuple[str, str] | None:
     """Account and name of the user who has an access key that is active."""
     for account in list(_backends()):

@@ -11,7 +11,7 @@ from typing import Any
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError
-from slipway_sandbox.iam import stored
+from slipway_sandbox.iam import stored, web_identity
 from slipway_sandbox.iam.actions.asked import tags_of
 from slipway_sandbox.iam.policies import parse
 from slipway_sandbox.iam.principals import Kind, Principals, Session, new_access_key
@@ -64,9 +64,7 @@ class StsRoom(Room):
     )
     def assume_role(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Credentials of a role, in its account."""
-        parts = request["RoleArn"].split(":", ROLE_PARTS - 1)
-        if len(parts) < ROLE_PARTS or parts[2] != "iam" or not parts[5].startswith("role/"):
-            raise AwsError("ValidationError", f"{request['RoleArn']} is invalid")
+        parts = role_parts(request["RoleArn"])
         role, source = stored.role(request["RoleArn"]), self._principals.of(caller.access_key)
         if role is None and parts[4] in self.world.strict:
             raise not_assumed(caller.principal or source.arn, request["RoleArn"])
@@ -91,6 +89,30 @@ class StsRoom(Room):
         return self._answer(session) | {
             "AssumedRoleUser": {"AssumedRoleId": user_id, "Arn": session.arn},
             "SourceIdentity": session.source_identity,
+            **packed(session),
+        }
+
+    @operation(
+        "AssumeRoleWithWebIdentity",
+        differs="the token's signature is not checked; wording for a token that has expired is not verified on AWS",
+    )
+    def assume_role_with_web_identity(self, _caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        """Credentials of a role for whoever has a token of a provider that the role trusts, such as a workflow of GitHub's."""
+        arn, name = request["RoleArn"], request["RoleSessionName"]
+        account, path = role_parts(arn)[4:]
+        identity = web_identity.read(request["WebIdentityToken"], self.world.clock.now())
+        web_identity.check(identity, arn)
+        role, seconds = stored.role(arn), request.get("DurationSeconds", 3600)
+        check_duration(seconds, role, chained=False)
+        user_id = f"{role.id if role else new_id('AROA')}:{name}"
+        session_arn = f"arn:aws:sts::{account}:assumed-role/{path.rpartition('/')[2]}/{name}"
+        session = self._session(Kind.role, account, session_arn, user_id, arn, seconds)
+        session = replace(session, name=name, policies=self._policies(account, request))
+        return self._answer(session) | {
+            "AssumedRoleUser": {"AssumedRoleId": user_id, "Arn": session_arn},
+            "SubjectFromWebIdentityToken": identity.subject,
+            "Audience": identity.audience,
+            "Provider": f"arn:aws:iam::{account}:oidc-provider/{identity.provider}",
             **packed(session),
         }
 
@@ -183,6 +205,18 @@ class StsRoom(Room):
                 "PackedPolicyTooLarge", f"Packed policy consumes {percent}% of allotted space, please use smaller policy."
             )
         return tuple(documents)
+
+
+def role_parts(arn: str) -> list[str]:
+    """The six parts of a role's ARN.
+
+    Raises:
+        AwsError: It is none.
+    """
+    parts = arn.split(":", ROLE_PARTS - 1)
+    if len(parts) < ROLE_PARTS or parts[2] != "iam" or not parts[5].startswith("role/"):
+        raise AwsError("ValidationError", f"{arn} is invalid")
+    return parts
 
 
 def not_assumed(who: str, arn: str) -> AwsError:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
 
+import pytest
 from slipway_sandbox.testing_contract import Aws, contract
 
 POLICY = json.dumps(
@@ -52,6 +55,54 @@ def test_assume_role(aws: Aws) -> None:
         sts.assume_role(RoleArn=closed["Role"]["Arn"], RoleSessionName="contract")
     for role in (name, f"{name}-closed"):
         iam.delete_role(RoleName=role)
+
+
+def token(subject: str, audience: str = "sts.amazonaws.com", seconds: int = 600) -> str:
+    """A token as GitHub's provider makes them, without a signature."""
+    claims = {"iss": "https://tokens.example.com", "aud": audience, "sub": subject, "exp": int(time.time()) + seconds}
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (b"{}", json.dumps(claims).encode(), b"x"))
+
+
+@contract(
+    "sts",
+    "AssumeRoleWithWebIdentity",
+    errors=("AccessDenied", "ExpiredTokenException", "InvalidIdentityToken", "MalformedPolicyDocument"),
+)
+def test_assume_role_with_web_identity(aws: Aws) -> None:
+    if aws.sandbox is None:
+        pytest.skip("AWS checks the token's signature")
+    iam, sts, name = aws.client("iam"), aws.client("sts"), aws.name("role")
+    provider = iam.create_open_id_connect_provider(
+        Url="https://tokens.example.com", ClientIDList=["sts.amazonaws.com"], ThumbprintList=["0" * 40]
+    )["OpenIDConnectProviderArn"]
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Federated": provider},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {"tokens.example.com:sub": "repo:me/app:ref:refs/heads/main"}},
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    good = {"RoleArn": arn, "RoleSessionName": "ci", "WebIdentityToken": token("repo:me/app:ref:refs/heads/main")}
+    assumed = sts.assume_role_with_web_identity(**good)
+    assert assumed["AssumedRoleUser"]["Arn"] == f"arn:aws:sts::{aws.account}:assumed-role/{name}/ci"
+    assert (assumed["Provider"], assumed["Audience"]) == (provider, "sts.amazonaws.com")
+    with aws.refused("AccessDenied", match="Not authorized to perform sts:AssumeRoleWithWebIdentity"):
+        sts.assume_role_with_web_identity(**{**good, "WebIdentityToken": token("repo:me/app:pull_request")})
+    with aws.refused("InvalidIdentityToken", match="Incorrect token audience"):
+        sts.assume_role_with_web_identity(**{**good, "WebIdentityToken": token("repo:me/app:ref:refs/heads/main", "me")})
+    with aws.refused("InvalidIdentityToken", match="not a valid JWT"):
+        sts.assume_role_with_web_identity(**{**good, "WebIdentityToken": "no token"})
+    with aws.refused("ExpiredTokenException"):
+        sts.assume_role_with_web_identity(**{**good, "WebIdentityToken": token("anybody", seconds=-1)})
+    with aws.refused("MalformedPolicyDocument"):
+        sts.assume_role_with_web_identity(**good, Policy="{}")
+    iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider)
+    with aws.refused(
+        "InvalidIdentityToken", match="No OpenIDConnect provider found in your account for https://tokens.example.com"
+    ):
+        sts.assume_role_with_web_identity(**good)
+    iam.delete_role(RoleName=name)
 
 
 @contract("sts", "GetSessionToken", errors=("ValidationError",))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from slipway_sandbox.calls import Need
 from slipway_sandbox.iam.actions.asked import Asked, passes, role_arn, tags_of
 
-OPEN = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken", "sts:GetAccessKeyInfo"})
-"""What no policy can forbid, or needs to allow."""
+OPEN = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken", "sts:GetAccessKeyInfo", "sts:AssumeRoleWithWebIdentity"})
+"""What no policy can forbid, or needs to allow. Whom a web identity's token opens a role to says the role's trust policy."""
 STREAMS = frozenset({"CreateLogStream", "DeleteLogStream", "PutLogEvents", "GetLogEvents"})
 ALARMS = {
     "PutMetricAlarm": "AlarmName",
