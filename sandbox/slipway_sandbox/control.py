@@ -18,6 +18,7 @@ from slipway_sandbox.routes import rules
 from slipway_sandbox.states import States
 from slipway_sandbox.world import Room, World
 
+LONGEST_BODY = 16 * 1024**2
 CONTROL_PATHS = {
     "GET /health": "health",
     "GET /calls": "list_calls",
@@ -61,6 +62,7 @@ class Control:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
+        request.max_content_length = LONGEST_BODY
         try:
             endpoint, arguments = ROUTES.bind_to_environ(environ).match()
             name = endpoint.removeprefix("page.")

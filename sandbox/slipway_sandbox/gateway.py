@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, BinaryIO
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from botocore.model import OperationModel, OperationNotFoundError
@@ -26,6 +26,8 @@ from slipway_sandbox.world import DEFAULT_ACCOUNT, Handler, Room, World
 log = logging.getLogger(__name__)
 
 REGISTRY = "/v2/"
+LONGEST_REQUEST = 32 * 1024**2
+"""Bytes of a call's body. The longest that AWS takes are the parts of layers in ECR's own API: 20 MiB, which base64 makes 27."""
 ANONYMOUS = "*"
 """Whoever does not sign."""
 
@@ -128,7 +130,7 @@ class Gateway:
                 f"The sandbox does not answer {call.service}.{call.operation} yet.",
                 HTTPStatus.NOT_IMPLEMENTED,
             )
-        body = call.environ["wsgi.input"].read()
+        body = whole(call.environ["wsgi.input"])
         call.request = query.parse_request(model, query.form(body)) if is_query(model) else protocol.parse_request(model, body)
         room, handler = found
         return lambda: run(room, handler, model, call)
@@ -189,6 +191,19 @@ def operation_model(service: str, name: str) -> OperationModel:
         return protocol.service_model(service).operation_model(name)
     except OperationNotFoundError as error:
         raise AwsError("UnknownOperationException", f"{service} has no operation {name}") from error
+
+
+def whole(body: BinaryIO) -> bytes:
+    """A call's body, which is held in memory.
+
+    Raises:
+        AwsError: It is longer than any call's.
+    """
+    read = body.read(LONGEST_REQUEST + 1)
+    if len(read) > LONGEST_REQUEST:
+        text = f"The request is longer than {LONGEST_REQUEST} bytes."
+        raise AwsError("RequestEntityTooLargeException", text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    return read
 
 
 def _raising(error: AwsError) -> Callable[[], Response]:
