@@ -74,6 +74,24 @@ def test_given_a_length_that_is_no_number_when_a_request_comes_then_it_is_refuse
     assert line.getresponse().status == 400
 
 
+@behaviour(
+    "Around the services",
+    "calls that are too long",
+    like="refused with 413",
+    differs="from 32 MiB on, whatever the service; the code `RequestEntityTooLargeException` and its message are not verified",
+)
+def test_given_a_body_longer_than_any_call_when_it_comes_then_it_is_refused(
+    sandbox: SandboxProcess, line: http.client.HTTPConnection, account: str
+) -> None:
+    ecr = sandbox.client("ecr", account)
+    with pytest.raises(ClientError) as caught:
+        ecr.put_image(repositoryName="app", imageManifest="x" * (32 * 1024**2))
+    line.request("POST", "/_sandbox/faults", body=b"x" * (17 * 1024**2))
+
+    assert caught.value.response["Error"]["Code"] == "RequestEntityTooLargeException"  # pyright: ignore[reportTypedDictNotRequiredAccess]
+    assert line.getresponse().status == 413
+
+
 @pytest.mark.parametrize(("kind", "done"), [("reset", False), ("lost-answer", True)])
 @behaviour(
     "Around the services",
@@ -307,10 +325,17 @@ def test_given_the_most_connections_when_another_comes_then_the_one_that_idled_l
 def test_given_the_most_connections_when_none_of_them_idles_then_another_one_is_told_to_come_later(
     server: wire.Server,
 ) -> None:
+    began = threading.Event()
+
+    def slow(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        began.set()
+        return echo(environ, start_response)
+
+    server.application = slow
     server.connections = wire.Connections(1)
     with connected(server) as busy:
         busy.sendall(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n" + END + b"hel")
-        wait_for(lambda: server.connections.counts() == (1, 0), "the connection to be busy")
+        assert began.wait(10)
 
         assert asked(server).startswith("HTTP/1.1 503 ")
         assert answered(busy, b"lo").endswith("5 -")
