@@ -13,7 +13,7 @@ from demo.team import FOLDER
 from slipway.messages import Outcome, PromotionStatus, StageName, StageState
 from tests.support.scenario import Scenario
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 FILES = ("app.pipecd.yaml", "promotion.yaml", "taskdef.yaml")
 WRITES = (
