@@ -40,6 +40,7 @@ def measure() -> dict[str, float]:
         return {
             "sandbox_start_seconds": statistics.median(starts),
             "sandbox_idle_mb": idle,
+            "describe_model_ms_alone": describe_model(sagemaker),
             "describe_endpoint_ms_among_10000": describe_endpoint(sagemaker),
             "describe_execution_ms_among_10000": describe_execution(sagemaker),
         }
@@ -72,11 +73,16 @@ def resident_megabytes(pid: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
-def describe_endpoint(sagemaker: Any) -> float:
-    """Milliseconds of DescribeEndpoint. The endpoints have an image that is not there, so that none has a process."""
+def describe_model(sagemaker: Any) -> float:
+    """Milliseconds of the same kind of call where there is nothing else, to compare the others with."""
     container = {"Image": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/nothing:v1"}
-    variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     sagemaker.create_model(ModelName="m", PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    return median_ms(lambda _: sagemaker.describe_model(ModelName="m"))
+
+
+def describe_endpoint(sagemaker: Any) -> float:
+    """Milliseconds of DescribeEndpoint. The model's image is not there, so that no endpoint has a process."""
+    variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
     make_many("endpoints", lambda number: sagemaker.create_endpoint(EndpointName=f"e-{number}", EndpointConfigName="c"))
     return median_ms(lambda number: sagemaker.describe_endpoint(EndpointName=f"e-{number}"))
