@@ -140,8 +140,9 @@ def test_given_a_documented_error_when_it_is_planted_then_a_client_gets_it(
         whose = None if operation.auth_type == "none" else account
         for shape in operation.error_shapes:
             code = code_of(shape)
-            sandbox.plant_fault(service, name, "error", code=code, message="planted", account=whose)
+            planted = sandbox.plant_fault(service, name, "error", code=code, message="planted", account=whose)
             got = call(client, operation)
+            sandbox.remove_fault(planted)
             if got != code:
                 missed.append((name, code, got))
     assert missed == []
