@@ -27,6 +27,7 @@ os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
 
 import boto3
+from sagemaker.core.config.config_manager import SageMakerConfig
 from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
 from sagemaker.core.processing import Processor
 from sagemaker.core.shapes import (
@@ -237,8 +238,13 @@ class TrainingStepWithRole(TrainingStep):
         return {**super().arguments, "RoleArn": self._role}
 
 
+def trust(_settings: object) -> None:
+    """Takes the SDK's settings as they are: it checks them against their whole schema at each look-up, most of its time."""
+
+
 def offline_session() -> PipelineSession:
     """An SDK session that can build requests and cannot send one: its credentials are none, and its telemetry is off."""
+    SageMakerConfig.validate_sagemaker_config = staticmethod(trust)
     session = boto3.Session(aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106 - a word, so that no host's credentials are looked up
     modules = {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}
     return PipelineSession(boto_session=session, sagemaker_config={"SchemaVersion": "1.0", "SageMaker": modules})

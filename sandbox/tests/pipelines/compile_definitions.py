@@ -25,6 +25,7 @@ os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
 
 import boto3
+from sagemaker.core.config.config_manager import SageMakerConfig
 from sagemaker.core.lambda_helper import Lambda
 from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
 from sagemaker.core.processing import Processor
@@ -81,8 +82,13 @@ accuracy = ParameterFloat(name="Accuracy", default_value=0.9)
 JOB_PARAMETERS = [image, output_uri, accuracy]
 
 
+def trust(_settings: object) -> None:
+    """Takes the SDK's settings as they are: it checks them against their whole schema at each look-up, most of its time."""
+
+
 def session() -> PipelineSession:
     """An SDK session that can build requests and cannot send one: its credentials are none, and its telemetry is off."""
+    SageMakerConfig.validate_sagemaker_config = staticmethod(trust)
     made = boto3.Session(aws_access_key_id="none", aws_secret_access_key="none")
     modules = {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}
     return PipelineSession(
