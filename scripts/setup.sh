@@ -40,7 +40,9 @@ if [ "$(.venv/bin/uv --version 2>/dev/null | cut -d' ' -f2)" != "$uv_version" ];
     || fail "uv could not be installed: see the lines above; is the network there? Run this again when it is"
 fi
 say "installing packages"
-VIRTUAL_ENV=$PWD/.venv .venv/bin/uv sync --locked --inexact --python .venv/bin/python \
+# With bytecode: where PYTHONDONTWRITEBYTECODE is set, as in many images, each process would compile all that it imports.
+VIRTUAL_ENV=$PWD/.venv .venv/bin/uv sync --locked --inexact --compile-bytecode --python .venv/bin/python \
   || fail "the locked packages could not be installed: see the lines above, and run this again; what is there is kept"
+.venv/bin/python -m compileall -q activities demo sandbox/slipway_sandbox slipway worker.py workflows
 printf '%s\n' "$wanted" > "$stamp"
 say "done"
