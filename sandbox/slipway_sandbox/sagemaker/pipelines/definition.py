@@ -170,7 +170,7 @@ def _property_file_problem(step: str, path: tuple[str | int, ...], definition: D
 
 def _argument_problems(step: Step) -> Iterator[str]:
     if step.type == "Condition":
-        for condition in step.arguments.get("Conditions", ()):
+        for condition in step.arguments.get("Conditions") or ():
             for problem in problems_of(condition):
                 yield f"Step '{step.name}': {problem}"
     elif operation := CREATES.get(step.type):
