@@ -66,6 +66,11 @@ def test_given_parameters_when_an_execution_gives_some_then_they_have_their_own_
             "Unknown Argument member 'ModelPackageName'",
         ),
         (definition({"Name": "A", "Type": "Condition", "Arguments": {"Conditions": [{"Type": "Near"}]}}), "not 'Near'"),
+        (definition({"Name": "A", "Type": "Condition", "Arguments": {"Conditions": None}}), "Conditions is a list, not None"),
+        (
+            definition({"Name": "A", "Type": "Condition", "Arguments": {"Conditions": [{"Type": "And", "Conditions": None}]}}),
+            "Conditions is a list, not None",
+        ),
         (definition(Parameters=[{"Name": "P", "Type": "Float", "DefaultValue": "x"}]), "default value 'x'"),
         (definition(Parameters=[{"Name": "P", "Type": "String", "DefaultValue": "x", "EnumValues": ["y"]}]), "default value 'x'"),
     ],

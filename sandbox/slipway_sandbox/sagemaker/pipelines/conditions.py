@@ -43,6 +43,15 @@ def holds(condition: Mapping[str, Any]) -> bool:
             return _ordered(str(kind), condition.get("LeftValue"), condition.get("RightValue"))
 
 
+def problems_of_all(conditions: Any) -> Iterator[str]:
+    """What makes a list of conditions unreadable."""
+    if not isinstance(conditions, list):
+        yield f"Conditions is a list, not {conditions!r}"
+        return
+    for condition in cast("list[Any]", conditions):
+        yield from problems_of(condition)
+
+
 def problems_of(condition: Any) -> Iterator[str]:
     """What makes a condition unreadable, looking into those that it is made of. Its values need not be evaluated."""
     if not isinstance(condition, dict):
@@ -53,8 +62,7 @@ def problems_of(condition: Any) -> Iterator[str]:
     if kind not in TYPES:
         yield f"the type of a condition is one of {', '.join(sorted(TYPES))}, not {kind!r}"
     if kind in ("And", "Or"):
-        for inner in members.get("Conditions", ()):
-            yield from problems_of(inner)
+        yield from problems_of_all(members.get("Conditions", []))
     if kind == "Not":
         yield from problems_of(members.get("Condition", members.get("Expression")))
 

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from slipway_sandbox import protocol
 from slipway_sandbox.errors import AwsError, validation_error
-from slipway_sandbox.sagemaker.pipelines.conditions import problems_of
+from slipway_sandbox.sagemaker.pipelines.conditions import problems_of_all
 from slipway_sandbox.sagemaker.pipelines.evaluate import EXECUTION_VARIABLES, references, split_reference
 from slipway_sandbox.sagemaker.pipelines.parts import NOT_HERE, STEP_TYPES, Parameter, Parsed, Placed, Step
 from slipway_sandbox.sagemaker.pipelines.paths import PathError, parse_path
@@ -170,9 +170,8 @@ def _property_file_problem(step: str, path: tuple[str | int, ...], definition: D
 
 def _argument_problems(step: Step) -> Iterator[str]:
     if step.type == "Condition":
-        for condition in step.arguments.get("Conditions") or ():
-            for problem in problems_of(condition):
-                yield f"Step '{step.name}': {problem}"
+        for problem in problems_of_all(step.arguments.get("Conditions", [])):
+            yield f"Step '{step.name}': {problem}"
     elif operation := CREATES.get(step.type):
         shape = protocol.service_model("sagemaker").operation_model(operation).input_shape
         members = set(shape.members) if shape else set[str]()
