@@ -61,13 +61,17 @@ class World:
                 self._clients[key] = self._new_client(*key)
             return self._clients[key]
 
-    def role_client(self, service: str, region: str, keys: Mapping[str, Any]) -> Any:
+    def role_client(
+        self, service: str, region: str, keys: Mapping[str, Any], attempts: int = 3, user_agent: str | None = None
+    ) -> Any:
         """A boto3 client that acts by a role's credentials: its calls are logged and judged, unlike the sandbox's own.
 
         Args:
             service: Its name in boto3.
             region: Where it acts.
             keys: `AccessKeyId`, `SecretAccessKey` and `SessionToken`.
+            attempts: How often it tries in all.
+            user_agent: What its calls say of who makes them, beside boto3.
         """
         from botocore.config import Config  # noqa: PLC0415
 
@@ -79,7 +83,11 @@ class World:
                 aws_access_key_id=keys["AccessKeyId"],
                 aws_secret_access_key=keys["SecretAccessKey"],
                 aws_session_token=keys["SessionToken"],
-                config=Config(retries={"mode": "standard", "total_max_attempts": 3}, s3={"addressing_style": "path"}),
+                config=Config(
+                    user_agent_extra=user_agent,
+                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    s3={"addressing_style": "path"},
+                ),
             )
 
     @functools.cached_property

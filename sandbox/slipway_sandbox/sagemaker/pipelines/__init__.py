@@ -8,7 +8,6 @@ from slipway_sandbox.sagemaker.pipelines.callbacks import CallbackRoom
 from slipway_sandbox.sagemaker.pipelines.executions import ExecutionRoom
 from slipway_sandbox.sagemaker.pipelines.function_room import FunctionRoom
 from slipway_sandbox.sagemaker.pipelines.functions import Functions
-from slipway_sandbox.sagemaker.pipelines.roles import Sessions
 from slipway_sandbox.sagemaker.pipelines.service import PipelineRoom
 from slipway_sandbox.sagemaker.pipelines.work import Tools
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
@@ -28,10 +27,9 @@ class Pipelines:
     """
 
     def __init__(self, world: World, tags: TagRoom, quotas: SageMakerQuotas) -> None:
-        sessions = Sessions(world)
-        functions = Functions(world, sessions)
+        functions = Functions(world)
         pipelines = PipelineRoom(world, tags, quotas)
-        executions = ExecutionRoom(Tools(world, sessions, functions), pipelines, quotas)
+        executions = ExecutionRoom(Tools(world, functions), pipelines, quotas)
         self.rooms: Sequence[Room] = (
             pipelines,
             executions,

@@ -25,7 +25,7 @@ from slipway_sandbox.calls import Caller, Incoming
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.iam.trust import LAMBDA
 from slipway_sandbox.models import Frozen
-from slipway_sandbox.sagemaker.pipelines.roles import RoleAccess, Sessions
+from slipway_sandbox.sagemaker.pipelines.roles import RoleAccess
 from slipway_sandbox.world import World
 
 SCRIPT = Path(__file__).with_name("function_process.py")
@@ -106,12 +106,10 @@ class Functions:
 
     Args:
         world: The sandbox.
-        sessions: Makes the credentials of the functions' roles.
     """
 
-    def __init__(self, world: World, sessions: Sessions) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._sessions = sessions
         self.rows: dict[tuple[str, str, str], LocalFunction] = {}
         """By account, region and name."""
 
@@ -172,7 +170,7 @@ class Functions:
                 call.keep_log()
 
     def _environment(self, caller: Caller, function: LocalFunction, call: Invocation) -> dict[str, str]:
-        keys = RoleAccess(self._world, self._sessions, caller, LAMBDA, function.role).keys if function.role else None
+        keys = RoleAccess(self._world, caller, LAMBDA, function.role).keys if function.role else None
         credentials = (
             {
                 "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],

@@ -20,7 +20,7 @@ from slipway_sandbox.sagemaker.pipelines.evaluate import evaluate
 from slipway_sandbox.sagemaker.pipelines.functions import Functions
 from slipway_sandbox.sagemaker.pipelines.notices import move_step
 from slipway_sandbox.sagemaker.pipelines.parts import Step
-from slipway_sandbox.sagemaker.pipelines.roles import RoleAccess, Sessions
+from slipway_sandbox.sagemaker.pipelines.roles import RoleAccess
 from slipway_sandbox.sagemaker.pipelines.state import Execution, StepRun
 from slipway_sandbox.world import World
 
@@ -87,7 +87,6 @@ class Tools:
     """What steps work with."""
 
     world: World
-    sessions: Sessions
     functions: Functions
 
 
@@ -106,7 +105,7 @@ class Work:
         self.execution = execution
         self.run = run
         self.step: Step = execution.step(run.name)
-        self._role = RoleAccess(tools.world, tools.sessions, execution.caller, SAGEMAKER, execution.role)
+        self._role = RoleAccess(tools.world, execution.caller, SAGEMAKER, execution.role)
 
     @property
     def stopping(self) -> bool:
