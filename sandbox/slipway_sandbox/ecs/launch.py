@@ -58,19 +58,25 @@ class Launcher:
     Args:
         platform: What they run on.
         task: The task.
+        execution_role: Who writes its logs.
         on_exit: Called when a container has ended, on the container's own thread.
         on_health: Called with a container's name and `HEALTHY` or `UNHEALTHY`, on a thread of its check.
     """
 
     def __init__(
-        self, platform: Platform, task: Task, on_exit: Callable[[], None], on_health: Callable[[str, str], None]
+        self,
+        platform: Platform,
+        task: Task,
+        execution_role: ExecutionRole,
+        on_exit: Callable[[], None],
+        on_health: Callable[[str, str], None],
     ) -> None:
         self._platform = platform
         self._task = task
         self._on_exit = on_exit
         self._on_health = on_health
         self._folder = platform.world.data / "tasks" / task.id
-        self._rights = ExecutionRole(platform.world, task)
+        self._execution_role = execution_role
         self._served: list[str] = []
         """Names of credentials that are served for the task."""
 
@@ -125,7 +131,7 @@ class Launcher:
         prefix = options.get("awslogs-stream-prefix")
         name = f"{prefix}/{container.name}/{self._task.id}" if prefix else container.runtime_id
         region = options.get("awslogs-region") or self._task.region
-        return LogStream(lambda: self._rights.client("logs", region), options, name)
+        return LogStream(lambda: self._execution_role.client("logs", region), options, name)
 
     def _spec_of(self, container: TaskContainer, variables: Mapping[str, str], logs: LogStream | None) -> ContainerSpec:
         definition = container.definition

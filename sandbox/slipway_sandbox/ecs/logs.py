@@ -63,8 +63,9 @@ class LogStream:
         try:
             if with_group:
                 self._create_group()
-            with contextlib.suppress(self._client().exceptions.ResourceAlreadyExistsException):
-                self._client().create_log_stream(logGroupName=self._group, logStreamName=self._name)
+            client = self._client()
+            with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+                client.create_log_stream(logGroupName=self._group, logStreamName=self._name)
         except (ClientError, BotoCoreError) as error:
             raise LogDriverError(
                 "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
@@ -72,8 +73,9 @@ class LogStream:
             ) from error
 
     def _create_group(self) -> None:
-        with contextlib.suppress(self._client().exceptions.ResourceAlreadyExistsException):
-            self._client().create_log_group(logGroupName=self._group)
+        client = self._client()
+        with contextlib.suppress(client.exceptions.ResourceAlreadyExistsException):
+            client.create_log_group(logGroupName=self._group)
 
     def _send_all(self) -> None:
         going = True

@@ -6,11 +6,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway_sandbox.containers import ImagePullError
 from slipway_sandbox.ecs.execution_role import ExecutionRole
-from slipway_sandbox.ecs.model import Task
 from slipway_sandbox.ecs.secrets import RETRIED, SECRETS, ResourceError, go_error
 from slipway_sandbox.images import ImageUri
 from slipway_sandbox.registry_access import PullDeniedError, RegistryAccess, parsed
-from slipway_sandbox.world import World
 
 
 class PullRights:
@@ -19,13 +17,12 @@ class PullRights:
     A role that IAM does not know has no policies, so nothing is asked.
 
     Args:
-        world: The sandbox.
-        task: The task.
+        endpoint: The sandbox's base URL.
+        role: The task's execution role.
     """
 
-    def __init__(self, world: World, task: Task) -> None:
-        role = ExecutionRole(world, task).credentials
-        self._registry = RegistryAccess(world.endpoint, role) if role else None
+    def __init__(self, endpoint: str, role: ExecutionRole) -> None:
+        self._registry = RegistryAccess(endpoint, role.credentials) if role.credentials else None
 
     def authorize(self, image: str) -> None:
         """Get a password for an image's registry.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from slipway_sandbox.containers import ContainerStartError, Image, ImagePullError
 from slipway_sandbox.ecs.changes import tell
 from slipway_sandbox.ecs.dependencies import NeverReadyError, is_ready, stop_rounds
+from slipway_sandbox.ecs.execution_role import ExecutionRole
 from slipway_sandbox.ecs.launch import Launcher, Platform, Running
 from slipway_sandbox.ecs.logs import LogDriverError
 from slipway_sandbox.ecs.model import Task, TaskContainer
@@ -60,7 +61,8 @@ class TaskRunner:
         self._network_gone = threading.Event()
         self._host_lost = False
         self._stopping = False
-        self._launcher = Launcher(platform, task, self._wake.set, self._note_health)
+        self._execution_role = ExecutionRole(platform.world, task)
+        self._launcher = Launcher(platform, task, self._execution_role, self._wake.set, self._note_health)
         self._thread = threading.Thread(target=self._run, name=f"ecs-task-{task.id}", daemon=True)
 
     def start(self) -> None:
@@ -119,7 +121,7 @@ class TaskRunner:
         if self._stopping:
             return
         self._set_status("PENDING")
-        rights = PullRights(self._world, self.task)
+        rights = PullRights(self._world.endpoint, self._execution_role)
         variables = self._fetch_resources(rights)
         images = self._pull_images(rights)
         self._pause(PENDING_SECONDS)

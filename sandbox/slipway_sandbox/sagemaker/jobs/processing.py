@@ -102,7 +102,9 @@ class ProcessingRoom(JobRoom):
         refuse_experiment(request)
         refuse(request)
         check_role(self.world, caller, request["RoleArn"])
-        return {"ProcessingJobArn": self.create(caller, request["ProcessingJobName"], with_defaults(request), ProcessingWork).arn}
+        asked = with_defaults(request)
+        job = self.create(caller, request["ProcessingJobName"], asked, lambda job: ProcessingWork(self.world, job))
+        return {"ProcessingJobArn": job.arn}
 
     @operation("DescribeProcessingJob")
     def describe_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:

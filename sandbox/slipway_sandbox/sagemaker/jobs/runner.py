@@ -28,7 +28,7 @@ from slipway_sandbox.ecs.logs import Log
 from slipway_sandbox.iam.trust import SAGEMAKER
 from slipway_sandbox.images import ImageUri
 from slipway_sandbox.registry_access import PullDeniedError
-from slipway_sandbox.sagemaker.access import SESSION, RoleAccess
+from slipway_sandbox.sagemaker.access import SESSION
 from slipway_sandbox.sagemaker.jobs.job import (
     COMPLETED,
     INTERRUPTED,
@@ -84,7 +84,7 @@ class JobRunner:
         self._job = work.job
         self._work = work
         self._changed = changed
-        self._access = RoleAccess(tools.world, work.job.caller, work.role)
+        self._access = work.access
         self._has_capacity = has_capacity
         self._home = Path(tempfile.mkdtemp(prefix=f"{work.job.name}-", dir=tools.folder))
         self._ml = self._home / "ml"

@@ -32,8 +32,7 @@ class TrainingWork(Work):
     log_group = "/aws/sagemaker/TrainingJobs"
 
     def __init__(self, world: World, job: Job) -> None:
-        super().__init__(job)
-        self._world = world
+        super().__init__(world, job)
         self._request = job.request
         self._metrics = LineMetrics(job.request["AlgorithmSpecification"].get("MetricDefinitions", ()))
         self._checkpoints = Checkpoints(job.request.get("CheckpointConfig"))

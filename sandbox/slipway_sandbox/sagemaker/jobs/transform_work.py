@@ -16,7 +16,6 @@ from typing import IO, Any, cast
 
 from slipway_sandbox.containers import Container, Image
 from slipway_sandbox.ecs.logs import Log
-from slipway_sandbox.sagemaker.access import RoleAccess
 from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
 from slipway_sandbox.sagemaker.jobs.invocations import DEFAULT_RETRIES, DEFAULT_TIMEOUT, ModelFaultError, ModelServer, Terms
 from slipway_sandbox.sagemaker.jobs.job import COMPLETED, STOPPED, Ending, Job, JobFailedError, failed
@@ -74,8 +73,7 @@ class TransformWork(Work):
     log_group = "/aws/sagemaker/TransformJobs"
 
     def __init__(self, world: World, job: Job, model: Served) -> None:
-        super().__init__(job)
-        self._world = world
+        super().__init__(world, job)
         self._model = model
         self._joiner = Joiner(job.request)
         self._door = Door(world.endpoint, isolated=self.isolated)
@@ -167,8 +165,7 @@ class TransformWork(Work):
         return ModelServer(self._door.url(container), terms)
 
     def _open_log(self) -> Log:
-        access = RoleAccess(self._world, self.job.caller, self.role)
-        return access.open_log(self.log_group, f"{self.job.name}/{HOST}-{int(time.time())}/data-log")
+        return self.access.open_log(self.log_group, f"{self.job.name}/{HOST}-{int(time.time())}/data-log")
 
     def _transform_all(self, desk: Desk, said: Log) -> Ending:
         """One object after the other; one that cannot be transformed does not keep the others from it."""

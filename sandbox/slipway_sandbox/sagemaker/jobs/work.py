@@ -7,12 +7,15 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from slipway_sandbox.containers import Container, Image, Mount, OwnNetwork, roots
+from slipway_sandbox.sagemaker.access import RoleAccess
 from slipway_sandbox.sagemaker.jobs.job import LONGEST_REASON, Ending, Job
 from slipway_sandbox.sagemaker.jobs.storage import Storage
+from slipway_sandbox.world import World
 
 HOST = "algo-1"
 ML = "/opt/ml"
@@ -34,13 +37,20 @@ class Work(ABC):
     """What differs between kinds of jobs: how the contract's files are made, and where its output goes.
 
     Args:
+        world: The sandbox.
         job: The job.
     """
 
     log_group: ClassVar[str]
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, world: World, job: Job) -> None:
         self.job = job
+        self._world = world
+
+    @cached_property
+    def access(self) -> RoleAccess:
+        """AWS as the job's role sees it."""
+        return RoleAccess(self._world, self.job.caller, self.role)
 
     @property
     def role(self) -> str | None:
