@@ -10,7 +10,7 @@ from typing import Any
 
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
-from slipway_sandbox.ecr.quotas import REPOSITORIES, EcrQuotas
+from slipway_sandbox.ecr.quotas import EcrQuotas
 from slipway_sandbox.ecr.repository_policies import check_policy
 from slipway_sandbox.ecr.resource_tags import check_keys, check_tags
 from slipway_sandbox.ecr.store import Repository, Store, StoredManifest
@@ -149,11 +149,6 @@ class EcrRoom(Room):
             resource_tags={tag["Key"]: tag["Value"] for tag in request.get("tags", [])},
         )
         self.store.add(repository)
-        there = len(self.store.of_registry(repository.account, caller.region))
-        limit = self.quotas.exceeded(repository.account, REPOSITORIES, there)
-        if limit is not None:
-            self.store.remove(repository)
-            raise errors.too_many_repositories(repository.account, limit)
         return {"repository": described(repository)}
 
     @operation("DescribeRepositories")

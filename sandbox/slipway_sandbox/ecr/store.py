@@ -22,7 +22,7 @@ from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.errors import ImageNotFoundError
 from slipway_sandbox.ecr.problems import first_problem
-from slipway_sandbox.ecr.quotas import IMAGES, TAGS, EcrQuotas
+from slipway_sandbox.ecr.quotas import IMAGES, REPOSITORIES, TAGS, EcrQuotas
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.images import ImageUri
 from slipway_sandbox.models import Frozen
@@ -241,11 +241,15 @@ class Store:
         """Create a repository.
 
         Raises:
-            AwsError: `RepositoryAlreadyExistsException`.
+            AwsError: `RepositoryAlreadyExistsException`; `LimitExceededException` where the registry has no room for it.
         """
         key = (repository.account, repository.region, repository.name)
         if key in self._repositories:
             raise errors.repository_exists(repository.name, repository.account)
+        there = len(self.of_registry(repository.account, repository.region))
+        limit = self._quotas.exceeded(repository.account, REPOSITORIES, there + 1)
+        if limit is not None:
+            raise errors.too_many_repositories(repository.account, limit)
         self._repositories[key] = repository
 
     def get(self, account: str, region: str, name: str) -> Repository:
