@@ -53,26 +53,26 @@ def traffic_of(endpoint: dict[str, Any]) -> list[dict[str, Any]]:
     While an update shifts traffic, a variant's CurrentWeight is its DesiredWeight times the share of its fleet. Otherwise there
     is one fleet, and DesiredWeight may be another one only because it is on its way.
     """
-    fleets: list[tuple[str, dict[str, Any]]] = [("served", endpoint)]
-    if endpoint.get("PendingDeploymentSummary"):
-        fleets.append(("pending", endpoint["PendingDeploymentSummary"]))
+    pending = endpoint.get("PendingDeploymentSummary")
+    if not pending:
+        serves = weight_of(endpoint, "CurrentWeight") > 0
+        return [{"fleet": "served", "config": endpoint.get("EndpointConfigName"), "percent": 100.0 if serves else 0.0}]
     return [
-        {
-            "fleet": name,
-            "config": fleet.get("EndpointConfigName"),
-            "percent": percent_of(fleet.get("ProductionVariants") or [], alone=len(fleets) == 1),
-        }
-        for name, fleet in fleets
+        {"fleet": name, "config": fleet.get("EndpointConfigName"), "percent": percent_of(fleet)}
+        for name, fleet in (("served", endpoint), ("pending", pending))
     ]
 
 
-def percent_of(variants: list[dict[str, Any]], *, alone: bool) -> float:
-    """A fleet's share of the traffic; all of it, where the fleet is the only one and serves."""
-    wanted = sum(variant.get("DesiredWeight", 0.0) for variant in variants)
-    current = sum(variant.get("CurrentWeight", 0.0) for variant in variants)
-    if alone:
-        return 100.0 if current else 0.0
-    return round(100 * current / wanted, 1) if wanted else 0.0
+def percent_of(fleet: dict[str, Any]) -> float:
+    """A fleet's share of the traffic while it shifts."""
+    wanted = weight_of(fleet, "DesiredWeight")
+    return round(100 * weight_of(fleet, "CurrentWeight") / wanted, 1) if wanted else 0.0
+
+
+def weight_of(fleet: dict[str, Any], kind: str) -> float:
+    """The weights of a fleet's variants together."""
+    variants: list[dict[str, Any]] = fleet.get("ProductionVariants") or []
+    return sum(variant.get(kind, 0.0) for variant in variants)
 
 
 def invocations(reader: Reader, names: set[str]) -> dict[Series, dict[str, float]]:
