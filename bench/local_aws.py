@@ -37,6 +37,7 @@ def measure() -> dict[str, float]:
     with SandboxProcess(time_scale=1000) as sandbox:
         idle = idle_megabytes(sandbox)
         sagemaker = sandbox.client("sagemaker", ACCOUNT)
+        make_model(sagemaker)
         return {
             "sandbox_start_seconds": statistics.median(starts),
             "sandbox_idle_mb": idle,
@@ -73,15 +74,19 @@ def resident_megabytes(pid: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
-def describe_model(sagemaker: Any) -> float:
-    """Milliseconds of the same kind of call where there is nothing else, to compare the others with."""
+def make_model(sagemaker: Any) -> None:
+    """Make the model `m`. Its image is not there, so that no endpoint of it has a process."""
     container = {"Image": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/nothing:v1"}
     sagemaker.create_model(ModelName="m", PrimaryContainer=container, ExecutionRoleArn=ROLE)
+
+
+def describe_model(sagemaker: Any) -> float:
+    """Milliseconds of the same kind of call where there is nothing else, to compare the others with."""
     return median_ms(lambda _: sagemaker.describe_model(ModelName="m"))
 
 
 def describe_endpoint(sagemaker: Any) -> float:
-    """Milliseconds of DescribeEndpoint. The model's image is not there, so that no endpoint has a process."""
+    """Milliseconds of DescribeEndpoint, of endpoints of the model `m`."""
     variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
     make_many("endpoints", lambda number: sagemaker.create_endpoint(EndpointName=f"e-{number}", EndpointConfigName="c"))
