@@ -158,8 +158,10 @@ class Aws:
             raise SkipTest(f"the quota {name} cannot be used up on AWS")
         quota = {"account": self.account, "name": name}
         self.sandbox.control("POST", f"{service}/quota", {**quota, "limit": limit})
-        yield
-        self.sandbox.control("POST", f"{service}/quota", {**quota, "limit": None})
+        try:
+            yield
+        finally:
+            self.sandbox.control("POST", f"{service}/quota", {**quota, "limit": None})
 
     def saw(self, service: str, operation: str, code: str) -> None:
         """Note an error that a client gets in the midst of an answer, as a stream's events are."""
