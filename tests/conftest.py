@@ -75,5 +75,5 @@ def aws(sandbox: SandboxProcess, account: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The scenarios first: they take the longest, and one left for the end would keep the other processes waiting."""
-    items.sort(key=lambda item: "scenarios" not in item.path.parts)
+    """The scenarios first, the build of the Dockerfiles before all: what takes minutes must not begin when the others end."""
+    items.sort(key=lambda item: (item.get_closest_marker("buildah") is None, "scenarios" not in item.path.parts))
