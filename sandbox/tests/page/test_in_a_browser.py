@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing_ecs import TaskDesk
 from slipway_sandbox.testing_scene import ALARM, ENDPOINT, Scene
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -117,6 +118,22 @@ def test_given_a_task_and_an_execution_that_failed_when_each_is_unfolded_then_it
     run = page.locator("#pipelines details.item[open]", has_text="candidate-5")
     expect(run).to_contain_text("AlgorithmError: the data is incomplete: age")
     expect(run.locator("pre:visible")).to_contain_text("column age has 14 empty cells")
+
+
+def test_given_a_task_that_is_open_on_the_page_when_it_fails_then_its_log_is_there(
+    sandbox: SandboxProcess, account: str, page: Page
+) -> None:
+    desk = TaskDesk(sandbox, account)
+    task = desk.start(
+        desk.register(desk.container("echo waiting; trap 'echo told to end; exit 2' TERM; while :; do sleep 1; done"))
+    )
+    desk.until_line(task, "waiting")
+    open_page(page, sandbox, account)
+    page.locator("#tasks summary", has_text="RUNNING").click()
+
+    sandbox.control("POST", "ecs/interrupt", {"task": task, "kind": "TerminationNotice"})
+
+    expect(page.locator("#tasks details.item[open] pre:visible")).to_contain_text("told to end")
 
 
 def test_given_an_alarm_when_it_is_set_on_the_page_then_the_page_and_cloudwatch_have_it(page: Page, scene: Scene) -> None:

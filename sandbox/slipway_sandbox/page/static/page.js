@@ -26,11 +26,16 @@ const options = {
   morphStyle: "outerHTML",
   ignoreActiveValue: true,
   callbacks: {
-    beforeNodeMorphed: (old) => !(old.hasAttribute && old.hasAttribute("data-keep")),
-    // What is open is the person's, once it is there.
+    beforeNodeMorphed: (old, fresh) => {
+      if (failsNow(old, fresh)) old.open = true;
+      return !(old.hasAttribute && old.hasAttribute("data-keep"));
+    },
+    // What is open is the person's, once it is there; but for the log of what fails meanwhile.
     beforeAttributeUpdated: (name, node) => !(name === "open" && node.localName === "details"),
   },
 };
+
+const failsNow = (old, fresh) => old.dataset && fresh.dataset && "failed" in fresh.dataset && !("failed" in old.dataset);
 
 async function refresh() {
   clearTimeout(timer);
