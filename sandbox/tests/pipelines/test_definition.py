@@ -30,6 +30,11 @@ def definition(*steps: object, **more: object) -> str:
     return json.dumps({"Version": "2020-12-01", "Steps": steps, **more})
 
 
+def check(*conditions: object) -> dict[str, Any]:
+    """A Condition step."""
+    return {"Name": "C", "Type": "Condition", "Arguments": {"Conditions": conditions}}
+
+
 def test_given_what_the_sdk_compiles_when_parsed_then_each_step_knows_what_it_needs(stored: dict[str, Any]) -> None:
     placed = parse_definition(json.dumps(stored)).placed
     assert {name: set(step.needs) for name, step in placed.items()} == {
@@ -65,12 +70,11 @@ def test_given_parameters_when_an_execution_gives_some_then_they_have_their_own_
             definition({"Name": "A", "Type": "RegisterModel", "Arguments": {"ModelPackageName": "m"}}),
             "Unknown Argument member 'ModelPackageName'",
         ),
-        (definition({"Name": "A", "Type": "Condition", "Arguments": {"Conditions": [{"Type": "Near"}]}}), "not 'Near'"),
+        (definition(check({"Type": "Near"})), "not 'Near'"),
         (definition({"Name": "A", "Type": "Condition", "Arguments": {"Conditions": None}}), "Conditions is a list, not None"),
-        (
-            definition({"Name": "A", "Type": "Condition", "Arguments": {"Conditions": [{"Type": "And", "Conditions": None}]}}),
-            "Conditions is a list, not None",
-        ),
+        (definition(check({"Type": "And", "Conditions": None})), "Conditions is a list, not None"),
+        (definition(check({"Type": "In", "QueryValue": 1, "Values": None})), "the values of a condition of type In are a list"),
+        (definition(check({"Type": "NotIn", "QueryValue": 1})), "the values of a condition of type NotIn are a list"),
         (definition(Parameters=[{"Name": "P", "Type": "Float", "DefaultValue": "x"}]), "default value 'x'"),
         (definition(Parameters=[{"Name": "P", "Type": "String", "DefaultValue": "x", "EnumValues": ["y"]}]), "default value 'x'"),
     ],

@@ -61,6 +61,8 @@ def problems_of(condition: Any) -> Iterator[str]:
     kind = members.get("Type")
     if kind not in TYPES:
         yield f"the type of a condition is one of {', '.join(sorted(TYPES))}, not {kind!r}"
+    if kind in ("In", "NotIn") and not isinstance(_values(members), list):
+        yield f"the values of a condition of type {kind} are a list, not {_values(members)!r}"
     if kind in ("And", "Or"):
         yield from problems_of_all(members.get("Conditions", []))
     if kind == "Not":
@@ -68,9 +70,13 @@ def problems_of(condition: Any) -> Iterator[str]:
 
 
 def _among(condition: Mapping[str, Any]) -> bool:
-    """The SDK writes `QueryValue` and `Values`, where the definition's published schema has `Value` and `In`."""
     wanted = condition.get("QueryValue", condition.get("Value"))
-    return any(_equal(wanted, value) for value in condition.get("Values", condition.get("In", ())))
+    return any(_equal(wanted, value) for value in _values(condition))
+
+
+def _values(condition: Mapping[str, Any]) -> Any:
+    """The SDK writes `QueryValue` and `Values`, where the definition's published schema has `Value` and `In`."""
+    return condition.get("Values", condition.get("In"))
 
 
 def _equal(left: Any, right: Any) -> bool:
