@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
+from slipway_sandbox.sagemaker.hosting.requests import LARGEST_BODY
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 from slipway_sandbox.testing_contract import behaviour
 from slipway_sandbox.testing_hosting import ROLE, Hosted
@@ -52,6 +53,12 @@ def test_given_a_model_that_refuses_when_it_is_invoked_then_its_own_status_and_w
 def test_given_no_such_endpoint_when_it_is_invoked_then_it_is_refused_in_awss_words(serving: Hosted) -> None:
     error = serving.refusal("1,2", EndpointName="missing")["Error"]
     assert error == {"Code": "ValidationError", "Message": f"Endpoint missing of account {serving.account} not found."}
+
+
+def test_given_a_body_that_is_too_long_when_the_endpoint_is_invoked_then_it_is_refused_in_awss_words(serving: Hosted) -> None:
+    refused = serving.refusal("x" * (LARGEST_BODY + 1))
+    assert refused["ResponseMetadata"]["HTTPStatusCode"] == 413
+    assert f"Member must have length less than or equal to {LARGEST_BODY}" in refused["Error"]["Message"]
 
 
 def test_given_a_throttled_runtime_when_it_is_invoked_then_the_fault_strikes(serving: Hosted) -> None:

@@ -23,7 +23,7 @@ from slipway_sandbox.sagemaker.hosting.capture import CaptureLog, Destination, E
 from slipway_sandbox.sagemaker.hosting.endpoint import SERVING, Endpoint
 from slipway_sandbox.sagemaker.hosting.metrics import Invocation, Metrics, Place
 from slipway_sandbox.sagemaker.hosting.model_client import CUSTOM_ATTRIBUTES, MODEL_TIMEOUT, Answer, ModelClient, chain
-from slipway_sandbox.sagemaker.hosting.requests import SERVICE, check, invalid, members, named
+from slipway_sandbox.sagemaker.hosting.requests import LARGEST_BODY, SERVICE, check, invalid, members, named
 from slipway_sandbox.sagemaker.hosting.routing import BusyError, Route, Shadow
 from slipway_sandbox.sagemaker.hosting.workers import Workers
 from slipway_sandbox.sagemaker.resources import Table
@@ -81,7 +81,8 @@ class Runtime:
         act = self._acts.get(call.operation)
         if act is None:
             raise AwsError("NotImplemented", f"The sandbox does not answer {SERVICE}.{call.operation} yet.", 501)
-        body = call.environ["wsgi.input"].read()
+        # One byte more than may come, which tells those that are too long without holding them.
+        body = call.environ["wsgi.input"].read(LARGEST_BODY + 1)
         check(call.operation, call.request, body)
         return act(call, self._endpoint(call), body)
 
