@@ -124,8 +124,8 @@ def test_given_an_image_in_one_account_when_skopeo_copies_it_to_another_then_the
 @behaviour(
     "The registry, `/v2/`",
     "login",
-    like="basic auth with the password of GetAuthorizationToken, 401 without",
-    differs="403 `DENIED` for one that has expired, whose status is not verified on AWS",
+    like="basic auth with the password of GetAuthorizationToken; 401 without, 400 for one that is garbled",
+    differs="403 `DENIED` for one that has expired, whose status is not verified on AWS, as the body of the 400 is not",
 )
 def test_given_a_pushed_image_when_skopeo_asks_without_a_password_then_it_is_refused(
     sandbox: SandboxProcess, account: str

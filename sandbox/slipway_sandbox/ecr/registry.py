@@ -23,7 +23,7 @@ from slipway_sandbox.calls import Caller
 from slipway_sandbox.ecr.image_room import media_type_of
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.ecr.store import DIGEST, Image, Repository, StoredManifest, digest_of
-from slipway_sandbox.ecr.tokens import LINK, Registry
+from slipway_sandbox.ecr.tokens import LINK, ExpiredTokenError, Registry
 from slipway_sandbox.ecr.uploads import PIECE, Upload
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.observed import Incoming, observed
@@ -85,13 +85,6 @@ def refusal(problem: AwsError) -> Response:
     return Response(json.dumps(body), status, content_type="application/json")
 
 
-def unauthorized(endpoint: str) -> Response:
-    """The answer to a request without a password."""
-    response = refusal(error("UNAUTHORIZED", "Not Authorized", HTTPStatus.UNAUTHORIZED))
-    response.headers["WWW-Authenticate"] = f'Basic realm="{endpoint}/",service="ecr.amazonaws.com"'
-    return response
-
-
 class RegistryApp:
     """The WSGI application for `/v2/`."""
 
@@ -119,7 +112,7 @@ class RegistryApp:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
-        registry, stale = self._registry_of(request)
+        registry, refused = self._registry_of(request)
         operation, found = route(request.method, request.path)
         caller = (
             Caller(registry.account, registry.region, registry.holder) if registry else Caller(DEFAULT_ACCOUNT, "us-east-1", "")
@@ -128,7 +121,7 @@ class RegistryApp:
 
         def act() -> Response:
             if registry is None:
-                return expired() if stale else unauthorized(self._world.endpoint)
+                raise refused or unauthorized()
             action = self._actions.get(operation)
             if action is None:
                 raise error("UNSUPPORTED", f"The registry has no {request.method} {request.path}", HTTPStatus.NOT_FOUND)
@@ -136,23 +129,22 @@ class RegistryApp:
 
         response = observed(self._world, call, act, refusal)
         response.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = f'Basic realm="{self._world.endpoint}/",service="ecr.amazonaws.com"'
         return response(environ, start_response)
 
-    def _registry_of(self, request: Request) -> tuple[Registry | None, bool]:
-        """The registry that the password is for; without one, whether there was a password at all."""
-        link = request.args.get(LINK)
-        if link and request.method == "GET" and "/blobs/" in request.path:
-            registry = self._ecr.tokens.read(link)
-            return registry, registry is None
-        scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "basic":
-            return None, False
+    def _registry_of(self, request: Request) -> tuple[Registry | None, AwsError | None]:
+        """The registry that the request's password is for, or why there is none."""
+        password = password_of(request)
+        if password is None:
+            return None, unauthorized()
         try:
-            user, _, password = base64.b64decode(encoded).decode().partition(":")
+            return self._ecr.tokens.read(password), None
+        except ExpiredTokenError:
+            text = "Your authorization token has expired. Reauthenticate and try again."
+            return None, error("DENIED", text, HTTPStatus.FORBIDDEN)
         except ValueError:
-            return None, False
-        registry = self._ecr.tokens.read(password) if user == "AWS" else None
-        return registry, registry is None and user == "AWS"
+            return None, error("BAD_REQUEST", "Bad Request", HTTPStatus.BAD_REQUEST)
 
     def _repository(self, ask: Ask) -> Repository:
         return self._store.get(ask.registry.account, ask.registry.region, ask.name)
@@ -314,9 +306,22 @@ def route(method: str, path: str) -> tuple[str, dict[str, str]]:
     return f"{method} {path}", {}
 
 
-def expired() -> Response:
-    """The answer to a password that was right once."""
-    return refusal(error("DENIED", "Your authorization token has expired. Reauthenticate and try again.", HTTPStatus.FORBIDDEN))
+def password_of(request: Request) -> str | None:
+    """The password in a request's header, or in its link; None for one without, or of another user than `AWS`."""
+    link = request.args.get(LINK)
+    if link and request.method == "GET" and "/blobs/" in request.path:
+        return link
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    try:
+        user, _, password = base64.b64decode(encoded).decode().partition(":")
+    except ValueError:
+        return None
+    return password if scheme.lower() == "basic" and user == "AWS" else None
+
+
+def unauthorized() -> AwsError:
+    """The refusal of a request without a password."""
+    return error("UNAUTHORIZED", "Not Authorized", HTTPStatus.UNAUTHORIZED)
 
 
 def refuse_gap(ask: Ask, upload: Upload) -> None:

@@ -16,8 +16,13 @@ LIFETIME = timedelta(hours=12)
 """As on ECR; true time, because clients compare it with their own clocks."""
 LINK_LIFETIME = timedelta(hours=1)
 """As long as the links of GetDownloadUrlForLayer work."""
+SIGNATURE = hashlib.sha256().digest_size
 LINK = "X-Sandbox-Token"
 """The query parameter that such a link has its password in."""
+
+
+class ExpiredTokenError(Exception):
+    """A password that was right once."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +56,22 @@ class Tokens:
         payload = json.dumps({**asdict(registry), "expires": expires_at.timestamp()}).encode()
         return Token(base64.urlsafe_b64encode(self._sign(payload) + payload).decode(), expires_at)
 
-    def read(self, password: str) -> Registry | None:
-        """The registry that a password is for; None for one that is wrong or expired."""
-        try:
-            signed = base64.urlsafe_b64decode(password)
-        except ValueError:
-            return None
-        signature, payload = signed[:32], signed[32:]
+    def read(self, password: str) -> Registry:
+        """The registry that a password is for.
+
+        Raises:
+            ExpiredTokenError: It was one, and is no longer.
+            ValueError: It never was one.
+        """
+        signed = base64.urlsafe_b64decode(password)
+        signature, payload = signed[:SIGNATURE], signed[SIGNATURE:]
+        if not payload.startswith(b"{"):
+            raise ValueError("the password is garbled")
         if not hmac.compare_digest(signature, self._sign(payload)):
-            return None
+            raise ExpiredTokenError
         content = json.loads(payload)
         if content["expires"] < self._clock.now().timestamp():
-            return None
+            raise ExpiredTokenError
         return Registry(content["account"], content["region"], content["holder"])
 
     def expire_all(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 import httpx
@@ -52,3 +53,14 @@ def test_given_a_password_when_all_expire_then_it_is_denied_and_a_new_one_lets_i
     assert (denied.status_code, denied.json()["errors"][0]["code"]) == (403, "DENIED")
     assert "expired" in denied.json()["errors"][0]["message"]
     push_image(sandbox, account, "app", "v1", build_image([]))
+
+
+@pytest.mark.parametrize("password", ["guess", "Z3Vlc3M=", "ü"], ids=["no base64", "none of ours", "no ASCII"])
+def test_given_a_password_that_never_was_one_when_it_is_shown_then_the_request_is_bad(
+    sandbox: SandboxProcess, password: str
+) -> None:
+    token = base64.b64encode(f"AWS:{password}".encode()).decode()
+
+    answer = httpx.get(f"{sandbox.endpoint}/v2/", headers={"Authorization": f"Basic {token}"}, trust_env=False)
+
+    assert answer.status_code == 400
