@@ -33,14 +33,27 @@ class RoleCredentials:
         service: The service's principal, which the role has to trust.
         role: The role's ARN.
         session: The session's name, such as the task's id.
+        attempts: How often a call of its clients is tried in all.
+        user_agent: What their calls say of who makes them, beside boto3.
     """
 
-    def __init__(self, world: World, caller: Caller, service: str, role: str, session: str) -> None:
+    def __init__(
+        self,
+        world: World,
+        caller: Caller,
+        service: str,
+        role: str,
+        session: str,
+        attempts: int = 3,
+        user_agent: str | None = None,
+    ) -> None:
         self._world = world
         self._caller = caller
         self._service = service
         self._role = role
         self._session = session
+        self._attempts = attempts
+        self._user_agent = user_agent
         self._current: dict[str, Any] | None = None
         self._clients: dict[tuple[str, str, str], Any] = {}
         """By access key, service and region."""
@@ -71,7 +84,8 @@ class RoleCredentials:
         with self._lock:
             if key not in self._clients:
                 self._clients = {known: client for known, client in self._clients.items() if known[0] == current["AccessKeyId"]}
-                self._clients[key] = self._world.role_client(service, region, {**current, "SessionToken": current["Token"]})
+                keys = {**current, "SessionToken": current["Token"]}
+                self._clients[key] = self._world.role_client(service, region, keys, self._attempts, self._user_agent)
             return self._clients[key]
 
     def _assume_role(self) -> dict[str, Any]:

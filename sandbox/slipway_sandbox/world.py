@@ -192,7 +192,7 @@ class Room:
         """What a snapshot, or the next start on the same folder, brings back: mappings by a name that stays the same.
 
         Their keys are ARNs, or tuples that begin with an account or an ARN: that is how one account's part is told. Their values
-        are plain data; locks, events and threads in them are left out or made anew (see `state.py`).
+        are plain data; locks, events and threads in them are left out or made anew (see `states.py`).
         """
         return {}
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from slipway_sandbox.acting import ActingRole
+from slipway_sandbox.awslogs import LogStream
 from slipway_sandbox.containers import Container, ContainerRuntime, ContainerSpec, ContainerStartError, Image, Mount, roots
 from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
-from slipway_sandbox.ecs.execution_role import ExecutionRole
 from slipway_sandbox.ecs.health import HealthMonitor, Surroundings
-from slipway_sandbox.ecs.logs import LogStream
 from slipway_sandbox.ecs.memory import MemoryWatch
 from slipway_sandbox.ecs.metadata import Metadata
 from slipway_sandbox.ecs.model import Task, TaskContainer
@@ -67,7 +67,7 @@ class Launcher:
         self,
         platform: Platform,
         task: Task,
-        execution_role: ExecutionRole,
+        execution_role: ActingRole,
         on_exit: Callable[[], None],
         on_health: Callable[[str, str], None],
     ) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from slipway_sandbox.acting import ActingRole
 from slipway_sandbox.containers import ImagePullError
-from slipway_sandbox.ecs.execution_role import ExecutionRole
-from slipway_sandbox.ecs.secrets import RETRIED, SECRETS, ResourceError, go_error
+from slipway_sandbox.ecs.secrets import RETRIED, SECRETS, ResourceError
+from slipway_sandbox.go_errors import go_error
 from slipway_sandbox.images import ImageUri
 from slipway_sandbox.registry_access import PullDeniedError, RegistryAccess, parsed
 
@@ -21,7 +22,7 @@ class PullRights:
         role: The task's execution role.
     """
 
-    def __init__(self, endpoint: str, role: ExecutionRole) -> None:
+    def __init__(self, endpoint: str, role: ActingRole) -> None:
         self._registry = RegistryAccess(endpoint, role.credentials) if role.credentials else None
 
     def authorize(self, image: str) -> None:

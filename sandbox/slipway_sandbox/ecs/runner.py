@@ -7,16 +7,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
+from slipway_sandbox.acting import ActingRole
+from slipway_sandbox.awslogs import LogDriverError
 from slipway_sandbox.containers import ContainerStartError, Image, ImagePullError
 from slipway_sandbox.ecs.changes import tell
 from slipway_sandbox.ecs.dependencies import NeverReadyError, is_ready, stop_rounds
-from slipway_sandbox.ecs.execution_role import ExecutionRole
 from slipway_sandbox.ecs.launch import Launcher, Platform, Running
-from slipway_sandbox.ecs.logs import LogDriverError
 from slipway_sandbox.ecs.model import Task, TaskContainer
 from slipway_sandbox.ecs.pulling import PullRights
 from slipway_sandbox.ecs.secrets import ResourceError, Resources
 from slipway_sandbox.faults import FaultKind
+from slipway_sandbox.iam.trust import ECS_TASKS
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class TaskRunner:
         self._network_gone = threading.Event()
         self._host_lost = False
         self._stopping = False
-        self._execution_role = ExecutionRole(platform.world, task)
+        self._execution_role = ActingRole(platform.world, task.caller, ECS_TASKS, task.execution_role, task.id)
         self._launcher = Launcher(platform, task, self._execution_role, self._wake.set, self._note_health)
         self._thread = threading.Thread(target=self._run, name=f"ecs-task-{task.id}", daemon=True)
 
@@ -129,7 +130,7 @@ class TaskRunner:
 
     def _fetch_resources(self, rights: PullRights) -> dict[str, dict[str, str]]:
         """What the containers get by secrets and files, by container."""
-        resources = Resources(self._world, self.task)
+        resources = Resources(self._execution_role, self.task.region)
         found: dict[str, dict[str, str]] = {}
         for container in self.task.containers:
             try:

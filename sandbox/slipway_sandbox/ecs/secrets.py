@@ -10,11 +10,9 @@ from urllib.parse import unquote
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.credentials import RoleCredentials
-from slipway_sandbox.ecs.model import Task, TaskContainer
-from slipway_sandbox.iam.trust import ECS_TASKS
-from slipway_sandbox.world import World
+from slipway_sandbox.acting import ActingRole
+from slipway_sandbox.ecs.model import TaskContainer
+from slipway_sandbox.go_errors import go_error
 
 SECRETS = "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
 FILES = "ResourceInitializationError: failed to download env files: "
@@ -35,16 +33,13 @@ class Resources:
     """Fetches, as a task's execution role.
 
     Args:
-        world: Gives the clients.
-        task: The task.
+        role: The task's execution role.
+        region: Where the task runs.
     """
 
-    def __init__(self, world: World, task: Task) -> None:
-        self._world = world
-        self._task = task
-        self._role: RoleCredentials | None = None
-        if task.execution_role:
-            self._role = RoleCredentials(world, task.caller, ECS_TASKS, task.execution_role, task.id)
+    def __init__(self, role: ActingRole, region: str) -> None:
+        self._role = role
+        self._region = region
 
     def variables_of(self, container: TaskContainer) -> dict[str, str]:
         """What a container gets by secrets and files, without what its definition says itself.
@@ -59,11 +54,6 @@ class Resources:
             from_files = variables_in(self._file(file["value"])) | from_files
         return from_files | self._secrets(container.definition.get("secrets", []))
 
-    def _client(self, service: str, region: str) -> Any:
-        if self._role is None:
-            return self._world.client(service, Caller(self._task.account, region, self._task.account))
-        return self._role.client(service, region)
-
     def _secrets(self, secrets: Sequence[dict[str, str]]) -> dict[str, str]:
         managed = {item["name"]: item["valueFrom"] for item in secrets if ":secretsmanager:" in item["valueFrom"]}
         stored = {item["name"]: item["valueFrom"] for item in secrets if item["name"] not in managed}
@@ -75,7 +65,7 @@ class Resources:
         failed = f"{SECRETS}unable to retrieve secret from asm: "
         arn, key, wanted = secret_request(value, failed)
         try:
-            found = self._client("secretsmanager", arn.split(":")[3]).get_secret_value(SecretId=arn, **wanted)
+            found = self._role.client("secretsmanager", arn.split(":")[3]).get_secret_value(SecretId=arn, **wanted)
         except (ClientError, BotoCoreError) as error:
             said = go_error(error)
             raise ResourceError(f"{failed}{RETRIED}failed to fetch secret {arn} from secrets manager: {said}") from error
@@ -87,7 +77,7 @@ class Resources:
         found: dict[str, str] = {}
         by_region: dict[str, list[str]] = {}
         for value in dict.fromkeys(values):
-            by_region.setdefault(value.split(":")[3] if value.startswith("arn:") else self._task.region, []).append(value)
+            by_region.setdefault(value.split(":")[3] if value.startswith("arn:") else self._region, []).append(value)
         for region, wanted in by_region.items():
             for start in range(0, len(wanted), MOST_PARAMETERS):
                 found |= self._parameter_batch(region, wanted[start : start + MOST_PARAMETERS])
@@ -97,7 +87,7 @@ class Resources:
         failed = f"{SECRETS}unable to retrieve secrets from ssm: {RETRIED}"
         names = {value: parameter_name(value) for value in values}
         try:
-            answer = self._client("ssm", region).get_parameters(Names=sorted(set(names.values())), WithDecryption=True)
+            answer = self._role.client("ssm", region).get_parameters(Names=sorted(set(names.values())), WithDecryption=True)
         except (ClientError, BotoCoreError) as error:
             raise ResourceError(failed + go_error(error)) from error
         if answer["InvalidParameters"]:
@@ -108,7 +98,7 @@ class Resources:
     def _file(self, arn: str) -> str:
         bucket, _, key = arn.split(":::", 1)[1].partition("/")
         try:
-            body = self._client("s3", self._task.region).get_object(Bucket=bucket, Key=unquote(key))["Body"]
+            body = self._role.client("s3", self._region).get_object(Bucket=bucket, Key=unquote(key))["Body"]
             return body.read(LARGEST_FILE).decode(errors="replace")
         except (ClientError, BotoCoreError) as error:
             raise ResourceError(f"{FILES}{RETRIED}{go_error(error)}") from error
@@ -165,24 +155,3 @@ def variables_in(text: str) -> dict[str, str]:
         if equals and VARIABLE.fullmatch(name):
             found.setdefault(name, value)
     return found
-
-
-def go_error(error: Exception) -> str:
-    """A failed call as the AWS SDK for Go spells it, which ECS shows."""
-    if not isinstance(error, ClientError):
-        return str(error)
-    response: Any = error.response
-    code, message = response["Error"]["Code"], response["Error"].get("Message", "")
-    service = {
-        "GetSecretValue": "Secrets Manager",
-        "GetParameters": "SSM",
-        "GetObject": "S3",
-        "GetAuthorizationToken": "ECR",
-        "CreateLogGroup": "CloudWatch Logs",
-        "CreateLogStream": "CloudWatch Logs",
-    }.get(error.operation_name, "STS")
-    metadata = response.get("ResponseMetadata", {})
-    return (
-        f"operation error {service}: {error.operation_name}, https response error StatusCode: "
-        f"{metadata.get('HTTPStatusCode')}, RequestID: {metadata.get('RequestId')}, api error {code}: {message}"
-    )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from botocore.exceptions import BotoCoreError, ClientError
 
+from slipway_sandbox.acting import ActingRole
+from slipway_sandbox.awslogs import DiscardedLog, Log, LogDriverError, LogStream
 from slipway_sandbox.calls import Caller
-from slipway_sandbox.credentials import RoleCredentials, refused
-from slipway_sandbox.ecs.logs import DiscardedLog, Log, LogDriverError, LogStream
 from slipway_sandbox.errors import validation_error
-from slipway_sandbox.iam import stored
-from slipway_sandbox.iam.trust import SAGEMAKER, account_of, may_assume
+from slipway_sandbox.iam.trust import SAGEMAKER, may_assume
 from slipway_sandbox.registry_access import PullDeniedError, RegistryAccess, parsed
 from slipway_sandbox.world import World
 
@@ -32,8 +29,8 @@ def check_role(world: World, caller: Caller, arn: str | None) -> None:
         )
 
 
-class RoleAccess:
-    """Acts as a role, so that its policies decide. A role that IAM does not know has none: its account acts, unless it is strict.
+class SageMakerRole(ActingRole):
+    """The role of a job or an endpoint.
 
     Args:
         world: The sandbox.
@@ -42,23 +39,8 @@ class RoleAccess:
     """
 
     def __init__(self, world: World, caller: Caller, role: str | None) -> None:
-        self._world = world
-        self._caller = caller
-        self.role = role
-        known = role is not None and account_of(role) == caller.account and stored.role(role) is not None
-        self._credentials = RoleCredentials(world, caller, SAGEMAKER, role, SESSION) if role and known else None
-
-    def client(self, service: str) -> Any:
-        """A client of a service in the caller's region.
-
-        Raises:
-            ClientError: The role may not be assumed.
-        """
-        if self._credentials:
-            return self._credentials.client(service, self._caller.region)
-        if self.role and account_of(self.role) in self._world.strict:
-            raise refused(SAGEMAKER, self.role)
-        return self._world.client(service, self._caller)
+        super().__init__(world, caller, SAGEMAKER, role, SESSION)
+        self._endpoint = world.endpoint
 
     def open_log(self, group: str, name: str) -> Log:
         """A new stream in a log group of SageMaker's; one that drops all where the role may not make it."""
@@ -75,9 +57,9 @@ class RoleAccess:
             PullDeniedError: It may not.
         """
         uri = parsed(image)
-        if self._credentials is None or uri is None:
+        if self.credentials is None or uri is None:
             return
-        registry = RegistryAccess(self._world.endpoint, self._credentials)
+        registry = RegistryAccess(self._endpoint, self.credentials)
         try:
             registry.authorize(uri)
         except (ClientError, BotoCoreError) as error:

@@ -44,6 +44,8 @@ def test_given_a_role_with_no_more_than_it_needs_when_run_then_the_task_has_its_
     task = run_as(desk, *rights, secrets=[{"name": "A", "valueFrom": arn}])
     assert desk.lines(task) == ["hidden"]
     assert task["containers"][0]["exitCode"] == 0
+    call = desk.sandbox.calls("secretsmanager", "GetSecretValue", desk.account)[0]
+    assert (call["request"], call["error"]) == ({"SecretId": arn}, None)
 
 
 def test_given_a_role_that_may_not_have_a_secret_when_run_then_the_task_says_so(desk: TaskDesk) -> None:

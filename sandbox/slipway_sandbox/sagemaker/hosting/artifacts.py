@@ -9,12 +9,12 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway_sandbox.errors import boto3_error
-from slipway_sandbox.sagemaker.access import RoleAccess
+from slipway_sandbox.sagemaker.access import SageMakerRole
 from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
 from slipway_sandbox.sagemaker.hosting.model_containers import Artifact
 
 
-def fetch(access: RoleAccess, artifact: Artifact, container: str, folder: Path) -> None:
+def fetch(access: SageMakerRole, artifact: Artifact, container: str, folder: Path) -> None:
     """Bring an artifact into an empty folder.
 
     Args:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from slipway_sandbox.awslogs import Log
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.containers import ContainerRuntime, ContainerSpec, Image, ImagePullError, Mount, OwnNetwork
 from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
-from slipway_sandbox.ecs.logs import Log
 from slipway_sandbox.iam.trust import SAGEMAKER
 from slipway_sandbox.registry_access import PullDeniedError
-from slipway_sandbox.sagemaker.access import SESSION, RoleAccess
+from slipway_sandbox.sagemaker.access import SESSION, SageMakerRole
 from slipway_sandbox.sagemaker.artifacts import ArtifactError
 from slipway_sandbox.sagemaker.hosting.artifacts import fetch
 from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig
@@ -169,7 +169,7 @@ class ContainerFleets:
         return ContainerVariant(servers, direct=model.direct, limit=limit)
 
     def _process(self, place: Place, number: int, container: ServedContainer) -> Process:
-        access = RoleAccess(self._world, place.caller, place.role)
+        access = SageMakerRole(self._world, place.caller, place.role)
         image = self._pull(place, access, container.image)
         folder = Path(tempfile.mkdtemp(prefix=f"{place.endpoint}-", dir=self._folder))
         try:
@@ -202,12 +202,12 @@ class ContainerFleets:
         name, variables = self._roles.add(place.caller, SAGEMAKER, place.role, SESSION)
         return variables, lambda: self._roles.remove(name)
 
-    def _stream(self, place: Place, access: RoleAccess, container: ServedContainer) -> Log:
+    def _stream(self, place: Place, access: SageMakerRole, container: ServedContainer) -> Log:
         instance = f"i-{uuid.uuid4().hex[:17]}"
         pipeline = "" if container.hostname == "primary" else f"/{container.hostname}"
         return access.open_log(f"/aws/sagemaker/Endpoints/{place.endpoint}", f"{place.variant}/{instance}{pipeline}")
 
-    def _pull(self, place: Place, access: RoleAccess, uri: str) -> Image:
+    def _pull(self, place: Place, access: SageMakerRole, uri: str) -> Image:
         try:
             access.check_pull(uri)
             return self._runtime.pull(uri)

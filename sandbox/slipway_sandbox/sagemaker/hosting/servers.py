@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
+from slipway_sandbox.awslogs import Log
 from slipway_sandbox.containers import Container, ContainerRuntime, ContainerSpec, ContainerStartError, Image
-from slipway_sandbox.ecs.logs import Log
 
 PING_EVERY = 0.05
 PING_TIMEOUT = 2.0

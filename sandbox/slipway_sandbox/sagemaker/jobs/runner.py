@@ -13,6 +13,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from slipway_sandbox.awslogs import Log
 from slipway_sandbox.containers import (
     Container,
     ContainerRuntime,
@@ -24,7 +25,6 @@ from slipway_sandbox.containers import (
     roots,
 )
 from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
-from slipway_sandbox.ecs.logs import Log
 from slipway_sandbox.iam.trust import SAGEMAKER
 from slipway_sandbox.images import ImageUri
 from slipway_sandbox.registry_access import PullDeniedError

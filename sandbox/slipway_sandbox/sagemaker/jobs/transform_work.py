@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
+from slipway_sandbox.awslogs import Log
 from slipway_sandbox.containers import Container, Image
-from slipway_sandbox.ecs.logs import Log
 from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
 from slipway_sandbox.sagemaker.jobs.invocations import DEFAULT_RETRIES, DEFAULT_TIMEOUT, ModelFaultError, ModelServer, Terms
 from slipway_sandbox.sagemaker.jobs.job import COMPLETED, STOPPED, Ending, Job, JobFailedError, failed

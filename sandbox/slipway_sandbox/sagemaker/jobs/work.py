@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from slipway_sandbox.containers import Container, Image, Mount, OwnNetwork, roots
-from slipway_sandbox.sagemaker.access import RoleAccess
+from slipway_sandbox.sagemaker.access import SageMakerRole
 from slipway_sandbox.sagemaker.jobs.job import LONGEST_REASON, Ending, Job
 from slipway_sandbox.sagemaker.jobs.storage import Storage
 from slipway_sandbox.world import World
@@ -48,9 +48,9 @@ class Work(ABC):
         self._world = world
 
     @cached_property
-    def access(self) -> RoleAccess:
+    def access(self) -> SageMakerRole:
         """AWS as the job's role sees it."""
-        return RoleAccess(self._world, self.job.caller, self.role)
+        return SageMakerRole(self._world, self.job.caller, self.role)
 
     @property
     def role(self) -> str | None:

@@ -21,11 +21,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
 
+from slipway_sandbox.acting import ActingRole
 from slipway_sandbox.calls import Caller, Incoming
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.iam.trust import LAMBDA
 from slipway_sandbox.models import Frozen
-from slipway_sandbox.sagemaker.pipelines.roles import RoleAccess
 from slipway_sandbox.world import World
 
 SCRIPT = Path(__file__).with_name("function_process.py")
@@ -170,12 +170,12 @@ class Functions:
                 call.keep_log()
 
     def _environment(self, caller: Caller, function: LocalFunction, call: Invocation) -> dict[str, str]:
-        keys = RoleAccess(self._world, caller, LAMBDA, function.role).keys if function.role else None
+        keys = ActingRole(self._world, caller, LAMBDA, function.role, function.name).keys()
         credentials = (
             {
                 "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
                 "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
-                "AWS_SESSION_TOKEN": keys["SessionToken"],
+                "AWS_SESSION_TOKEN": keys["Token"],
             }
             if keys
             else {"AWS_ACCESS_KEY_ID": caller.account, "AWS_SECRET_ACCESS_KEY": "sandbox"}

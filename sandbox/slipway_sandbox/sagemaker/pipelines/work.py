@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from slipway_sandbox.acting import ActingRole
 from slipway_sandbox.faults import FaultKind, error_of
 from slipway_sandbox.iam.trust import SAGEMAKER
 from slipway_sandbox.sagemaker.pipelines.context import ExecutionContext
@@ -20,10 +21,14 @@ from slipway_sandbox.sagemaker.pipelines.evaluate import evaluate
 from slipway_sandbox.sagemaker.pipelines.functions import Functions
 from slipway_sandbox.sagemaker.pipelines.notices import move_step
 from slipway_sandbox.sagemaker.pipelines.parts import Step
-from slipway_sandbox.sagemaker.pipelines.roles import RoleAccess
 from slipway_sandbox.sagemaker.pipelines.state import Execution, StepRun
 from slipway_sandbox.world import World
 
+SESSION = "SageMakerPipelines"
+"""The session's name in the ARN of whoever acts for a pipeline."""
+ATTEMPTS = 1
+"""Steps have retry policies of their own."""
+USER_AGENT = "sagemaker-pipelines"
 NAMES = {
     "Training": "TrainingJobName",
     "Processing": "ProcessingJobName",
@@ -105,7 +110,7 @@ class Work:
         self.execution = execution
         self.run = run
         self.step: Step = execution.step(run.name)
-        self._role = RoleAccess(tools.world, execution.caller, SAGEMAKER, execution.role)
+        self._role = ActingRole(tools.world, execution.caller, SAGEMAKER, execution.role, SESSION, ATTEMPTS, USER_AGENT)
 
     @property
     def stopping(self) -> bool:
@@ -152,8 +157,8 @@ class Work:
 
     @property
     def role_keys(self) -> dict[str, Any] | None:
-        """The credentials of the pipeline's role, if it has any."""
-        return self._role.keys
+        """The credentials of the pipeline's role, if IAM knows it."""
+        return self._role.keys()
 
     def report(self, metadata: dict[str, Any]) -> None:
         """Show what the step works on."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.ecs.secrets import go_error
+from slipway_sandbox.go_errors import go_error
 
 log = logging.getLogger(__name__)
 
