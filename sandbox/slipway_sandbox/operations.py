@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import json
 import re
 from dataclasses import dataclass
 from typing import Any, cast
@@ -16,7 +15,7 @@ from botocore.exceptions import UnknownServiceError
 from botocore.model import OperationModel
 from botocore.parsers import ResponseParserError, ResponseParserFactory
 
-from slipway_sandbox import protocol
+from slipway_sandbox import documents, protocol
 
 CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 PRESIGNED_V2 = re.compile(r"(?:^|&)AWSAccessKeyId=(?P<key>[^&]+)")
@@ -119,7 +118,7 @@ def request_of(environ: WSGIEnvironment) -> dict[str, Any]:
     """What a call asks for, as well as it can be told without knowing its service."""
     if "HTTP_X_AMZ_TARGET" in environ:
         try:
-            return json.loads(_small_body(environ) or b"{}")
+            return documents.parsed(_small_body(environ) or b"{}")
         except ValueError:
             return {}
     if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":

@@ -15,9 +15,12 @@ from typing import Any
 from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
+from slipway_sandbox import documents
 from slipway_sandbox.errors import AwsError
 
 _LOADER = Loader()
+WORDS = {"integer": 2**31, "long": 2**63}
+"""What the model's whole numbers stay below, as Smithy has them."""
 
 
 @functools.cache
@@ -34,7 +37,7 @@ def parse_request(model: OperationModel, body: bytes) -> dict[str, Any]:
             model's constraints, in AWS's wording.
     """
     try:
-        raw = json.loads(body or b"{}")
+        raw = documents.parsed(body or b"{}")
     except ValueError as error:
         raise AwsError("SerializationException", "Unable to parse the request body as JSON") from error
     shape = model.input_shape
@@ -115,7 +118,9 @@ def _parse_scalar(shape: Shape, value: Any) -> Any:
                 value = int(value)
             if isinstance(value, bool):
                 raise _wrong_type(value, shape)
-            return _expect(value, int, shape)
+            if not -WORDS[shape.type_name] <= _expect(value, int, shape) < WORDS[shape.type_name]:
+                raise _wrong_type(value, shape)
+            return value
         case _:
             return float(_expect(value, (int, float), shape))
 
@@ -124,7 +129,8 @@ def _parse_timestamp(shape: Shape, value: Any) -> datetime:
     try:
         if isinstance(value, int | float):
             return datetime.fromtimestamp(value, UTC)
-        return datetime.fromisoformat(_expect(value, str, shape))
+        moment = datetime.fromisoformat(_expect(value, str, shape))
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise _wrong_type(value, shape) from error
 

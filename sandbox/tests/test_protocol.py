@@ -85,6 +85,18 @@ def test_given_bytes_that_are_no_json_when_they_are_read_then_it_is_a_serializat
         protocol.parse_request(operation_model("ecr", "DescribeRepositories"), b"\xff{")
 
 
+def test_given_a_timestamp_without_a_zone_when_it_is_read_then_it_is_in_utc() -> None:
+    parsed = parse("sagemaker", "ListEndpoints", {"CreationTimeAfter": "2026-01-01"})
+
+    assert parsed == {"CreationTimeAfter": datetime(2026, 1, 1, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize("number", [2**31, -(2**31) - 1, 1e300])
+def test_given_a_number_beyond_its_type_when_it_is_read_then_it_is_a_serialization_error(number: float) -> None:
+    with pytest.raises(AwsError, match="can not be converted to integer"):
+        parse("sagemaker", "ListEndpoints", {"MaxResults": number})
+
+
 @given(JSON)
 def test_given_any_json_when_it_is_read_as_a_request_then_it_is_parsed_or_refused_kindly(value: object) -> None:
     for service, operation in (("ecs", "RunTask"), ("sagemaker", "CreateEndpointConfig"), ("ecr", "PutImage")):

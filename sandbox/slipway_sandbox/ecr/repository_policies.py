@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, cast
 
+from slipway_sandbox import documents
 from slipway_sandbox.ecr import errors
 
 VERSIONS = ("2012-10-17", "2008-10-17")
@@ -25,7 +25,7 @@ def check_policy(text: str) -> None:
         AwsError: `InvalidParameterException`.
     """
     try:
-        policy: Any = json.loads(text)
+        policy: Any = documents.parsed(text)
     except ValueError:
         policy = None
     if not is_policy(policy):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-import json
 import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from slipway_sandbox import documents
 from slipway_sandbox.errors import AwsError
 
 Pattern = Mapping[str, Any]
@@ -122,7 +122,7 @@ def parse(text: str) -> Pattern:
         AwsError: `InvalidEventPatternException`.
     """
     try:
-        found = json.loads(text)
+        found = documents.parsed(text)
     except ValueError as error:
         raise _invalid("Not a valid JSON") from error
     if not isinstance(found, dict):

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Any, cast
 
+from slipway_sandbox import documents
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import validation_error
 from slipway_sandbox.eventbridge import patterns
@@ -79,13 +80,15 @@ class EventsRoom(Room):
         """Whether a pattern matches an event."""
         pattern = patterns.parse(request["EventPattern"])
         try:
-            event = json.loads(request["Event"])
+            event = documents.parsed(request["Event"])
         except ValueError as error:
             raise validation_error("Parameter Event is not valid.") from error
+        if not isinstance(event, dict):
+            raise validation_error("Parameter Event is not valid. Reason: Filter is not an object.")
         missing = [
             name for name in ("id", "account", "source", "time", "region", "resources", "detail-type") if name not in event
         ]
-        if not isinstance(event, dict) or missing:
+        if missing:
             raise validation_error(f"Parameter Event is not valid. Reason: {', '.join(missing)} is missing.")
         return {"Result": patterns.matches(pattern, cast(dict[str, Any], event))}
 
@@ -109,7 +112,7 @@ def problem_of(entry: dict[str, Any]) -> dict[str, Any]:
     if entry["Source"].startswith(RESERVED):
         return failure("NotAuthorizedForSourceException", "Not authorized for the source.")
     try:
-        detail = json.loads(entry["Detail"])
+        detail = documents.parsed(entry["Detail"])
     except ValueError:
         return failure("MalformedDetail", "Detail is malformed.")
     return {} if isinstance(detail, dict) else failure("MalformedDetail", "Detail is malformed.")

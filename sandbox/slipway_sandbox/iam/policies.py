@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from slipway_sandbox import documents
 from slipway_sandbox.iam import conditions
 from slipway_sandbox.iam.principals import ACCOUNT, Kind, Principal
 from slipway_sandbox.iam.text import Context, glob, resolved
@@ -82,7 +82,7 @@ Policy = tuple[Statement, ...]
 def parse(document: str) -> Policy:
     """A policy's statements. What is no policy has none, and so allows nothing."""
     try:
-        statements = json.loads(document)["Statement"]
+        statements = documents.parsed(document)["Statement"]
         return tuple(_statement(found) for found in _several(statements))
     except (ValueError, KeyError, TypeError, AttributeError):
         return ()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, cast
 
+from slipway_sandbox import documents
 from slipway_sandbox.errors import AwsError
 from slipway_sandbox.iam import decision, stored
 from slipway_sandbox.iam.policies import Ask
@@ -44,7 +44,7 @@ def read(token: str, now: datetime) -> WebIdentity:
     """
     try:
         payload = token.split(".")[1]
-        claims = cast("dict[str, Any]", json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
+        claims = cast("dict[str, Any]", documents.parsed(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
         told: Any = claims["aud"]
         audience = str(cast("list[Any]", told)[0] if isinstance(told, list) else told)
         issuer, subject, ends = str(claims["iss"]), str(claims["sub"]), float(claims["exp"])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import re
 from typing import Any, cast
 
+from slipway_sandbox import documents
 from slipway_sandbox.calls import Caller
 from slipway_sandbox.errors import AwsError, validation_error
 
@@ -75,7 +75,7 @@ def statements_of(document: str) -> list[dict[str, Any]]:
         KeyError: It has no statements.
         TypeError: They are not objects.
     """
-    found = json.loads(document)["Statement"]
+    found = documents.parsed(document)["Statement"]
     statements = cast("list[dict[str, Any]]", found if isinstance(found, list) else [found])
     if not all(isinstance(statement, dict) for statement in statements):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError("a statement is no object")

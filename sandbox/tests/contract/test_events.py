@@ -43,6 +43,8 @@ def test_test_event_pattern(aws: Aws) -> None:
     assert events.test_event_pattern(EventPattern='{"source": ["other"]}', Event=event)["Result"] is False
     with aws.refused("InvalidEventPatternException", match="Event pattern is not valid. Reason: "):
         events.test_event_pattern(EventPattern='{"source": "my.app"}', Event=event)
+    with aws.refused("ValidationException", match="Event is not valid"):
+        events.test_event_pattern(EventPattern='{"source": ["other"]}', Event="5")
 
 
 @contract("events", "PutRule", errors=("InvalidEventPatternException", "ResourceNotFoundException"))

@@ -22,6 +22,7 @@ anything = st.recursive(
             st.sampled_from(["Name", "Type", "Arguments", "Get", "Conditions", "IfSteps", "DependsOn", "Std:Join"]), inner
         )
     ),
+    max_leaves=12,
 )
 
 

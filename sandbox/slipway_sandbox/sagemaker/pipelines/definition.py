@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from slipway_sandbox import protocol
+from slipway_sandbox import documents, protocol
 from slipway_sandbox.errors import AwsError, validation_error
 from slipway_sandbox.sagemaker.pipelines.conditions import problems_of_all
 from slipway_sandbox.sagemaker.pipelines.evaluate import EXECUTION_VARIABLES, references, split_reference
@@ -73,7 +73,7 @@ def parse_definition(text: str) -> Definition:
         AwsError: `Unable to parse pipeline definition. …`, or `NotImplemented` for a type of step that the sandbox does not run.
     """
     try:
-        raw = json.loads(text)
+        raw = documents.parsed(text)
     except ValueError as error:
         raise _unreadable("It is not valid JSON") from error
     if not isinstance(raw, dict):

@@ -1,0 +1,36 @@
+"""What is JSON, and what only looks like it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from slipway_sandbox.documents import DEEPEST, parsed
+
+whole: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@given(whole, st.booleans())
+def test_given_a_value_when_its_json_is_read_then_it_is_that_value(value: object, ascii_only: bool) -> None:
+    assert parsed(json.dumps(value, ensure_ascii=ascii_only)) == value
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["", "{", "NaN", "[-Infinity]", "1e999", r'"\ud800"', "[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), '{"a":' * 100_000, b"\xff"],
+    ids=["nothing", "half", "NaN", "infinite", "too large", "half a character", "too deep", "far too deep", "no UTF-8"],
+)
+def test_given_what_is_no_json_when_it_is_read_then_it_is_refused(document: str | bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  (the message is whoever's finds it)
+        parsed(document)
+
+
+@given(st.text(alphabet='[]{}"\\'))
+def test_given_brackets_in_a_text_when_it_is_read_then_they_do_not_count(text: str) -> None:
+    assert parsed(json.dumps([text * DEEPEST])) == [text * DEEPEST]
