@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Sh
 
 from slipway_sandbox import documents
 from slipway_sandbox.errors import AwsError
+from slipway_sandbox.regular import Expression, expression
 
 _LOADER = Loader()
 WORDS = {"integer": 2**31, "long": 2**63}
@@ -208,11 +208,11 @@ def _length_problems(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
 
 
 @functools.cache
-def _compiled(pattern: str) -> re.Pattern[str] | None:
+def _compiled(pattern: str) -> Expression | None:
     try:
-        # The model's patterns are Java's; the few that Python cannot read are not enforced.
-        return re.compile(pattern.replace(r"\p{Alnum}", "[A-Za-z0-9]"), re.DOTALL)
-    except re.error:
+        # The model's patterns are Java's; the few that cannot be read are not enforced.
+        return expression(pattern.replace(r"\p{Alnum}", "[A-Za-z0-9]"))
+    except ValueError:
         return None
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from slipway_sandbox import documents
 from slipway_sandbox.errors import AwsError
+from slipway_sandbox.regular import Expression, expression, literally
 
 Pattern = Mapping[str, Any]
 ABSENT = object()
@@ -96,10 +97,10 @@ def _in_network(value: Any, wanted: str) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
-def _wildcard(pattern: str) -> re.Pattern[str]:
+def _wildcard(pattern: str) -> Expression:
     """`*` for any characters; a backslash before it takes that meaning away."""
     pieces = re.findall(r"\\[\\*]|.", pattern, re.DOTALL)
-    return re.compile("".join(".*" if piece == "*" else re.escape(piece[-1]) for piece in pieces), re.DOTALL)
+    return expression("".join(".*" if piece == "*" else literally(piece[-1]) for piece in pieces))
 
 
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from slipway_sandbox.iam.text import Context, resolved
+from slipway_sandbox.iam.text import Context, fits
 
 ARN_PARTS = 6
 Test = Callable[[str, str, Context], bool]
@@ -37,7 +37,7 @@ def _key_holds(operator: str, key: str, wanted: Sequence[str], context: Context)
 
 
 def _equals(value: str, wanted: str, context: Context) -> bool:
-    return resolved(_escaped(wanted), context).fullmatch(value) is not None
+    return fits(_escaped(wanted), value, context)
 
 
 def _equals_ignoring_case(value: str, wanted: str, context: Context) -> bool:
@@ -45,7 +45,7 @@ def _equals_ignoring_case(value: str, wanted: str, context: Context) -> bool:
 
 
 def _like(value: str, wanted: str, context: Context) -> bool:
-    return resolved(wanted, context).fullmatch(value) is not None
+    return fits(wanted, value, context)
 
 
 def _arn_like(value: str, wanted: str, context: Context) -> bool:

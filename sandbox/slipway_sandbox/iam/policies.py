@@ -11,7 +11,7 @@ from typing import Any, cast
 from slipway_sandbox import documents
 from slipway_sandbox.iam import conditions
 from slipway_sandbox.iam.principals import ACCOUNT, Kind, Principal
-from slipway_sandbox.iam.text import Context, glob, resolved
+from slipway_sandbox.iam.text import Context, fits, glob
 
 ROOT = re.compile(r"arn:aws[\w-]*:iam::(\d{12}):root")
 
@@ -48,7 +48,7 @@ class Statement:
         """Whether action, resource and conditions are those of this statement."""
         return (
             _named(self.actions, lambda value: glob(value.lower()).fullmatch(ask.action.lower()) is not None)
-            and _named(self.resources, lambda value: resolved(value, ask.context).fullmatch(ask.resource) is not None)
+            and _named(self.resources, lambda value: fits(value, ask.resource, ask.context))
             and all(conditions.holds(operator, wanted, ask.context) for operator, wanted in self.conditions.items())
         )
 

@@ -6,22 +6,34 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 
+from slipway_sandbox.regular import Expression, expression, literally
+
 Context = Mapping[str, Sequence[str]]
 """Condition keys in lower case, with their values."""
 VARIABLE = re.compile(r"\$\{(?P<key>[^}]+)\}")
+WILDCARDS = {"*": ".*", "?": "."}
 LITERALS = frozenset("*?$")
 """`${*}`, `${?}` and `${$}` mean the character itself."""
 
 
 @functools.lru_cache(maxsize=8192)
-def glob(pattern: str) -> re.Pattern[str]:
+def glob(pattern: str) -> Expression:
     """`*` for any characters, `?` for one."""
-    parts = {"*": ".*", "?": "."}
-    return re.compile("".join(parts.get(letter) or re.escape(letter) for letter in pattern), re.DOTALL)
+    return expression(spelled(pattern))
 
 
-def resolved(pattern: str, context: Context) -> re.Pattern[str]:
-    """A pattern with its variables filled in. One that the call has no value for matches nothing."""
+def spelled(pattern: str) -> str:
+    """The same as a regular expression's text."""
+    return "".join(WILDCARDS.get(letter) or literally(letter) for letter in pattern)
+
+
+def fits(pattern: str, value: str, context: Context) -> bool:
+    """Whether a value fits a pattern whose variables are filled in. One that the call has no value for lets nothing fit."""
+    found = _resolved(pattern, context)
+    return found is not None and found.fullmatch(value) is not None
+
+
+def _resolved(pattern: str, context: Context) -> Expression | None:
     if "${" not in pattern:
         return glob(pattern)
     parts: list[str] = []
@@ -29,10 +41,10 @@ def resolved(pattern: str, context: Context) -> re.Pattern[str]:
     for found in VARIABLE.finditer(pattern):
         value = literal(found["key"], context)
         if value is None:
-            return re.compile(r"(?!)")
-        parts += [glob(pattern[end : found.start()]).pattern, re.escape(value)]
+            return None
+        parts += [spelled(pattern[end : found.start()]), literally(value)]
         end = found.end()
-    return re.compile("".join([*parts, glob(pattern[end:]).pattern]), re.DOTALL)
+    return expression("".join([*parts, spelled(pattern[end:])]))
 
 
 def literal(variable: str, context: Context) -> str | None:
