@@ -11,6 +11,7 @@ from slipway_sandbox.ecs.capacity import check_strategy
 from slipway_sandbox.ecs.listing import page
 from slipway_sandbox.ecs.model import Cluster, merged_tags
 from slipway_sandbox.ecs.store import Store
+from slipway_sandbox.ecs.tagging import check_tags
 from slipway_sandbox.world import Room, World, operation
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -38,6 +39,7 @@ class ClusterRoom(Room):
         if not NAME.fullmatch(name):
             raise errors.invalid_parameter("Identifier contains invalid characters.")
         check_settings(request)
+        check_tags(request.get("tags", []))
         providers = request.get("capacityProviders", [])
         check_strategy(request.get("defaultCapacityProviderStrategy", []), providers)
         known = self._store.find_cluster(caller, name)
