@@ -3,7 +3,7 @@
 .PHONY: help setup demo test lint format bench docs coverage histories pictures clean
 BIN := .venv/bin
 # More than there are cores here: scenarios wait more than they work.
-WORKERS ?= 5
+WORKERS ?= 4
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
