@@ -112,16 +112,18 @@ class RegistryApp:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
-        registry, refused = self._registry_of(request)
+        registry = self._registry_of(request)
         operation, found = route(request.method, request.path)
         caller = (
-            Caller(registry.account, registry.region, registry.holder) if registry else Caller(DEFAULT_ACCOUNT, "us-east-1", "")
+            Caller(registry.account, registry.region, registry.holder)
+            if isinstance(registry, Registry)
+            else Caller(DEFAULT_ACCOUNT, "us-east-1", "")
         )
         call = Incoming(environ, caller, SERVICE, operation, {name: value for name, value in found.items() if value})
 
         def act() -> Response:
-            if registry is None:
-                raise refused or unauthorized()
+            if isinstance(registry, AwsError):
+                raise registry
             action = self._actions.get(operation)
             if action is None:
                 raise error("UNSUPPORTED", f"The registry has no {request.method} {request.path}", HTTPStatus.NOT_FOUND)
@@ -133,18 +135,18 @@ class RegistryApp:
             response.headers["WWW-Authenticate"] = f'Basic realm="{self._world.endpoint}/",service="ecr.amazonaws.com"'
         return response(environ, start_response)
 
-    def _registry_of(self, request: Request) -> tuple[Registry | None, AwsError | None]:
+    def _registry_of(self, request: Request) -> Registry | AwsError:
         """The registry that the request's password is for, or why there is none."""
         password = password_of(request)
         if password is None:
-            return None, unauthorized()
+            return unauthorized()
         try:
-            return self._ecr.tokens.read(password), None
+            return self._ecr.tokens.read(password)
         except ExpiredTokenError:
             text = "Your authorization token has expired. Reauthenticate and try again."
-            return None, error("DENIED", text, HTTPStatus.FORBIDDEN)
+            return error("DENIED", text, HTTPStatus.FORBIDDEN)
         except ValueError:
-            return None, error("BAD_REQUEST", "Bad Request", HTTPStatus.BAD_REQUEST)
+            return error("BAD_REQUEST", "Bad Request", HTTPStatus.BAD_REQUEST)
 
     def _repository(self, ask: Ask) -> Repository:
         return self._store.get(ask.registry.account, ask.registry.region, ask.name)
