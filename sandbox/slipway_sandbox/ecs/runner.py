@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from slipway_sandbox.acting import ActingRole
 from slipway_sandbox.awslogs import LogDriverError
 from slipway_sandbox.containers import ContainerStartError, Image, ImagePullError
+from slipway_sandbox.credentials import RoleCredentials
 from slipway_sandbox.ecs.changes import tell
 from slipway_sandbox.ecs.dependencies import NeverReadyError, is_ready, stop_rounds
 from slipway_sandbox.ecs.launch import Launcher, Platform, Running
@@ -130,7 +131,7 @@ class TaskRunner:
 
     def _fetch_resources(self, rights: PullRights) -> dict[str, dict[str, str]]:
         """What the containers get by secrets and files, by container."""
-        resources = Resources(self._execution_role, self.task.region)
+        resources = Resources(self._fetcher(), self.task.region)
         found: dict[str, dict[str, str]] = {}
         for container in self.task.containers:
             try:
@@ -140,6 +141,13 @@ class TaskRunner:
                 self._fail(container, str(error))
                 raise TaskFailedToStartError(str(error)) from error
         return found
+
+    def _fetcher(self) -> ActingRole | RoleCredentials:
+        """Who fetches secrets: the role even where IAM does not know it, so that the call log has what was read."""
+        role = self.task.execution_role
+        if role is None or self._execution_role.credentials:
+            return self._execution_role
+        return RoleCredentials(self._world, self.task.caller, ECS_TASKS, role, self.task.id)
 
     def _pull_images(self, rights: PullRights) -> dict[str, Image]:
         with self._lock:

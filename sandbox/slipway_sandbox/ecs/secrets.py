@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway_sandbox.acting import ActingRole
+from slipway_sandbox.credentials import RoleCredentials
 from slipway_sandbox.ecs.model import TaskContainer
 from slipway_sandbox.go_errors import go_error
 
@@ -37,7 +38,7 @@ class Resources:
         region: Where the task runs.
     """
 
-    def __init__(self, role: ActingRole, region: str) -> None:
+    def __init__(self, role: ActingRole | RoleCredentials, region: str) -> None:
         self._role = role
         self._region = region
 

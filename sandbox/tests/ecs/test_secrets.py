@@ -58,6 +58,14 @@ def test_given_an_older_version_when_named_then_it_is_that_one(desk: TaskDesk) -
     assert desk.lines(task) == ["new old"]
 
 
+def test_given_secrets_when_fetched_then_the_calls_are_the_execution_roles(desk: TaskDesk) -> None:
+    arn = make_secret(desk, "hidden")
+    run_with(desk, "true", ("A", arn))
+    call = desk.sandbox.calls("secretsmanager", "GetSecretValue", desk.account)[0]
+    assert call["request"] == {"SecretId": arn}
+    assert call["error"] is None
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
