@@ -20,20 +20,9 @@ class ActingRole:
         service: The principal of the service that acts, which the role has to trust.
         role: The role's ARN; None where there is none.
         session: The session's name in the ARN of whoever acts; 2 to 64 letters, digits or `=,.@-`.
-        attempts: How often a call is tried in all.
-        user_agent: What calls say of who makes them, beside boto3.
     """
 
-    def __init__(
-        self,
-        world: World,
-        caller: Caller,
-        service: str,
-        role: str | None,
-        session: str,
-        attempts: int = 3,
-        user_agent: str | None = None,
-    ) -> None:
+    def __init__(self, world: World, caller: Caller, service: str, role: str | None, session: str) -> None:
         self._world = world
         self._caller = caller
         self._service = service
@@ -41,21 +30,22 @@ class ActingRole:
         self.credentials: RoleCredentials | None = None
         """Those of a role that IAM knows."""
         if role and stored.role(role):
-            self.credentials = RoleCredentials(world, caller, service, role, session, attempts, user_agent)
+            self.credentials = RoleCredentials(world, caller, service, role, session)
 
-    def client(self, service: str, region: str | None = None) -> Any:
+    def client(self, service: str, region: str | None = None, **how: Any) -> Any:
         """A client of a service.
 
         Args:
             service: Its name in boto3.
             region: Where it acts; None for the region of what the role was given to.
+            how: How it calls as the role; see `RoleCredentials.client`.
 
         Raises:
             ClientError: The role may not be assumed.
         """
         region = region or self._caller.region
         if self.credentials:
-            return self.credentials.client(service, region)
+            return self.credentials.client(service, region, **how)
         self._check()
         return self._world.client(service, Caller(self._caller.account, region, self._caller.access_key))
 

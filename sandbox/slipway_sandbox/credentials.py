@@ -33,27 +33,14 @@ class RoleCredentials:
         service: The service's principal, which the role has to trust.
         role: The role's ARN.
         session: The session's name, such as the task's id.
-        attempts: How often a call of its clients is tried in all.
-        user_agent: What their calls say of who makes them, beside boto3.
     """
 
-    def __init__(
-        self,
-        world: World,
-        caller: Caller,
-        service: str,
-        role: str,
-        session: str,
-        attempts: int = 3,
-        user_agent: str | None = None,
-    ) -> None:
+    def __init__(self, world: World, caller: Caller, service: str, role: str, session: str) -> None:
         self._world = world
         self._caller = caller
         self._service = service
         self._role = role
         self._session = session
-        self._attempts = attempts
-        self._user_agent = user_agent
         self._current: dict[str, Any] | None = None
         self._clients: dict[tuple[str, str, str], Any] = {}
         """By access key, service and region."""
@@ -73,8 +60,13 @@ class RoleCredentials:
             "Expiration": f"{current['Expiration']:%Y-%m-%dT%H:%M:%SZ}",
         }
 
-    def client(self, service: str, region: str) -> Any:
+    def client(self, service: str, region: str, **how: Any) -> Any:
         """A boto3 client that acts as the role. Its calls are logged and judged as the role's, unlike the sandbox's own.
+
+        Args:
+            service: Its name in boto3.
+            region: Where it acts.
+            how: How it calls: `attempts` and `user_agent` of `World.role_client`, the same each time.
 
         Raises:
             ClientError: The role cannot be assumed.
@@ -85,7 +77,7 @@ class RoleCredentials:
             if key not in self._clients:
                 self._clients = {known: client for known, client in self._clients.items() if known[0] == current["AccessKeyId"]}
                 keys = {**current, "SessionToken": current["Token"]}
-                self._clients[key] = self._world.role_client(service, region, keys, self._attempts, self._user_agent)
+                self._clients[key] = self._world.role_client(service, region, keys, **how)
             return self._clients[key]
 
     def _assume_role(self) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class Work:
         self.execution = execution
         self.run = run
         self.step: Step = execution.step(run.name)
-        self._role = ActingRole(tools.world, execution.caller, SAGEMAKER, execution.role, SESSION, ATTEMPTS, USER_AGENT)
+        self._role = ActingRole(tools.world, execution.caller, SAGEMAKER, execution.role, SESSION)
 
     @property
     def stopping(self) -> bool:
@@ -145,7 +145,7 @@ class Work:
         """
         try:
             self._strike(operation)
-            return getattr(self._role.client(service), method)(**request)
+            return getattr(self._role.client(service, attempts=ATTEMPTS, user_agent=USER_AGENT), method)(**request)
         except ClientError as error:
             raise refused(service, operation, error) from error
         except BotoCoreError as error:
