@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format bench docs coverage histories pictures clean
 BIN := .venv/bin
-# More than there are cores here: scenarios wait more than they work.
+# Two processes a core: scenarios wait now and then. With more, tests run into their timeouts.
 WORKERS ?= 4
 
 help:  ## List the targets
