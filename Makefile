@@ -27,7 +27,7 @@ bench: setup  ## Ratios, side by side in one run; writes build/bench.json
 	@$(BIN)/python -m bench
 
 docs: setup  ## Write the generated pages
-	@$(BIN)/python -m slipway.spec_docs
+	@$(BIN)/python -m slipway.app.spec_docs
 
 coverage: setup  ## Write sandbox/COVERAGE.md from what the local AWS answers and its tests show
 	@$(BIN)/python -m slipway_sandbox.testing_coverage

@@ -15,16 +15,16 @@ from temporalio.worker import Worker
 
 from activities import all_activities
 from activities.repositories import Repositories
-from slipway.aws import Aws
+from slipway.aws.clients import Aws
 from slipway.errors import SlipwayError
-from slipway.git_rules import RepositoryPolicy
-from slipway.health import health
-from slipway.interceptor import SlipwayInterceptor
-from slipway.leaving import leave
-from slipway.logs import set_up_logging
-from slipway.setting_up import check
-from slipway.settings import WorkerSettings
-from slipway.temporal import connect
+from slipway.exit import leave
+from slipway.git.rules import RepositoryPolicy
+from slipway.temporal.connect import connect
+from slipway.temporal.interceptor import SlipwayInterceptor
+from slipway.temporal.setup import check
+from slipway.worker.health import health
+from slipway.worker.logs import set_up_logging
+from slipway.worker.settings import WorkerSettings
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from activities.endpoints import EndpointActivities
+from activities.endpoints.activities import EndpointActivities
 from activities.evidence import EvidenceActivities
-from activities.images import ImageActivities
-from activities.pipelines import PipelineActivities
+from activities.images.activities import ImageActivities
+from activities.pipelines.activities import PipelineActivities
 from activities.registry import RegistryActivities
 from activities.repositories import Repositories
 from activities.taskdefs import TaskdefActivities
-from activities.tasks import TaskActivities
-from slipway.aws import Aws
+from activities.tasks.activities import TaskActivities
+from slipway.aws.clients import Aws
 
 POLL_EVERY = 5.0
 """Seconds between two looks at what is followed, unless the worker is told otherwise."""

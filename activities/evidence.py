@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 from temporalio import activity
 
-from activities.served import Place
-from slipway.aws import Aws, region_of
-from slipway.aws_errors import answer_of
+from activities.endpoints.served import Place
+from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, StepReport, TaskdefCommit
+from slipway.app.gates import GateResult, evaluate_gates, flatten_metrics
+from slipway.app.spec import Gate, Target
+from slipway.aws.clients import Aws, region_of
+from slipway.aws.errors import answer_of
 from slipway.errors import NeedsPersonError, SlipwayError
-from slipway.gates import GateResult, evaluate_gates, flatten_metrics
-from slipway.image_reference import ImageReference
-from slipway.messages import Champion, Evidence, GatherEvidence
-from slipway.spec import Gate, Target
+from slipway.oci.reference import ImageReference
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
@@ -34,6 +34,19 @@ _REPORTS = (
     ("Bias", "Report"),
     ("Explainability", "Report"),
 )
+
+
+class GatherEvidence(Message):
+    """Input of `gather_evidence`."""
+
+    promotion_id: str
+    app: AppRef
+    package: ModelPackage
+    gates: tuple[Gate, ...]
+    targets: tuple[Target, ...]
+    image: str
+    taskdef: TaskdefCommit
+    steps: tuple[StepReport, ...]
 
 
 class EvidenceActivities:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slipway.aws import Aws
+from slipway.aws.clients import Aws
 from slipway.errors import SlipwayError
 
 log = logging.getLogger(__name__)

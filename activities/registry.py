@@ -7,19 +7,12 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.pipeline_steps import list_steps
-from slipway.aws import Aws
+from activities.compensation import Compensation
+from activities.pipelines.messages import Execution
+from activities.pipelines.steps import list_steps
+from slipway.api import LedgerState, Message, ModelPackage, StepReport
+from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
-from slipway.messages import (
-    ApprovalSet,
-    Compensation,
-    FindModelPackage,
-    LedgerState,
-    ModelPackage,
-    SetApproval,
-    StepReport,
-    WithdrawApproval,
-)
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.literals import ModelApprovalStatusType
@@ -33,6 +26,35 @@ STATUSES: dict[str, ModelApprovalStatusType] = {
     "Rejected": "Rejected",
     "PendingManualApproval": "PendingManualApproval",
 }
+
+
+class FindModelPackage(Message):
+    """Input of `find_model_package`."""
+
+    execution: Execution
+    group: str
+
+
+class SetApproval(Message):
+    """Input of `set_approval`."""
+
+    package: ModelPackage
+    status: str
+    description: str
+
+
+class ApprovalSet(Message):
+    """The package's approval, before and after."""
+
+    before: str
+    after: str
+
+
+class WithdrawApproval(Message):
+    """Input of `withdraw_approval`: the package becomes `Rejected` with the reason."""
+
+    package: ModelPackage
+    reason: str
 
 
 class RegistryActivities:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slipway.git import Repository
-from slipway.git_rules import RepositoryPolicy
+from slipway.git.repository import Repository
+from slipway.git.rules import RepositoryPolicy
 
 
 class Repositories:

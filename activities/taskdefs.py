@@ -8,28 +8,60 @@ from functools import partial
 
 from temporalio import activity
 
+from activities.compensation import Compensation
 from activities.repositories import Repositories
+from slipway.api import AppRef, LedgerState, Message, TaskdefCommit
+from slipway.app.lint import read_app_from
+from slipway.app.pipecd import EcsApp, EventHandler
+from slipway.app.problems import FileError
+from slipway.app.replacements import FileChange, apply_event
+from slipway.app.spec import ModelPromotion
 from slipway.errors import RefusedError, TransientError
-from slipway.git import PROMOTION_TRAILER, REVERT_TRAILER, PushConflict, Repository
-from slipway.git_rules import app_file
-from slipway.image_reference import ImageReference
-from slipway.lint import read_app_from
-from slipway.messages import (
-    AppRef,
-    AppSnapshot,
-    Compensation,
-    LedgerState,
-    ReadApp,
-    RevertImage,
-    TaskdefCommit,
-    WriteImage,
-)
-from slipway.problems import FileError
-from slipway.replacements import FileChange, apply_event
+from slipway.git.repository import PROMOTION_TRAILER, REVERT_TRAILER, PushConflict, Repository
+from slipway.git.rules import app_file
+from slipway.oci.reference import ImageReference
 
 REQUESTER_TRAILER = "Slipway-Requested-By"
 SOURCE_TRAILER = "Slipway-Source-Commit"
 PUSH_TRIES = 5
+
+
+class ReadApp(Message):
+    """Input of `read_app`."""
+
+    app: AppRef
+    image: str
+
+
+class AppSnapshot(Message):
+    """The application's files, read at one commit of the deployment branch, checked against each other."""
+
+    commit: str
+    spec: ModelPromotion
+    ecs: EcsApp
+    handler: EventHandler
+    """What the event watcher of `spec.git.event` does: which file and field, and the commit message."""
+    warnings: tuple[str, ...] = ()
+
+
+class WriteImage(Message):
+    """Input of `write_image`."""
+
+    app: AppRef
+    promotion_id: str
+    handler: EventHandler
+    event: str
+    image: str
+    requested_by: str
+    source_commit: str
+
+
+class RevertImage(Message):
+    """Input of `revert_image`."""
+
+    app: AppRef
+    promotion_id: str
+    reason: str
 
 
 class TaskdefActivities:

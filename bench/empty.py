@@ -15,7 +15,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from slipway import search_attributes as attributes
+    from slipway.temporal import search_attributes as attributes
 
 LIMIT = timedelta(minutes=2)
 ASK_FOR = timedelta(days=3)

@@ -29,11 +29,11 @@ from bench.figures import ratio_of_pairs, told
 from bench.histories import histories
 from demo.stack import base_environment
 from demo.temporal import TemporalServer
-from slipway import search_attributes as attributes
-from slipway.interceptor import SlipwayInterceptor
-from slipway.messages import Decision, Outcome
-from slipway.setting_up import set_up
-from slipway.starting import Handle, start_promotion, tell
+from slipway.api import Decision, Outcome
+from slipway.temporal import search_attributes as attributes
+from slipway.temporal.interceptor import SlipwayInterceptor
+from slipway.temporal.setup import set_up
+from slipway.temporal.start import Handle, start_promotion, tell
 from tests.support.world import EVIDENCE, World, request
 from worker import HEARTBEAT_THROTTLE
 from workflows.promotion import PromotionWorkflow

@@ -26,8 +26,8 @@ from demo.images import build_model_image, build_pipeline_image, layout_of
 from demo.oci_layout import BuiltImage
 from demo.stack import CI_ACCOUNT, ML_ACCOUNT, Crew, Stack, base_environment
 from demo.team import FOLDER, Team
-from slipway.messages import AppRef, Decision, Outcome, PromotionRequest, PromotionStatus
-from slipway.starting import Handle, start_promotion, tell
+from slipway.api import AppRef, Decision, Outcome, PromotionRequest, PromotionStatus
+from slipway.temporal.start import Handle, start_promotion, tell
 
 PAIRS = 4
 BARE_CI_ACCOUNT, BARE_ML_ACCOUNT = "333333333333", "444444444444"

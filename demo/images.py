@@ -23,7 +23,7 @@ from typing import Any
 
 from demo.oci_layout import MANIFEST, BuiltImage, Descriptor, Layout, key_of
 from demo.root_filesystem import base_key, stage_base, stage_libraries
-from slipway.oci_client import RegistryClient
+from slipway.oci.client import RegistryClient
 
 SERVICES = ("sagemaker", "s3", "sts")
 ENVIRONMENT = ["PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"]

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from slipway.messages import Evidence, PromotionStatus, StageReport, StageState
+from slipway.api import Evidence, PromotionStatus, StageReport, StageState
 
 MARKS = {
     StageState.done: "[green]✓[/]",

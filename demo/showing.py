@@ -16,7 +16,7 @@ from demo.screen import Screen
 from demo.stack import Crew, Stack
 from demo.story import EXPECTED, Story, result_of, with_traffic
 from demo.team import ROOT, Team
-from slipway.messages import Outcome, PromotionStatus
+from slipway.api import Outcome, PromotionStatus
 
 SETTINGS_OF = {"accuracy": BAD_ACCURACY, "rollout": BAD_COLUMNS}
 """What a developer changed in `pipeline/settings.json` for each bad model."""

@@ -16,7 +16,7 @@ from demo.remote import BRANCH
 from demo.screen import Screen, seconds_of
 from demo.stack import Crew, Stack
 from demo.team import FOLDER, Team
-from slipway.messages import Evidence, Outcome, PromotionStatus, StageReport, StageState
+from slipway.api import Evidence, Outcome, PromotionStatus, StageReport, StageState
 
 OPERATOR = "ana"
 AUTHOR = "ci"

@@ -15,7 +15,7 @@ from demo.images import push, training_data
 from demo.oci_layout import BuiltImage
 from demo.remote import Remote
 from demo.stack import CI_ACCOUNT, ML_ACCOUNT, REGION, Stack
-from slipway.spec import ModelPromotion
+from slipway.app.spec import ModelPromotion
 
 ROOT = Path(__file__).parent.parent
 FOLDER = "screening"

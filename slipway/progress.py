@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway.messages import Message, StepReport
+from slipway.api import Message, StepReport
 
 
 class CopyProgress(Message):

@@ -14,8 +14,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from demo.stack import base_environment
 from demo.temporal import TemporalServer
-from slipway.aws import Aws
-from slipway.setting_up import set_up
+from slipway.aws.clients import Aws
+from slipway.temporal.setup import set_up
 from tests.support.world import World, working
 
 

@@ -16,11 +16,12 @@ from uuid import uuid4
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from activities.endpoints.messages import RolloutEnd
 from demo.stack import base_environment
 from demo.temporal import TemporalServer
-from slipway.messages import Decision, OperatorCommand, RolloutEnd, StageName
-from slipway.setting_up import set_up
-from slipway.starting import Handle, start_promotion, tell
+from slipway.api import Decision, OperatorCommand, StageName
+from slipway.temporal.setup import set_up
+from slipway.temporal.start import Handle, start_promotion, tell
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, request, working
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from slipway.messages import Decision
-from slipway.spec import Approval
+from slipway.api import Decision
+from slipway.app.spec import Approval
 
 
 class Verdict(StrEnum):

@@ -8,18 +8,9 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from slipway import search_attributes as attributes
+from slipway.api import LedgerEntry, Outcome, PromotionRequest, PromotionStatus, StageName, StageReport, StageState, WaitingFor
 from slipway.errors import FailureReport
-from slipway.messages import (
-    LedgerEntry,
-    Outcome,
-    PromotionRequest,
-    PromotionStatus,
-    StageName,
-    StageReport,
-    StageState,
-    WaitingFor,
-)
+from slipway.temporal import search_attributes as attributes
 from workflows.details import render
 
 UNDOING = "undoing"
@@ -45,7 +36,7 @@ class Board:
             requested_by=request.requested_by,
             stages=tuple(StageReport(name=name) for name in StageName),
         )
-        # What the starter set, which costs no event here (slipway/starting.py).
+        # What the starter set, which costs no event here (slipway/temporal/start.py).
         self._shown: dict[str, Any] = {attributes.STAGE.name: StageName.image.value, attributes.STATE.name: "running"}
         self._current = StageName.image
         self._app = ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+from slipway.api import PromotionStatus, StageReport, StageState, WaitingFor
 from slipway.errors import FailureReport
-from slipway.messages import PromotionStatus, StageReport, StageState, WaitingFor
 
 _MARKS = {
     StageState.to_come: "·",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from activities.tasks import TaskActivities
+from activities.compensation import Compensation
+from activities.tasks.activities import TaskActivities
+from activities.tasks.messages import FollowTask, RegisteredTaskDefinition, RunTask, StartedTask, StopTask
+from slipway.api import LedgerState
+from slipway.app.pipecd import EcsApp
 from slipway.errors import NeedsPersonError, to_application_error
-from slipway.messages import Compensation, FollowTask, LedgerState, RegisteredTaskDefinition, RunTask, StartedTask, StopTask
-from slipway.pipecd import EcsApp
 from workflows import policies
 from workflows.board import Board
 from workflows.policies import step

@@ -1,6 +1,6 @@
 """How long each kind of step may take, and how it is tried again.
 
-Every step beats (slipway/interceptor.py), so that a dead worker is noticed within seconds, however long the step may take.
+Every step beats (slipway/temporal/interceptor.py), so that a dead worker is noticed within seconds, however long a step takes.
 A transient error is tried again until `total` is over; then the stage parks.
 """
 

@@ -12,49 +12,36 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.evidence import EvidenceActivities
-    from activities.images import ImageActivities
-    from activities.pipelines import PipelineActivities
-    from activities.registry import RegistryActivities
-    from activities.taskdefs import TaskdefActivities
-    from activities.tasks import TaskActivities
-    from slipway.errors import RefusedError, to_application_error
-    from slipway.image_reference import ImageReference
-    from slipway.messages import (
-        AppSnapshot,
-        CheckScan,
-        Compensation,
-        CopyImage,
+    from activities.compensation import Compensation
+    from activities.evidence import EvidenceActivities, GatherEvidence
+    from activities.images.activities import ImageActivities
+    from activities.images.messages import CheckScan, CopyImage, ResolveImage
+    from activities.pipelines.activities import PipelineActivities
+    from activities.pipelines.messages import Execution, FindExecution, FollowExecution
+    from activities.registry import FindModelPackage, RegistryActivities, SetApproval, WithdrawApproval
+    from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, TaskdefActivities, WriteImage
+    from activities.tasks.activities import TaskActivities
+    from activities.tasks.messages import RegisterTaskDefinition, StartedTask
+    from slipway.api import (
         Evidence,
-        Execution,
-        FindExecution,
-        FindModelPackage,
-        FollowExecution,
-        GatherEvidence,
         LedgerState,
         Message,
         ModelPackage,
         Outcome,
         PromotionRequest,
         PromotionStatus,
-        ReadApp,
-        RegisterTaskDefinition,
-        ResolveImage,
-        RevertImage,
-        SetApproval,
         StageName,
-        StartedTask,
         StepReport,
         TaskdefCommit,
-        WithdrawApproval,
-        WriteImage,
     )
-    from slipway.plurals import counted
+    from slipway.errors import RefusedError, to_application_error
+    from slipway.oci.reference import ImageReference
+    from slipway.text import counted
     from workflows import policies
     from workflows.approval import Round, Verdict
+    from workflows.compensations import keep
+    from workflows.handlers import EndedError, OperatedWorkflow
     from workflows.launches import Launches
-    from workflows.ledger import keep
-    from workflows.operated import EndedError, OperatedWorkflow
     from workflows.policies import step
     from workflows.waves import Waves
 

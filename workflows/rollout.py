@@ -7,22 +7,23 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.endpoints import EndpointActivities
-    from slipway.messages import (
+    from activities.endpoints.activities import EndpointActivities
+    from activities.endpoints.messages import (
         EndpointPlan,
         EndpointVerdict,
         FollowEndpoint,
         RolloutEnd,
         RolloutRequest,
         RolloutResult,
-        ServedEndpoint,
         Smoke,
         SmokeAnswer,
         UpdateEndpoint,
     )
-    from slipway.names import plan_rollout
+    from activities.endpoints.plan import plan_rollout
+    from slipway.api import ServedEndpoint
     from workflows import policies
     from workflows.policies import step
+
 
 CREATION = timedelta(hours=1)
 """Beyond an update's own time: what SageMaker may take to bring instances up."""

@@ -9,28 +9,19 @@ from functools import partial
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
-from activities.endpoints import EndpointActivities
-from slipway import search_attributes as attributes
-from slipway.messages import (
-    AppRef,
-    AppSnapshot,
-    Compensation,
-    ModelPackage,
-    Outcome,
-    RestoreEndpoint,
-    RolloutEnd,
-    RolloutRequest,
-    RolloutResult,
-    ServedEndpoint,
-    StageName,
-)
-from slipway.names import plan_rollout
-from slipway.plurals import counted
-from slipway.spec import Target, Wave
+from activities.compensation import Compensation
+from activities.endpoints.activities import EndpointActivities
+from activities.endpoints.messages import RestoreEndpoint, RolloutEnd, RolloutRequest, RolloutResult
+from activities.endpoints.plan import plan_rollout
+from activities.taskdefs import AppSnapshot
+from slipway.api import AppRef, ModelPackage, Outcome, ServedEndpoint, StageName
+from slipway.app.spec import Target, Wave
+from slipway.temporal import search_attributes as attributes
+from slipway.text import counted
 from workflows import policies
 from workflows.board import Board
-from workflows.ledger import Ledger
-from workflows.operated import EndedError
+from workflows.compensations import Ledger
+from workflows.handlers import EndedError
 from workflows.policies import step
 from workflows.rollout import RolloutWorkflow
 

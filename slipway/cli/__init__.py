@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from slipway.cli.app import run
-from slipway.leaving import leave
+from slipway.exit import leave
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, Token
 
-from slipway.durations import parse_duration
+from slipway.app.durations import parse_duration
 from slipway.errors import RefusedError
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, one object a line.")]

@@ -10,15 +10,15 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 from rich.prompt import Confirm
 
+from slipway.api import Decision
 from slipway.cli.common import AsJson, By, PromotionId, Reason, person
 from slipway.cli.exits import Exit
 from slipway.cli.out import Out
 from slipway.cli.reading import read_evidence
 from slipway.cli.show import show_evidence
 from slipway.errors import RefusedError
-from slipway.messages import Decision
-from slipway.starting import promotion, tell
-from slipway.temporal import connect
+from slipway.temporal.connect import connect
+from slipway.temporal.start import promotion, tell
 
 Hash = Annotated[
     str | None,

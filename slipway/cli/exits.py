@@ -8,8 +8,8 @@ from cyclopts import CycloptsError
 from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from slipway.api import Outcome, PromotionStatus
 from slipway.errors import Ending, FailureReport, RefusedError, SlipwayError
-from slipway.messages import Outcome, PromotionStatus
 
 
 class Exit(IntEnum):

@@ -11,10 +11,10 @@ from datetime import timedelta
 from rich.live import Live
 from temporalio.client import Client
 
+from slipway.api import PromotionStatus, StageState
 from slipway.cli.out import Out
 from slipway.cli.reading import Glance, read
 from slipway.cli.show import line_of, show_status, waiting_lines
-from slipway.messages import PromotionStatus, StageState
 
 LOOK_EVERY = 0.5
 """Seconds between two looks."""

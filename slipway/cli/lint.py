@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from slipway.app.lint import lint_app
+from slipway.app.problems import Severity
 from slipway.cli.common import AsJson
 from slipway.cli.exits import Exit
 from slipway.cli.out import Out
 from slipway.errors import RefusedError
-from slipway.lint import lint_app
-from slipway.plurals import counted
-from slipway.problems import Severity
+from slipway.text import counted
 
 
 def lint(folder: Path = Path(), /, *, as_json: AsJson = False) -> int:

@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 from temporalio.client import WorkflowExecution
 
-from slipway import search_attributes as attributes
 from slipway.cli.common import AsJson
 from slipway.cli.exits import Exit
 from slipway.cli.out import Out
-from slipway.temporal import PROMOTION, connect
+from slipway.temporal import search_attributes as attributes
+from slipway.temporal.connect import PROMOTION, connect
 
 COLUMNS = ("id", "app", "stage", "state", "waiting_for", "started_at", "closed_at")
 

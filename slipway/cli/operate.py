@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from slipway.api import OperatorCommand
 from slipway.cli.common import AsJson, By, PromotionId, Reason, person
 from slipway.cli.exits import Exit
 from slipway.cli.out import Out
 from slipway.errors import RefusedError
-from slipway.messages import OperatorCommand
-from slipway.starting import promotion, tell
-from slipway.temporal import connect
+from slipway.temporal.connect import connect
+from slipway.temporal.start import promotion, tell
 
 
 async def retry(promotion_id: PromotionId, /, *, by: By = None, reason: Reason = "", as_json: AsJson = False) -> int:

@@ -12,9 +12,9 @@ from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from slipway.api import Evidence, PromotionStatus
 from slipway.errors import NeedsPersonError
-from slipway.messages import Evidence, PromotionStatus
-from slipway.starting import Handle, promotion
+from slipway.temporal.start import Handle, promotion
 
 QUERY_TIMEOUT = timedelta(seconds=10)
 _RUNNING = {WorkflowExecutionStatus.RUNNING, None}

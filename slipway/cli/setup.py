@@ -5,8 +5,8 @@ from __future__ import annotations
 from slipway.cli.common import AsJson, Length
 from slipway.cli.exits import Exit
 from slipway.cli.out import Out
-from slipway.setting_up import RETENTION, set_up
-from slipway.temporal import connect
+from slipway.temporal.connect import connect
+from slipway.temporal.setup import RETENTION, set_up
 
 
 async def setup(*, retention: Length = None, as_json: AsJson = False) -> int:

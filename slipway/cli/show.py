@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from slipway.messages import Evidence, LedgerEntry, Outcome, PromotionStatus, StageReport, StageState, WaitingFor
+from slipway.api import Evidence, LedgerEntry, Outcome, PromotionStatus, StageReport, StageState, WaitingFor
 
 MARKS = {
     StageState.to_come: ("·", "dim"),

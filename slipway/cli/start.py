@@ -10,16 +10,16 @@ from typing import Annotated
 from cyclopts import Parameter
 from pydantic import ValidationError
 
+from slipway.api import TASK_QUEUE, AppRef, PromotionRequest
 from slipway.cli.common import AsJson, By, Length, person
 from slipway.cli.exits import Exit, exit_code
 from slipway.cli.following import follow
 from slipway.cli.out import Out
 from slipway.errors import RefusedError
-from slipway.git_rules import check_branch, normalise_url
-from slipway.image_reference import ImageReference
-from slipway.messages import TASK_QUEUE, AppRef, PromotionRequest
-from slipway.starting import start_promotion
-from slipway.temporal import connect
+from slipway.git.rules import check_branch, normalise_url
+from slipway.oci.reference import ImageReference
+from slipway.temporal.connect import connect
+from slipway.temporal.start import start_promotion
 
 ASKER = "Who asks. Absent: SLIPWAY_USER, or USER. Shown as claimed: nothing proves it."
 

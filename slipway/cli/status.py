@@ -7,7 +7,7 @@ from slipway.cli.exits import Exit
 from slipway.cli.out import Out
 from slipway.cli.reading import read
 from slipway.cli.show import show_status
-from slipway.temporal import connect
+from slipway.temporal.connect import connect
 
 
 async def status(promotion_id: PromotionId, /, *, as_json: AsJson = False) -> int:

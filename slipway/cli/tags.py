@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway.aws import Aws
-from slipway.aws_errors import classify
+from slipway.aws.clients import Aws
+from slipway.aws.errors import classify
 from slipway.errors import RefusedError
-from slipway.image_reference import ImageReference
+from slipway.oci.reference import ImageReference
 
 _ABSENT = {"ImageNotFoundException", "RepositoryNotFoundException"}
 

@@ -6,7 +6,7 @@ from slipway.cli.common import AsJson, Length, PromotionId
 from slipway.cli.exits import exit_code
 from slipway.cli.following import follow
 from slipway.cli.out import Out
-from slipway.temporal import connect
+from slipway.temporal.connect import connect
 
 
 async def watch(

@@ -16,8 +16,8 @@ from slipway_sandbox.testing_images import TestImage, build_image, layer_of, lib
 from temporalio.testing import ActivityEnvironment
 
 from activities.repositories import Repositories
-from slipway.git_rules import RepositoryPolicy
-from slipway.messages import AppRef
+from slipway.api import AppRef
+from slipway.git.rules import RepositoryPolicy
 
 I = TypeVar("I")  # noqa: E741 -- input and output
 O = TypeVar("O")  # noqa: E741

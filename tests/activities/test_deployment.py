@@ -8,10 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.deployment import Standing, deployment_config, is_going_to, live_instances, standing_of, strategy_warnings
-from slipway.messages import AppRef, ModelPackage, RolloutRequest
-from slipway.names import hashed_name, plan_rollout
-from slipway.spec import Canary, Linear, Strategy, Target, Variant
+from activities.endpoints.deployment import (
+    Standing,
+    deployment_config,
+    is_going_to,
+    live_instances,
+    standing_of,
+    strategy_warnings,
+)
+from activities.endpoints.messages import RolloutRequest
+from activities.endpoints.plan import plan_rollout
+from slipway.api import AppRef, ModelPackage
+from slipway.app.spec import Canary, Linear, Strategy, Target, Variant
+from slipway.names import hashed_name
 
 NOW = datetime.now(UTC)
 

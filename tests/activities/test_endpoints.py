@@ -11,30 +11,26 @@ import pytest
 from slipway_sandbox.testing import SandboxProcess
 from slipway_sandbox.testing_images import TestImage, member, push_image
 
-from activities.endpoints import EndpointActivities
-from activities.evidence import EvidenceActivities
-from activities.repositories import Repositories
-from slipway.aws import Aws
-from slipway.errors import NeedsPersonError, RefusedError, TransientError
-from slipway.messages import (
+from activities.endpoints.activities import EndpointActivities
+from activities.endpoints.messages import (
     EndpointPlan,
     EndpointVerdict,
-    Evidence,
     FollowEndpoint,
-    GatherEvidence,
-    LedgerState,
-    ModelPackage,
     RestoreEndpoint,
     RolloutEnd,
     RolloutRequest,
     Smoke,
     SmokeAnswer,
-    TaskdefCommit,
     UpdateEndpoint,
 )
-from slipway.names import plan_rollout
+from activities.endpoints.plan import plan_rollout
+from activities.evidence import EvidenceActivities, GatherEvidence
+from activities.repositories import Repositories
+from slipway.api import Evidence, LedgerState, ModelPackage, TaskdefCommit
+from slipway.app.spec import Canary, Gate, Strategy, Target, Variant
+from slipway.aws.clients import Aws
+from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.progress import EndpointProgress
-from slipway.spec import Canary, Gate, Strategy, Target, Variant
 
 ALARM = "screening-5xx"
 CANARY = Strategy(canary=Canary(percent=50, wait=timedelta(minutes=5)), alarms=(ALARM,))

@@ -8,12 +8,12 @@ from slipway_sandbox.testing import SandboxProcess, fresh_account
 from slipway_sandbox.testing_iam import Statement, document
 from slipway_sandbox.testing_images import TestImage, build_image, build_index, layer_of, member, push_image
 
-from activities.images import ImageActivities
-from slipway.aws import Aws
+from activities.images.activities import ImageActivities
+from activities.images.messages import CheckScan, CopyImage, ResolveImage
+from slipway.app.spec import Scan
+from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
-from slipway.messages import CheckScan, CopyImage, ResolveImage
 from slipway.progress import CopyProgress, ScanProgress
-from slipway.spec import Scan
 
 
 def opened_to(account: str) -> Statement:

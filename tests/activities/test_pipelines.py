@@ -8,17 +8,12 @@ import pytest
 from slipway_sandbox.testing import SandboxProcess
 from slipway_sandbox.testing_images import build_image, layer_of, member, push_image
 
-from activities.pipelines import PipelineActivities
-from activities.registry import RegistryActivities
-from slipway.aws import Aws
+from activities.pipelines.activities import PipelineActivities
+from activities.pipelines.messages import Execution, FindExecution, FollowExecution
+from activities.registry import FindModelPackage, RegistryActivities
+from slipway.api import LedgerState
+from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError
-from slipway.messages import (
-    Execution,
-    FindExecution,
-    FindModelPackage,
-    FollowExecution,
-    LedgerState,
-)
 from slipway.progress import PipelineProgress
 
 

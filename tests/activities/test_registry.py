@@ -6,10 +6,10 @@ import pytest
 from slipway_sandbox.testing import SandboxProcess
 from slipway_sandbox.testing_images import build_image, layer_of, member, push_image
 
-from activities.registry import RegistryActivities
-from slipway.aws import Aws
+from activities.registry import RegistryActivities, SetApproval, WithdrawApproval
+from slipway.api import LedgerState, ModelPackage
+from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
-from slipway.messages import LedgerState, ModelPackage, SetApproval, WithdrawApproval
 
 
 @pytest.fixture

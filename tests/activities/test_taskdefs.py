@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from activities.repositories import Repositories
-from activities.taskdefs import TaskdefActivities
+from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, TaskdefActivities, WriteImage
+from slipway.api import LedgerState, TaskdefCommit
 from slipway.errors import RefusedError
-from slipway.messages import AppSnapshot, LedgerState, ReadApp, RevertImage, TaskdefCommit, WriteImage
 
 DIGEST = f"sha256:{'a' * 64}"
 

@@ -8,20 +8,13 @@ from slipway_sandbox.testing import SandboxProcess
 from slipway_sandbox.testing_images import build_image, push_image, shell_layer
 
 from activities.repositories import Repositories
-from activities.task_verdict import is_platforms, judge
-from activities.tasks import TaskActivities, placement_error
-from slipway.aws import Aws
+from activities.tasks.activities import TaskActivities, placement_error
+from activities.tasks.messages import FollowTask, RegisteredTaskDefinition, RegisterTaskDefinition, RunTask, StartedTask, StopTask
+from activities.tasks.verdict import is_platforms, judge
+from slipway.api import LedgerState
+from slipway.app.pipecd import AwsvpcConfiguration, EcsApp
+from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
-from slipway.messages import (
-    FollowTask,
-    LedgerState,
-    RegisteredTaskDefinition,
-    RegisterTaskDefinition,
-    RunTask,
-    StartedTask,
-    StopTask,
-)
-from slipway.pipecd import AwsvpcConfiguration, EcsApp
 from slipway.progress import TaskProgress
 
 

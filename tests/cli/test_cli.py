@@ -16,8 +16,8 @@ from temporalio.exceptions import ApplicationError
 
 from demo.stack import BINARIES
 from demo.temporal import TemporalServer
-from slipway.messages import PromotionRequest, StageName
-from slipway.starting import promotion, start_promotion
+from slipway.api import PromotionRequest, StageName
+from slipway.temporal.start import promotion, start_promotion
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, request
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from rich.live import Live
 
+from slipway.api import AppRef, LedgerEntry, LedgerState, Outcome, PromotionStatus, StageName, StageReport, StageState
 from slipway.cli.out import Out
 from slipway.cli.show import line_of, show_status
-from slipway.messages import AppRef, LedgerEntry, LedgerState, Outcome, PromotionStatus, StageName, StageReport, StageState
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from demo.team import ROOT
-from slipway.messages import Outcome
+from slipway.api import Outcome
 
 
 def demo(**environment: str) -> subprocess.CompletedProcess[str]:

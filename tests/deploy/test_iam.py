@@ -33,7 +33,7 @@ BY_HTTP = {
         "ecr:UploadLayerPart",
     },
 }
-"""What ECR asks of those who use it as an OCI registry, by the methods of slipway/oci_client.py."""
+"""What ECR asks of those who use it as an OCI registry, by the methods of slipway/oci/client.py."""
 IMPLIED = {
     # AWS checks these while it serves the call before them.
     "ecs:RunTask": {"iam:PassRole", "ecs:TagResource"},

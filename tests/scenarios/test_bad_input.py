@@ -10,7 +10,7 @@ import pytest
 from demo.oci_layout import BuiltImage
 from demo.stack import Stack
 from demo.team import FOLDER
-from slipway.messages import Outcome, PromotionStatus, StageName, StageState
+from slipway.api import Outcome, PromotionStatus, StageName, StageState
 from tests.support.scenario import Scenario
 
 pytestmark = pytest.mark.timeout(300)

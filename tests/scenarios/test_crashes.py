@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from slipway.messages import Outcome, StageName, StageState
+from slipway.api import Outcome, StageName, StageState
 from tests.support.scenario import Scenario, hold_pushes
 
 pytestmark = pytest.mark.timeout(400)

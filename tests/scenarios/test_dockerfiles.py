@@ -11,7 +11,7 @@ import pytest
 from demo.buildah import build_images, why_not
 from demo.oci_layout import BuiltImage
 from demo.team import ROOT
-from slipway.messages import Outcome
+from slipway.api import Outcome
 from tests.support.scenario import Scenario
 
 # The first build downloads the SageMaker SDK.

@@ -9,7 +9,7 @@ import pytest
 from demo.remote import BRANCH
 from demo.story import with_traffic
 from demo.team import FOLDER
-from slipway.messages import LedgerState, Outcome, StageName, StageState
+from slipway.api import LedgerState, Outcome, StageName, StageState
 from tests.support.scenario import COMMIT, Scenario
 
 pytestmark = pytest.mark.timeout(240)

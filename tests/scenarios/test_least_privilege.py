@@ -14,8 +14,8 @@ from demo.oci_layout import BuiltImage
 from demo.stack import Crew, Stack
 from demo.story import with_traffic
 from demo.team import ROOT
+from slipway.api import Outcome, PromotionStatus
 from slipway.errors import FailureReport
-from slipway.messages import Outcome, PromotionStatus
 from tests.support.roles import CI, ENDPOINT, POLICIES, ROLLOUT, WORKER, Roles
 from tests.support.scenario import PATIENCE, Scenario
 

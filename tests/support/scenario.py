@@ -17,8 +17,8 @@ from demo.oci_layout import BuiltImage
 from demo.remote import BRANCH
 from demo.stack import Crew, Stack
 from demo.team import FOLDER, Team
-from slipway.messages import Decision, OperatorCommand, Outcome, PromotionStatus, StageName, StageState
-from slipway.starting import Handle, promotion, tell
+from slipway.api import Decision, OperatorCommand, Outcome, PromotionStatus, StageName, StageState
+from slipway.temporal.start import Handle, promotion, tell
 from tests.support.waiting import state_of
 
 PATIENCE = 90.0

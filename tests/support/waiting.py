@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from slipway.messages import PromotionStatus, StageName, StageState
-from slipway.starting import Handle
+from slipway.api import PromotionStatus, StageName, StageState
+from slipway.temporal.start import Handle
 
 PATIENCE = 20.0
 

@@ -17,13 +17,40 @@ from temporalio.client import Client
 from temporalio.worker import Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from slipway import messages as m
+from activities.compensation import Compensation
+from activities.endpoints.messages import (
+    EndpointPlan,
+    EndpointVerdict,
+    FollowEndpoint,
+    Preflight,
+    RestoreEndpoint,
+    RolloutEnd,
+    Smoke,
+    SmokeAnswer,
+    UpdateEndpoint,
+    UpdateStarted,
+)
+from activities.evidence import GatherEvidence
+from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
+from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
+from activities.registry import ApprovalSet, FindModelPackage, SetApproval, WithdrawApproval
+from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, WriteImage
+from activities.tasks.messages import (
+    ContainerExit,
+    FollowTask,
+    RegisteredTaskDefinition,
+    RegisterTaskDefinition,
+    RunTask,
+    StartedTask,
+    StopTask,
+    TaskVerdict,
+)
+from slipway.api import AppRef, Champion, Evidence, LedgerState, ModelPackage, PromotionRequest, StepReport, TaskdefCommit
+from slipway.app.gates import GateResult
+from slipway.app.pipecd import EcsApp, EventHandler, Replacement
+from slipway.app.spec import Approval, ModelPromotion, Rollout, Target, Wave
 from slipway.errors import NeedsPersonError, RefusedError, TransientError, to_application_error
-from slipway.gates import GateResult
-from slipway.messages import LedgerState, RolloutEnd
-from slipway.pipecd import EcsApp, EventHandler, Replacement
 from slipway.progress import TaskProgress
-from slipway.spec import Approval, ModelPromotion, Rollout, Target, Wave
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
 
@@ -70,10 +97,10 @@ def approval(**changes: object) -> Approval:
     return Approval.model_validate({"approvers": ["ana", "bo"], **changes})
 
 
-def request(**changes: object) -> m.PromotionRequest:
+def request(**changes: object) -> PromotionRequest:
     digest = f"sha256:{uuid4().hex}{uuid4().hex}"
-    asked = m.PromotionRequest(
-        app=m.AppRef(repository="file:///repositories/app.git", folder="apps/screening"),
+    asked = PromotionRequest(
+        app=AppRef(repository="file:///repositories/app.git", folder="apps/screening"),
         image=f"{SOURCE}@{digest}",
         commit=COMMIT,
         requested_by="ci",
@@ -144,113 +171,113 @@ class World:
     # --- The activities ---
 
     @activity.defn
-    async def read_app(self, asked: m.ReadApp) -> m.AppSnapshot:
+    async def read_app(self, asked: ReadApp) -> AppSnapshot:
         await self._enter(asked)
         handler = EventHandler(
             event="image-update", replacements=(Replacement(file="taskdef.yaml", yaml_field="$.containerDefinitions[0].image"),)
         )
         ecs = EcsApp(cluster_arn="arn:aws:ecs:us-east-1:222222222222:cluster/ml", task_definition_file="taskdef.yaml")
-        return m.AppSnapshot(commit="a" * 40, spec=self.spec, ecs=ecs, handler=handler)
+        return AppSnapshot(commit="a" * 40, spec=self.spec, ecs=ecs, handler=handler)
 
     @activity.defn
-    async def resolve_image(self, asked: m.ResolveImage) -> m.ResolvedImage:
+    async def resolve_image(self, asked: ResolveImage) -> ResolvedImage:
         await self._enter(asked)
-        return m.ResolvedImage(image=asked.image, media_type="application/json", size=1, pushed_at=NOW)
+        return ResolvedImage(image=asked.image, media_type="application/json", size=1, pushed_at=NOW)
 
     @activity.defn
-    async def check_scan(self, asked: m.CheckScan) -> m.ScanVerdict:
+    async def check_scan(self, asked: CheckScan) -> ScanVerdict:
         await self._enter(asked)
-        return m.ScanVerdict(status="COMPLETE", counts={})
+        return ScanVerdict(status="COMPLETE", counts={})
 
     @activity.defn
-    async def copy_image(self, asked: m.CopyImage) -> m.CopiedImage:
+    async def copy_image(self, asked: CopyImage) -> CopiedImage:
         await self._enter(asked)
         digest = asked.source.rpartition("@")[2]
-        return m.CopiedImage(image=f"{asked.target_repository}@{digest}", copied_blobs=3, skipped_blobs=1, copied_bytes=99)
+        return CopiedImage(image=f"{asked.target_repository}@{digest}", copied_blobs=3, skipped_blobs=1, copied_bytes=99)
 
     @activity.defn
-    async def write_image(self, asked: m.WriteImage) -> m.TaskdefCommit:
+    async def write_image(self, asked: WriteImage) -> TaskdefCommit:
         await self._enter(asked)
-        return m.TaskdefCommit(commit="b" * 40, changed=True, file="taskdef.yaml", before="before", after=asked.image)
+        return TaskdefCommit(commit="b" * 40, changed=True, file="taskdef.yaml", before="before", after=asked.image)
 
     @activity.defn
-    async def revert_image(self, asked: m.RevertImage) -> m.Compensation:
+    async def revert_image(self, asked: RevertImage) -> Compensation:
         return await self._compensate(asked)
 
     @activity.defn
-    async def register_task_definition(self, asked: m.RegisterTaskDefinition) -> m.RegisteredTaskDefinition:
+    async def register_task_definition(self, asked: RegisterTaskDefinition) -> RegisteredTaskDefinition:
         await self._enter(asked)
         arn = "arn:aws:ecs:us-east-1:222222222222:task-definition/screening:7"
-        return m.RegisteredTaskDefinition(arn=arn, containers=("pipeline",), reused=False)
+        return RegisteredTaskDefinition(arn=arn, containers=("pipeline",), reused=False)
 
     @activity.defn
-    async def run_task(self, asked: m.RunTask) -> m.StartedTask:
+    async def run_task(self, asked: RunTask) -> StartedTask:
         await self._enter(asked)
         arn = f"arn:aws:ecs:us-east-1:222222222222:task/ml/{asked.attempt}"
-        return m.StartedTask(arn=arn, cluster="ml", started_at=NOW)
+        return StartedTask(arn=arn, cluster="ml", started_at=NOW)
 
     @activity.defn
-    async def follow_task(self, asked: m.FollowTask) -> m.TaskVerdict:
+    async def follow_task(self, asked: FollowTask) -> TaskVerdict:
         await self._enter(asked)
-        exits = (m.ContainerExit(name="pipeline", exit_code=0),)
+        exits = (ContainerExit(name="pipeline", exit_code=0),)
         end = self.ended_by_platform.pop(0) if self.ended_by_platform else None
-        return m.TaskVerdict(arn=asked.task.arn, containers=exits, seconds=1.5, log_tail=("started",), ended_by_platform=end)
+        return TaskVerdict(arn=asked.task.arn, containers=exits, seconds=1.5, log_tail=("started",), ended_by_platform=end)
 
     @activity.defn
-    async def stop_task(self, asked: m.StopTask) -> m.Compensation:
+    async def stop_task(self, asked: StopTask) -> Compensation:
         done = await self._compensate(asked)
-        return m.Compensation(state=LedgerState.kept, note="it had ended before") if self.task_had_ended else done
+        return Compensation(state=LedgerState.kept, note="it had ended before") if self.task_had_ended else done
 
     @activity.defn
-    async def find_execution(self, asked: m.FindExecution) -> m.Execution:
+    async def find_execution(self, asked: FindExecution) -> Execution:
         await self._enter(asked)
         if not self.makes_execution:
             raise needs_person("no execution has this display name")
         arn = f"arn:aws:sagemaker:us-east-1:222222222222:pipeline/screening-training/execution/{asked.promotion_id}"
-        return m.Execution(arn=arn, region=asked.region, display_name=asked.promotion_id)
+        return Execution(arn=arn, region=asked.region, display_name=asked.promotion_id)
 
     @activity.defn
-    async def follow_execution(self, asked: m.FollowExecution) -> m.ExecutionVerdict:
+    async def follow_execution(self, asked: FollowExecution) -> ExecutionVerdict:
         await self._enter(asked)
-        steps = (m.StepReport(name="Train", kind="Training", status="Succeeded", seconds=9),)
-        return m.ExecutionVerdict(steps=steps)
+        steps = (StepReport(name="Train", kind="Training", status="Succeeded", seconds=9),)
+        return ExecutionVerdict(steps=steps)
 
     @activity.defn
-    async def retry_execution(self, execution: m.Execution) -> m.Execution:
+    async def retry_execution(self, execution: Execution) -> Execution:
         await self._enter(execution)
         return execution
 
     @activity.defn
-    async def stop_execution(self, execution: m.Execution) -> m.Compensation:
+    async def stop_execution(self, execution: Execution) -> Compensation:
         return await self._compensate(execution)
 
     @activity.defn
-    async def find_model_package(self, asked: m.FindModelPackage) -> m.ModelPackage:
+    async def find_model_package(self, asked: FindModelPackage) -> ModelPackage:
         await self._enter(asked)
         arn = f"arn:aws:sagemaker:us-east-1:222222222222:model-package/{asked.group}/3"
-        return m.ModelPackage(arn=arn, version=3, region="us-east-1")
+        return ModelPackage(arn=arn, version=3, region="us-east-1")
 
     @activity.defn(name="set_approval")
-    async def set_package_approval(self, asked: m.SetApproval) -> m.ApprovalSet:
+    async def set_package_approval(self, asked: SetApproval) -> ApprovalSet:
         await self._enter(asked)
-        return m.ApprovalSet(before="PendingManualApproval", after=asked.status)
+        return ApprovalSet(before="PendingManualApproval", after=asked.status)
 
     @activity.defn
-    async def withdraw_approval(self, asked: m.WithdrawApproval) -> m.Compensation:
+    async def withdraw_approval(self, asked: WithdrawApproval) -> Compensation:
         return await self._compensate(asked)
 
     @activity.defn
-    async def gather_evidence(self, asked: m.GatherEvidence) -> m.Evidence:
+    async def gather_evidence(self, asked: GatherEvidence) -> Evidence:
         await self._enter(asked)
         met = self.accuracy >= 0.9
         message = f"{self.accuracy} {'meets' if met else 'does not meet'} min 0.9"
         gate = GateResult(metric="accuracy", rule="min 0.9", value=self.accuracy, champion=None, passed=met, message=message)
-        return m.Evidence(
+        return Evidence(
             hash=self.evidence,
             package=asked.package,
             model_image=f"{TARGET}@sha256:{'d' * 64}",
             metrics={"accuracy": self.accuracy},
-            champions=(m.Champion(target=asked.targets[0], package=None, metrics={}),),
+            champions=(Champion(target=asked.targets[0], package=None, metrics={}),),
             gates=(gate,),
             image=asked.image,
             taskdef=asked.taskdef,
@@ -259,26 +286,26 @@ class World:
         )
 
     @activity.defn
-    async def preflight(self, plan: m.EndpointPlan) -> m.Preflight:
+    async def preflight(self, plan: EndpointPlan) -> Preflight:
         await self._enter(plan)
-        return m.Preflight(exists=True, current_config="former", current_package=None)
+        return Preflight(exists=True, current_config="former", current_package=None)
 
     @activity.defn
-    async def prepare_endpoint(self, plan: m.EndpointPlan) -> m.EndpointPlan:
+    async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:
         await self._enter(plan)
         return plan
 
     @activity.defn
-    async def update_endpoint(self, asked: m.UpdateEndpoint) -> m.UpdateStarted:
+    async def update_endpoint(self, asked: UpdateEndpoint) -> UpdateStarted:
         await self._enter(asked)
-        return m.UpdateStarted(created=False)
+        return UpdateStarted(created=False)
 
     @activity.defn
-    async def follow_endpoint(self, asked: m.FollowEndpoint) -> m.EndpointVerdict:
+    async def follow_endpoint(self, asked: FollowEndpoint) -> EndpointVerdict:
         await self._enter(asked)
         end = self.verdicts.get(asked.plan.target.endpoint, RolloutEnd.served)
         served = end is RolloutEnd.served
-        return m.EndpointVerdict(
+        return EndpointVerdict(
             end=end,
             config=asked.plan.config if served else "former",
             package=asked.plan.package.arn if served else None,
@@ -286,10 +313,10 @@ class World:
         )
 
     @activity.defn
-    async def smoke_endpoint(self, asked: m.Smoke) -> m.SmokeAnswer:
+    async def smoke_endpoint(self, asked: Smoke) -> SmokeAnswer:
         await self._enter(asked)
         body = "" if self.smoke_error else '{"malignant": true}'
-        return m.SmokeAnswer(
+        return SmokeAnswer(
             ok=not self.smoke_error,
             body=body,
             content_type="application/json",
@@ -299,12 +326,12 @@ class World:
         )
 
     @activity.defn
-    async def restore_endpoint(self, asked: m.RestoreEndpoint) -> m.Compensation:
+    async def restore_endpoint(self, asked: RestoreEndpoint) -> Compensation:
         return await self._compensate(asked)
 
-    async def _compensate(self, asked: BaseModel) -> m.Compensation:
+    async def _compensate(self, asked: BaseModel) -> Compensation:
         await self._enter(asked)
-        return m.Compensation(state=LedgerState.undone, note="done")
+        return Compensation(state=LedgerState.undone, note="done")
 
     def activities(self) -> list[Callable[..., Any]]:
         methods = (getattr(self, name) for name in dir(type(self)) if not name.startswith("_") and name != "names")

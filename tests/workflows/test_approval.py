@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway.messages import Decision
+from slipway.api import Decision
 from tests.support.world import EVIDENCE, approval
 from workflows.approval import Round, Verdict
 

@@ -8,9 +8,9 @@ from uuid import uuid4
 from temporalio import activity
 from temporalio.client import Client
 
-from slipway import messages as m
-from slipway.messages import Outcome
-from slipway.starting import start_promotion
+from activities.images.messages import ResolvedImage, ResolveImage
+from slipway.api import Outcome
+from slipway.temporal.start import start_promotion
 from tests.support.world import World, request, working
 
 
@@ -18,7 +18,7 @@ class Stubborn(World):
     """An outside whose image is found just as the cancellation comes, so that the step succeeds all the same."""
 
     @activity.defn
-    async def resolve_image(self, asked: m.ResolveImage) -> m.ResolvedImage:
+    async def resolve_image(self, asked: ResolveImage) -> ResolvedImage:
         self.entered["resolve_image"].set()
         try:
             while True:

@@ -10,19 +10,10 @@ import pytest
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from activities.endpoints.messages import RolloutEnd
+from slipway.api import Decision, LedgerState, Message, OperatorCommand, Outcome, PromotionStatus, StageName, StageReport
 from slipway.errors import NeedsPersonError
-from slipway.messages import (
-    Decision,
-    LedgerState,
-    Message,
-    OperatorCommand,
-    Outcome,
-    PromotionStatus,
-    RolloutEnd,
-    StageName,
-    StageReport,
-)
-from slipway.starting import Handle, start_promotion, tell
+from slipway.temporal.start import Handle, start_promotion, tell
 from tests.support.waiting import until, until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, request
 

@@ -12,19 +12,10 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner
 
+from activities.endpoints.messages import RolloutEnd
+from slipway.api import Decision, Evidence, LedgerState, OperatorCommand, Outcome, PromotionRequest, StageName, StageState
 from slipway.errors import Ending, TransientError, to_application_error
-from slipway.messages import (
-    Decision,
-    Evidence,
-    LedgerState,
-    OperatorCommand,
-    Outcome,
-    PromotionRequest,
-    RolloutEnd,
-    StageName,
-    StageState,
-)
-from slipway.starting import Handle, start_promotion, tell
+from slipway.temporal.start import Handle, start_promotion, tell
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, refused, request, transient, working
 from workflows import policies

@@ -6,9 +6,9 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client
 
-from slipway import search_attributes as attributes
-from slipway.messages import Decision, StageName
-from slipway.starting import start_promotion, tell
+from slipway.api import Decision, StageName
+from slipway.temporal import search_attributes as attributes
+from slipway.temporal.start import start_promotion, tell
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, needs_person, request
 

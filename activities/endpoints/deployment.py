@@ -1,0 +1,131 @@
+"""How an update of an endpoint is to go, and where it is. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from activities.endpoints.messages import EndpointPlan
+from slipway.app.spec import Strategy
+from slipway.progress import EndpointProgress, VariantProgress
+from slipway.text import counted
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
+
+MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+SHIFTS_NEED = 2
+"""Instances that a shift in parts needs at the least: SageMaker takes no more than half of the fleet as the first part."""
+
+
+class Standing(StrEnum):
+    """Where an endpoint is on its way to a config. `InService` alone tells nothing: a rollback ends there, too."""
+
+    moving = "moving"
+    served = "served"
+    rolled_back = "rolled back"
+    unclear = "unclear"
+    """It serves the config, and AWS gives a reason for a failure."""
+    broken = "broken"
+    """`Failed`, `UpdateRollbackFailed`, `OutOfService`: nothing moves any more without a person."""
+
+
+def standing_of(endpoint: DescribeEndpointOutputTypeDef, config: str) -> Standing:
+    """Judges an endpoint by the config that it names."""
+    status = endpoint["EndpointStatus"]
+    if status in MOVING or (status == "InService" and endpoint.get("PendingDeploymentSummary")):
+        return Standing.moving
+    if status != "InService":
+        return Standing.broken
+    if endpoint.get("EndpointConfigName") != config:
+        return Standing.rolled_back
+    return Standing.unclear if endpoint.get("FailureReason") else Standing.served
+
+
+def pending_config(endpoint: DescribeEndpointOutputTypeDef) -> str | None:
+    """The config that is being deployed; none at rest."""
+    return endpoint.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
+
+
+def is_going_to(endpoint: DescribeEndpointOutputTypeDef, config: str) -> bool:
+    """Whether the endpoint serves the config or is on its way to it."""
+    return config in {endpoint.get("EndpointConfigName"), pending_config(endpoint)}
+
+
+def live_instances(endpoint: DescribeEndpointOutputTypeDef) -> int:
+    """Instances that the endpoint is to have now."""
+    variants = endpoint.get("ProductionVariants", [])
+    return sum(variant.get("DesiredInstanceCount", variant.get("CurrentInstanceCount", 0)) for variant in variants)
+
+
+def shifts_at_once(strategy: Strategy, instances: int) -> bool:
+    """Whether a canary or linear strategy must become all-at-once, because there are too few instances to part."""
+    return bool(strategy.canary or strategy.linear) and instances < SHIFTS_NEED
+
+
+def deployment_config(strategy: Strategy, instances: int) -> dict[str, Any]:
+    """The `DeploymentConfig` of UpdateEndpoint: always blue/green, so that the old fleet is there to go back to."""
+    policy = {
+        "TrafficRoutingConfiguration": _routing(strategy, instances),
+        "TerminationWaitInSeconds": int(strategy.bake.total_seconds()),
+        # The spec's models see to it that this is longer than all waits together.
+        "MaximumExecutionTimeoutInSeconds": int(strategy.timeout.total_seconds()),
+    }
+    alarms = [{"AlarmName": name} for name in strategy.alarms]
+    return {"BlueGreenUpdatePolicy": policy} | ({"AutoRollbackConfiguration": {"Alarms": alarms}} if alarms else {})
+
+
+def _routing(strategy: Strategy, instances: int) -> dict[str, Any]:
+    if instances >= SHIFTS_NEED and strategy.canary:
+        return {
+            "Type": "CANARY",
+            "WaitIntervalInSeconds": int(strategy.canary.wait.total_seconds()),
+            "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": strategy.canary.percent},
+        }
+    if instances >= SHIFTS_NEED and strategy.linear:
+        return {
+            "Type": "LINEAR",
+            "WaitIntervalInSeconds": int(strategy.linear.wait.total_seconds()),
+            "LinearStepSize": {"Type": "CAPACITY_PERCENT", "Value": strategy.linear.percent},
+        }
+    return {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+
+
+def strategy_warnings(plan: EndpointPlan, instances: int) -> list[str]:
+    """Where AWS would do something else than the spec says, without a word."""
+    strategy = plan.strategy
+    warnings: list[str] = []
+    if shifts_at_once(strategy, instances):
+        part = f"canary of {strategy.canary.percent} %" if strategy.canary else "linear shift"
+        warnings.append(
+            f"{plan.target.endpoint} has {counted(instances, 'instance')}, too few for a {part}: the update is all at once"
+        )
+    if plan.variant.instance_type.startswith("ml.inf1."):
+        warnings.append(
+            f"SageMaker updates {plan.variant.instance_type} all at once and without a bake, whatever the strategy says"
+        )
+    if not strategy.alarms and (strategy.canary or strategy.linear or strategy.bake):
+        warnings.append("the strategy names no alarms: SageMaker rolls back by itself only on failures of its own")
+    return warnings
+
+
+def progress_of(endpoint: DescribeEndpointOutputTypeDef) -> EndpointProgress:
+    """What a watcher sees of the endpoint."""
+    pending = endpoint.get("PendingDeploymentSummary", {})
+    variants: Any = pending.get("ProductionVariants") or endpoint.get("ProductionVariants", [])
+    return EndpointProgress(
+        status=endpoint["EndpointStatus"],
+        serving=endpoint.get("EndpointConfigName"),
+        pending=pending.get("EndpointConfigName"),
+        variants=tuple(
+            VariantProgress(
+                name=variant.get("VariantName", ""),
+                status=", ".join(status.get("Status", "") for status in variant.get("VariantStatus", [])),
+                weight=variant.get("CurrentWeight"),
+                desired_weight=variant.get("DesiredWeight"),
+                instances=variant.get("CurrentInstanceCount"),
+                desired_instances=variant.get("DesiredInstanceCount"),
+            )
+            for variant in variants
+        ),
+    )

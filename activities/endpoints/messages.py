@@ -1,0 +1,126 @@
+"""Inputs and outputs of the endpoint activities."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+from pydantic import Field
+
+from slipway.api import AppRef, Message, ModelPackage, ServedEndpoint
+from slipway.app.spec import Strategy, Target, Variant
+
+
+class EndpointPlan(Message):
+    """Names and settings of one rollout; derived from package and target, so that a retry makes the same."""
+
+    promotion_id: str
+    package: ModelPackage
+    target: Target
+    region: str
+    variant: Variant
+    strategy: Strategy
+    model: str
+    config: str
+
+
+class Preflight(Message):
+    """What was found at the target before anything is changed."""
+
+    exists: bool
+    current_config: str | None
+    current_package: str | None
+    warnings: tuple[str, ...] = ()
+    """As: a one-instance variant cannot take a canary of 25 %: the update is all at once."""
+
+
+class UpdateEndpoint(Message):
+    """Input of `update_endpoint`."""
+
+    plan: EndpointPlan
+    previous_config: str | None = Field(description="What preflight found; None creates the endpoint.")
+
+
+class UpdateStarted(Message):
+    """An endpoint that is being created or updated, or serves the plan's config already."""
+
+    created: bool
+
+
+class FollowEndpoint(Message):
+    """Input of `follow_endpoint`."""
+
+    plan: EndpointPlan
+    timeout: timedelta
+
+
+class EndpointVerdict(Message):
+    """What is served when the endpoint came to rest, by the config it names."""
+
+    end: RolloutEnd
+    config: str
+    package: str | None
+    reason: str = ""
+
+
+class Smoke(Message):
+    """Input of `smoke_endpoint`."""
+
+    plan: EndpointPlan
+    app: AppRef
+    commit: str
+    payload: str
+    content_type: str
+
+
+class SmokeAnswer(Message):
+    """The answer of the model that is served. A model that fails to answer is a verdict, not an error: `ok` is false then."""
+
+    ok: bool
+    body: str
+    content_type: str
+    variant: str
+    milliseconds: float
+    error: str = ""
+    """What the model or the endpoint said instead of an answer."""
+
+
+class RestoreEndpoint(Message):
+    """Input of `restore_endpoint`: back to the former config; an endpoint that this promotion created is deleted."""
+
+    plan: EndpointPlan
+    previous_config: str | None
+    reason: str
+
+
+class RolloutEnd(StrEnum):
+    """How a rollout ended."""
+
+    served = "served"
+    rolled_back = "rolled-back"
+
+
+class RolloutRequest(Message):
+    """Input of RolloutWorkflow: one package to one target."""
+
+    promotion_id: str
+    app: AppRef
+    spec_commit: str
+    package: ModelPackage
+    target: Target
+    variant: Variant
+    strategy: Strategy
+    smoke_payload: str | None = None
+    """Path of the smoke request's body in the app's folder."""
+    smoke_content_type: str = "application/json"
+    region: str
+    previous_config: str | None = None
+    """What preflight found: a second try must not take the first one's config for the former. None creates the endpoint."""
+
+
+class RolloutResult(Message):
+    """Result of RolloutWorkflow."""
+
+    end: RolloutEnd
+    served: ServedEndpoint
+    reason: str = ""

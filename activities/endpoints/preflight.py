@@ -1,0 +1,93 @@
+"""What would make an update of an endpoint fail, found before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from activities.endpoints import deployment
+from activities.endpoints.messages import EndpointPlan
+from activities.endpoints.served import Place
+from slipway.errors import NeedsPersonError, RefusedError
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
+
+
+async def find_trouble(place: Place, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef | None) -> None:
+    """Raises the first thing that stands in the way.
+
+    Raises:
+        NeedsPersonError: A person can move it.
+        RefusedError: Nobody can.
+    """
+    tried = f"looking whether {plan.target.endpoint} can take {plan.package.arn}"
+    if plan.package.region != plan.region:
+        said = f"the package is in {plan.package.region} and the endpoint in {plan.region}"
+        raise RefusedError(
+            tried, said, "SageMaker makes models from packages of its own region: register the model there, or correct the target"
+        )
+    if endpoint is not None:
+        _check_endpoint(tried, plan, endpoint)
+    await _check_alarms(tried, place, plan.strategy.alarms)
+    await _check_package(tried, place, plan)
+
+
+def _check_endpoint(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef) -> None:
+    status = endpoint["EndpointStatus"]
+    ours = deployment.is_going_to(endpoint, plan.config)
+    if status in deployment.MOVING and not ours:
+        going = deployment.pending_config(endpoint) or endpoint.get("EndpointConfigName")
+        raise NeedsPersonError(tried, f"it is {status} (to {going}), and not by this promotion", "retry once it is at rest")
+    if status not in {*deployment.MOVING, "InService"} and not (status == "Failed" and ours):
+        said = f"it is {status}: {endpoint.get('FailureReason', 'no reason given')}"
+        remedy = "delete it, and retry creates it" if status == "Failed" else "bring it back into service, then retry"
+        raise NeedsPersonError(tried, said, remedy)
+    names = [variant.get("VariantName", "") for variant in endpoint.get("ProductionVariants", [])]
+    if names and names != [plan.variant.name]:
+        said = f"its variants are {', '.join(names)}, and the spec's is {plan.variant.name}"
+        raise NeedsPersonError(tried, said, "name spec.rollout.variant.name like the endpoint's only variant, and start again")
+
+
+async def _check_alarms(tried: str, place: Place, alarms: Sequence[str]) -> None:
+    states = await alarm_states(place, alarms)
+    missing = [name for name in alarms if name not in states]
+    if missing:
+        said = f"there is no alarm {', '.join(missing)} in {place.region}"
+        raise NeedsPersonError(tried, said, "create it in the target's account and region, then retry")
+    rang = [name for name, state in states.items() if state == "ALARM"]
+    if rang:
+        said = f"the alarm {', '.join(rang)} rings already, and would roll the update back at once"
+        raise NeedsPersonError(tried, said, "bring the endpoint back to health, then retry")
+
+
+async def _check_package(tried: str, place: Place, plan: EndpointPlan) -> None:
+    describe = place.sagemaker.describe_model_package
+    package = await place.aws.call(
+        f"looking at the model package {plan.package.arn}", describe, ModelPackageName=plan.package.arn
+    )
+    status, approval = package.get("ModelPackageStatus"), package.get("ModelApprovalStatus")
+    if (status, approval) != ("Completed", "Approved"):
+        said = f"{plan.package.arn} is {status} and {approval}"
+        raise NeedsPersonError(
+            tried, said, "only a package that is Completed and Approved can be served: approve it, then retry; or abort"
+        )
+
+
+async def alarm_states(place: Place, alarms: Sequence[str]) -> dict[str, str]:
+    """The state of each alarm that there is."""
+    if not alarms:
+        return {}
+    answer = await place.aws.call(
+        f"looking at the alarms {', '.join(alarms)}",
+        place.aws.cloudwatch(place.region, place.role_arn).describe_alarms,
+        AlarmNames=list(alarms),
+        AlarmTypes=["MetricAlarm", "CompositeAlarm"],
+    )
+    found = [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
+    return {alarm.get("AlarmName", ""): str(alarm.get("StateValue", "")) for alarm in found}
+
+
+async def ringing(place: Place, alarms: Sequence[str]) -> list[str]:
+    """The alarms that are in ALARM now."""
+    return [name for name, state in (await alarm_states(place, alarms)).items() if state == "ALARM"]

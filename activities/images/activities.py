@@ -1,0 +1,247 @@
+"""ECR: the image is there, its scan lets it pass, and it is where the task pulls from."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from temporalio import activity
+
+from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
+from activities.images.registries import open_registry
+from activities.waiting import Deadline
+from slipway.aws.clients import Aws
+from slipway.aws.errors import answer_of
+from slipway.aws.polling import Describe, Pollers, one_by_one
+from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
+from slipway.oci import copy as oci
+from slipway.oci.client import MANIFEST_TYPES
+from slipway.oci.reference import ImageReference
+from slipway.progress import CopyProgress, ScanProgress
+
+if TYPE_CHECKING:
+    from types_boto3_ecr.type_defs import ImageDetailTypeDef
+
+SEVERITIES: tuple[Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"], ...] = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
+SCAN_DONE = frozenset({"COMPLETE", "ACTIVE"})
+"""Basic scanning ends at COMPLETE; enhanced scanning goes on for ever, and its findings are there from ACTIVE on."""
+SCAN_RUNS = frozenset({"PENDING", "IN_PROGRESS", "NOT_FOUND"})
+
+
+class Scan:
+    """How far a scan is. `NOT_FOUND`: ECR has not begun, as right after a push."""
+
+    def __init__(self, status: str, counts: Mapping[str, int], description: str = "") -> None:
+        self.status = status
+        self.counts = dict(counts)
+        self.description = description
+
+
+class ImageActivities:
+    """Stage 1.
+
+    Args:
+        aws: Where to find AWS.
+        interval: Seconds between two looks at a scan.
+    """
+
+    def __init__(self, aws: Aws, interval: float) -> None:
+        self._aws = aws
+        self._scans = Pollers(self._scans_at, interval)
+
+    @activity.defn
+    async def resolve_image(self, request: ResolveImage) -> ResolvedImage:
+        """The image as ECR has it. Reads only.
+
+        Raises:
+            RefusedError: The image is not there, or is not named by digest.
+        """
+        image = by_digest(request.image)
+        detail = await self._describe(image)
+        return ResolvedImage(
+            image=str(image),
+            media_type=detail.get("imageManifestMediaType", ""),
+            size=detail.get("imageSizeInBytes", 0),
+            pushed_at=detail.get("imagePushedAt", datetime.now(UTC)),
+        )
+
+    @activity.defn
+    async def copy_image(self, request: CopyImage) -> CopiedImage:
+        """Puts the image, byte for byte, where the task pulls from, under a tag that keeps it from being cleaned up.
+
+        Killed while copying: the retry sends what is missing. The tag there with the same digest is done.
+
+        Raises:
+            RefusedError: The tag is there on another image.
+        """
+        source, repository = by_digest(request.source), repository_of(request.target_repository)
+        target = repository.at(source.digest or "")
+        if source == target:
+            return CopiedImage(image=str(target), copied_blobs=0, skipped_blobs=0, copied_bytes=0)
+        await self._require_repository(target)
+        async with await open_registry(self._aws, source) as one, await open_registry(self._aws, target) as other:
+            counts = await oci.copy_image(
+                oci.Place(one, source.repository),
+                oci.Place(other, target.repository),
+                source.digest or "",
+                request.tag,
+                lambda so_far: activity.heartbeat(CopyProgress.model_validate(asdict(so_far))),
+            )
+        return CopiedImage(
+            image=str(target),
+            copied_blobs=counts.copied_blobs,
+            skipped_blobs=counts.skipped_blobs + counts.mounted_blobs,
+            copied_bytes=counts.copied_bytes,
+        )
+
+    async def _require_repository(self, target: ImageReference) -> None:
+        """A registry's own answer to a missing repository is hard to read."""
+        ecr = self._aws.ecr(target.region)
+        await self._aws.call(
+            f"looking for the repository {target.without_reference}",
+            ecr.describe_repositories,
+            registryId=target.registry_account,
+            repositoryNames=[target.repository],
+        )
+
+    @activity.defn
+    async def check_scan(self, request: CheckScan) -> ScanVerdict:
+        """Waits for the scan of the image, or of each image of a multi-platform one, and holds it against the policy. Reads only.
+
+        Raises:
+            RefusedError: There are findings at or above the policy's severity.
+            NeedsPersonError: No scan came to an end in time.
+        """
+        image = by_digest(request.image)
+        deadline = Deadline(request.policy.timeout)
+        parts = await self._parts(image)
+        scans = await asyncio.gather(*(self._finished_scan(part, deadline) for part in parts))
+        counts = sum((Counter(scan.counts) for scan in scans), Counter[str]())
+        refused = {severity: counts[severity] for severity in refused_severities(request.policy.fail_on) if counts[severity]}
+        if refused:
+            found = ", ".join(f"{count} {severity}" for severity, count in refused.items())
+            raise RefusedError(
+                f"checking the scan of {image}",
+                f"{found} at or above {request.policy.fail_on}",
+                f"see `aws ecr describe-image-scan-findings` for {image.repository}, mend the image, and push it again",
+            )
+        return ScanVerdict(status=scans[0].status, counts=dict(counts))
+
+    async def _describe(self, image: ImageReference) -> ImageDetailTypeDef:
+        tried = f"looking for the image {image}"
+        ecr = self._aws.ecr(image.region)
+        try:
+            answer = await self._aws.call(
+                tried,
+                ecr.describe_images,
+                registryId=image.registry_account,
+                repositoryName=image.repository,
+                imageIds=[{"imageDigest": image.digest or ""}],
+            )
+        except SlipwayError as error:
+            code, message = answer_of(error)
+            if code in {"ImageNotFoundException", "RepositoryNotFoundException"}:
+                remedy = "push the image, then start the promotion with the digest that the push printed"
+                raise RefusedError(tried, f"{code}: {message}", remedy) from error
+            raise
+        return answer["imageDetails"][0]
+
+    async def _parts(self, image: ImageReference) -> Sequence[ImageReference]:
+        """The images to scan: the image itself, or the platforms of an index, which ECR does not scan as such."""
+        ecr = self._aws.ecr(image.region)
+        answer = await self._aws.call(
+            f"reading the manifest of {image}",
+            ecr.batch_get_image,
+            registryId=image.registry_account,
+            repositoryName=image.repository,
+            imageIds=[{"imageDigest": image.digest or ""}],
+            acceptedMediaTypes=list(MANIFEST_TYPES),
+        )
+        manifest: dict[str, Any] = json.loads(answer["images"][0].get("imageManifest", "{}")) if answer["images"] else {}
+        if "manifests" not in manifest:
+            return [image]
+        return [image.at(entry["digest"]) for entry in manifest["manifests"] if is_platform(entry)]
+
+    async def _finished_scan(self, image: ImageReference, deadline: Deadline) -> Scan:
+        tried = f"waiting for the scan of {image}"
+        poller = self._scans.at(image.registry, image.repository)
+        async for scan in poller.follow(str(image)):
+            activity.heartbeat(ScanProgress(status=scan.status))
+            if scan.status in SCAN_DONE:
+                return scan
+            if scan.status not in SCAN_RUNS:
+                remedy = "start the scan again (`aws ecr start-image-scan`) and retry, or take the scan gate out of the spec"
+                raise NeedsPersonError(tried, f"{scan.status} {scan.description}".strip(), remedy)
+            if deadline.passed:
+                remedy = "turn on scanning for the repository, start the scan (`aws ecr start-image-scan`), then retry"
+                raise NeedsPersonError(tried, f"it is {scan.status} and the time for it is over", remedy)
+        raise TransientError(tried, "the wait ended without a state")
+
+    def _scans_at(self, registry: str | None, repository: str | None) -> Describe[Scan]:
+        del registry, repository  # a place of its own for each repository; an image's name says them both
+        return one_by_one(self._scan)
+
+    async def _scan(self, name: str) -> Scan:
+        image = ImageReference.parse(name)
+        ecr = self._aws.ecr(image.region)
+        try:
+            answer = await self._aws.call(
+                f"reading the scan of {image}",
+                ecr.describe_image_scan_findings,
+                registryId=image.registry_account,
+                repositoryName=image.repository,
+                imageId={"imageDigest": image.digest or ""},
+                maxResults=1,
+            )
+        except SlipwayError as error:
+            if answer_of(error)[0] == "ScanNotFoundException":
+                return Scan("NOT_FOUND", {})
+            raise
+        status = answer.get("imageScanStatus", {})
+        counts = answer.get("imageScanFindings", {}).get("findingSeverityCounts", {})
+        return Scan(
+            status.get("status", "PENDING"), {str(key): value for key, value in counts.items()}, status.get("description", "")
+        )
+
+
+def by_digest(image: str) -> ImageReference:
+    """The image's name, which must carry a digest.
+
+    Raises:
+        RefusedError: It does not, or is no image in ECR.
+    """
+    remedy = "name the image as <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:<digest>"
+    try:
+        reference = ImageReference.parse(image)
+    except ValueError as error:
+        raise RefusedError("reading the image's name", str(error), remedy) from error
+    if reference.digest is None:
+        raise RefusedError("reading the image's name", f"{image} has no digest, and a tag may move", remedy)
+    return reference.at(reference.digest)
+
+
+def repository_of(name: str) -> ImageReference:
+    """A repository's name.
+
+    Raises:
+        RefusedError: It is no repository in ECR.
+    """
+    try:
+        return ImageReference.parse(name).without_reference
+    except ValueError as error:
+        raise RefusedError("reading the repository's name", str(error), "correct spec.image.target") from error
+
+
+def refused_severities(least: Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"]) -> Sequence[str]:
+    """The severities at or above one, the worst first."""
+    return SEVERITIES[SEVERITIES.index(least) :][::-1]
+
+
+def is_platform(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of an index is an image that runs; build tools put attestations beside those."""
+    return entry.get("platform", {}).get("architecture", "unknown") != "unknown" or "platform" not in entry

@@ -1,0 +1,57 @@
+"""Inputs and outputs of the image activities."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from slipway.api import Message
+from slipway.app.spec import Scan
+
+
+class ResolveImage(Message):
+    """Input of `resolve_image`: an image in ECR, by digest."""
+
+    image: str
+
+
+class ResolvedImage(Message):
+    """An image that is there."""
+
+    image: str
+    media_type: str
+    size: int = Field(description="Bytes, compressed, as ECR counts them.")
+    pushed_at: datetime
+
+
+class CheckScan(Message):
+    """Input of `check_scan`."""
+
+    image: str
+    policy: Scan
+
+
+class ScanVerdict(Message):
+    """A scan that let the image pass."""
+
+    status: str
+    counts: dict[str, int]
+    """Findings by severity."""
+
+
+class CopyImage(Message):
+    """Input of `copy_image`."""
+
+    source: str
+    target_repository: str = Field(description="<account>.dkr.ecr.<region>.amazonaws.com/<repository>")
+    tag: str
+
+
+class CopiedImage(Message):
+    """The image in the target repository, by digest."""
+
+    image: str
+    copied_blobs: int
+    skipped_blobs: int
+    copied_bytes: int

@@ -1,0 +1,189 @@
+"""SageMaker Pipelines: the execution that the task started, followed to its end."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.compensation import Compensation
+from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
+from activities.pipelines.steps import list_steps, step_failures
+from activities.waiting import Deadline, effect_key
+from slipway.api import LedgerState, StepReport
+from slipway.aws.clients import Aws
+from slipway.aws.errors import answer_of
+from slipway.aws.polling import Describe, Pollers, one_by_one
+from slipway.errors import NeedsPersonError, SlipwayError, TransientError
+from slipway.progress import PipelineProgress
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker.type_defs import DescribePipelineExecutionResponseTypeDef, PipelineExecutionSummaryTypeDef
+
+OLDEST = timedelta(days=30)
+"""How long before the latest task its execution may have begun: an earlier attempt's task may have started it before failing, and
+the same client token gives the same execution."""
+UNFINISHED = frozenset({"Executing", "Stopping"})
+PAGES = 5
+"""Pages of 100 executions that are looked through."""
+
+
+class Progress:
+    """An execution and its steps at one time."""
+
+    def __init__(self, execution: DescribePipelineExecutionResponseTypeDef, steps: tuple[StepReport, ...]) -> None:
+        self.status = str(execution.get("PipelineExecutionStatus", ""))
+        self.failure = execution.get("FailureReason", "")
+        self.steps = steps
+
+
+class PipelineActivities:
+    """Stage 4, as far as the execution's end.
+
+    Args:
+        aws: Where to find AWS.
+        interval: Seconds between two looks at the executions that are followed.
+    """
+
+    def __init__(self, aws: Aws, interval: float) -> None:
+        self._aws = aws
+        self._executions = Pollers(self._executions_at, interval)
+        self._names = Pollers(self._names_at, interval)
+
+    @activity.defn
+    async def find_execution(self, request: FindExecution) -> Execution:
+        """The execution that carries the promotion's id as its display name. Reads only.
+
+        The newest of the pipeline's executions may be anybody's, so its name is what counts.
+
+        Raises:
+            NeedsPersonError: There is none.
+        """
+        deadline = Deadline(request.within)
+        since = (request.started_after - OLDEST).isoformat()
+        tried = f"looking for the execution {request.promotion_id} of the pipeline {request.pipeline}"
+        async for names in self._names.at(request.region, request.pipeline).follow(since):
+            if arn := names.get(request.promotion_id):
+                return Execution(arn=arn, region=request.region, display_name=request.promotion_id)
+            if deadline.passed:
+                others = ", ".join(sorted(names)[:10]) or "none"
+                remedy = (
+                    "see that the task starts an execution of this pipeline, with the value of its environment variable "
+                    "SLIPWAY_PROMOTION_ID as PipelineExecutionDisplayName; then retry"
+                )
+                raise NeedsPersonError(tried, f"no execution since {since} has this display name; found: {others}", remedy)
+        raise TransientError(tried, "the wait ended without an answer")
+
+    @activity.defn
+    async def follow_execution(self, request: FollowExecution) -> ExecutionVerdict:
+        """Waits until the execution has ended. Reads only.
+
+        Raises:
+            NeedsPersonError: It failed, was stopped, or did not end in time; with the steps that failed and why.
+        """
+        arn = request.execution.arn
+        deadline = Deadline(request.timeout)
+        tried = f"following the pipeline execution {request.execution.display_name} ({arn})"
+        async for progress in self._executions.at(request.execution.region).follow(arn):
+            activity.heartbeat(PipelineProgress(status=progress.status, steps=progress.steps))
+            if progress.status == "Succeeded":
+                return ExecutionVerdict(steps=progress.steps)
+            if progress.status not in UNFINISHED:
+                reasons = await step_failures(self._aws, request.execution.region, progress.steps)
+                said = "; ".join(part for part in (progress.status, progress.failure, reasons) if part)
+                raise NeedsPersonError(tried, said, "mend what the step says, then retry: it goes on from the step that failed")
+            if deadline.passed:
+                said = f"it is {progress.status} and has had its {request.timeout} (spec.pipeline.timeout)"
+                raise NeedsPersonError(tried, said, "see its steps in SageMaker; retry follows it again, abort stops it")
+        raise TransientError(tried, "the wait ended without a state")
+
+    @activity.defn
+    async def retry_execution(self, execution: Execution) -> Execution:
+        """Lets a failed or stopped execution go on from the step that failed, under the same ARN.
+
+        Killed after the call: the retry finds it executing, or gives the same client token.
+        """
+        described = await self._describe(execution)
+        if described.get("PipelineExecutionStatus") in {*UNFINISHED, "Succeeded"}:
+            return execution
+        try:
+            await self._aws.call(
+                f"retrying the pipeline execution {execution.arn}",
+                self._aws.sagemaker(execution.region).retry_pipeline_execution,
+                PipelineExecutionArn=execution.arn,
+                ClientRequestToken=client_token(execution.arn),
+            )
+        except SlipwayError as error:
+            if answer_of(error)[0] != "ConflictException":
+                raise
+            # Somebody else retried it between the two calls, perhaps in SageMaker Studio.
+            if (await self._describe(execution)).get("PipelineExecutionStatus") not in UNFINISHED:
+                raise
+        return execution
+
+    @activity.defn
+    async def stop_execution(self, execution: Execution) -> Compensation:
+        """Stops the execution if it runs. Killed after the call: the retry finds it stopping or stopped."""
+        status = (await self._describe(execution)).get("PipelineExecutionStatus", "")
+        if status == "Executing":
+            await self._aws.call(
+                f"stopping the pipeline execution {execution.arn}",
+                self._aws.sagemaker(execution.region).stop_pipeline_execution,
+                PipelineExecutionArn=execution.arn,
+                ClientRequestToken=client_token(execution.arn),
+            )
+        elif status not in {"Stopping", "Stopped"}:
+            return Compensation(state=LedgerState.kept, note=f"the execution had ended before: {status}")
+        return Compensation(state=LedgerState.undone, note="the execution is stopped")
+
+    async def _describe(self, execution: Execution) -> DescribePipelineExecutionResponseTypeDef:
+        return await self._aws.call(
+            f"looking at the pipeline execution {execution.arn}",
+            self._aws.sagemaker(execution.region).describe_pipeline_execution,
+            PipelineExecutionArn=execution.arn,
+        )
+
+    def _executions_at(self, region: str | None) -> Describe[Progress]:
+        async def describe(arn: str) -> Progress:
+            # The execution first: steps that are listed after it was seen at its end are all there are.
+            execution = await self._describe(Execution(arn=arn, region=region or "", display_name=""))
+            return Progress(execution, await list_steps(self._aws, region or "", arn))
+
+        return one_by_one(describe)
+
+    def _names_at(self, region: str | None, pipeline: str | None) -> Describe[dict[str, str]]:
+        async def list_names(since: str) -> dict[str, str]:
+            return await self._list_names(region or "", pipeline or "", since)
+
+        return one_by_one(list_names)
+
+    async def _list_names(self, region: str, pipeline: str, since: str) -> dict[str, str]:
+        """ARNs by display name; of two with one name the newest."""
+        names: dict[str, str] = {}
+        token = ""
+        for _ in range(PAGES):
+            more = {"NextToken": token} if token else {}
+            answer = await self._aws.call(
+                f"listing the executions of the pipeline {pipeline}",
+                self._aws.sagemaker(region).list_pipeline_executions,
+                PipelineName=pipeline,
+                CreatedAfter=since,
+                SortBy="CreationTime",
+                SortOrder="Descending",
+                MaxResults=100,
+                **more,
+            )
+            summaries: list[PipelineExecutionSummaryTypeDef] = answer["PipelineExecutionSummaries"]
+            for found in summaries:
+                names.setdefault(found.get("PipelineExecutionDisplayName", ""), found.get("PipelineExecutionArn", ""))
+            token = answer.get("NextToken", "")
+            if not token:
+                break
+        return names
+
+
+def client_token(arn: str) -> str:
+    """The token of this step on this execution; 32 to 128 characters."""
+    return hashlib.sha256(f"{effect_key()} {arn}".encode()).hexdigest()

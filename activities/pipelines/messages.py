@@ -1,0 +1,39 @@
+"""Inputs and outputs of the pipeline activities."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from slipway.api import Message, StepReport
+
+
+class FindExecution(Message):
+    """Input of `find_execution`."""
+
+    pipeline: str
+    promotion_id: str
+    region: str
+    started_after: datetime
+    within: timedelta = timedelta(minutes=1)
+    """How long the execution may not be listed yet."""
+
+
+class Execution(Message):
+    """A pipeline execution."""
+
+    arn: str
+    region: str
+    display_name: str
+
+
+class FollowExecution(Message):
+    """Input of `follow_execution`."""
+
+    execution: Execution
+    timeout: timedelta
+
+
+class ExecutionVerdict(Message):
+    """An execution that succeeded."""
+
+    steps: tuple[StepReport, ...]

@@ -1,0 +1,242 @@
+"""ECS: the task definition at one commit, run once, followed to its end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from temporalio import activity
+
+from activities.compensation import Compensation
+from activities.repositories import Repositories
+from activities.tasks import verdict as task_verdict
+from activities.tasks.messages import (
+    FollowTask,
+    RegisteredTaskDefinition,
+    RegisterTaskDefinition,
+    RunTask,
+    StartedTask,
+    StopTask,
+    TaskVerdict,
+)
+from activities.waiting import Deadline
+from slipway.api import LedgerState
+from slipway.app.taskdef import TaskDefinition, container_images, parse_taskdef, taskdef_hash
+from slipway.aws.clients import Aws, region_of
+from slipway.aws.polling import Answers, Describe, Pollers
+from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
+from slipway.git.rules import app_file
+from slipway.progress import ContainerState, TaskProgress
+from slipway.text import counted
+
+if TYPE_CHECKING:
+    from types_boto3_ecs import ECSClient
+    from types_boto3_ecs.type_defs import FailureTypeDef, TaskTypeDef
+
+HASH_TAG = "slipway-hash"
+PROMOTION_TAG = "slipway-promotion"
+ATTEMPT_TAG = "slipway-attempt"
+PROMOTION_VARIABLE = "SLIPWAY_PROMOTION_ID"
+"""What the task names its execution after."""
+REVISIONS_LOOKED_AT = 10
+CAPACITY_DELAY = timedelta(seconds=30)
+NEWBORN = timedelta(minutes=2)
+"""How long ECS may not know a task yet that it has just accepted."""
+_WILL_HEAL = ("capacity is unavailable", "resource:", "agent")
+
+
+class TaskActivities:
+    """Stage 3.
+
+    Args:
+        aws: Where to find AWS.
+        repositories: Where the task definition is read from.
+        interval: Seconds between two looks at the tasks that are followed.
+    """
+
+    def __init__(self, aws: Aws, repositories: Repositories, interval: float) -> None:
+        self._aws = aws
+        self._repositories = repositories
+        self._tasks = Pollers(self._tasks_at, interval)
+
+    @activity.defn
+    async def register_task_definition(self, request: RegisterTaskDefinition) -> RegisteredTaskDefinition:
+        """Registers the file at the commit, or finds the revision that was registered from the same content.
+
+        Killed after the registration: the retry finds the revision by the hash in its tags.
+
+        Raises:
+            RefusedError: The file does not hold the image that was promoted.
+        """
+        path = app_file(request.app.folder, request.file)
+        content = await self._repositories.open(request.app.repository).read(request.commit, path)
+        definition = parse_taskdef(content.decode(), path)
+        images = container_images(definition)
+        if request.image not in images.values():
+            raise RefusedError(
+                f"registering {path} at {request.commit[:12]}",
+                f"none of its containers runs {request.image}; they run {', '.join(images.values())}",
+                "point the event watcher's field at the image of a container",
+            )
+        found = await self._find_revision(request.region, definition)
+        arn = found or await self._register(request.region, definition)
+        return RegisteredTaskDefinition(arn=arn, containers=tuple(images), reused=found is not None)
+
+    async def _find_revision(self, region: str, definition: TaskDefinition) -> str | None:
+        wanted = {"key": HASH_TAG, "value": taskdef_hash(definition)}
+        ecs = self._aws.ecs(region)
+        tried = f"looking for revisions of the task definition {definition['family']}"
+        listed = await self._aws.call(
+            tried,
+            ecs.list_task_definitions,
+            familyPrefix=definition["family"],
+            status="ACTIVE",
+            sort="DESC",
+            maxResults=REVISIONS_LOOKED_AT,
+        )
+        for arn in listed["taskDefinitionArns"]:
+            described = await self._aws.call(tried, ecs.describe_task_definition, taskDefinition=arn, include=["TAGS"])
+            if wanted in described.get("tags", []):
+                return arn
+        return None
+
+    async def _register(self, region: str, definition: TaskDefinition) -> str:
+        tags = [{"key": HASH_TAG, "value": taskdef_hash(definition)}]
+        register = cast("Any", self._aws.ecs(region, once=True).register_task_definition)
+        answer = await self._aws.call(
+            f"registering the task definition {definition['family']}", register, **definition, tags=tags
+        )
+        return answer["taskDefinition"]["taskDefinitionArn"]
+
+    @activity.defn
+    async def run_task(self, request: RunTask) -> StartedTask:
+        """Runs the revision once.
+
+        Killed after the start: the retry gives the same client token, and ECS answers the task that runs already.
+
+        Raises:
+            TransientError: There is no capacity now.
+            NeedsPersonError: ECS will not place the task as it is.
+        """
+        definition = request.task_definition
+        cluster = request.ecs.cluster_arn or "default"
+        tried = f"running {definition.arn} on the cluster {cluster}"
+        answer = await self._aws.call(
+            tried,
+            cast("Any", self._aws.ecs(region_of(definition.arn)).run_task),
+            **run_request(request, cluster),
+        )
+        if not answer["tasks"]:
+            raise placement_error(tried, answer.get("failures", []))
+        task = answer["tasks"][0]
+        return StartedTask(arn=task["taskArn"], cluster=cluster, started_at=task.get("createdAt", datetime.now(UTC)))
+
+    @activity.defn
+    async def follow_task(self, request: FollowTask) -> TaskVerdict:
+        """Waits until the task has stopped, and judges it by its containers' exit codes. Reads only.
+
+        A task that the platform ended is told as such, for its workflow to run another one.
+
+        Raises:
+            NeedsPersonError: The task failed, is unknown to ECS, or did not stop in time.
+        """
+        arn = request.task.arn
+        deadline = Deadline(request.timeout)
+        poller = self._tasks.at(request.task.cluster, region_of(arn))
+        async for task in poller.follow(arn):
+            if task is None:
+                await self._check_newborn(request.task)
+                continue
+            activity.heartbeat(progress_of(task))
+            if task.get("lastStatus") == "STOPPED":
+                return await task_verdict.judge(self._aws, task)
+            if deadline.passed:
+                raise NeedsPersonError(
+                    f"following the task {arn}",
+                    f"it is {task.get('lastStatus')} and has had its {request.timeout} (spec.task.timeout)",
+                    "see its log; stop it and retry, or abort",
+                )
+        raise TransientError(f"following the task {arn}", "the wait ended without a state")
+
+    @staticmethod
+    async def _check_newborn(task: StartedTask) -> None:
+        if datetime.now(UTC) - task.started_at > NEWBORN:
+            raise NeedsPersonError(
+                f"following the task {task.arn}",
+                "ECS does not know it (any more): stopped tasks are forgotten after about an hour",
+                "look into its log for how it ended; retry runs a new task, abort ends the promotion",
+            )
+
+    @activity.defn
+    async def stop_task(self, request: StopTask) -> Compensation:
+        """Stops the task if it runs. Killed after the stop: the retry finds it stopped."""
+        arn, cluster = request.task.arn, request.task.cluster
+        ecs = self._aws.ecs(region_of(arn))
+        answers = await self._describe(ecs, cluster, [arn])
+        task = answers[arn]
+        if task is None or isinstance(task, SlipwayError):
+            return Compensation(state=LedgerState.kept, note="the task had ended before, and ECS has forgotten it")
+        if task.get("lastStatus") == "STOPPED":
+            return Compensation(
+                state=LedgerState.kept, note=f"the task had ended before: {task.get('stoppedReason', 'no reason given')}"
+            )
+        if task.get("desiredStatus") != "STOPPED":
+            reason = request.reason[:255]
+            await self._aws.call(f"stopping the task {arn}", ecs.stop_task, cluster=cluster, task=arn, reason=reason)
+        return Compensation(state=LedgerState.undone, note="the task is stopped")
+
+    def _tasks_at(self, cluster: str | None, region: str | None) -> Describe[TaskTypeDef | None]:
+        async def describe(arns: Collection[str]) -> Answers[TaskTypeDef | None]:
+            return await self._describe(self._aws.ecs(region or ""), cluster or "", arns)
+
+        return describe
+
+    async def _describe(self, ecs: ECSClient, cluster: str, arns: Collection[str]) -> Answers[TaskTypeDef | None]:
+        """The tasks by ARN; none for one that ECS does not know."""
+        tried = f"looking at {counted(len(arns), 'task')} on the cluster {cluster}"
+        answer = await self._aws.call(tried, ecs.describe_tasks, cluster=cluster, tasks=list(arns), include=["TAGS"])
+        found = {task.get("taskArn", ""): task for task in answer["tasks"]}
+        return {arn: found.get(arn) for arn in arns}
+
+
+def run_request(request: RunTask, cluster: str) -> dict[str, Any]:
+    """The arguments of RunTask, the same for every retry of one launch: a client token allows no others."""
+    token = hashlib.sha256(f"{request.promotion_id}-{request.attempt}".encode()).hexdigest()
+    variable = {"name": PROMOTION_VARIABLE, "value": request.promotion_id}
+    arguments: dict[str, Any] = {
+        "taskDefinition": request.task_definition.arn,
+        "cluster": cluster,
+        "count": 1,
+        "clientToken": token,
+        "startedBy": request.promotion_id,
+        "launchType": request.ecs.launch_type,
+        "networkConfiguration": request.ecs.awsvpc_configuration.request(),
+        "overrides": {
+            "containerOverrides": [{"name": name, "environment": [variable]} for name in request.task_definition.containers]
+        },
+        "tags": [
+            {"key": PROMOTION_TAG, "value": request.promotion_id},
+            {"key": ATTEMPT_TAG, "value": str(request.attempt)},
+        ],
+    }
+    return {name: value for name, value in arguments.items() if value}
+
+
+def placement_error(tried: str, failures: Collection[FailureTypeDef]) -> SlipwayError:
+    """What it means that ECS answered a RunTask with success and no task."""
+    reasons = [f"{failure.get('reason', '')} {failure.get('detail', '')}".strip() for failure in failures]
+    said = "; ".join(reasons) or "ECS placed no task and gave no reason"
+    if all(reason.lower().startswith(_WILL_HEAL) for reason in reasons):
+        return TransientError(tried, said, "it is tried again by itself until there is room", CAPACITY_DELAY)
+    return NeedsPersonError(tried, said, "mend the cluster or the task definition, then retry")
+
+
+def progress_of(task: TaskTypeDef) -> TaskProgress:
+    """What a watcher sees of the task."""
+    containers = (
+        ContainerState(name=container.get("name", ""), status=container.get("lastStatus", ""))
+        for container in task.get("containers", [])
+    )
+    return TaskProgress(status=task.get("lastStatus", ""), containers=tuple(containers))

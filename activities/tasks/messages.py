@@ -1,0 +1,78 @@
+"""Inputs and outputs of the task activities."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from slipway.api import AppRef, Message
+from slipway.app.pipecd import EcsApp
+
+
+class RegisterTaskDefinition(Message):
+    """Input of `register_task_definition`: the file at one commit."""
+
+    app: AppRef
+    commit: str
+    file: str
+    region: str
+    image: str
+    """The image that the file must hold: the digest that was promoted."""
+
+
+class RegisteredTaskDefinition(Message):
+    """One revision."""
+
+    arn: str
+    containers: tuple[str, ...]
+    reused: bool
+
+
+class RunTask(Message):
+    """Input of `run_task`."""
+
+    promotion_id: str
+    attempt: int
+    """The number of this launch, counted through the promotion: each has a client token of its own."""
+    task_definition: RegisteredTaskDefinition
+    ecs: EcsApp
+
+
+class StartedTask(Message):
+    """A task that ECS accepted."""
+
+    arn: str
+    cluster: str
+    started_at: datetime
+
+
+class FollowTask(Message):
+    """Input of `follow_task`."""
+
+    task: StartedTask
+    timeout: timedelta
+
+
+class ContainerExit(Message):
+    """How one container ended."""
+
+    name: str
+    exit_code: int | None
+    reason: str = ""
+
+
+class TaskVerdict(Message):
+    """A task that stopped by no fault of its program: every essential container with exit code 0, or ended by the platform."""
+
+    arn: str
+    containers: tuple[ContainerExit, ...]
+    seconds: float
+    log_tail: tuple[str, ...]
+    ended_by_platform: str | None = None
+    """What ECS said, where the platform ended the task before its program did: another run is worth a try."""
+
+
+class StopTask(Message):
+    """Input of `stop_task`."""
+
+    task: StartedTask
+    reason: str

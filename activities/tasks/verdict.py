@@ -1,0 +1,110 @@
+"""Whether a task that has stopped did what it was for, and what it said last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from activities.logs import Stream, last_lines, shown
+from activities.tasks.messages import ContainerExit, TaskVerdict
+from slipway.aws.clients import Aws, region_of
+from slipway.errors import NeedsPersonError, cap
+
+if TYPE_CHECKING:
+    from types_boto3_ecs.type_defs import ContainerDefinitionOutputTypeDef, TaskTypeDef
+
+PLATFORM_STOPS = frozenset({"SpotInterruption", "TerminationNotice", "InfrastructureHealth"})
+_PASSING_REASONS = re.compile(
+    r"timeout waiting for (network interface|ephemeralstorage) provisioning|cannotpullcontainererror.*(i/o timeout|\beof\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Why a task may fail to start that would start the next time; aws.md §5 of the project's notes."""
+
+
+async def judge(aws: Aws, task: TaskTypeDef) -> TaskVerdict:
+    """The verdict on a stopped task.
+
+    Success is: every essential container ran and exited with 0, and the task stopped because of that. A missing exit code means
+    that the container never ran. A task that the platform ended is no failure either, and the verdict says so.
+
+    Raises:
+        NeedsPersonError: The task failed; with exit codes, reasons and the last lines of its logs.
+    """
+    definitions = await _definitions(aws, task)
+    log = await last_lines(aws, region_of(task.get("taskArn", "")), streams_of(task, definitions))
+    exits = tuple(
+        ContainerExit(name=found.get("name", ""), exit_code=found.get("exitCode"), reason=found.get("reason", ""))
+        for found in task.get("containers", [])
+    )
+    ended_by_platform = cap(end_of(task, exits)) if is_platforms(task, exits) else None
+    if not ended_by_platform and (task.get("stopCode") != "EssentialContainerExited" or failed(exits, definitions)):
+        raise failure_of(task, exits, log)
+    return TaskVerdict(
+        arn=task.get("taskArn", ""),
+        containers=exits,
+        seconds=seconds_of(task),
+        log_tail=tuple(log),
+        ended_by_platform=ended_by_platform,
+    )
+
+
+def is_platforms(task: TaskTypeDef, exits: Sequence[ContainerExit]) -> bool:
+    """Whether the platform ended the task, or failed to start it for a reason that passes."""
+    if task.get("stopCode") == "TaskFailedToStart":
+        reasons = [task.get("stoppedReason", ""), *(found.reason for found in exits)]
+        return any(_PASSING_REASONS.search(reason) for reason in reasons)
+    return task.get("stopCode") in PLATFORM_STOPS
+
+
+def failed(exits: Sequence[ContainerExit], definitions: Sequence[ContainerDefinitionOutputTypeDef]) -> bool:
+    """Whether an essential container did not exit with 0. Containers are essential unless their definition says otherwise."""
+    essential = {found.get("name", "") for found in definitions if found.get("essential", True)}
+    codes = {found.name: found.exit_code for found in exits}
+    return any(codes.get(name) != 0 for name in essential) or not essential
+
+
+def failure_of(task: TaskTypeDef, exits: Sequence[ContainerExit], log: Sequence[str]) -> NeedsPersonError:
+    """What an operator needs to mend the task."""
+    if all(found.exit_code is None for found in exits):
+        remedy = "nothing ran: see that the image can be pulled and the roles allow it, then retry"
+    else:
+        remedy = "mend what the log says, then retry; or abort"
+    return NeedsPersonError(f"running the task {task.get('taskArn', '')}", end_of(task, exits) + shown(log), remedy)
+
+
+def end_of(task: TaskTypeDef, exits: Sequence[ContainerExit]) -> str:
+    """How the task ended, in ECS's words."""
+    ends = ", ".join(describe_exit(found) for found in exits) or "no container ran"
+    return f"{task.get('stopCode', 'stopped')}: {task.get('stoppedReason', '')}; {ends}"
+
+
+def describe_exit(found: ContainerExit) -> str:
+    """How a container ended, in words."""
+    code = "never ran" if found.exit_code is None else f"exit code {found.exit_code}"
+    return f"container {found.name} {code}" + (f" ({found.reason})" if found.reason else "")
+
+
+def streams_of(task: TaskTypeDef, definitions: Sequence[ContainerDefinitionOutputTypeDef]) -> list[Stream]:
+    """Where the containers' logs are: ECS names a stream `<prefix>/<container>/<task id>`."""
+    task_id = task.get("taskArn", "").rpartition("/")[2]
+    streams: list[Stream] = []
+    for found in definitions:
+        options = found.get("logConfiguration", {}).get("options", {})
+        group, prefix = options.get("awslogs-group"), options.get("awslogs-stream-prefix")
+        if group and prefix:
+            streams.append(Stream(group, f"{prefix}/{found.get('name', '')}/{task_id}", options.get("awslogs-region")))
+    return streams
+
+
+def seconds_of(task: TaskTypeDef) -> float:
+    """How long the containers ran."""
+    started, stopped = task.get("startedAt"), task.get("stoppedAt")
+    return (stopped - started).total_seconds() if started and stopped else 0.0
+
+
+async def _definitions(aws: Aws, task: TaskTypeDef) -> Sequence[ContainerDefinitionOutputTypeDef]:
+    arn = task.get("taskDefinitionArn", "")
+    ecs = aws.ecs(region_of(task.get("taskArn", "")))
+    answer = await aws.call(f"reading the task definition {arn}", ecs.describe_task_definition, taskDefinition=arn)
+    return answer["taskDefinition"].get("containerDefinitions", [])

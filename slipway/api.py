@@ -1,0 +1,261 @@
+"""The public contract: what the command line, CI and other people's code send to a promotion and read of it.
+
+Every model is frozen. Times are UTC. Image URIs carry a digest wherever a field is called `image`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from slipway.app.gates import GateResult
+from slipway.app.spec import Target
+from slipway.errors import FailureReport
+
+TASK_QUEUE = "slipway"
+
+
+class Message(BaseModel):
+    """Base of all that crosses Temporal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AppRef(Message):
+    """Where an application's files are: a folder on the deployment branch of a repository."""
+
+    repository: str
+    branch: str = "main"
+    folder: str = "."
+
+
+class PromotionRequest(Message):
+    """What a sender asks for. Who may approve is not the sender's to say: that is read from the deployment branch."""
+
+    app: AppRef
+    image: str = Field(description="The pipeline image in the source repository, by digest: <registry>/<repository>@sha256:<hex>")
+    commit: str = Field(default="", description="The source commit that the image was built from.")
+    requested_by: str = Field(default="unknown", description="Who asks, as the sender claims.")
+    attempt: int = Field(default=1, ge=1, le=999, description="Counts deliberate new promotions of the same digest.")
+
+    @property
+    def digest(self) -> str:
+        """The image's digest, `sha256:<hex>`."""
+        return self.image.rpartition("@")[2]
+
+    @property
+    def promotion_id(self) -> str:
+        """The workflow id: the same app and digest give the same, so that a CI job that runs twice starts one promotion.
+
+        Fits everything that is named after it: SageMaker's display names (`[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}`), ECS's
+        `startedBy` (128 characters) and client tokens.
+        """
+        last = self.app.folder.rstrip("/").rpartition("/")[2].strip(".") or self.app.repository.rstrip("/").rpartition("/")[2]
+        slug = re.sub(r"[^a-z0-9]+", "-", last.removesuffix(".git").lower()).strip("-")[:32].strip("-") or "app"
+        key = json.dumps([self.app.model_dump(), self.digest], sort_keys=True)
+        suffix = f"-{self.attempt}" if self.attempt > 1 else ""
+        return f"{slug}-{hashlib.sha256(key.encode()).hexdigest()[:12]}{suffix}"
+
+
+class StageName(StrEnum):
+    """The six stages, in their order."""
+
+    image = "image"
+    taskdef = "taskdef"
+    task = "task"
+    pipeline = "pipeline"
+    approval = "approval"
+    rollout = "rollout"
+
+
+class StageState(StrEnum):
+    """Where a stage is."""
+
+    to_come = "to come"
+    running = "running"
+    waiting = "waiting"
+    """For people: an approval."""
+    parked = "parked"
+    """For an operator's `retry` or `abort`."""
+    done = "done"
+    failed = "failed"
+
+
+class Outcome(StrEnum):
+    """How a promotion ended. `promoted` is the only good one; the others are verdicts, not technical errors."""
+
+    promoted = "promoted"
+    refused = "refused"
+    """Bad input, or a gate that is not met."""
+    rejected = "rejected"
+    """A person said no."""
+    expired = "expired"
+    """Nobody decided in time."""
+    aborted = "aborted"
+    """An operator ended it."""
+    rolled_back = "rolled-back"
+    """The endpoint did not keep the new model."""
+
+
+class StageReport(Message):
+    """One stage as people see it."""
+
+    name: StageName
+    state: StageState = StageState.to_come
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    attempts: int = 0
+    summary: str = ""
+    """One line: what came of it."""
+
+
+class LedgerState(StrEnum):
+    """What became of an effect that was to be undone."""
+
+    planned = "planned"
+    undone = "undone"
+    kept = "kept"
+    needs_person = "needs a person"
+
+
+class LedgerEntry(Message):
+    """One effect on the outside, and what became of it."""
+
+    stage: StageName
+    inverse: str
+    """What undoes it, as `revert commit`."""
+    state: LedgerState = LedgerState.planned
+    note: str = ""
+
+
+class WaitingFor(Message):
+    """What stands between a promotion and its next step."""
+
+    what: str
+    """As `approval (1 of 2)` or `retry or abort`."""
+    since: datetime
+    until: datetime | None = None
+    who: tuple[str, ...] = ()
+    """Who can unblock it; empty for any operator."""
+    commands: tuple[str, ...] = ()
+    """Each a whole `slipway` command line."""
+    failure: FailureReport | None = None
+
+
+class ServedEndpoint(Message):
+    """What a target serves at the end."""
+
+    endpoint: str
+    region: str
+    config: str
+    package: str | None
+    answer: str | None = Field(default=None, description="What the smoke request was answered, cut to 1,000 characters.")
+
+
+class PromotionStatus(Message):
+    """The answer to the query `status`, and the body of the result."""
+
+    id: str
+    app: AppRef
+    image: str
+    commit: str
+    requested_by: str
+    stages: tuple[StageReport, ...]
+    waiting_for: WaitingFor | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+    spec_commit: str | None = None
+    """The commit of the deployment branch that the spec was read at."""
+    task_definition: str | None = None
+    task: str | None = None
+    execution: str | None = None
+    package: str | None = None
+    evidence: str | None = None
+    """The evidence's hash."""
+    endpoints: tuple[ServedEndpoint, ...] = ()
+    ledger: tuple[LedgerEntry, ...] = ()
+    notices: tuple[str, ...] = ()
+    """Decisions and refused signals, oldest first."""
+
+
+class Decision(Message):
+    """`approve` or `reject`."""
+
+    by: str = Field(min_length=1, max_length=128)
+    evidence: str = Field(description="The hash of the evidence that was looked at.")
+    reason: str = Field(default="", max_length=1_000)
+
+
+class OperatorCommand(Message):
+    """`retry` or `abort`."""
+
+    by: str = Field(min_length=1, max_length=128)
+    reason: str = Field(default="", max_length=1_000)
+
+
+class Receipt(Message):
+    """The answer to an update that was taken."""
+
+    text: str
+    """One line: what came of it."""
+
+
+class Evidence(Message):
+    """What an approver looks at. `hash` is over all the other members, and a decision names it."""
+
+    hash: str
+    package: ModelPackage
+    model_image: str
+    """The container that would serve, by digest."""
+    metrics: dict[str, float]
+    champions: tuple[Champion, ...]
+    gates: tuple[GateResult, ...]
+    image: str
+    taskdef: TaskdefCommit
+    steps: tuple[StepReport, ...]
+    rollback_plan: str
+
+
+class Champion(Message):
+    """What a target serves now."""
+
+    target: Target
+    package: str | None
+    metrics: dict[str, float]
+
+
+class ModelPackage(Message):
+    """A package of the registry, found by lineage."""
+
+    arn: str
+    version: int
+    region: str
+
+
+class StepReport(Message):
+    """One step of an execution."""
+
+    name: str
+    kind: str
+    status: str
+    seconds: float | None = None
+    arn: str | None = None
+    cached_from: str | None = None
+    outcome: str = ""
+    """What a condition came to: `True` or `False`."""
+    failure: str = ""
+
+
+class TaskdefCommit(Message):
+    """The commit that carries the image. `changed` is false where the file held it before; `commit` is the branch's head then."""
+
+    commit: str
+    changed: bool
+    file: str
+    before: str
+    after: str

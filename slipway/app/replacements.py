@@ -1,0 +1,76 @@
+"""What an event's value does to an application's files: PipeCD's GIT_UPDATE, place by place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from slipway.app.pipecd import EventHandler, Replacement
+from slipway.app.yaml_edit import Edit, replace_scalar
+from slipway.errors import RefusedError
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file, before and after."""
+
+    file: str
+    """Its path inside the application's folder."""
+    before: str
+    """The value that the first place of the file had."""
+    after: str
+    content: bytes
+    changed: bool
+
+
+def apply_event(handler: EventHandler, value: str, read: Callable[[str], bytes | None]) -> tuple[FileChange, ...]:
+    """Writes a value to every place that a handler names, and returns each file once, in the handler's order.
+
+    Args:
+        handler: The event's handler.
+        value: The value, as an image by digest.
+        read: Gives a file of the application's folder, or none where it is not there.
+
+    Raises:
+        RefusedError: A file, a field or a match is missing, or a field is no single value. Nothing is half done.
+    """
+    changes: dict[str, FileChange] = {}
+    for replacement in handler.replacements:
+        earlier = changes.get(replacement.file)
+        content = earlier.content if earlier else read(replacement.file)
+        if content is None:
+            raise RefusedError(
+                f"writing the image to {replacement.file}", "there is no such file in the app's folder", "add the file"
+            )
+        edit = _apply(replacement, content, value)
+        before = earlier.before if earlier else edit.before
+        changed = edit.changed or bool(earlier and earlier.changed)
+        changes[replacement.file] = FileChange(replacement.file, before, value, edit.content, changed)
+    return tuple(changes.values())
+
+
+def _apply(replacement: Replacement, content: bytes, value: str) -> Edit:
+    if replacement.yaml_field:
+        return replace_scalar(content, replacement.yaml_field, value, replacement.file)
+    return replace_matches(content, replacement.regex, value, replacement.file)
+
+
+def replace_matches(content: bytes, regex: str, value: str, file: str) -> Edit:
+    """Replaces the first group of every match, as PipeCD's `regex` does.
+
+    Raises:
+        RefusedError: Nothing matches, or the file is not UTF-8.
+    """
+    tried = f"replacing {regex!r} in {file}"
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise RefusedError(tried, "the file is not UTF-8", "save it as UTF-8") from error
+    matches = [match for match in re.finditer(regex, text) if match[1] is not None]
+    if not matches:
+        raise RefusedError(tried, "nothing in the file matches", "correct the expression, or the file")
+    for match in reversed(matches):
+        text = text[: match.start(1)] + value + text[match.end(1) :]
+    before = next((match[1] for match in matches if match[1] != value), value)
+    return Edit(before, value, text.encode())

@@ -1,0 +1,332 @@
+"""`promotion.yaml`: what one application allows Slipway to do, as frozen models.
+
+Keys are camelCase in the file and snake_case here. Unknown keys are errors. The bounds of the rollout are those of SageMaker's
+`UpdateEndpoint`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from slipway.app.durations import Duration, between
+from slipway.oci.reference import REPOSITORY_URI
+
+SPEC_FILE = "promotion.yaml"
+API_VERSION = "slipway.dev/v1"
+
+_NAME_63 = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
+
+
+def _file_of_the_app(text: str) -> str:
+    """A relative path that stays in the application's folder, with forward slashes."""
+    path = PurePosixPath(text)
+    if not text or path.is_absolute() or ".." in path.parts or "\\" in text or "\x00" in text:
+        raise ValueError("must be a path inside the application's folder, as smoke/request.json")
+    return text
+
+
+SageMakerName = Annotated[str, Field(pattern=_NAME_63)]
+EcrRepository = Annotated[str, Field(pattern=f"^{REPOSITORY_URI}$")]
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$")]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+AppFile = Annotated[str, AfterValidator(_file_of_the_app)]
+Person = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
+
+
+class SpecModel(BaseModel):
+    """Base of all parts of the spec."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+class Metadata(SpecModel):
+    """Who the spec is about."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){0,39}$")]
+    """The application's name: lower-case letters, digits and single hyphens, up to 40."""
+
+
+class Scan(SpecModel):
+    """What ECR's scan of the image must not find."""
+
+    fail_on: Literal["CRITICAL", "HIGH", "MEDIUM", "LOW"] = "CRITICAL"
+    """The least severity that refuses the image."""
+    timeout: Annotated[Duration, between("10s", "24h")] = timedelta(minutes=10)
+    """How long to wait for the scan's findings."""
+
+
+class Image(SpecModel):
+    """Where the pipeline image comes from and where it goes."""
+
+    source: EcrRepository
+    """The repository that CI pushes to, as `<account>.dkr.ecr.<region>.amazonaws.com/<repository>`, without a tag."""
+    target: EcrRepository
+    """The repository that the task pulls from. The same as `source`: nothing is copied."""
+    scan: Scan | None = None
+    """Absent: the image is not held back by a scan."""
+
+
+class Git(SpecModel):
+    """How the image gets into `taskdef.yaml`."""
+
+    event: Annotated[str, Field(min_length=1, max_length=255)]
+    """The name of the event watcher in `app.pipecd.yaml` whose handler says which file and field, and the commit message."""
+
+
+class Task(SpecModel):
+    """The standalone ECS task that starts the pipeline. Cluster and network come from `app.pipecd.yaml`."""
+
+    launcher: Literal["slipway", "pipecd"] = "slipway"
+    """Who runs the task: Slipway, by exact revision; or piped, which `slipway lint` refuses as not built yet."""
+    timeout: Annotated[Duration, between("10s", "7d")] = timedelta(minutes=30)
+    """How long the task may take until it has stopped."""
+
+
+class Pipeline(SpecModel):
+    """The SageMaker pipeline that the task starts."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}$")]
+    """The pipeline's name."""
+    timeout: Annotated[Duration, between("10s", "30d")] = timedelta(hours=24)
+    """How long one execution may take."""
+
+
+class Model(SpecModel):
+    """Where the pipeline registers what it trained."""
+
+    package_group: SageMakerName
+    """The model package group's name."""
+
+
+class Gate(SpecModel):
+    """A rule on one metric. Every rule that is given must hold."""
+
+    metric: Annotated[str, Field(min_length=1, max_length=256)]
+    """A dotted path in the evaluation report, as `binary_classification_metrics.auc.value`."""
+    min: float | None = None
+    """The least value that passes."""
+    max: float | None = None
+    """The greatest value that passes."""
+    max_regression: Annotated[float, Field(ge=0)] | None = None
+    """How much worse than the champion's the metric may be, in its own unit. Passes where there is no champion."""
+    min_improvement: Annotated[float, Field(ge=0)] | None = None
+    """How much better than the champion's the metric must be, in its own unit. Passes where there is no champion."""
+    direction: Literal["higher", "lower"] = "higher"
+    """Whether a higher or a lower value is better; matters to `maxRegression` and `minImprovement`."""
+
+    @model_validator(mode="after")
+    def _has_a_rule(self) -> Self:
+        """At least one of `min`, `max`, `maxRegression`, `minImprovement`; `min` not above `max`."""
+        rules = (self.min, self.max, self.max_regression, self.min_improvement)
+        if all(rule is None for rule in rules):
+            raise ValueError("needs at least one of min, max, maxRegression, minImprovement")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("has a min above its max: nothing could pass")
+        return self
+
+
+class Approval(SpecModel):
+    """Who decides whether a model that meets the gates is rolled out."""
+
+    mode: Literal["manual", "auto"] = "manual"
+    """`auto`: the gates alone decide."""
+    approvers: tuple[Person, ...] = ()
+    """Names of those who may decide."""
+    quorum: Annotated[int, Field(ge=1, le=20)] = 1
+    """How many different approvers must say yes."""
+    self_approval: bool = False
+    """Whether the one who asked for the promotion may approve it."""
+    timeout: Annotated[Duration, between("10s", "90d")] = timedelta(hours=72)
+    """After this long without a decision the promotion expires."""
+
+    @model_validator(mode="after")
+    def _can_be_decided(self) -> Self:
+        """Manual approval names at least `quorum` different approvers."""
+        if len(set(self.approvers)) != len(self.approvers):
+            raise ValueError("names an approver twice")
+        if self.mode == "manual" and len(self.approvers) < self.quorum:
+            raise ValueError(f"asks for {self.quorum} of {len(self.approvers)} approvers: nobody could ever approve")
+        return self
+
+
+class Canary(SpecModel):
+    """Traffic in two steps: a part first, the rest after a wait."""
+
+    percent: Annotated[int, Field(ge=1, le=50)]
+    """The part of the new fleet's capacity that takes traffic first."""
+    wait: Annotated[Duration, between("0s", "1h")] = timedelta(minutes=10)
+    """How long the part is watched before the rest follows."""
+
+
+class Linear(SpecModel):
+    """Traffic in equal steps."""
+
+    percent: Annotated[int, Field(ge=10, le=50)]
+    """The size of one step."""
+    wait: Annotated[Duration, between("0s", "1h")] = timedelta(minutes=10)
+    """How long each step is watched."""
+
+
+class Strategy(SpecModel):
+    """How traffic moves to the new model. Without `canary` and `linear` all of it moves at once."""
+
+    canary: Canary | None = None
+    """Two steps. Not together with `linear`."""
+    linear: Linear | None = None
+    """Equal steps. Not together with `canary`."""
+    bake: Annotated[Duration, between("0s", "1h")] = timedelta(0)
+    """How long the old fleet is kept after all traffic has moved."""
+    alarms: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=255)], ...], Field(max_length=10)] = ()
+    """CloudWatch alarms that roll the update back when one goes off. Without any, nothing is rolled back by AWS."""
+    timeout: Annotated[Duration, between("10m", "8h")] = timedelta(hours=8)
+    """How long the whole update may take (`MaximumExecutionTimeoutInSeconds`)."""
+
+    @model_validator(mode="after")
+    def _fits_sagemaker(self) -> Self:
+        """Canary or linear, not both; the waits and the bake together are shorter than `timeout`."""
+        if self.canary and self.linear:
+            raise ValueError("has both canary and linear; keep one")
+        if self.waits >= self.timeout:
+            raise ValueError("has waits and bake that together take as long as its timeout")
+        return self
+
+    @property
+    def waits(self) -> timedelta:
+        """The time that an update takes at the least: every wait and the bake."""
+        if self.canary:
+            return self.canary.wait + self.bake
+        if self.linear:
+            steps = -(-100 // self.linear.percent)
+            return self.linear.wait * (steps - 1) + self.bake
+        return self.bake
+
+
+class Variant(SpecModel):
+    """The endpoint's one production variant."""
+
+    name: SageMakerName = "AllTraffic"
+    """The variant's name; an endpoint's old and new config must have the same."""
+    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+    """As `ml.m5.large`."""
+    instance_count: Annotated[int, Field(ge=1, le=1_000)] = 1
+    """How many instances a new endpoint starts with. An update keeps the live count."""
+    execution_role_arn: RoleArn | None = None
+    """The role that SageMaker assumes to read the model's image and data. A target may name its own."""
+
+
+class Smoke(SpecModel):
+    """One request that a new model must answer before it is kept."""
+
+    payload: AppFile
+    """The file with the request's body, in the application's folder."""
+    content_type: Annotated[str, Field(min_length=1, max_length=255)] = "application/json"
+    """The request's content type."""
+
+
+class Target(SpecModel):
+    """One endpoint in one account and region."""
+
+    endpoint: SageMakerName
+    """The endpoint's name."""
+    region: Region | None = None
+    """Absent: the region of `image.target`."""
+    role_arn: RoleArn | None = None
+    """The role that the worker assumes for the target. Absent: the worker's own."""
+    execution_role_arn: RoleArn | None = None
+    """The role that SageMaker assumes there. Absent: the variant's."""
+
+
+class Wave(SpecModel):
+    """Targets that are rolled out together."""
+
+    soak: Annotated[Duration, between("0s", "30d")] = timedelta(0)
+    """How long the wave before must have served first."""
+    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=50)]
+    """The endpoints of the wave."""
+
+
+class Rollout(SpecModel):
+    """How an approved model gets to its endpoints."""
+
+    strategy: Strategy = Strategy()
+    """How traffic moves."""
+    variant: Variant
+    """What the endpoint runs on."""
+    smoke: Smoke | None = None
+    """Absent: no request is made."""
+    waves: Annotated[tuple[Wave, ...], Field(min_length=1, max_length=20)]
+    """Rolled out one after the other; a wave that fails stops those behind it."""
+
+    @model_validator(mode="after")
+    def _each_target_once(self) -> Self:
+        """No endpoint is in two waves."""
+        seen: set[tuple[str, str | None, str | None]] = set()
+        for target in (target for wave in self.waves for target in wave.targets):
+            key = (target.endpoint, target.region, target.role_arn)
+            if key in seen:
+                raise ValueError(f"has the endpoint {target.endpoint} twice")
+            seen.add(key)
+        return self
+
+
+class Spec(SpecModel):
+    """The six stages."""
+
+    image: Image
+    """Stage 1."""
+    git: Git
+    """Stage 2."""
+    task: Task = Task()
+    """Stage 3."""
+    pipeline: Pipeline
+    """Stage 4."""
+    model: Model
+    """Stage 4."""
+    gates: Annotated[tuple[Gate, ...], Field(max_length=50)] = ()
+    """Stage 5: what the metrics must meet before anybody is asked."""
+    approval: Approval
+    """Stage 5."""
+    rollout: Rollout
+    """Stage 6."""
+
+
+class ModelPromotion(SpecModel):
+    """The whole file."""
+
+    api_version: Literal["slipway.dev/v1"]
+    """The version of this format."""
+    kind: Literal["ModelPromotion"]
+    """What the file is."""
+    metadata: Metadata
+    """Who the spec is about."""
+    spec: Spec
+    """The six stages."""
+
+    @classmethod
+    def parse(cls, text: str, file: str = SPEC_FILE) -> ModelPromotion:
+        """Reads a spec.
+
+        Args:
+            text: The file's content.
+            file: The file's name as problems should show it.
+
+        Raises:
+            SpecError: Everything that is wrong, each with line, column, path, what was found and what is allowed.
+        """
+        from slipway.app.spec_errors import parse_spec  # noqa: PLC0415 -- the reader knows the models, which are read without it
+
+        return parse_spec(cls, text, file)

@@ -1,0 +1,1 @@
+"""AWS: clients, errors and shared polling."""

@@ -1,0 +1,1 @@
+"""Git: deployment repositories through local mirrors."""

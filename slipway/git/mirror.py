@@ -1,0 +1,225 @@
+"""What is done in one bare mirror while its lock is held: git's plumbing, each command with the error it stands for."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.git.process import GitAnswer, failure, run_git, without_credentials
+
+FILE_LIMIT = 4_000_000
+"""Bytes of one file that are read at most."""
+_RACE = ("stale info", "non-fast-forward", "fetch first", "cannot lock ref", "failed to update ref", "reference already exists")
+
+
+class PushConflict(TransientError):  # noqa: N818 -- a race that is lost is no error, and the caller's next step follows from it
+    """The branch moved meanwhile: read the new head, do the work again on it, push again."""
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who a commit is by."""
+
+    name: str = "Slipway"
+    email: str = "slipway@localhost"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a tree."""
+
+    mode: str
+    blob: str
+
+
+Changes = dict[str, Entry | None]
+"""Files of a new tree by path; none removes the file."""
+
+
+class Mirror:
+    """A bare, partial copy of one repository: all commits and trees, and those files that were read.
+
+    Args:
+        url: The remote.
+        folder: The mirror.
+        lock: The descriptor of the lock, which git's processes inherit: a worker that is killed leaves it with its last git.
+    """
+
+    def __init__(self, url: str, folder: Path, lock: int) -> None:
+        self._url = url
+        self._shown = without_credentials(url)
+        self._folder = folder
+        self._lock = lock
+
+    async def prepare(self) -> None:
+        """Makes the mirror, or mends what a killed git left."""
+        if not (self._folder / "slipway-ready").exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            await self._must("init", "--quiet", "--bare", tried=f"making a mirror of {self._shown}")
+            for key, value in (("url", self._url), ("promisor", "true"), ("partialclonefilter", "blob:none")):
+                await self._must("config", f"remote.origin.{key}", value, tried=f"making a mirror of {self._shown}")
+            (self._folder / "slipway-ready").touch()
+        # Nobody else is in here while the lock is held: a git lock that is left belongs to a git that was killed.
+        for left in [*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock")]:
+            left.unlink(missing_ok=True)
+
+    async def fetch(self, branch: str) -> str:
+        """Brings the branch, and says where it is."""
+        tried = f"fetching {branch} of {self._shown}"
+        refspec = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
+        answer = await self._run("fetch", "--quiet", "--no-tags", "--filter=blob:none", "origin", refspec, tried=tried)
+        if answer.code and "couldn't find remote ref" in answer.stderr:
+            raise RefusedError(tried, answer.words, "name a branch that is there")
+        if answer.code:
+            raise failure(tried, answer)
+        return (await self._must("rev-parse", "--verify", f"refs/remotes/origin/{branch}^{{commit}}", tried=tried)).text
+
+    async def want(self, commit: str) -> None:
+        """Sees to it that a commit is here."""
+        if (await self._run("cat-file", "-e", f"{commit}^{{commit}}", tried="looking for a commit")).code == 0:
+            return
+        tried = f"fetching the commit {commit[:12]} of {self._shown}"
+        answer = await self._run("fetch", "--quiet", "--no-tags", "--filter=blob:none", "origin", commit, tried=tried)
+        if answer.code:
+            raise failure(tried, answer)
+
+    async def entry(self, commit: str, path: str) -> Entry | None:
+        """A file of a commit, or none."""
+        tried = f"looking for {path} at {commit[:12]} of {self._shown}"
+        listed = (await self._must("ls-tree", "-z", "--full-tree", commit, "--", f":(literal){path}", tried=tried)).text.rstrip(
+            "\0"
+        )
+        if not listed:
+            return None
+        mode, kind, blob = listed.partition("\t")[0].split(" ")
+        if kind != "blob" or mode == "120000":
+            named = "a symbolic link" if mode == "120000" else "a folder"
+            raise RefusedError(tried, f"it is {named}", "put a file there")
+        return Entry(mode, blob)
+
+    async def blob(self, entry: Entry, path: str) -> bytes:
+        """A file's content."""
+        tried = f"reading {path} of {self._shown}"
+        size = int((await self._must("cat-file", "-s", entry.blob, tried=tried)).text)
+        if size > FILE_LIMIT:
+            raise RefusedError(tried, f"it has {size:,} bytes", f"keep it under {FILE_LIMIT:,} bytes")
+        return (await self._must("cat-file", "blob", entry.blob, tried=tried)).stdout
+
+    async def store(self, before: Entry | None, content: bytes) -> Entry:
+        """Keeps a content in the mirror, with the mode of the file that it replaces."""
+        blob = await self._must("hash-object", "-w", "--stdin", tried="storing a file", stdin=content)
+        return Entry(before.mode if before else "100644", blob.text)
+
+    async def commit(self, parent: str, changes: Changes, message: str, author: Author) -> str:
+        """Makes a commit on a parent, which no branch knows of yet."""
+        tried = f"committing on {parent[:12]} of {self._shown}"
+        lines = [
+            f"{entry.mode} {entry.blob}\t{path}\0" if entry else f"0 {'0' * len(parent)}\t{path}\0"
+            for path, entry in changes.items()
+        ]
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix="index-") as folder:
+            index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}  # noqa: PTH118 -- a variable's text
+            await self._must("read-tree", parent, tried=tried, environment=index)
+            await self._must("update-index", "-z", "--index-info", tried=tried, stdin="".join(lines).encode(), environment=index)
+            tree = await self._must("write-tree", "--missing-ok", tried=tried, environment=index)
+        arguments = ("commit-tree", tree.text, "-p", parent, "-F", "-")
+        return (await self._must(*arguments, tried=tried, stdin=message.encode(), environment=_identity(author))).text
+
+    async def push(self, commit: str, branch: str, parent: str) -> None:
+        """Moves the remote's branch from the parent to the commit, and from nowhere else."""
+        tried = f"pushing {commit[:12]} to {branch} of {self._shown}"
+        ref = f"refs/heads/{branch}"
+        lease = f"--force-with-lease={ref}:{parent}"
+        answer = await self._run("push", "--porcelain", "--no-verify", lease, "origin", f"{commit}:{ref}", tried=tried)
+        if answer.code == 0:
+            return
+        verdict = next((line for line in answer.text.splitlines() if line.startswith("!")), "")
+        if any(word in verdict for word in _RACE):
+            raise PushConflict(tried, verdict.split("\t")[-1], "read the branch again, and push again; this happens by itself")
+        if verdict:
+            said = f"{verdict.split(chr(9))[-1]}. {answer.words}"
+            raise NeedsPersonError(tried, said, "let the worker push to this branch (branch protection, hooks), then retry")
+        raise failure(tried, answer)
+
+    async def find(self, head: str, trailer: str) -> str | None:
+        """The newest commit up to a head that carries a trailer line."""
+        key, _, value = trailer.partition(": ")
+        form = f"--format=%H%x00%(trailers:key={key},valueonly,separator=%x01)"
+        arguments = ("log", "-z", "--fixed-strings", f"--grep={trailer}", form, head, "--")
+        listed = (await self._must(*arguments, tried=f"looking for {key} in {self._shown}")).text
+        # With -z, a line is `<hash> NUL <values> NUL`.
+        fields = listed.split("\0")
+        for commit, values in zip(fields[::2], fields[1::2], strict=False):
+            if value in values.split("\x01"):
+                return commit
+        return None
+
+    async def parents(self, commit: str) -> list[str]:
+        """The commits that a commit was made on."""
+        tried = f"looking for what {commit[:12]} of {self._shown} was made on"
+        return (await self._must("rev-list", "--parents", "-n", "1", commit, "--", tried=tried)).text.split()[1:]
+
+    async def undone(self, commit: str, head: str) -> Changes:
+        """The files of the head without what a commit did to them; empty where nothing of it is left."""
+        tried = f"reverting {commit[:12]} of {self._shown}"
+        parents = await self.parents(commit)
+        if len(parents) != 1:
+            raise NeedsPersonError(tried, f"the commit has {len(parents)} parents", "revert it by hand")
+        listed = await self._must(
+            "diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", parents[0], commit, tried=tried
+        )
+        changes: Changes = {}
+        fields = listed.text.split("\0")
+        for raw, path in zip(fields[::2], fields[1::2], strict=False):
+            old_mode, new_mode, old_blob, new_blob, _ = raw.removeprefix(":").split(" ")
+            before, after = _entry(old_mode, old_blob), _entry(new_mode, new_blob)
+            now = await self.entry(head, path)
+            if now == before:
+                continue
+            changes[path] = before if now == after else await self._merged(now, after, before, path, tried)
+        return changes
+
+    async def _merged(self, now: Entry | None, base: Entry | None, wanted: Entry | None, path: str, tried: str) -> Entry:
+        remedy = "revert it by hand, or keep it"
+        if now is None or base is None or wanted is None:
+            raise NeedsPersonError(tried, f"{path} was added or removed since", remedy)
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix="merge-") as folder:
+            files = [Path(folder) / name for name in ("now", "base", "wanted")]
+            for file, entry in zip(files, (now, base, wanted), strict=True):
+                file.write_bytes(await self.blob(entry, path))
+            answer = await self._run("merge-file", "-p", "--quiet", *map(str, files), tried=tried)
+        if answer.code:
+            raise NeedsPersonError(tried, f"the same lines of {path} were changed since", remedy)
+        return await self.store(now, answer.stdout)
+
+    async def _run(
+        self, *arguments: str, tried: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+    ) -> GitAnswer:
+        return await run_git(
+            arguments, folder=self._folder, tried=tried, stdin=stdin, environment=environment, held=(self._lock,)
+        )
+
+    async def _must(
+        self, *arguments: str, tried: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+    ) -> GitAnswer:
+        answer = await self._run(*arguments, tried=tried, stdin=stdin, environment=environment)
+        if answer.code:
+            raise failure(tried, answer)
+        return answer
+
+
+def _entry(mode: str, blob: str) -> Entry | None:
+    return Entry(mode, blob) if mode.strip("0") else None
+
+
+def _identity(author: Author) -> dict[str, str]:
+    return {
+        "GIT_AUTHOR_NAME": author.name,
+        "GIT_AUTHOR_EMAIL": author.email,
+        "GIT_COMMITTER_NAME": author.name,
+        "GIT_COMMITTER_EMAIL": author.email,
+    }

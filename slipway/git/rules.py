@@ -1,0 +1,142 @@
+"""Which repositories, branches, files and trailers Slipway lets through to git. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from slipway.errors import RefusedError
+from slipway.git.process import without_credentials
+
+_SCP = re.compile(r"(?P<user>[A-Za-z0-9_.-]+@)?(?P<host>[A-Za-z0-9.-]+):(?P<path>[^:\s][^\s]*)")
+_SCHEMES = frozenset({"https", "http", "ssh", "file"})
+_BRANCH = re.compile(r"(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|$)))[^\x00-\x20\x7f~^:?*\[\\/.-][^\x00-\x20\x7f~^:?*\[\\]*(?<![/.])")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_TRAILER_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+
+
+class RepositoryPolicy:
+    """The repositories that a worker may read and write.
+
+    Args:
+        allowed: URLs; one that ends in `/*` stands for all below it.
+    """
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self._exact: set[str] = set()
+        self._below: list[str] = []
+        for url in allowed:
+            if url.endswith("/*"):
+                self._below.append(normalise_url(url[:-2]) + "/")
+            else:
+                self._exact.add(normalise_url(url))
+
+    def check(self, url: str) -> str:
+        """The URL as git is to use it.
+
+        Raises:
+            RefusedError: It is no repository's URL, carries a password, or is not on the list.
+        """
+        normal = normalise_url(url)
+        if normal in self._exact or any(normal.startswith(prefix) for prefix in self._below):
+            return url
+        remedy = "add it to the worker's list of repositories (SLIPWAY_REPOSITORIES), or start with one that is on it"
+        raise RefusedError(f"using the repository {without_credentials(url)}", "it is not on the worker's list", remedy)
+
+
+def normalise_url(url: str) -> str:
+    """One spelling for the URLs of one repository: `git@host:a/b.git` and `ssh://git@HOST/a/b` are the same.
+
+    Raises:
+        RefusedError: The text would mean something else to git than a repository over https, ssh or a file.
+    """
+    tried = f"using the repository {without_credentials(url)}"
+    remedy = "write https://host/path, ssh://user@host/path, user@host:path or file:///path"
+    if not url or url.startswith("-") or "::" in url or re.search(r"[\x00-\x20\x7f]", url):
+        raise RefusedError(tried, "it is no URL of a repository", remedy)
+    full = _with_scheme(url)
+    try:
+        parts = urlsplit(full)
+        host, password, port = parts.hostname or "", parts.password, parts.port
+    except ValueError as error:
+        raise RefusedError(tried, f"it is no URL: {error}", remedy) from error
+    if parts.scheme not in _SCHEMES or (not host and parts.scheme != "file") or host.startswith("-"):
+        raise RefusedError(tried, "it is no URL of a repository", remedy)
+    if password is not None or (parts.username and parts.scheme in ("http", "https")):
+        raise RefusedError(
+            tried, "the URL carries credentials, which would be kept in the history", "use git's credential helper on the worker"
+        )
+    if ".." in PurePosixPath(parts.path).parts or parts.query or parts.fragment:
+        raise RefusedError(tried, "the path has `..`, `?` or `#` in it", remedy)
+    user = f"{parts.username}@" if parts.username else ""
+    path = posixpath.normpath("/" + parts.path.strip("/")).removesuffix(".git")
+    return f"{parts.scheme}://{user}{host}{f':{port}' if port else ''}{path}"
+
+
+def _with_scheme(url: str) -> str:
+    if "://" in url:
+        return url
+    if url.startswith("/"):
+        return f"file://{url}"
+    scp = _SCP.fullmatch(url)
+    return f"ssh://{scp['user'] or ''}{scp['host']}/{scp['path']}" if scp else url
+
+
+def check_branch(branch: str) -> str:
+    """The branch, if git would have it: the rules of `git check-ref-format --branch`, and no leading hyphen.
+
+    Raises:
+        RefusedError: The text is no branch's name.
+    """
+    if _BRANCH.fullmatch(branch) and len(branch) <= 200 and branch not in ("HEAD", "@"):  # noqa: PLR2004 -- a file's name holds 255
+        return branch
+    raise RefusedError(f"using the branch {branch!r}", "git does not allow this name", "write a branch's name such as main")
+
+
+def check_commit(commit: str) -> str:
+    """The commit, if it is a full hash.
+
+    Raises:
+        RefusedError: The text is no full hash, and might mean another commit tomorrow.
+    """
+    if _COMMIT.fullmatch(commit):
+        return commit
+    raise RefusedError(f"using the commit {commit!r}", "it is no full hash", "write all 40 hexadecimal digits")
+
+
+def app_file(folder: str, file: str = "") -> str:
+    """The path of a file of an application in its repository.
+
+    Args:
+        folder: The application's folder; `.` or nothing is the repository's root.
+        file: A path inside the folder. Nothing: the folder itself.
+
+    Raises:
+        RefusedError: The path is absolute, leaves the folder, or goes into `.git`.
+    """
+    for part in (folder, file):
+        path = PurePosixPath(part)
+        if path.is_absolute() or re.search(r"[\x00-\x1f\x7f\\]", part) or any(_forbidden(name) for name in path.parts):
+            raise RefusedError(
+                f"using the path {part!r}", "it leaves the repository's files", "write a relative path without `..`"
+            )
+    joined = posixpath.normpath(posixpath.join(folder or ".", file))
+    return "" if joined == "." else joined
+
+
+def _forbidden(name: str) -> bool:
+    return name == ".." or name.lower() == ".git" or name.startswith(":")
+
+
+def check_trailer(key: str, value: str) -> str:
+    """A commit trailer's line.
+
+    Raises:
+        RefusedError: The value has a line end, and would write other trailers.
+    """
+    if _TRAILER_KEY.fullmatch(key) and value.strip() and not re.search(r"[\x00-\x1f\x7f\x85\u2028\u2029]", value):
+        return f"{key}: {value.strip()}"
+    raise RefusedError(f"writing the commit trailer {key!r}", f"{value!r} is not one line of text", "write one line")

@@ -1,0 +1,1 @@
+"""OCI registries: names, the client and copies by digest."""

@@ -1,0 +1,1 @@
+"""Temporal: connecting, setting up, starting, and what surrounds an activity."""

@@ -1,0 +1,55 @@
+"""The worker's own settings, by environment variables SLIPWAY_…; AWS and Temporal have theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from slipway.api import TASK_QUEUE
+from slipway.errors import RefusedError
+from slipway.git.rules import RepositoryPolicy
+
+
+class WorkerSettings(BaseSettings):
+    """What a worker is told by its environment."""
+
+    model_config = SettingsConfigDict(env_prefix="SLIPWAY_", frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    repositories: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)]
+    """The deployment repositories that the worker may read and write: URLs, separated by commas. One that ends in `/*` stands
+    for all below it."""
+    work_folder: Path = Path("build/work")
+    """Where mirrors of the repositories are kept. It may be emptied while the worker is stopped."""
+    poll_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
+    """Seconds between two looks at what is followed: tasks, executions, scans, endpoints."""
+    task_queue: Annotated[str, Field(min_length=1)] = TASK_QUEUE
+    """The Temporal task queue."""
+    bind: str = "127.0.0.1"
+    """The address that the health and metrics ports are opened on."""
+    health_port: Annotated[int, Field(ge=0, le=65_535)] = 8081
+    """`/healthz` answers while the process lives, `/readyz` while it polls. 0: not opened."""
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 9090
+    """Prometheus' metrics, at `/metrics`. 0: not opened."""
+    shutdown_seconds: Annotated[float, Field(ge=0, le=600)] = 30.0
+    """How long activities in flight may take to hand over on SIGTERM, before they are cancelled."""
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    """The least level that is logged."""
+
+    @field_validator("repositories", mode="before")
+    @classmethod
+    def _by_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part for part in (part.strip() for part in value.split(",")) if part)
+        return value
+
+    @field_validator("repositories")
+    @classmethod
+    def _are_repositories(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            RepositoryPolicy(value)
+        except RefusedError as error:
+            raise ValueError(str(error)) from error
+        return value

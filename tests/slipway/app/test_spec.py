@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway.app.durations import format_duration, parse_duration
+from slipway.app.problems import FileError, SpecError
+from slipway.app.spec import ModelPromotion, Strategy
+from slipway.app.yaml_source import load_document
+
+SPEC = """apiVersion: slipway.dev/v1
+kind: ModelPromotion
+metadata: {name: screening}
+spec:
+  image:
+    source: 111111111111.dkr.ecr.us-east-1.amazonaws.com/screening-ci
+    target: 222222222222.dkr.ecr.us-east-1.amazonaws.com/screening
+    scan: {failOn: CRITICAL, timeout: 10m}
+  git:
+    event: image-update
+  task: {launcher: slipway, timeout: 30m}
+  pipeline: {name: screening-training, timeout: 24h}
+  model: {packageGroup: screening}
+  gates:
+    - {metric: accuracy.value, min: 0.9}
+    - {metric: auc.value, maxRegression: 0.01}
+  approval: {mode: manual, approvers: [ana, bo], quorum: 1, selfApproval: false, timeout: 72h}
+  rollout:
+    strategy: {canary: {percent: 25, wait: 10m}, bake: 30m, alarms: [screening-5xx]}
+    variant: {instanceType: ml.m5.large, instanceCount: 4}
+    smoke: {payload: smoke/request.json, contentType: application/json}
+    waves:
+      - targets: [{endpoint: screening-staging}]
+      - soak: 1h
+        targets: [{endpoint: screening-prod, region: us-east-1, roleArn: arn:aws:iam::222222222222:role/slipway-rollout}]
+"""
+
+
+def problems_of(text: str) -> list[str]:
+    with pytest.raises(SpecError) as refused:
+        ModelPromotion.parse(text)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_given_the_designs_spec_when_it_is_read_then_durations_and_lists_have_their_types() -> None:
+    promotion = ModelPromotion.parse(SPEC)
+    assert promotion.spec.approval.timeout == timedelta(hours=72)
+    assert [gate.metric for gate in promotion.spec.gates] == ["accuracy.value", "auc.value"]
+    assert promotion.spec.rollout.waves[1].soak == timedelta(hours=1)
+
+
+def test_given_a_spec_when_it_crosses_temporal_as_json_then_it_is_the_same() -> None:
+    promotion = ModelPromotion.parse(SPEC)
+    assert ModelPromotion.model_validate_json(promotion.model_dump_json()) == promotion
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "min: 0.9",
+            "minn: 0.9",
+            "promotion.yaml:15:32: error: spec.gates[0].minn: unknown key 'minn'; did you mean 'min'? allowed: metric, min, ",
+        ),
+        (
+            "failOn: CRITICAL",
+            "fail_on: HIGH",
+            "promotion.yaml:8:12: error: spec.image.scan.fail_on: unknown key 'fail_on'; did you mean 'failOn'?",
+        ),
+        (
+            "failOn: CRITICAL",
+            "failOn: SEVERE",
+            "8:20: error: spec.image.scan.failOn: found \"SEVERE\"; allowed: 'CRITICAL', 'HIGH'",
+        ),
+        ("quorum: 1", 'quorum: "1"', '17:58: error: spec.approval.quorum: found "1"; allowed: a valid integer'),
+        ("quorum: 1", "quorum: true", "spec.approval.quorum: found true; allowed: a valid integer"),
+        ("quorum: 1", "quorum: 3", "17:13: error: spec.approval: asks for 3 of 2 approvers: nobody could ever approve"),
+        ("percent: 25", "percent: 70", "spec.rollout.strategy.canary.percent: found 70; allowed: less than or equal to 50"),
+        ("wait: 10m", "wait: 2h", 'spec.rollout.strategy.canary.wait: found "2h"; allowed: from 0s to 1h'),
+        ("wait: 10m", "wait: 10", "spec.rollout.strategy.canary.wait: found 10; allowed: 10 is not a duration"),
+        ("bake: 30m", "linear: {percent: 10}", "19:15: error: spec.rollout.strategy: has both canary and linear"),
+        ("payload: smoke/", "payload: ../", "allowed: a path inside the application's folder"),
+        (
+            "/screening-ci",
+            "/screening-ci:v1",
+            'spec.image.source: found "111111111111.dkr.ecr.us-east-1.amazonaws.com/screening-ci:v1"',
+        ),
+        (
+            "  model: {packageGroup: screening}\n",
+            "",
+            "promotion.yaml:5:3: error: spec.model: is required and absent; add it: Stage 4.",
+        ),
+        ("git:\n    event: image-update", "git: [x]", "9:8: error: spec.git: found a list; allowed: a mapping"),
+        ("v1\nkind", "v2\nkind", "1:13: error: apiVersion: found \"slipway.dev/v2\"; allowed: 'slipway.dev/v1'"),
+        (
+            "screening-prod, region: us-east-1, roleArn: arn:aws:iam::222222222222:role/slipway-rollout",
+            "screening-staging",
+            "twice",
+        ),
+        (", min: 0.9", "", "spec.gates[0]: needs at least one of min, max"),
+        ("min: 0.9", "min: .nan", "spec.gates[0].min"),
+        (
+            "kind: ModelPromotion",
+            "kind: ModelPromotion\nkind: x",
+            "promotion.yaml:3:1: error: kind: the key 'kind' is there twice; line 2 has it first",
+        ),
+        ("kind: ModelPromotion", "kind: [", "not valid YAML"),
+        ("kind: ModelPromotion", "kind: !!python/object:os.system x", "not plain data"),
+        ("kind: ModelPromotion", "kind: &a [*a]", "contains itself"),
+        (SPEC, "", "promotion.yaml:1:1: error: found nothing; allowed: "),
+    ],
+)
+def test_given_a_mistake_when_the_spec_is_read_then_its_place_and_what_is_allowed_are_told(old: str, new: str, said: str) -> None:
+    assert old in SPEC
+    told = problems_of(SPEC.replace(old, new))
+    assert len(told) == 1 or "fail_on" in new
+    assert said in told[0]
+
+
+def test_given_several_mistakes_when_the_spec_is_read_then_all_are_listed_in_the_order_of_the_text() -> None:
+    text = SPEC.replace("quorum: 1", "quorum: 0").replace("min: 0.9", "min: high").replace("name: screening}", "name: Screening}")
+    assert [told.split(":")[1] for told in problems_of(text)] == ["3", "15", "17"]
+
+
+def test_given_linear_steps_that_outlast_the_timeout_when_the_strategy_is_made_then_it_is_refused() -> None:
+    with pytest.raises(ValueError, match="as long as its timeout"):
+        Strategy.model_validate({"linear": {"percent": 10, "wait": "1h"}, "timeout": "8h"})
+
+
+def test_given_an_alias_bomb_when_it_is_read_then_it_is_refused_at_once() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 9)]
+    with pytest.raises(FileError, match="beyond measure"):
+        load_document("\n".join(lines), "f")
+
+
+def test_given_a_merge_key_when_it_is_read_then_own_keys_win() -> None:
+    assert load_document("base: &b {x: 1, y: 2}\nc: {<<: *b, x: 3}\n", "f").data["c"] == {"x": 3, "y": 2}
+
+
+@given(st.text(max_size=200))
+def test_given_any_text_when_it_is_read_as_a_spec_then_it_is_refused_kindly(text: str) -> None:
+    with pytest.raises(SpecError):
+        ModelPromotion.parse(text)
+
+
+@given(st.integers(0, 999_999), st.sampled_from("smhd"))
+def test_given_any_duration_when_it_is_written_and_read_then_it_is_the_same(number: int, unit: str) -> None:
+    duration = parse_duration(f"{number}{unit}")
+    assert parse_duration(format_duration(duration)) == duration or duration > timedelta(days=999_999)
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "1.5h", "-1s", "10 m", "1h30m", "10M", "٣s"])
+def test_given_a_text_that_is_no_duration_when_it_is_read_then_it_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)

@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.oci.copy import CopyCounts, Place, RegistryClient, Upload, copy_image, digest_of
+
+OCI = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+Spoil = Callable[[httpx.Request], httpx.Response | None]
+
+
+def streamed(content: bytes) -> httpx.Response:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield content
+
+    return httpx.Response(200, content=chunks())
+
+
+class Registry:
+    """A registry in memory, with one way to go wrong at a time."""
+
+    def __init__(self, host: str = "registry.test") -> None:
+        self.url = f"http://{host}"
+        self.blobs: dict[tuple[str, str], bytes] = {}
+        self.manifests: dict[tuple[str, str], tuple[str, bytes]] = {}
+        self.requests: list[httpx.Request] = []
+        self.mounting = False
+        self.token = "good"
+        self.turns_down_with = 401
+        self.spoil: Spoil = lambda _: None
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        body = await request.aread()
+        self.requests.append(request)
+        spoiled = self.spoil(request)
+        if spoiled is not None:
+            return spoiled
+        if request.headers.get("Authorization") != f"Basic {self.token}":
+            return httpx.Response(self.turns_down_with, json={"errors": [{"code": "DENIED", "message": "token has expired"}]})
+        _, _, repository, kind, *rest = request.url.path.split("/")
+        match request.method, kind, rest:
+            case "POST", "blobs", _:
+                return self._begin(request, repository)
+            case "PUT", "blobs", _:
+                return self._put_blob(request, repository, body)
+            case _, "blobs", [digest]:
+                found = self.blobs.get((repository, digest))
+                return httpx.Response(404) if found is None else streamed(found)
+            case "PUT", _, [reference]:
+                return self._put_manifest(repository, reference, request.headers["Content-Type"], body)
+            case _, _, [reference]:
+                return self._manifest(repository, reference)
+            case _:
+                return httpx.Response(405)
+
+    def _begin(self, request: httpx.Request, repository: str) -> httpx.Response:
+        mount, origin = request.url.params.get("mount"), request.url.params.get("from")
+        if self.mounting and mount and origin and (origin, mount) in self.blobs:
+            self.blobs[repository, mount] = self.blobs[origin, mount]
+            return httpx.Response(201)
+        return httpx.Response(202, headers={"Location": f"/v2/{repository}/blobs/uploads/1?state=x"})
+
+    def _put_blob(self, request: httpx.Request, repository: str, body: bytes) -> httpx.Response:
+        assert request.url.params["state"] == "x"
+        if digest_of(body) != request.url.params["digest"] or len(body) != int(request.headers["Content-Length"]):
+            return httpx.Response(400, json={"errors": [{"code": "DIGEST_INVALID", "message": "no"}]})
+        self.blobs[repository, digest_of(body)] = body
+        return httpx.Response(201)
+
+    def _put_manifest(self, repository: str, reference: str, media_type: str, body: bytes) -> httpx.Response:
+        for entry in json.loads(body).get("manifests", []):
+            if (repository, entry["digest"]) not in self.manifests:
+                return httpx.Response(404, json={"errors": [{"code": "MANIFEST_BLOB_UNKNOWN"}]})
+        self.manifests[repository, digest_of(body)] = self.manifests[repository, reference] = (media_type, body)
+        return httpx.Response(201, headers={"Docker-Content-Digest": digest_of(body)})
+
+    def _manifest(self, repository: str, reference: str) -> httpx.Response:
+        if (repository, reference) not in self.manifests:
+            return httpx.Response(404, json={"errors": [{"code": "MANIFEST_UNKNOWN", "message": "not there"}]})
+        media_type, body = self.manifests[repository, reference]
+        return httpx.Response(200, content=body, headers={"Content-Type": media_type, "Docker-Content-Digest": digest_of(body)})
+
+    def add_image(self, repository: str, *layers: bytes) -> str:
+        def entry(content: bytes) -> dict[str, Any]:
+            self.blobs[repository, digest_of(content)] = content
+            return {"digest": digest_of(content), "size": len(content), "mediaType": "x"}
+
+        # The spaces are on purpose: a manifest's bytes are not what a JSON writer would make of it.
+        document = {"schemaVersion": 2, "config": entry(b"{}"), "layers": [entry(layer) for layer in layers]}
+        return self.add_manifest(repository, OCI, json.dumps(document, indent=3).encode() + b"\n ")
+
+    def add_manifest(self, repository: str, media_type: str, body: bytes) -> str:
+        self.manifests[repository, digest_of(body)] = (media_type, body)
+        return digest_of(body)
+
+    def add_index(self, repository: str, *children: str) -> str:
+        entries = [{"digest": child, "size": 1, "mediaType": OCI} for child in children]
+        return self.add_manifest(repository, INDEX, json.dumps({"manifests": entries}).encode())
+
+    def client(self) -> RegistryClient:
+        async def token(fresh: bool) -> str:
+            return "good" if fresh or self.token == "good" else "stale"
+
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self), follow_redirects=True)
+        return RegistryClient(self.url, token, http)
+
+    def place(self, repository: str) -> Place:
+        return Place(self.client(), repository)
+
+    def counts(self) -> Counter[str]:
+        return Counter(f"{request.method} {request.url.path.split('/')[3]}" for request in self.requests)
+
+
+@pytest.fixture
+def source() -> Registry:
+    return Registry("source.test")
+
+
+@pytest.fixture
+def target() -> Registry:
+    return Registry("target.test")
+
+
+async def test_given_an_image_when_it_is_copied_then_the_target_has_its_exact_bytes_under_the_tag(
+    source: Registry, target: Registry
+) -> None:
+    digest = source.add_image("ci", b"one", b"two" * 300_000)
+    counts = await copy_image(source.place("ci"), target.place("prod"), digest, "v1")
+    assert target.manifests["prod", "v1"] == source.manifests["ci", digest]
+    assert counts == CopyCounts(copied_blobs=3, copied_bytes=2 + 3 + 900_000)
+
+
+async def test_given_a_copied_image_when_it_is_copied_again_then_no_blob_is_looked_at(source: Registry, target: Registry) -> None:
+    digest = source.add_image("ci", b"one")
+    await copy_image(source.place("ci"), target.place("prod"), digest, "v1")
+    target.requests.clear()
+    assert await copy_image(source.place("ci"), target.place("prod"), digest, "v1") == CopyCounts()
+    assert target.counts()["HEAD blobs"] == 0
+
+
+async def test_given_blobs_that_are_there_when_an_image_is_copied_then_they_are_not_sent(
+    source: Registry, target: Registry
+) -> None:
+    target.blobs["prod", digest_of(b"one")] = b"one"
+    counts = await copy_image(source.place("ci"), target.place("prod"), source.add_image("ci", b"one", b"two"), "v1")
+    assert (counts.copied_blobs, counts.skipped_blobs) == (2, 1)
+
+
+async def test_given_an_index_when_it_is_copied_then_its_images_come_first(source: Registry, target: Registry) -> None:
+    children = [source.add_image("ci", b"base", b"amd64"), source.add_image("ci", b"base", b"arm64")]
+    counts = await copy_image(source.place("ci"), target.place("prod"), source.add_index("ci", *children), "v1")
+    assert all(("prod", child) in target.manifests for child in children)
+    assert counts.copied_blobs == 4  # the config and the base layer are shared
+
+
+@pytest.mark.parametrize(("mounting", "mounted", "copied"), [(True, 2, 0), (False, 0, 2)])
+async def test_given_one_registry_when_an_image_is_copied_then_blobs_are_mounted_or_else_uploaded(
+    source: Registry, mounting: bool, mounted: int, copied: int
+) -> None:
+    source.mounting = mounting
+    counts = await copy_image(source.place("ci"), source.place("prod"), source.add_image("ci", b"one"), "v1")
+    assert (counts.mounted_blobs, counts.copied_blobs) == (mounted, copied)
+
+
+async def test_given_the_tag_on_another_image_when_an_image_is_copied_then_it_is_refused_before_anything(
+    source: Registry, target: Registry
+) -> None:
+    await copy_image(source.place("ci"), target.place("prod"), source.add_image("ci", b"one"), "v1")
+    target.requests.clear()
+    with pytest.raises(RefusedError, match="the tag is there"):
+        await copy_image(source.place("ci"), target.place("prod"), source.add_image("ci", b"two"), "v1")
+    assert {request.method for request in target.requests} == {"HEAD"}
+
+
+async def test_given_a_corrupt_blob_when_an_image_is_copied_then_no_manifest_is_written(
+    source: Registry, target: Registry
+) -> None:
+    digest = source.add_image("ci", b"one")
+    source.blobs["ci", digest_of(b"one")] = b"eno"
+    with pytest.raises(RefusedError, match="the source is corrupt"):
+        await copy_image(source.place("ci"), target.place("prod"), digest, "v1")
+    assert not target.manifests
+    assert ("prod", digest_of(b"eno")) not in target.blobs
+
+
+async def test_given_a_corrupt_manifest_when_it_is_read_then_it_is_refused(source: Registry) -> None:
+    digest = source.add_image("ci", b"one")
+    source.manifests["ci", digest] = (OCI, b"{}")
+    with pytest.raises(RefusedError, match="not sha256"):
+        await source.client().get_manifest("ci", digest)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(429, TransientError), (503, TransientError), (403, NeedsPersonError), (404, NeedsPersonError), (400, RefusedError)],
+)
+async def test_given_an_answer_when_a_manifest_is_read_then_its_status_says_what_to_do(
+    source: Registry, status: int, kind: type[Exception]
+) -> None:
+    source.spoil = lambda _: httpx.Response(status, json={"errors": [{"code": "WHY", "message": "so"}]})
+    with pytest.raises(kind, match=f"HTTP {status} WHY: so"):
+        await source.client().get_manifest("ci", "v1")
+
+
+async def test_given_a_throttle_with_a_time_when_it_is_raised_then_the_time_is_kept(source: Registry) -> None:
+    source.spoil = lambda _: httpx.Response(429, headers={"Retry-After": "7"})
+    with pytest.raises(TransientError) as throttled:
+        await source.client().has_blob("ci", digest_of(b""))
+    assert throttled.value.retry_after is not None
+    assert throttled.value.retry_after.total_seconds() == 7
+
+
+async def test_given_a_connection_that_breaks_when_a_blob_is_read_then_it_is_transient(source: Registry) -> None:
+    def broken(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("reset", request=request)
+
+    source.spoil = broken
+    with pytest.raises(TransientError, match="ReadError: reset"):
+        _ = [chunk async for chunk in source.client().read_blob("ci", digest_of(b"one"))]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_given_a_stale_token_when_an_image_is_copied_then_a_fresh_one_is_asked_for(
+    source: Registry, target: Registry, status: int
+) -> None:
+    digest = source.add_image("ci", b"one")
+    source.token = target.token = "rotated"
+    source.turns_down_with = target.turns_down_with = status
+
+    def client(registry: Registry) -> Place:
+        async def token(fresh: bool) -> str:
+            return "rotated" if fresh else "good"
+
+        return Place(RegistryClient(registry.url, token, httpx.AsyncClient(transport=httpx.MockTransport(registry))), "ci")
+
+    counts = await copy_image(client(source), client(target), digest, "v1")
+    assert counts.copied_blobs == 2
+
+
+async def test_given_a_permission_that_is_missing_when_a_fresh_token_is_denied_too_then_a_person_is_asked(
+    source: Registry,
+) -> None:
+    digest = source.add_image("ci", b"one")
+    source.token, source.turns_down_with = "of somebody else", 403
+    with pytest.raises(NeedsPersonError, match="HTTP 403 DENIED"):
+        await source.client().get_manifest("ci", digest)
+    assert len(source.requests) == 2
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_given_a_token_that_expires_before_the_blob_itself_when_it_is_uploaded_then_the_upload_begins_again(
+    target: Registry, status: int
+) -> None:
+    refusals = [httpx.Response(status)]
+    target.spoil = lambda request: refusals.pop() if request.method == "PUT" and refusals else None
+    reads: list[int] = []
+
+    async def chunks() -> AsyncIterator[bytes]:
+        reads.append(1)
+        yield b"one"
+
+    assert await target.client().upload_blob("prod", digest_of(b"one"), 3, chunks) is Upload.uploaded
+    assert (len(reads), target.blobs["prod", digest_of(b"one")]) == (2, b"one")
+
+
+async def test_given_a_blob_on_another_host_when_it_is_read_then_that_host_is_not_told_the_token(source: Registry) -> None:
+    told: list[str | None] = []
+
+    def storage(request: httpx.Request) -> httpx.Response | None:
+        if request.url.host == "storage.test":
+            told.append(request.headers.get("Authorization"))
+            return streamed(b"one")
+        return httpx.Response(307, headers={"Location": "http://storage.test/one?signed"})
+
+    source.spoil = storage
+    assert [chunk async for chunk in source.client().read_blob("ci", digest_of(b"one"))] == [b"one"]
+    assert told == [None]
+
+
+async def test_given_a_file_when_it_is_uploaded_then_it_is_there_and_the_second_time_skipped(
+    target: Registry, tmp_path: Path
+) -> None:
+    file = tmp_path / "layer"
+    file.write_bytes(b"x" * 700_000)
+    digest = digest_of(file.read_bytes())
+    ends = [await target.client().upload_blob_file("prod", digest, file) for _ in range(2)]
+    assert ends == [Upload.uploaded, Upload.there]
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b"no json", b'{"config": {}}', b'{"manifests": [{"digest": "x"}]}'])
+async def test_given_a_manifest_that_is_none_when_it_is_copied_then_it_is_refused(
+    source: Registry, target: Registry, body: bytes
+) -> None:
+    with pytest.raises(RefusedError):
+        await copy_image(source.place("ci"), target.place("prod"), source.add_manifest("ci", OCI, body))
+
+
+@pytest.mark.parametrize("repository", ["../x", "A", "x?y", "", "x/"])
+async def test_given_a_text_that_is_no_repository_when_it_is_used_then_it_is_refused(source: Registry, repository: str) -> None:
+    with pytest.raises(RefusedError, match="no repository's name"):
+        await source.client().has_blob(repository, digest_of(b""))
+
+
+async def test_given_the_sandbox_when_an_image_is_copied_between_regions_then_ecr_shows_it_at_the_target() -> None:
+    from slipway_sandbox.testing import SandboxProcess, fresh_account  # noqa: PLC0415 -- a process, for this test alone
+
+    with SandboxProcess() as sandbox:
+        account = fresh_account()
+
+        def place(region: str, repository: str) -> Place:
+            ecr = sandbox.client("ecr", account, region)
+            ecr.create_repository(repositoryName=repository)
+
+            async def token(fresh: bool) -> str:
+                return ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+
+            proxy = ecr.get_authorization_token()["authorizationData"][0]["proxyEndpoint"]
+            return Place(RegistryClient(proxy, token), repository)
+
+        source, target = place("us-east-1", "ci"), place("eu-west-1", "prod")
+        layer, config = b"layer" * 200_000, b"{}"
+        entries = [
+            {"digest": digest_of(blob), "size": len(blob), "mediaType": "application/vnd.oci.image.layer.v1.tar"}
+            for blob in (config, layer)
+        ]
+        body = json.dumps({"schemaVersion": 2, "mediaType": OCI, "config": entries[0], "layers": entries[1:]}, indent=1).encode()
+        for blob in (config, layer):
+
+            async def chunks(blob: bytes = blob) -> AsyncIterator[bytes]:
+                yield blob
+
+            await source.registry.upload_blob("ci", digest_of(blob), len(blob), chunks)
+        digest = await source.registry.put_manifest("ci", "v1", body, OCI)
+        counts = await copy_image(source, target, digest, "v1")
+        images = sandbox.client("ecr", account, "eu-west-1").describe_images(repositoryName="prod")["imageDetails"]
+    assert counts.copied_blobs == 2
+    assert [(image["imageDigest"], image["imageTags"]) for image in images] == [(digest, ["v1"])]
