@@ -16,8 +16,8 @@ from botocore import xform_name
 
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "deploy" / "iam"
-AT_TARGETS = frozenset({"endpoints.py", "preflight.py", "served.py", "invocation.py"})
-"""Modules of activities that call by the role of a rollout's target; the others call by the worker's own."""
+AT_TARGETS = "endpoints"
+"""The activities that call by the role of a rollout's target; the others call by the worker's own."""
 SERVICES = ("ecr", "ecs", "logs", "s3", "sagemaker", "sagemaker-runtime", "cloudwatch")
 NAMED_OTHERWISE = {"s3:ListObjectsV2": "s3:ListBucket"}
 """Actions whose name is not that of their operation."""
@@ -90,12 +90,12 @@ def called_in(files: Iterable[Path]) -> set[str]:
 
 
 def calls_of_activities(*, at_targets: bool) -> set[str]:
-    files = (ROOT / "activities").glob("[!_]*.py")
-    return called_in(file for file in files if (file.name in AT_TARGETS) is at_targets)
+    files = (ROOT / "activities").rglob("[!_]*.py")
+    return called_in(file for file in files if (file.parent.name == AT_TARGETS) is at_targets)
 
 
 def calls_of_copies() -> set[str]:
-    names = set(names_in(ROOT / "slipway" / "oci.py"))
+    names = set(names_in(ROOT / "slipway" / "oci" / "copy.py"))
     return set[str]().union(*(actions for method, actions in BY_HTTP.items() if method in names))
 
 
