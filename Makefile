@@ -30,7 +30,7 @@ docs: setup  ## Write the generated pages
 	@$(BIN)/python -m slipway.app.spec_docs
 
 coverage: setup  ## Write sandbox/COVERAGE.md from what the local AWS answers and its tests show
-	@$(BIN)/python -m slipway_sandbox.testing_coverage
+	@$(BIN)/python -m sandbox.testkit.coverage
 
 histories: setup  ## Record the workflow histories that the replay tests read
 	@$(BIN)/python -m tests.record_histories

@@ -18,7 +18,6 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_scene import Scene
 
 from demo.images import build_model_image, build_pipeline_image
 from demo.processes import StartError
@@ -27,6 +26,7 @@ from demo.screen import Screen
 from demo.showing import run
 from demo.stack import ML_ACCOUNT, REGION, Crew, Stack
 from demo.team import FOLDER, ROOT, Team
+from sandbox.testkit.scene import Scene
 
 PICTURES = ROOT / "docs" / "images"
 PICTURE_OF_THE_PAGE = ROOT / "sandbox" / "docs" / "page.png"

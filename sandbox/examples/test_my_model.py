@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slipway_sandbox.testing import SandboxProcess, wait_until
-from slipway_sandbox.testing_images import push_image
-from slipway_sandbox.testing_python import python_image
+from slipway_sandbox.testing import SandboxProcess, push_image, python_image, wait_until
 
 HERE = Path(__file__).parent
 PIPELINE = (HERE / "pipeline.json").read_text()

@@ -14,9 +14,9 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from inspect import cleandoc
 from pathlib import Path
 
-from slipway_sandbox.pickled import UnreadableStateError
+from slipway_sandbox.core.world import DEFAULT_ACCOUNT
 from slipway_sandbox.server import SandboxServer
-from slipway_sandbox.world import DEFAULT_ACCOUNT
+from slipway_sandbox.state.pickled import UnreadableStateError
 
 
 def main() -> None:

@@ -13,15 +13,15 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from botocore.model import OperationModel, OperationNotFoundError
 from werkzeug.wrappers import Response
 
-from slipway_sandbox import protocol, query
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.observed import Incoming, from_inside, observed
+from slipway_sandbox.core.world import DEFAULT_ACCOUNT, Handler, Room, World
 from slipway_sandbox.iam.principals import Principals
-from slipway_sandbox.moto_backend import MotoBackend
-from slipway_sandbox.observed import Incoming, from_inside, observed
-from slipway_sandbox.operations import Signature, operation_of, request_of, signature_of
-from slipway_sandbox.refusals import JSON_1_1, refusal_for, request_id
-from slipway_sandbox.world import DEFAULT_ACCOUNT, Handler, Room, World
+from slipway_sandbox.moto.backend import MotoBackend
+from slipway_sandbox.protocol import aws_json, query
+from slipway_sandbox.protocol.operations import Signature, operation_of, request_of, signature_of
+from slipway_sandbox.protocol.refusals import JSON_1_1, refusal_for, request_id
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Gateway:
         return {
             str(metadata["targetPrefix"]): name
             for name in self._services
-            if "targetPrefix" in (metadata := protocol.service_model(name).metadata)
+            if "targetPrefix" in (metadata := aws_json.service_model(name).metadata)
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -131,7 +131,7 @@ class Gateway:
                 HTTPStatus.NOT_IMPLEMENTED,
             )
         body = whole(call.environ["wsgi.input"])
-        call.request = query.parse_request(model, query.form(body)) if is_query(model) else protocol.parse_request(model, body)
+        call.request = query.parse_request(model, query.form(body)) if is_query(model) else aws_json.parse_request(model, body)
         room, handler = found
         return lambda: run(room, handler, model, call)
 
@@ -158,7 +158,7 @@ def run(room: Room, handler: Handler, model: OperationModel, call: Incoming) -> 
         if is_query(model):
             body = query.response_body(model, result, headers["x-amzn-RequestId"])
             return Response(body, headers=headers, content_type="text/xml")
-        return Response(protocol.response_body(model, result), headers=headers, content_type=JSON_1_1)
+        return Response(aws_json.response_body(model, result), headers=headers, content_type=JSON_1_1)
     except AwsError:
         raise
     except Exception as error:
@@ -188,7 +188,7 @@ def operation_model(service: str, name: str) -> OperationModel:
         AwsError: `UnknownOperationException`.
     """
     try:
-        return protocol.service_model(service).operation_model(name)
+        return aws_json.service_model(service).operation_model(name)
     except OperationNotFoundError as error:
         raise AwsError("UnknownOperationException", f"{service} has no operation {name}") from error
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from slipway_sandbox import credentials, snapshots
 from slipway_sandbox.autoscaling import AutoscalingQuotas, AutoscalingRoom, ScalableTargets
-from slipway_sandbox.clock import Clock
-from slipway_sandbox.containers import ContainerRuntime
-from slipway_sandbox.control import Control
+from slipway_sandbox.containers.runtime import ContainerRuntime
+from slipway_sandbox.control import snapshots
+from slipway_sandbox.control.api import Control
+from slipway_sandbox.control.page import Guard
+from slipway_sandbox.control.snapshots import Saver
+from slipway_sandbox.core.clock import Clock
+from slipway_sandbox.core.world import Room, World
 from slipway_sandbox.ecr.image_room import ImageRoom
 from slipway_sandbox.ecr.layer_room import LayerRoom
 from slipway_sandbox.ecr.lifecycle_room import LifecycleRoom
@@ -24,13 +27,14 @@ from slipway_sandbox.ecs import Ecs
 from slipway_sandbox.eventbridge.delivery import Delivery
 from slipway_sandbox.eventbridge.room import EventsRoom
 from slipway_sandbox.gateway import Gateway
+from slipway_sandbox.http.server import Server
 from slipway_sandbox.iam.guard import IamGuard
 from slipway_sandbox.iam.principals import Principals
 from slipway_sandbox.iam.resources import ResourcePolicies
 from slipway_sandbox.iam.room import IamRoom
 from slipway_sandbox.iam.sts import StsRoom
-from slipway_sandbox.moto_backend import MotoBackend
-from slipway_sandbox.page import Guard
+from slipway_sandbox.moto.backend import MotoBackend
+from slipway_sandbox.roles import credentials
 from slipway_sandbox.sagemaker.groups import GroupRoom
 from slipway_sandbox.sagemaker.hosting import Hosting
 from slipway_sandbox.sagemaker.jobs import Jobs
@@ -38,10 +42,7 @@ from slipway_sandbox.sagemaker.pipelines import Pipelines
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.snapshots import Saver
-from slipway_sandbox.states import States
-from slipway_sandbox.wire import Server
-from slipway_sandbox.world import Room, World
+from slipway_sandbox.state.states import States
 
 log = logging.getLogger(__name__)
 

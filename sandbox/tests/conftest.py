@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_contract import Aws, Contract, declarations_of, real_client, region_on_aws
+
+from sandbox.testkit.contract import Aws, Contract, declarations_of, real_client, region_on_aws
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,10 @@ import threading
 import time
 
 import pytest
-from slipway_sandbox.clock import Clock
-from slipway_sandbox.faults import Fault, FaultKind, Faults
-from slipway_sandbox.testing_contract import behaviour
+from slipway_sandbox.core.clock import Clock
+from slipway_sandbox.core.faults import Fault, FaultKind, Faults
+
+from sandbox.testkit.contract import behaviour
 
 
 @behaviour(

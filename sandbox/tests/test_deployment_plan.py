@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.sagemaker.hosting.deployment import Plan, Shift, plan_of
 
 

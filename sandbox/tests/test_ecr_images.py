@@ -9,7 +9,8 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 from slipway_sandbox.testing import SandboxProcess, wait_until
-from slipway_sandbox.testing_contract import behaviour
+
+from sandbox.testkit.contract import behaviour
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"

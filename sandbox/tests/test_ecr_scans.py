@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway_sandbox.testing import SandboxProcess, wait_until
-from slipway_sandbox.testing_images import build_image, push_image
+from slipway_sandbox.testing import SandboxProcess, build_image, push_image, wait_until
 
 CRITICAL = {"name": "CVE-2026-1", "severity": "CRITICAL"}
 

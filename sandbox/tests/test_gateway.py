@@ -6,10 +6,11 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.model import StructureShape
 from botocore.parsers import ResponseParserFactory
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.refusals import refusal_for
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.protocol.refusals import refusal_for
 from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_contract import behaviour
+
+from sandbox.testkit.contract import behaviour
 
 
 def assumed(sandbox: SandboxProcess, account: str, other: str) -> boto3.session.Session:

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.events import Event
+from slipway_sandbox.core.world import World
 from slipway_sandbox.ecr.service import EcrRoom
-from slipway_sandbox.events import Event
 from slipway_sandbox.sagemaker.groups import GroupRoom
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.testing import SandboxProcess, fresh_account, wait_until
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.world import World
+
+from sandbox.testkit.contract import behaviour
 
 EXECUTION = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/abcdefghijkl"
 ROLE = "arn:aws:iam::123456789012:role/sm"

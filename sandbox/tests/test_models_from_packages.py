@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.hosting.model_containers import Artifact
 from slipway_sandbox.sagemaker.hosting.models import ModelRoom
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.world import World
 
 CALLER = Caller("111111111111", "us-east-1", "111111111111")
 PACKAGE = "arn:aws:sagemaker:us-east-1:111111111111:model-package/screening/1"

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slipway_sandbox import protocol
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.gateway import operation_model
-from slipway_sandbox.testing_contract import behaviour
+from slipway_sandbox.protocol import aws_json
+
+from sandbox.testkit.contract import behaviour
 
 NAMES = [
     "taskDefinition",
@@ -27,7 +28,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 def parse(service: str, operation: str, request: object) -> dict[str, Any]:
-    return protocol.parse_request(operation_model(service, operation), json.dumps(request).encode())
+    return aws_json.parse_request(operation_model(service, operation), json.dumps(request).encode())
 
 
 def test_given_a_missing_member_when_sagemaker_reads_it_then_the_error_is_in_awss_words() -> None:
@@ -77,12 +78,12 @@ def test_given_a_timestamp_when_it_is_read_then_it_is_in_utc() -> None:
 
 def test_given_a_member_that_the_answer_does_not_have_when_it_is_written_then_that_is_a_bug() -> None:
     with pytest.raises(KeyError):
-        protocol.response_body(operation_model("ecr", "DeleteRepository"), {"repositry": {}})
+        aws_json.response_body(operation_model("ecr", "DeleteRepository"), {"repositry": {}})
 
 
 def test_given_bytes_that_are_no_json_when_they_are_read_then_it_is_a_serialization_error() -> None:
     with pytest.raises(AwsError, match="SerializationException"):
-        protocol.parse_request(operation_model("ecr", "DescribeRepositories"), b"\xff{")
+        aws_json.parse_request(operation_model("ecr", "DescribeRepositories"), b"\xff{")
 
 
 def test_given_a_timestamp_without_a_zone_when_it_is_read_then_it_is_in_utc() -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox import pickled
-from slipway_sandbox.clock import Clock
-from slipway_sandbox.testing import DEFAULT_ACCOUNT, SandboxProcess, SandboxStartError, fresh_account, wait_until
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.world import World
+from slipway_sandbox.core.clock import Clock
+from slipway_sandbox.core.world import DEFAULT_ACCOUNT, World
+from slipway_sandbox.state import pickled
+from slipway_sandbox.testing import SandboxProcess, SandboxStartError, fresh_account, wait_until
+
+from sandbox.testkit.contract import behaviour
 
 
 @pytest.fixture

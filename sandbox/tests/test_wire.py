@@ -10,9 +10,11 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
-from slipway_sandbox import bodies, wire
+from slipway_sandbox.http import bodies
+from slipway_sandbox.http.server import DRAIN_LIMIT, Connections, Server
 from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_contract import behaviour
+
+from sandbox.testkit.contract import behaviour
 
 
 @pytest.fixture
@@ -183,9 +185,9 @@ def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
 
 
 @pytest.fixture
-def server() -> Iterator[wire.Server]:
+def server() -> Iterator[Server]:
     """The server alone, in front of `echo`."""
-    with wire.Server("127.0.0.1", 0) as server:
+    with Server("127.0.0.1", 0) as server:
         server.application = echo
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -194,7 +196,7 @@ def server() -> Iterator[wire.Server]:
         thread.join()
 
 
-def connected(server: wire.Server) -> socket.socket:
+def connected(server: Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.server_port), timeout=20)
 
 
@@ -206,7 +208,7 @@ def answered(client: socket.socket, *parts: bytes) -> str:
     return b"".join(iter(lambda: client.recv(65536), b"")).decode("latin-1")
 
 
-def asked(server: wire.Server, *parts: bytes) -> str:
+def asked(server: Server, *parts: bytes) -> str:
     with connected(server) as client:
         return answered(client, *parts)
 
@@ -244,7 +246,7 @@ END = b"Connection: close\r\n\r\n"
     differs="request line of 16 KiB, 64 KiB with the headers, 100 headers; a body of 52,000 MiB; 512 connections at once",
 )
 def test_given_a_request_beyond_the_limits_when_it_comes_then_it_is_refused_in_plain_text(
-    server: wire.Server, head: bytes, status: int
+    server: Server, head: bytes, status: int
 ) -> None:
     answer = asked(server, head, END)
 
@@ -254,30 +256,30 @@ def test_given_a_request_beyond_the_limits_when_it_comes_then_it_is_refused_in_p
     assert asked(server, b"GET / HTTP/1.1\r\n", END).endswith("0 -")
 
 
-def test_given_no_length_when_a_request_comes_then_its_body_is_empty(server: wire.Server) -> None:
+def test_given_no_length_when_a_request_comes_then_its_body_is_empty(server: Server) -> None:
     assert asked(server, b"POST / HTTP/1.1\r\n", END).endswith("\r\n\r\n0 -")
 
 
-def test_given_a_header_with_an_underscore_when_it_comes_then_it_passes_for_no_other(server: wire.Server) -> None:
+def test_given_a_header_with_an_underscore_when_it_comes_then_it_passes_for_no_other(server: Server) -> None:
     assert asked(server, b"GET / HTTP/1.1\r\nX_Amz_Target: mine\r\n", END).endswith("0 -")
 
 
 @pytest.mark.parametrize("size", [b"-5", b"+5", b"0x5", b"1_0", b"", b"f" * 17, b"fffffffffffffff"])
-def test_given_a_chunk_of_no_size_when_it_comes_then_the_connection_ends(server: wire.Server, size: bytes) -> None:
+def test_given_a_chunk_of_no_size_when_it_comes_then_the_connection_ends(server: Server, size: bytes) -> None:
     head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert asked(server, head, size + b"\r\nhello\r\n0\r\n\r\n") == ""
 
 
-def test_given_trailers_without_end_when_they_come_then_the_connection_ends(server: wire.Server) -> None:
+def test_given_trailers_without_end_when_they_come_then_the_connection_ends(server: Server) -> None:
     head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
     assert asked(server, head, b"X-Trailer: a\r\n" * 10_000) == ""
     assert asked(server, head, b"X-Trailer: a\r\n\r\nGET / HTTP/1.1\r\n", END).count("HTTP/1.1 200 OK") == 2
 
 
 def test_given_a_client_that_drips_its_head_when_the_time_is_over_then_it_is_told_so(
-    server: wire.Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr("slipway_sandbox.http.server.HEAD_SECONDS", 0.5)
     with connected(server) as client:
         client.settimeout(0.1)
         client.sendall(b"GET / HTTP/1.1\r\nX-Slow: ")
@@ -291,23 +293,23 @@ def test_given_a_client_that_drips_its_head_when_the_time_is_over_then_it_is_tol
 
 
 def test_given_a_client_that_falls_silent_in_its_body_when_the_time_is_over_then_the_connection_ends(
-    server: wire.Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bodies, "SILENCE", 0.2)
     assert asked(server, b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhel") == ""
 
 
 def test_given_an_open_connection_when_it_idles_for_long_then_it_is_closed(
-    server: wire.Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("slipway_sandbox.http.server.IDLE_SECONDS", 0.2)
     assert asked(server, b"GET / HTTP/1.1\r\n\r\n").endswith("0 -")
 
 
 def test_given_the_most_connections_when_another_comes_then_the_one_that_idled_longest_makes_room(
-    server: wire.Server,
+    server: Server,
 ) -> None:
-    server.connections = wire.Connections(2)
+    server.connections = Connections(2)
     with contextlib.ExitStack() as stack:
         first, second = (stack.enter_context(connected(server)) for _ in range(2))
         wait_for(lambda: server.connections.counts() == (2, 2), "both to be there")
@@ -323,7 +325,7 @@ def test_given_the_most_connections_when_another_comes_then_the_one_that_idled_l
 
 
 def test_given_the_most_connections_when_none_of_them_idles_then_another_one_is_told_to_come_later(
-    server: wire.Server,
+    server: Server,
 ) -> None:
     began = threading.Event()
 
@@ -332,7 +334,7 @@ def test_given_the_most_connections_when_none_of_them_idles_then_another_one_is_
         return echo(environ, start_response)
 
     server.application = slow
-    server.connections = wire.Connections(1)
+    server.connections = Connections(1)
     with connected(server) as busy:
         busy.sendall(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n" + END + b"hel")
         assert began.wait(10)
@@ -345,14 +347,14 @@ def test_given_the_most_connections_when_none_of_them_idles_then_another_one_is_
 
 
 def test_given_an_unread_body_that_is_long_when_its_request_is_refused_then_the_client_sees_the_answer(
-    server: wire.Server,
+    server: Server,
 ) -> None:
     def refuse(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("401 Unauthorized", [("Content-Length", "2")])
         return [b"no"]
 
     server.application = refuse
-    length = 8 * wire.DRAIN_LIMIT
+    length = 8 * DRAIN_LIMIT
     answer = asked(server, f"POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode(), b"x" * length)
 
     assert answer.startswith("HTTP/1.1 401 ")

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from slipway_sandbox.testing import fresh_account
-from slipway_sandbox.testing_images import TestImage, build_image, layer_of, libraries_of, member
+from slipway_sandbox.testing import TestImage, build_image, fresh_account, layer_of, libraries_of, member
 from temporalio.testing import ActivityEnvironment
 
 from activities.repositories import Repositories

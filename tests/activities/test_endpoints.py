@@ -8,8 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_images import TestImage, member, push_image
+from slipway_sandbox.testing import SandboxProcess, TestImage, member, push_image
 
 from activities.endpoints.activities import EndpointActivities
 from activities.endpoints.messages import (

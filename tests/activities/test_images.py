@@ -4,9 +4,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_iam import Statement, document
-from slipway_sandbox.testing_images import TestImage, build_image, build_index, layer_of, member, push_image
+from slipway_sandbox.testing import (
+    SandboxProcess,
+    TestImage,
+    build_image,
+    build_index,
+    fresh_account,
+    layer_of,
+    member,
+    push_image,
+)
+from slipway_sandbox.testing.iam import Statement, document
 
 from activities.images.activities import ImageActivities
 from activities.images.messages import CheckScan, CopyImage, ResolveImage

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_images import build_image, layer_of, member, push_image
+from slipway_sandbox.testing import SandboxProcess, build_image, layer_of, member, push_image
 
 from activities.pipelines.activities import PipelineActivities
 from activities.pipelines.messages import Execution, FindExecution, FollowExecution

@@ -3,8 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_images import build_image, layer_of, member, push_image
+from slipway_sandbox.testing import SandboxProcess, build_image, layer_of, member, push_image
 
 from activities.registry import RegistryActivities, SetApproval, WithdrawApproval
 from slipway.api import LedgerState, ModelPackage

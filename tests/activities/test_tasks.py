@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_images import build_image, push_image, shell_layer
+from slipway_sandbox.testing import SandboxProcess, build_image, push_image, shell_layer
 
 from activities.repositories import Repositories
 from activities.tasks.activities import TaskActivities, placement_error

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from slipway_sandbox.testing_iam import client
+from slipway_sandbox.testing.iam import client
 
 from demo.stack import CI_ACCOUNT, ML_ACCOUNT, REGION
 from demo.team import ROOT, Team

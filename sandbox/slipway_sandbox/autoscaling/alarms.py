@@ -11,8 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway_sandbox.autoscaling.targets import Policy
 from slipway_sandbox.autoscaling.tracking import IN_AFTER, INVOCATIONS, LOW_SHARE, OUT_AFTER, variant_of
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.world import World
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import World
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.quotas import QuotaRoom
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.quotas import QuotaRoom
 
 POLICIES = "Scaling policies per scalable target"
 STEPS = "Step adjustments per step scaling policy"

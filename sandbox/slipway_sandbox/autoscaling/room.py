@@ -10,9 +10,9 @@ from slipway_sandbox.autoscaling.alarms import delete_alarms, put_alarms
 from slipway_sandbox.autoscaling.quotas import POLICIES, STEPS, TARGETS, AutoscalingQuotas
 from slipway_sandbox.autoscaling.targets import VARIANT, Policy, PolicyKey, ScalableTargets, Target, TargetKey
 from slipway_sandbox.autoscaling.tracking import Tracker, Variants, variant_of
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError, validation_error
-from slipway_sandbox.world import Room, World, operation
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError, validation_error
+from slipway_sandbox.core.world import Room, World, operation
 
 DEFAULT_PAGE = 50
 CONFIGURATIONS = {

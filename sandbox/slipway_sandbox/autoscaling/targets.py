@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
 
 VARIANT = "sagemaker:variant:DesiredInstanceCount"
 TargetKey = tuple[str, str, str, str, str]

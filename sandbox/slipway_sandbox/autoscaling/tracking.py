@@ -17,8 +17,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from slipway_sandbox.autoscaling.targets import VARIANT, Policy, PolicyKey, ScalableTargets, Target
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.world import World
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import World
 
 log = logging.getLogger(__name__)
 

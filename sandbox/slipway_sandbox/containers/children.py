@@ -15,9 +15,9 @@ from pathlib import Path
 
 import slipway_sandbox
 from slipway_sandbox.containers.errors import ContainerStartError
-from slipway_sandbox.keeper import lines
-from slipway_sandbox.keeper.bridge import READY
-from slipway_sandbox.keeper.process import FIRST_FILE
+from slipway_sandbox.containers.keeper import lines
+from slipway_sandbox.containers.keeper.bridge import READY
+from slipway_sandbox.containers.keeper.process import FIRST_FILE
 
 __all__ = ["FIRST_FILE", "Child", "Children"]
 
@@ -159,7 +159,7 @@ class Children:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-S", "-P", "-m", "slipway_sandbox.keeper", str(theirs.fileno()), self._label],
+                [sys.executable, "-S", "-P", "-m", "slipway_sandbox.containers.keeper", str(theirs.fileno()), self._label],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env={"PYTHONPATH": str(Path(slipway_sandbox.__file__).parent.parent)},

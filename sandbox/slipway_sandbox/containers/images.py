@@ -16,9 +16,9 @@ from pydantic import ConfigDict, Field
 
 from slipway_sandbox.containers import roots
 from slipway_sandbox.containers.errors import ImagePullError, LayerError
+from slipway_sandbox.containers.image_uri import ImageUri
 from slipway_sandbox.containers.layers import Budget, Unpacker
-from slipway_sandbox.images import ImageUri
-from slipway_sandbox.models import Frozen
+from slipway_sandbox.core.models import Frozen
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.images import ImageUri
+from slipway_sandbox.containers.image_uri import ImageUri
+from slipway_sandbox.core.errors import AwsError
 
 
 class ImageNotFoundError(LookupError):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.world import Room, World, operation
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.service import registry_of
 from slipway_sandbox.ecr.store import Image, Manifest, Repository, Scan, Store, StoredManifest, digest_of
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.pages import page
-from slipway_sandbox.world import Room, World, operation
+from slipway_sandbox.protocol.pages import page
 
 ImageId = dict[str, str]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.world import Room, World, operation
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.quotas import PARTS
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.ecr.store import DIGEST, Repository
 from slipway_sandbox.ecr.tokens import LINK, LINK_LIFETIME, Registry
 from slipway_sandbox.ecr.uploads import Upload
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.world import Room, World, operation
 
 PART_SIZE = 10 * 1024 * 1024
 """Bytes that ECR proposes for a part."""

@@ -10,9 +10,9 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from slipway_sandbox.core.models import Frozen
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.problems import first_problem
-from slipway_sandbox.models import Frozen
 
 
 class Part(Frozen):

@@ -8,16 +8,16 @@ from typing import Any
 
 from pydantic import Field
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.models import Frozen
+from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.image_room import ImageId, matches, require
 from slipway_sandbox.ecr.lifecycle import Candidate, Expiry, Policy, expiring
 from slipway_sandbox.ecr.service import registry_of
 from slipway_sandbox.ecr.store import Repository, Store
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.models import Frozen
-from slipway_sandbox.pages import page
-from slipway_sandbox.world import Room, World, dial, operation
+from slipway_sandbox.protocol.pages import page
 
 PREVIEW_SECONDS = 5.0
 """Simulated seconds that a preview takes."""

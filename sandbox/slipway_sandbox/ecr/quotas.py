@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from slipway_sandbox.quotas import QuotaRoom
+from slipway_sandbox.core.quotas import QuotaRoom
 
 REPOSITORIES = "Registered repositories"
 IMAGES = "Images per repository"

@@ -19,15 +19,15 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from werkzeug.http import parse_range_header
 from werkzeug.wrappers import Request, Response
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.observed import Incoming, observed
+from slipway_sandbox.core.world import DEFAULT_ACCOUNT, World
 from slipway_sandbox.ecr.image_room import media_type_of
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.ecr.store import DIGEST, Image, Repository, StoredManifest, digest_of
 from slipway_sandbox.ecr.tokens import LINK, ExpiredTokenError, Registry
 from slipway_sandbox.ecr.uploads import PIECE, Upload
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.observed import Incoming, observed
-from slipway_sandbox.world import DEFAULT_ACCOUNT, World
 
 SERVICE = "registry"
 """What the call log and the faults name this API."""

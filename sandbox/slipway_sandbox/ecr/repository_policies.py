@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
-from slipway_sandbox import documents
 from slipway_sandbox.ecr import errors
+from slipway_sandbox.protocol import documents
 
 VERSIONS = ("2012-10-17", "2008-10-17")
 ELEMENTS = frozenset({"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Condition"})

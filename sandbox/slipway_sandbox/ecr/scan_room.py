@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.models import Frozen
+from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.image_room import ImageId, require, shown_id
 from slipway_sandbox.ecr.service import registry_of
 from slipway_sandbox.ecr.store import INDEX_TYPES, Image, Repository, Scan, Store
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.models import Frozen
-from slipway_sandbox.pages import page
-from slipway_sandbox.world import Room, World, dial, operation
+from slipway_sandbox.protocol.pages import page
 
 DURATION = 30.0
 """Simulated seconds that a scan takes."""

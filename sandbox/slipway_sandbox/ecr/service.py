@@ -8,7 +8,10 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.containers.image_uri import ImageUri
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.quotas import EcrQuotas
 from slipway_sandbox.ecr.repository_policies import check_policy
@@ -16,10 +19,7 @@ from slipway_sandbox.ecr.resource_tags import check_keys, check_tags
 from slipway_sandbox.ecr.store import Repository, Store, StoredManifest
 from slipway_sandbox.ecr.tokens import Registry, Tokens
 from slipway_sandbox.ecr.uploads import Uploads
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.images import ImageUri
-from slipway_sandbox.pages import page
-from slipway_sandbox.world import Room, World, dial, operation
+from slipway_sandbox.protocol.pages import page
 
 REPOSITORY_ARN = re.compile(r"arn:aws:ecr:(?P<region>[^:]+):(?P<account>\d{12}):repository/(?P<name>.+)")
 

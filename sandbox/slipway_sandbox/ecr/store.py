@@ -18,15 +18,15 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.containers.image_uri import ImageUri
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.models import Frozen
+from slipway_sandbox.core.world import World
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.errors import ImageNotFoundError
 from slipway_sandbox.ecr.problems import first_problem
 from slipway_sandbox.ecr.quotas import IMAGES, REPOSITORIES, TAGS, EcrQuotas
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.images import ImageUri
-from slipway_sandbox.models import Frozen
-from slipway_sandbox.world import World
 
 DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"

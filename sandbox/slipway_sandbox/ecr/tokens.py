@@ -10,7 +10,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from slipway_sandbox.clock import Clock
+from slipway_sandbox.core.clock import Clock
 
 LIFETIME = timedelta(hours=12)
 """As on ECR; true time, because clients compare it with their own clocks."""

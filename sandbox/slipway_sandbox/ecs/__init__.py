@@ -1,5 +1,5 @@
 """ECS: clusters, task definitions, and tasks whose containers really run."""
 
-from slipway_sandbox.ecs.service import Ecs
+from slipway_sandbox.ecs.wiring import Ecs
 
 __all__ = ["Ecs"]

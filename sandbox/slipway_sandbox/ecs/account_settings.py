@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import Room, World, operation
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.listing import page
 from slipway_sandbox.ecs.store import Store
-from slipway_sandbox.world import Room, World, operation
 
 SWITCH = ("enabled", "disabled", "on", "off")
 DEFAULTS = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import Room, World, operation
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.listing import page
 from slipway_sandbox.ecs.store import Store
-from slipway_sandbox.world import Room, World, operation
 
 FARGATE, SPOT = "FARGATE", "FARGATE_SPOT"
 PROVIDERS = (FARGATE, SPOT)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from slipway_sandbox.core.world import World
 from slipway_sandbox.ecs.model import Task
-from slipway_sandbox.world import World
 
 NOT_IN_EVENTS = ("tags", "healthStatus", "fargateEphemeralStorage", "platformFamily")
 INTERFACE = "eni"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import Room, World, operation
 from slipway_sandbox.ecs import account_settings, errors
 from slipway_sandbox.ecs.capacity import check_strategy
 from slipway_sandbox.ecs.listing import page
 from slipway_sandbox.ecs.model import Cluster, merged_tags
 from slipway_sandbox.ecs.store import Store
 from slipway_sandbox.ecs.tagging import check_tags
-from slipway_sandbox.world import Room, World, operation
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 INSIGHTS = ("enhanced", "enabled", "disabled")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.errors import AwsError
 
 RESOURCE_NOT_FOUND = "The specified resource was not found. Specify a valid ARN and try again."
 

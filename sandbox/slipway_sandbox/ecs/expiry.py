@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from slipway_sandbox.clock import Clock
+from slipway_sandbox.core.clock import Clock
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slipway_sandbox.clock import Clock
-from slipway_sandbox.containers import Container
+from slipway_sandbox.containers.container import Container
+from slipway_sandbox.core.clock import Clock
 from slipway_sandbox.ecs.processes import run_inside
 
 SHORTEST_PAUSE = 0.2

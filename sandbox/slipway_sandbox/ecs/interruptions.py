@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from slipway_sandbox.models import Frozen
+from slipway_sandbox.core.models import Frozen
 
 NO_CAPACITY = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
 REASONS = {

@@ -7,16 +7,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from slipway_sandbox.acting import ActingRole
-from slipway_sandbox.awslogs import LogStream
-from slipway_sandbox.containers import Container, ContainerRuntime, ContainerSpec, ContainerStartError, Image, Mount, roots
-from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
+from slipway_sandbox.containers import roots
+from slipway_sandbox.containers.awslogs import LogStream
+from slipway_sandbox.containers.container import Container, ContainerSpec, Mount
+from slipway_sandbox.containers.errors import ContainerStartError
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.containers.runtime import ContainerRuntime
+from slipway_sandbox.core.world import World
 from slipway_sandbox.ecs.health import HealthMonitor, Surroundings
 from slipway_sandbox.ecs.memory import MemoryWatch
 from slipway_sandbox.ecs.metadata import Metadata
 from slipway_sandbox.ecs.model import Task, TaskContainer
 from slipway_sandbox.iam.trust import ECS_TASKS
-from slipway_sandbox.world import World
+from slipway_sandbox.roles.acting import ActingRole
+from slipway_sandbox.roles.credentials import CredentialsEndpoint, local_endpoint
 
 
 @dataclass(frozen=True)

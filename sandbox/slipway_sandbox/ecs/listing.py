@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from slipway_sandbox import pages
+from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.ecs import errors
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.protocol import pages
 
 Item = TypeVar("Item")
 LARGEST_PAGE = 100

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from slipway_sandbox.containers import Container
+from slipway_sandbox.containers.container import Container
 from slipway_sandbox.ecs.processes import kill, shared_memory_of, usage_of
 
 MEBIBYTE = 1 << 20

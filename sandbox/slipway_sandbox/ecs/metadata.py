@@ -16,8 +16,8 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from slipway_sandbox.clock import Clock
-from slipway_sandbox.containers import Container
+from slipway_sandbox.containers.container import Container
+from slipway_sandbox.core.clock import Clock
 from slipway_sandbox.ecs.changes import moment
 from slipway_sandbox.ecs.model import DEFAULT_STORAGE, LOCAL_ADDRESS, Task, TaskContainer
 from slipway_sandbox.ecs.processes import usage_of

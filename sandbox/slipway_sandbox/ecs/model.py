@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
 
 LOCAL_ADDRESS = "127.0.0.1"
 """Where a task's ports are: containers share the host's network."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway_sandbox.ecs import entering
+from slipway_sandbox.ecs import nsenter
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def run_inside(engine: int, command: Sequence[str], folder: str, variables: Mapp
     first = first_process(engine)
     if first is None:
         return None
-    helper = [sys.executable, "-I", "-S", entering.__file__, str(first), folder, *command]
+    helper = [sys.executable, "-I", "-S", nsenter.__file__, str(first), folder, *command]
     passed = b"".join(f"{name}={value}\0".encode(errors="surrogateescape") for name, value in variables.items())
     process = subprocess.Popen(
         helper, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={}, start_new_session=True
@@ -139,6 +139,6 @@ def run_inside(engine: int, command: Sequence[str], folder: str, variables: Mapp
             return TIMED_OUT
     if not first_process(engine):
         return None
-    if process.returncode == entering.NOT_ENTERED:
+    if process.returncode == nsenter.NOT_ENTERED:
         log.warning("%s cannot be run in the container of process %d: it cannot be entered", command[0], first)
     return process.returncode

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.acting import ActingRole
-from slipway_sandbox.containers import ImagePullError
+from slipway_sandbox.containers.errors import ImagePullError
+from slipway_sandbox.containers.go_errors import go_error
+from slipway_sandbox.containers.image_uri import ImageUri
 from slipway_sandbox.ecs.secrets import RETRIED, SECRETS, ResourceError
-from slipway_sandbox.go_errors import go_error
-from slipway_sandbox.images import ImageUri
-from slipway_sandbox.registry_access import PullDeniedError, RegistryAccess, parsed
+from slipway_sandbox.roles.acting import ActingRole
+from slipway_sandbox.roles.registry_access import PullDeniedError, RegistryAccess, parsed
 
 
 class PullRights:

@@ -6,15 +6,15 @@ import json
 import re
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.world import World
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.capacity import FARGATE, PROVIDERS, check_strategy
 from slipway_sandbox.ecs.definition_rules import ROLE, check_files
 from slipway_sandbox.ecs.model import Cluster, TaskDefinition
 from slipway_sandbox.ecs.tagging import check_tags
-from slipway_sandbox.errors import AwsError
 from slipway_sandbox.iam.trust import ECS_TASKS, may_assume
-from slipway_sandbox.world import World
 
 STARTED_BY = re.compile(r"[A-Za-z0-9/_-]{0,128}")
 LONGEST_TOKEN = 64

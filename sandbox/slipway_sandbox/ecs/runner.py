@@ -7,18 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from slipway_sandbox.acting import ActingRole
-from slipway_sandbox.awslogs import LogDriverError
-from slipway_sandbox.containers import ContainerStartError, Image, ImagePullError
-from slipway_sandbox.credentials import RoleCredentials
+from slipway_sandbox.containers.awslogs import LogDriverError
+from slipway_sandbox.containers.errors import ContainerStartError, ImagePullError
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.core.faults import FaultKind
 from slipway_sandbox.ecs.changes import tell
 from slipway_sandbox.ecs.dependencies import NeverReadyError, is_ready, stop_rounds
 from slipway_sandbox.ecs.launch import Launcher, Platform, Running
 from slipway_sandbox.ecs.model import Task, TaskContainer
 from slipway_sandbox.ecs.pulling import PullRights
 from slipway_sandbox.ecs.secrets import ResourceError, Resources
-from slipway_sandbox.faults import FaultKind
 from slipway_sandbox.iam.trust import ECS_TASKS
+from slipway_sandbox.roles.acting import ActingRole
+from slipway_sandbox.roles.credentials import RoleCredentials
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from urllib.parse import unquote
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.acting import ActingRole
-from slipway_sandbox.credentials import RoleCredentials
+from slipway_sandbox.containers.go_errors import go_error
 from slipway_sandbox.ecs.model import TaskContainer
-from slipway_sandbox.go_errors import go_error
+from slipway_sandbox.roles.acting import ActingRole
+from slipway_sandbox.roles.credentials import RoleCredentials
 
 SECRETS = "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
 FILES = "ResourceInitializationError: failed to download env files: "

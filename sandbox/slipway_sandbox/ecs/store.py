@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.clock import Clock
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.clock import Clock
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.expiry import Expiry
 from slipway_sandbox.ecs.model import Cluster, Family, Task, TaskDefinition, Token, task_arn

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import Room, World, operation
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.model import Cluster, Task, TaskDefinition, merged_tags
 from slipway_sandbox.ecs.store import Store
-from slipway_sandbox.world import Room, World, operation
 
 MOST_TAGS = 50
 RESERVED = "aws:"

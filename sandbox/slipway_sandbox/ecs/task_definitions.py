@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import Room, World, operation
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.definition_rules import check_definition, normalised
 from slipway_sandbox.ecs.listing import page
 from slipway_sandbox.ecs.model import TaskDefinition, merged_tags
 from slipway_sandbox.ecs.store import Store, own_identifier
-from slipway_sandbox.world import Room, World, operation
 
 MOST_DELETED = 10
 DELETE_SECONDS = 60.0

@@ -7,7 +7,8 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 from weakref import WeakValueDictionary
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.capacity import FARGATE, SPOT, spread
 from slipway_sandbox.ecs.changes import tell
@@ -18,7 +19,6 @@ from slipway_sandbox.ecs.model import Cluster, Task, TaskContainer, TaskDefiniti
 from slipway_sandbox.ecs.run_rules import check_placement, check_roles, check_run, strategy_of
 from slipway_sandbox.ecs.runner import TaskRunner
 from slipway_sandbox.ecs.store import Store, own_identifier
-from slipway_sandbox.world import Room, World, dial, operation
 
 MOST_DESCRIBED = 100
 LONGEST_REASON = 1024

@@ -15,15 +15,15 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from slipway_sandbox.clock import Clock
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.clock import Clock
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.events import Event
+from slipway_sandbox.core.models import Frozen
 from slipway_sandbox.eventbridge import patterns, shaping
-from slipway_sandbox.events import Event
 from slipway_sandbox.iam import decision, resources, stored
 from slipway_sandbox.iam.policies import Ask
 from slipway_sandbox.iam.principals import account_principal
-from slipway_sandbox.models import Frozen
-from slipway_sandbox.moto_backend import MotoBackend
+from slipway_sandbox.moto.backend import MotoBackend
 
 log = logging.getLogger(__name__)
 

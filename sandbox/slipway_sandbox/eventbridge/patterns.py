@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from slipway_sandbox import documents
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.regular import Expression, expression, literally
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.protocol import documents
+from slipway_sandbox.protocol.patterns import Expression, expression, literally
 
 Pattern = Mapping[str, Any]
 ABSENT = object()

@@ -6,13 +6,13 @@ import json
 from datetime import datetime
 from typing import Any, cast
 
-from slipway_sandbox import documents
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import validation_error
+from slipway_sandbox.core.events import Event
+from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.eventbridge import patterns
 from slipway_sandbox.eventbridge.delivery import DEFAULT_BUS, Delivery, Mischief, Posted, named_bus
-from slipway_sandbox.events import Event
-from slipway_sandbox.world import Room, World, dial, operation
+from slipway_sandbox.protocol import documents
 
 LARGEST = 1024 * 1024
 """Bytes of all entries of a PutEvents."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from slipway_sandbox.calls import Incoming, Need
+from slipway_sandbox.core.calls import Incoming, Need
 from slipway_sandbox.iam.actions.asked import Asked, tags_of
 from slipway_sandbox.iam.principals import Kind, Principal
 

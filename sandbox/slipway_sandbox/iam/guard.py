@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from http import HTTPStatus
 
-from slipway_sandbox.calls import Incoming, Need
-from slipway_sandbox.clock import Clock
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.calls import Incoming, Need
+from slipway_sandbox.core.clock import Clock
+from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.iam import actions, context, decision
 from slipway_sandbox.iam.actions.asked import Asked, Lookup
 from slipway_sandbox.iam.decision import Denial

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from slipway_sandbox import documents
 from slipway_sandbox.iam import conditions
 from slipway_sandbox.iam.principals import ACCOUNT, Kind, Principal
 from slipway_sandbox.iam.text import Context, fits, glob
+from slipway_sandbox.protocol import documents
 
 ROOT = re.compile(r"arn:aws[\w-]*:iam::(\d{12}):root")
 

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.world import Room
 from slipway_sandbox.iam import stored
 from slipway_sandbox.iam.actions.asked import Lookup, tags_of
-from slipway_sandbox.world import Room
 
 ARN_PARTS = 6
 TAGS_OPERATION = {

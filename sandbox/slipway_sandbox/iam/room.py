@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from slipway_sandbox.models import Frozen
-from slipway_sandbox.world import Room, dial
+from slipway_sandbox.core.models import Frozen
+from slipway_sandbox.core.world import Room, dial
 
 
 class Strictness(Frozen):

@@ -9,14 +9,14 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.models import Frozen
+from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.iam import stored, web_identity
 from slipway_sandbox.iam.actions.asked import tags_of
 from slipway_sandbox.iam.policies import parse
 from slipway_sandbox.iam.principals import Kind, Principals, Session, new_access_key
-from slipway_sandbox.models import Frozen
-from slipway_sandbox.world import Room, World, dial, operation
 
 CHAINED = 3600
 """Seconds that a role lasts at most which another role assumed."""

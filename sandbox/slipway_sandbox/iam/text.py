@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 
-from slipway_sandbox.regular import Expression, expression, literally
+from slipway_sandbox.protocol.patterns import Expression, expression, literally
 
 Context = Mapping[str, Sequence[str]]
 """Condition keys in lower case, with their values."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import World
 from slipway_sandbox.iam import decision, stored
 from slipway_sandbox.iam.policies import Ask
-from slipway_sandbox.world import World
 
 ECS_TASKS = "ecs-tasks.amazonaws.com"
 LAMBDA = "lambda.amazonaws.com"

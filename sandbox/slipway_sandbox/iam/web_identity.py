@@ -8,10 +8,10 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, cast
 
-from slipway_sandbox import documents
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.iam import decision, stored
 from slipway_sandbox.iam.policies import Ask
+from slipway_sandbox.protocol import documents
 
 ACTION = "sts:AssumeRoleWithWebIdentity"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.acting import ActingRole
-from slipway_sandbox.awslogs import DiscardedLog, Log, LogDriverError, LogStream
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.containers.awslogs import DiscardedLog, Log, LogDriverError, LogStream
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import validation_error
+from slipway_sandbox.core.world import World
 from slipway_sandbox.iam.trust import SAGEMAKER, may_assume
-from slipway_sandbox.registry_access import PullDeniedError, RegistryAccess, parsed
-from slipway_sandbox.world import World
+from slipway_sandbox.roles.acting import ActingRole
+from slipway_sandbox.roles.registry_access import PullDeniedError, RegistryAccess, parsed
 
 SESSION = "SageMaker"
 """The session's name in the ARN of whoever acts for SageMaker."""

@@ -6,9 +6,9 @@ import fnmatch
 import re
 from typing import Any, cast
 
-from slipway_sandbox import documents
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError, validation_error
+from slipway_sandbox.protocol import documents
 
 NO_POLICY = '{"Version": "2012-10-17", "Statement": []}'
 """What a group without a policy is worth: nobody else may do anything."""

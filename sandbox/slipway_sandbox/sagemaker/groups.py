@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError, validation_error
+from slipway_sandbox.core.world import Room, World, operation
 from slipway_sandbox.sagemaker.group_policies import NO_POLICY, refuse_malformed, refuse_stranger
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.world import Room, World, operation
 
 QUOTA = "Number of model package groups"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.core.errors import validation_error
 
 NOT_DESCRIBED = frozenset({"Tags", "ClientToken", "ModelPackageName", "ModelPackageGroupName"})
 """Members of a create request that a Describe does not repeat as they were sent."""

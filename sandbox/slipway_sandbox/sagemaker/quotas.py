@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.quotas import QuotaRoom
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.quotas import QuotaRoom
 
 
 class SageMakerQuotas(QuotaRoom):

@@ -8,19 +8,19 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.containers.image_uri import ImageUri
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError, validation_error
+from slipway_sandbox.core.models import Frozen
+from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.ecr.errors import ImageNotFoundError
 from slipway_sandbox.ecr.service import EcrRoom
-from slipway_sandbox.errors import AwsError, validation_error
-from slipway_sandbox.images import ImageUri
-from slipway_sandbox.models import Frozen
 from slipway_sandbox.sagemaker.group_policies import refuse_stranger
 from slipway_sandbox.sagemaker.groups import Group, GroupRoom
 from slipway_sandbox.sagemaker.packages import NOT_DESCRIBED, SETTLED, Package, updated
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import page, select
 from slipway_sandbox.sagemaker.tags import UNTAGGABLE, TagRoom
-from slipway_sandbox.world import Room, World, dial, operation
 
 QUOTA = "Number of model packages"
 PENDING_SECONDS = 1.0

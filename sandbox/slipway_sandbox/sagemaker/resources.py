@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError, validation_error
 
 DEFAULT_PAGE = 10
 """Items in a page of a List call that does not say, as on AWS."""

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import validation_error
-from slipway_sandbox.world import Room, World, operation
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import validation_error
+from slipway_sandbox.core.world import Room, World, operation
 
 MOST_TAGS = 50
 VERSION = re.compile(r"arn:[^:]+:sagemaker:[^:]*:[^:]*:model-package/[^/]+/\d+")

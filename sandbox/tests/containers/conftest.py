@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from slipway_sandbox.containers import ContainerRuntime, Image, Mount
-from slipway_sandbox.testing_images import ImageFolder, build_image, shell_layer
+from slipway_sandbox.containers.container import Mount
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.containers.runtime import ContainerRuntime
+from slipway_sandbox.testing import build_image, shell_layer
+from slipway_sandbox.testing.images import ImageFolder
 
 PATIENCE = 20.0
 Until = Callable[[Callable[[], bool], str], None]

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_ecs import TaskDesk
-from slipway_sandbox.testing_images import TestImage, build_image, layer_of, member, push_image
+from slipway_sandbox.testing import SandboxProcess, TestImage, build_image, layer_of, member, push_image
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.ecs import TaskDesk
 
 MAIN = """package main
 import "os"

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from slipway_sandbox.containers.errors import LayerError
 from slipway_sandbox.containers.layers import Budget, Unpacker
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_images import digest_of, layer_of, member
+from slipway_sandbox.testing import layer_of, member
+from slipway_sandbox.testing.images import digest_of
+
+from sandbox.testkit.contract import behaviour
 
 
 @pytest.fixture

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from slipway_sandbox.testing_contract import behaviour
+
+from sandbox.testkit.contract import behaviour
 
 OWNER = """
 import os, signal, sys, threading
 from pathlib import Path
-from slipway_sandbox.containers import ContainerRuntime, ContainerSpec, OwnNetwork
-from slipway_sandbox.testing_images import ImageFolder, build_image, shell_layer
+from slipway_sandbox.containers.container import ContainerSpec, OwnNetwork
+from slipway_sandbox.containers.runtime import ContainerRuntime
+from slipway_sandbox.testing import build_image, shell_layer
+from slipway_sandbox.testing.images import ImageFolder
 
 ROUNDS = 24
 folder = Path(sys.argv[1])

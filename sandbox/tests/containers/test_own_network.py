@@ -8,8 +8,11 @@ from sys import executable
 
 import httpx
 import pytest
-from slipway_sandbox.containers import Container, ContainerRuntime, ContainerSpec, Image, Mount, OwnNetwork
-from slipway_sandbox.testing_contract import behaviour
+from slipway_sandbox.containers.container import Container, ContainerSpec, Mount, OwnNetwork
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.containers.runtime import ContainerRuntime
+
+from sandbox.testkit.contract import behaviour
 
 PORT = 8080
 SERVE = """

@@ -7,28 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from slipway_sandbox.containers import (
-    Container,
-    ContainerRuntime,
-    ContainerSpec,
-    ContainerStartError,
-    Image,
-    ImagePullError,
-    Mount,
-)
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_images import (
-    STATIC_EXIT_CODE,
-    STATIC_OUTPUT,
-    ImageFolder,
-    architecture,
-    build_image,
-    build_index,
-    layer_of,
-    member,
-    shell_layer,
-    static_program,
-)
+from slipway_sandbox.containers.container import Container, ContainerSpec, Mount
+from slipway_sandbox.containers.errors import ContainerStartError, ImagePullError
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.containers.runtime import ContainerRuntime
+from slipway_sandbox.testing import build_image, build_index, layer_of, member, shell_layer
+from slipway_sandbox.testing.images import STATIC_EXIT_CODE, STATIC_OUTPUT, ImageFolder, architecture, static_program
+
+from sandbox.testkit.contract import behaviour
 
 PATIENCE = 20.0
 Until = Callable[[Callable[[], bool], str], None]

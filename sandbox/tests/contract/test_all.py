@@ -9,15 +9,17 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
-from slipway_sandbox import protocol, testing_coverage
+from slipway_sandbox.protocol import aws_json
 from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_contract import Contract
-from slipway_sandbox.testing_iam import RoleMaker, allow, refusal_of
-from slipway_sandbox.testing_unprovoked import of_service, provoked, unprovoked
+from slipway_sandbox.testing.iam import RoleMaker, allow, refusal_of
 
-OWN = sorted({service for service, _ in testing_coverage.answered()})
+from sandbox.testkit import coverage
+from sandbox.testkit.contract import Contract
+from sandbox.testkit.unprovoked import of_service, provoked, unprovoked
+
+OWN = sorted({service for service, _ in coverage.answered()})
 """Services with operations of their own."""
-WHOLE = [service for service in OWN if not testing_coverage.over_moto(service)]
+WHOLE = [service for service in OWN if not coverage.over_moto(service)]
 """Those that moto has no part in."""
 PATHS = {"EndpointName": "none", "InputLocation": "s3://none/none"}
 """What a request of the runtime needs to have a path and headers at all."""
@@ -29,7 +31,7 @@ pytestmark = pytest.mark.timeout(300)
 @functools.cache
 def contracts() -> list[Contract]:
     """What the contract tests cover."""
-    return [each for each in testing_coverage.declarations() if isinstance(each, Contract)]
+    return [each for each in coverage.declarations() if isinstance(each, Contract)]
 
 
 def loose_client(sandbox: SandboxProcess, service: str, account: str) -> Any:
@@ -48,12 +50,12 @@ def call(client: Any, operation: OperationModel) -> str:
 
 
 def test_given_the_code_and_its_tests_when_the_page_is_made_then_it_is_the_one_that_is_kept() -> None:
-    assert testing_coverage.PAGE.read_text() == testing_coverage.page(), "COVERAGE.md is out of date: make coverage"
+    assert coverage.PAGE.read_text() == coverage.page(), "COVERAGE.md is out of date: make coverage"
 
 
 @pytest.mark.parametrize("service", OWN)
 def test_given_the_operations_of_a_service_when_contracts_are_counted_then_each_has_one(service: str) -> None:
-    there = {name for of, name in testing_coverage.answered() if of == service}
+    there = {name for of, name in coverage.answered() if of == service}
     covered = {each.operation for each in contracts() if each.service == service}
     assert there - covered == set(), "these have no contract test"
     assert service not in WHOLE or covered - there == set(), "these have a contract test and are not there"
@@ -80,9 +82,9 @@ def test_given_the_errors_that_aws_documents_when_contracts_are_asked_then_they_
 ) -> None:
     documented = {
         (name, code_of(shape))
-        for of, name in testing_coverage.answered()
+        for of, name in coverage.answered()
         if of == service
-        for shape in protocol.service_model(service).operation_model(name).error_shapes
+        for shape in aws_json.service_model(service).operation_model(name).error_shapes
     }
     missed = {(name, code) for name, code in documented if code not in provoked(contracts(), service, name)}
     assert {each for each in missed if not unprovoked(service, *each)} == set(), "neither brought about nor explained"
@@ -111,8 +113,8 @@ def test_given_a_role_that_may_do_nothing_when_it_calls_an_operation_of_ecs_then
 ) -> None:
     client = RoleMaker(sandbox, account).make([allow("s3:ListAllMyBuckets")]).client("ecs")
     answers: dict[str, str] = {}
-    for name in sorted(name for of, name in testing_coverage.answered() if of == "ecs"):
-        operation = protocol.service_model("ecs").operation_model(name)
+    for name in sorted(name for of, name in coverage.answered() if of == "ecs"):
+        operation = aws_json.service_model("ecs").operation_model(name)
         answers[name], said = refusal_of(client._make_api_call, name, minimal(operation.input_shape))
         assert f"is not authorized to perform: ecs:{name}" in said
     assert set(answers.values()) == {"AccessDeniedException"}
@@ -125,7 +127,7 @@ def code_of(error: Shape) -> str:
 
 def model_of(covered: Contract) -> OperationModel:
     """The model of a contract's operation."""
-    return protocol.service_model(covered.service).operation_model(covered.operation)
+    return aws_json.service_model(covered.service).operation_model(covered.operation)
 
 
 @pytest.mark.parametrize("service", OWN)
@@ -134,8 +136,8 @@ def test_given_a_documented_error_when_it_is_planted_then_a_client_gets_it(
 ) -> None:
     client = loose_client(sandbox, service, account)
     missed: list[tuple[str, str, str]] = []
-    for _, name in sorted(each for each in testing_coverage.answered() if each[0] == service):
-        operation = protocol.service_model(service).operation_model(name)
+    for _, name in sorted(each for each in coverage.answered() if each[0] == service):
+        operation = aws_json.service_model(service).operation_model(name)
         # Whoever does not sign has no account.
         whose = None if operation.auth_type == "none" else account
         for shape in operation.error_shapes:
@@ -153,6 +155,6 @@ def test_given_an_operation_that_is_not_there_when_it_is_called_then_it_says_so_
     sandbox: SandboxProcess, account: str, service: str
 ) -> None:
     client = loose_client(sandbox, service, account)
-    model = protocol.service_model(service)
-    answers = {name: call(client, model.operation_model(name)) for name in testing_coverage.missing(service)}
+    model = aws_json.service_model(service)
+    answers = {name: call(client, model.operation_model(name)) for name in coverage.missing(service)}
     assert {name: code for name, code in answers.items() if code != "NotImplemented"} == {}

@@ -12,13 +12,15 @@ import pytest
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from slipway_sandbox import protocol, testing_coverage
+from slipway_sandbox.protocol import aws_json
 from slipway_sandbox.testing import SandboxProcess, fresh_account
+
+from sandbox.testkit import coverage
 
 SERVICES = sorted(
     service
-    for service in {service for service, _ in testing_coverage.answered()}
-    if protocol.service_model(service).metadata["protocol"] == "json"
+    for service in {service for service, _ in coverage.answered()}
+    if aws_json.service_model(service).metadata["protocol"] == "json"
 )
 TEXTS = [
     *("", "a", "app", "default", "latest", "x" * 300, "é", "\u0000", "../../etc", "%00", "a:b", "a/b", "*", "$.a", "None"),
@@ -72,8 +74,8 @@ def _scalars(shape: Shape) -> st.SearchStrategy[Any]:
 
 def requests_of(service: str) -> st.SearchStrategy[tuple[str, Any]]:
     """An operation that is there, and a request for it."""
-    names: Sequence[str] = sorted(name for of, name in testing_coverage.answered() if of == service)
-    model = protocol.service_model(service)
+    names: Sequence[str] = sorted(name for of, name in coverage.answered() if of == service)
+    model = aws_json.service_model(service)
     shapes = {name: model.operation_model(name).input_shape for name in names}
     return st.sampled_from(names).flatmap(
         lambda name: st.tuples(st.just(name), values_of(shape) if (shape := shapes[name]) else st.just({}))
@@ -82,7 +84,7 @@ def requests_of(service: str) -> st.SearchStrategy[tuple[str, Any]]:
 
 def send(client: httpx.Client, account: str, service: str, operation: str, body: str) -> httpx.Response:
     """A request as it is, without any client's help."""
-    metadata = protocol.service_model(service).metadata
+    metadata = aws_json.service_model(service).metadata
     signer = metadata.get("signingName", metadata["endpointPrefix"])
     headers = {
         "Authorization": f"AWS4-HMAC-SHA256 Credential={account}/20260101/us-east-1/{signer}/aws4_request, Signature=0",

@@ -6,7 +6,7 @@ import base64
 import json
 from datetime import UTC, datetime, timedelta
 
-from slipway_sandbox.testing_contract import Aws, contract
+from sandbox.testkit.contract import Aws, contract
 
 MISSING = "RepositoryNotFoundException"
 INVALID = "InvalidParameterException"

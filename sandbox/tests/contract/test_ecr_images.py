@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 from slipway_sandbox.testing import wait_until
-from slipway_sandbox.testing_contract import Aws, contract
+
+from sandbox.testkit.contract import Aws, contract
 
 MISSING = "RepositoryNotFoundException"
 INVALID = "InvalidParameterException"

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess, wait_until
-from slipway_sandbox.testing_contract import Aws, contract
-from slipway_sandbox.testing_images import build_image, digest_of, push_image
+from slipway_sandbox.testing import SandboxProcess, build_image, push_image, wait_until
+from slipway_sandbox.testing.images import digest_of
+
+from sandbox.testkit.contract import Aws, contract
 
 MISSING = "RepositoryNotFoundException"
 HOUR = 3600.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from slipway_sandbox.testing_contract import Aws, contract
+
+from sandbox.testkit.contract import Aws, contract
 
 NAMESPACE = {"namespace": "none"}
 NOBODY = "0" * 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway_sandbox.testing_contract import Aws, contract
+from sandbox.testkit.contract import Aws, contract
 
 
 def register(aws: Aws, family: str, **more: Any) -> str:

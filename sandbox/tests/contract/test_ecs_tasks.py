@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing_contract import Aws, contract
-from slipway_sandbox.testing_ecs import TaskDesk
-from slipway_sandbox.testing_iam import RoleMaker
+from slipway_sandbox.testing.iam import RoleMaker
+
+from sandbox.testkit.contract import Aws, contract
+from sandbox.testkit.ecs import TaskDesk
 
 NOBODY = "0" * 32
 SERVE = "trap 'exit 0' TERM; sleep 60 & wait"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from slipway_sandbox.testing_contract import Aws, contract
+from sandbox.testkit.contract import Aws, contract
 
 EVENT: dict[str, Any] = {
     "id": "1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from slipway_sandbox.testing_contract import Aws, contract
+from sandbox.testkit.contract import Aws, contract
 
 TRUST = json.dumps(
     {

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import EventStreamError
 from slipway_sandbox.testing import fresh_account, wait_until
-from slipway_sandbox.testing_contract import Aws, contract
-from slipway_sandbox.testing_hosting import ROLE, push_server
+
+from sandbox.testkit.contract import Aws, contract
+from sandbox.testkit.hosting import ROLE, push_server
 
 IMAGE = "111111111111.dkr.ecr.us-east-1.amazonaws.com/model:1"
 SIZED = {"InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing_contract import Aws, contract
-from slipway_sandbox.testing_jobs import ROLE, JobDesk, s3_input, s3_outputs
+
+from sandbox.testkit.contract import Aws, contract
+from sandbox.testkit.jobs import ROLE, JobDesk, s3_input, s3_outputs
 
 LOOPS = "trap 'exit 0' TERM; while true; do sleep 0.05; done"
 REFUSED = ("ValidationException", "ResourceInUse", "ResourceNotFound", "ResourceLimitExceeded")

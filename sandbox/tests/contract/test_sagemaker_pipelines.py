@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from slipway_sandbox.testing_contract import Aws, contract
+
+from sandbox.testkit.contract import Aws, contract
 
 FAIL = {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "enough"}}
 FIRST = json.dumps({"Version": "2020-12-01", "Steps": [FAIL]})

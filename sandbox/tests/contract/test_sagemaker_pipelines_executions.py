@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from slipway_sandbox.testing import wait_until
-from slipway_sandbox.testing_contract import Aws, contract, real_client
-from slipway_sandbox.testing_pipelines import finished, received
+
+from sandbox.testkit.contract import Aws, contract, real_client
+from sandbox.testkit.pipelines import finished, received
 
 WORD = {"Name": "Word", "Type": "String", "DefaultValue": "enough", "EnumValues": ["enough", "stop"]}
 COUNT = {"Name": "Count", "Type": "Integer", "DefaultValue": 1}

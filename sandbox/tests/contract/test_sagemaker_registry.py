@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from slipway_sandbox.testing import wait_until
-from slipway_sandbox.testing_contract import Aws, contract
+
+from sandbox.testkit.contract import Aws, contract
 
 
 @pytest.fixture

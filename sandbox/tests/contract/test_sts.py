@@ -7,7 +7,8 @@ import json
 import time
 
 import pytest
-from slipway_sandbox.testing_contract import Aws, contract
+
+from sandbox.testkit.contract import Aws, contract
 
 POLICY = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]}

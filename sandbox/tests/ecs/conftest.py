@@ -2,7 +2,8 @@
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_ecs import TaskDesk
+
+from sandbox.testkit.ecs import TaskDesk
 
 
 @pytest.fixture

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slipway_sandbox.clock import Clock
+from slipway_sandbox.core.clock import Clock
+from slipway_sandbox.core.events import Event
+from slipway_sandbox.core.world import World
 from slipway_sandbox.ecs.changes import tell
 from slipway_sandbox.ecs.model import Task, TaskContainer, TaskDefinition
-from slipway_sandbox.events import Event
 from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_ecs import TaskDesk, until
-from slipway_sandbox.world import World
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.ecs import TaskDesk, until
 
 DAY = 24 * 3600
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_ecs import TaskDesk
-from slipway_sandbox.testing_iam import RoleMaker, Statement, allow, trusting
+from slipway_sandbox.testing.iam import RoleMaker, Statement, allow, trusting
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.ecs import TaskDesk
 
 TOKEN = allow("ecr:GetAuthorizationToken")
 LOGS = allow(["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_ecs import TaskDesk, until
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.ecs import TaskDesk, until
 
 SERVE = "trap 'exit 0' TERM; sleep 60 & wait"
 

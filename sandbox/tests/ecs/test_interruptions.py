@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_ecs import TaskDesk
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.ecs import TaskDesk
 
 SERVE = "trap 'echo bye; exit 9' TERM; echo ready; sleep 60 & wait"
 SPOT = [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from slipway_sandbox.ecs.dependencies import NeverReadyError, is_ready, stop_rounds
 from slipway_sandbox.ecs.model import TaskContainer
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_ecs import TaskDesk
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.ecs import TaskDesk
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from slipway_sandbox.ecs.secrets import parameter_name, variables_in
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_ecs import TaskDesk
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.ecs import TaskDesk
 
 UNABLE = "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
 

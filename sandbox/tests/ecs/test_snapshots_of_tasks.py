@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway_sandbox.testing_ecs import TaskDesk
+from sandbox.testkit.ecs import TaskDesk
 
 
 def test_given_a_snapshot_when_it_is_put_back_then_what_ran_then_has_lost_its_host(desk: TaskDesk) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox.testing_ecs import TaskDesk, until
+
+from sandbox.testkit.ecs import TaskDesk, until
 
 
 def refused(call: Any, **request: Any) -> tuple[str, str]:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_ecs import TaskDesk, until
-from slipway_sandbox.testing_images import build_image, layer_of, member, push_image, static_program
+from slipway_sandbox.testing import build_image, layer_of, member, push_image
+from slipway_sandbox.testing.images import static_program
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.ecs import TaskDesk, until
 
 NOBODY = "0" * 32
 """A task's id that none has."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_iam import document
+from slipway_sandbox.testing.iam import document
+
+from sandbox.testkit.contract import behaviour
 
 from .conftest import Queue, queue_with
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_ecs import TaskDesk
-from slipway_sandbox.testing_images import build_image, push_image
-from slipway_sandbox.testing_jobs import JobDesk
+from slipway_sandbox.testing import SandboxProcess, build_image, push_image
+
+from sandbox.testkit.ecs import TaskDesk
+from sandbox.testkit.jobs import JobDesk
 
 from .conftest import Queue, queue_with
 

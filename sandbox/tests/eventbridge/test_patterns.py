@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.eventbridge import patterns, shaping
 
 EVENT = {

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from slipway_sandbox.autoscaling import ScalableTargets
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.clock import Clock, Timer
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.events import Event
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.clock import Clock, Timer
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.events import Event
+from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.hosting.alarms import AlarmWatch
 from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig, EndpointConfigRoom
 from slipway_sandbox.sagemaker.hosting.dials import DialRoom
@@ -28,8 +29,8 @@ from slipway_sandbox.sagemaker.hosting.servers import DeployedImage, FleetError
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.testing import SandboxProcess, fresh_account, wait_until
-from slipway_sandbox.testing_hosting import ROLE, Hosted, push_server
-from slipway_sandbox.world import World
+
+from sandbox.testkit.hosting import ROLE, Hosted, push_server
 
 CALLER = Caller("111111111111", "us-east-1", "111111111111")
 LOOK_EVERY = 0.005

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from slipway_sandbox.testing import wait_until
-from slipway_sandbox.testing_hosting import ROLE, Hosted
+
+from sandbox.testkit.hosting import ROLE, Hosted
 
 
 def make_async(hosted: Hosted, **output: object) -> None:

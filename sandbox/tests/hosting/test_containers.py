@@ -6,8 +6,9 @@ import json
 
 import httpx
 from slipway_sandbox.testing import wait_until
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_hosting import ROLE, Hosted, push_server
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.hosting import ROLE, Hosted, push_server
 
 
 def test_given_a_container_that_exits_when_an_endpoint_is_created_then_it_failed_and_its_log_tells_why(hosted: Hosted) -> None:

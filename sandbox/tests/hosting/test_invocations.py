@@ -10,8 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 from slipway_sandbox.sagemaker.hosting.requests import LARGEST_BODY
 from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_hosting import ROLE, Hosted
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.hosting import ROLE, Hosted
 
 
 @pytest.fixture(scope="module")

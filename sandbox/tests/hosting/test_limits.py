@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 from slipway_sandbox.autoscaling.targets import Target
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.testing_hosting import ROLE
+from slipway_sandbox.core.errors import AwsError
+
+from sandbox.testkit.hosting import ROLE
 
 from .conftest import CALLER, Stage
 

@@ -7,7 +7,8 @@ import pickle
 from pathlib import Path
 
 from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_hosting import Hosted, push_server
+
+from sandbox.testkit.hosting import Hosted, push_server
 
 from .conftest import CALLER, Stage, eventually
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_hosting import Hosted, push_server
-from slipway_sandbox.testing_iam import RoleMaker, Statement, allow, trusting
+from slipway_sandbox.testing.iam import RoleMaker, Statement, allow, trusting
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.hosting import Hosted, push_server
 
 TOKEN = allow("ecr:GetAuthorizationToken")
 PULL = allow(["ecr:GetAuthorizationToken", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"])

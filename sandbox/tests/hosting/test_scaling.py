@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from slipway_sandbox.autoscaling.targets import VARIANT, Policy, ScalableTargets, Target
 from slipway_sandbox.autoscaling.tracking import Tracker
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.world import World
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import World
 
 from .conftest import CALLER, HandClock, eventually
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from slipway_sandbox.testing_hosting import Hosted
+from sandbox.testkit.hosting import Hosted
 
 
 def test_given_a_canary_of_a_quarter_when_it_is_watched_then_a_quarter_of_the_requests_reaches_it(hosted: Hosted) -> None:

@@ -6,8 +6,9 @@ import json
 from datetime import UTC, datetime
 
 from slipway_sandbox.testing import wait_until
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_hosting import ROLE, Hosted
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.hosting import ROLE, Hosted
 
 
 def test_given_invocations_when_cloudwatch_is_asked_then_it_counted_them(hosted: Hosted) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_iam import Acting, RoleMaker
+from slipway_sandbox.testing.iam import Acting, RoleMaker
 
 
 @pytest.fixture

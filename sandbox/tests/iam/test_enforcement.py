@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_iam import Acting, RoleMaker, allow, client, deny, document, refusal_of
+from slipway_sandbox.testing.iam import Acting, RoleMaker, allow, client, deny, document, refusal_of
+
+from sandbox.testkit.contract import behaviour
 
 Act = Callable[..., Acting]
 TASK = [{"name": "main", "image": "alpine", "memory": 128}]

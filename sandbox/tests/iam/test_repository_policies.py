@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.ecr.repository_policies import check_policy
-from slipway_sandbox.errors import AwsError
 
 READER = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111111111111:role/reader"}, "Action": "ecr:BatchGetImage"}
 

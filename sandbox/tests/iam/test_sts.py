@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_iam import RoleMaker, allow, client, refusal_of, trusting
+from slipway_sandbox.testing.iam import RoleMaker, allow, client, refusal_of, trusting
 
 
 def test_given_an_accounts_key_when_it_asks_who_it_is_then_it_is_the_root_user(sandbox: SandboxProcess, account: str) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_iam import RoleMaker, allow, refusal_of, trusting
+from slipway_sandbox.testing.iam import RoleMaker, allow, refusal_of, trusting
+
+from sandbox.testkit.contract import behaviour
 
 IMAGE = "111111111111.dkr.ecr.us-east-1.amazonaws.com/model:1"
 PLACE = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/in/"}}

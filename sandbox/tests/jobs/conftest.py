@@ -2,7 +2,8 @@
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_jobs import JobDesk
+
+from sandbox.testkit.jobs import JobDesk
 
 
 @pytest.fixture

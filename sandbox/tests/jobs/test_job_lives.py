@@ -10,15 +10,16 @@ from typing import Any
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.events import Event
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.events import Event
+from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.jobs.job import Job
 from slipway_sandbox.sagemaker.jobs.training import TrainingRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_jobs import JobDesk, s3_channel, s3_input
-from slipway_sandbox.world import World
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.jobs import JobDesk, s3_channel, s3_input
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 SPOT: dict[str, Any] = {

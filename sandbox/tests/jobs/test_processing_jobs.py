@@ -6,8 +6,9 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_jobs import JobDesk, s3_input, s3_outputs
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.jobs import JobDesk, s3_input, s3_outputs
 
 GROUP = "/aws/sagemaker/ProcessingJobs"
 COPY = "cat /opt/ml/processing/input/data/* > /opt/ml/processing/result/copy"

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.sagemaker.jobs.joins import Joiner
 from slipway_sandbox.sagemaker.jobs.jsonpath import PathError, compiled
 from slipway_sandbox.sagemaker.jobs.records import RecordError, assembled, batches_of, records_of

@@ -8,8 +8,9 @@ import tarfile
 
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_jobs import JobDesk, s3_channel
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.jobs import JobDesk, s3_channel
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_jobs import JobDesk, packed
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.jobs import JobDesk, packed
 
 GROUP = "/aws/sagemaker/TransformJobs"
 

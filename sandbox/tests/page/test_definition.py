@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway_sandbox.page.definition import graph_of
-from slipway_sandbox.page.graph import Edge
+from slipway_sandbox.control.page.definition import graph_of
+from slipway_sandbox.control.page.graph import Edge
 
 
 def step(name: str, kind: str = "Training", **more: Any) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from slipway_sandbox.page.guard import Guard
-from slipway_sandbox.testing_contract import behaviour
+from slipway_sandbox.control.page.guard import Guard
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
+
+from sandbox.testkit.contract import behaviour
 
 OWN = "127.0.0.1:4566"
 

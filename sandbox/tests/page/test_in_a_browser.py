@@ -10,8 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_ecs import TaskDesk
-from slipway_sandbox.testing_scene import ALARM, ENDPOINT, Scene
+
+from sandbox.testkit.ecs import TaskDesk
+from sandbox.testkit.scene import ALARM, ENDPOINT, Scene
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WAIT_MS = 30_000

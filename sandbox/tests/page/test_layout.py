@@ -8,8 +8,8 @@ from graphlib import CycleError
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slipway_sandbox.page.graph import Edge, Graph
-from slipway_sandbox.page.layout import layout
+from slipway_sandbox.control.page.graph import Edge, Graph
+from slipway_sandbox.control.page.layout import layout
 
 
 @st.composite

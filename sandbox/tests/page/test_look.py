@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from slipway_sandbox.page.look import brief, moment, number, size, task_tone, took, words
+from slipway_sandbox.control.page.look import brief, moment, number, size, task_tone, took, words
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_ecs import TaskDesk
-from slipway_sandbox.testing_hosting import Hosted, push_server
-from slipway_sandbox.testing_images import build_image, push_image
-from slipway_sandbox.testing_pipelines import PipelineDesk
+from slipway_sandbox.testing import SandboxProcess, build_image, push_image
+
+from sandbox.testkit.ecs import TaskDesk
+from sandbox.testkit.hosting import Hosted, push_server
+from sandbox.testkit.pipelines import PipelineDesk
 
 from .conftest import Browser, Words
 

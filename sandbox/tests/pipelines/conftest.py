@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_images import build_image, push_image, shell_layer
-from slipway_sandbox.testing_jobs import JobDesk
-from slipway_sandbox.testing_pipelines import PipelineDesk
+from slipway_sandbox.testing import SandboxProcess, build_image, push_image, shell_layer
+
+from sandbox.testkit.jobs import JobDesk
+from sandbox.testkit.pipelines import PipelineDesk
 
 STORED = Path(__file__).parent / "training.json"
 

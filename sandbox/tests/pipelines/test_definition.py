@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.sagemaker.pipelines.definition import parse_definition
 
 FAIL = {"Name": "A", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}

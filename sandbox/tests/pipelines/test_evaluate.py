@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from slipway_sandbox.sagemaker.pipelines.conditions import holds
 from slipway_sandbox.sagemaker.pipelines.evaluate import EvaluationError, evaluate, references
 from slipway_sandbox.sagemaker.pipelines.paths import PathError, follow, parse_path
-from slipway_sandbox.testing_contract import behaviour
+
+from sandbox.testkit.contract import behaviour
 
 OUTPUTS = {"ProcessingOutputConfig": {"Outputs": [{"OutputName": "test", "S3Output": {"S3Uri": "s3://b/test"}}]}}
 scalars = st.text() | st.integers() | st.booleans() | st.none()

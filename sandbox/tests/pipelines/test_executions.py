@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from slipway_sandbox.testing import wait_until
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_pipelines import PipelineDesk, reasons
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.pipelines import PipelineDesk, reasons
 
 
 @behaviour(

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 from slipway_sandbox.testing import wait_until
-from slipway_sandbox.testing_pipelines import PipelineDesk
+
+from sandbox.testkit.pipelines import PipelineDesk
 
 WHO = """
 import boto3, os

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.events import Event
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.events import Event
+from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.pipelines import Pipelines
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
 from slipway_sandbox.testing import wait_until
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_iam import RoleMaker, allow, trusting
-from slipway_sandbox.testing_pipelines import PipelineDesk
-from slipway_sandbox.world import World
+from slipway_sandbox.testing.iam import RoleMaker, allow, trusting
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.pipelines import PipelineDesk
 
 REGISTER = {"Name": "Register", "Type": "RegisterModel", "Arguments": {"ModelPackageGroupName": "group"}}
 ANY = allow("*")

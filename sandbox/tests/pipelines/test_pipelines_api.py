@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_pipelines import PipelineDesk
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.pipelines import PipelineDesk
 
 FAIL = {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": {"Get": "Parameters.Word"}}}
 WORD = {"Name": "Word", "Type": "String", "DefaultValue": "enough"}

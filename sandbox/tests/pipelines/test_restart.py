@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_images import build_image, push_image, shell_layer
-from slipway_sandbox.testing_jobs import JobDesk
-from slipway_sandbox.testing_pipelines import PipelineDesk, reasons
+from slipway_sandbox.testing import SandboxProcess, build_image, fresh_account, push_image, shell_layer
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.jobs import JobDesk
+from sandbox.testkit.pipelines import PipelineDesk, reasons
 
 from .conftest import compiled
 

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.sagemaker.pipelines.definition import parse_definition
 from slipway_sandbox.sagemaker.pipelines.durations import parse_duration
 from slipway_sandbox.sagemaker.pipelines.job_steps import kind_of
 from slipway_sandbox.sagemaker.pipelines.parts import RetryPolicy
 from slipway_sandbox.testing import wait_until
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_pipelines import PipelineDesk
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.pipelines import PipelineDesk
 
 REGISTER = {"Name": "Register", "Type": "RegisterModel", "Arguments": {"ModelPackageGroupName": "group"}}
 

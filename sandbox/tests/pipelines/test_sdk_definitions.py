@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from slipway_sandbox.sagemaker.pipelines.definition import parse_definition
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_images import push_image
-from slipway_sandbox.testing_jobs import BIND_TO_PORT, server
-from slipway_sandbox.testing_pipelines import PipelineDesk, reasons
+from slipway_sandbox.testing import push_image
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.jobs import BIND_TO_PORT, server
+from sandbox.testkit.pipelines import PipelineDesk, reasons
 
 from .conftest import compiled
 

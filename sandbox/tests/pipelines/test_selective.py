@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_pipelines import PipelineDesk
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.pipelines import PipelineDesk
 
 
 def register(name: str, *after: str) -> dict[str, Any]:

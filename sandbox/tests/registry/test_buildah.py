@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_contract import behaviour
+
+from sandbox.testkit.contract import behaviour
 
 pytestmark = pytest.mark.skipif(
     shutil.which("buildah") is None, reason="buildah is not installed (Debian: apt-get install buildah)"

@@ -13,7 +13,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_contract import behaviour
+
+from sandbox.testkit.contract import behaviour
 
 VERSION = "v0.0.0-20260831232431-97274622c111"
 PACKAGE = f"github.com/opencontainers/distribution-spec/conformance@{VERSION}"

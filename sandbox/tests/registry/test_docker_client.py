@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess, wait_until
-from slipway_sandbox.testing_contract import behaviour
-from slipway_sandbox.testing_ecs import TaskDesk
-from slipway_sandbox.testing_images import shell_layer
+from slipway_sandbox.testing import SandboxProcess, shell_layer, wait_until
+
+from sandbox.testkit.contract import behaviour
+from sandbox.testkit.ecs import TaskDesk
 
 DOCKERFILE = """\
 FROM scratch

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
-from slipway_sandbox.testing_contract import behaviour
+
+from sandbox.testkit.contract import behaviour
 
 PIECE = 1 << 20
 PIECES = 1024

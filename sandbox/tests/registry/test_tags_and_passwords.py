@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_images import build_image, push_image
+from slipway_sandbox.testing import SandboxProcess, build_image, push_image
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import WaiterError
-from slipway_sandbox.testing import SandboxProcess
-from slipway_sandbox.testing_images import push_image
-from slipway_sandbox.testing_python import python_image
+from slipway_sandbox.testing import SandboxProcess, push_image, python_image
 
 PROGRAMS = Path(__file__).parents[2] / "examples"
 LABELS = {"com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true"}

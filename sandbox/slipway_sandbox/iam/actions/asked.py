@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from wsgiref.types import WSGIEnvironment
 
-from slipway_sandbox.calls import Caller, Need
+from slipway_sandbox.core.calls import Caller, Need
 
 MEMBER = re.compile(r"\{(?P<path>[A-Za-z.]+)\}")
 Lookup = Callable[[Caller, str, str, dict[str, Any]], dict[str, Any]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway_sandbox.calls import Need
+from slipway_sandbox.core.calls import Need
 from slipway_sandbox.iam.actions.asked import Asked
 
 REGISTRY = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slipway_sandbox.calls import Need
+from slipway_sandbox.core.calls import Need
 from slipway_sandbox.iam.actions.asked import Asked, passes, role_arn, tags_of
 
 OPEN = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken", "sts:GetAccessKeyInfo", "sts:AssumeRoleWithWebIdentity"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, unquote
 
-from slipway_sandbox.calls import Need
+from slipway_sandbox.core.calls import Need
 from slipway_sandbox.iam.actions.asked import Asked
 
 ON_OBJECTS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from slipway_sandbox.calls import Need
+from slipway_sandbox.core.calls import Need
 from slipway_sandbox.iam.actions.asked import Asked, passes, tags_of
 
 SERVICE = "sagemaker.amazonaws.com"

@@ -1,5 +1,5 @@
 """SageMaker hosting: models, endpoint configurations, endpoints with their fleets, metrics and alarms, and the runtime."""
 
-from slipway_sandbox.sagemaker.hosting.hosting import Hosting
+from slipway_sandbox.sagemaker.hosting.wiring import Hosting
 
 __all__ = ["Hosting"]

@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.hosting.alarm_rules import (
     INITIAL_REASON,
     UnknownExpressionError,
@@ -24,7 +25,6 @@ from slipway_sandbox.sagemaker.hosting.alarm_rules import (
 )
 from slipway_sandbox.sagemaker.hosting.composite_rules import UnknownRuleError, holds
 from slipway_sandbox.sagemaker.hosting.metrics import Metrics
-from slipway_sandbox.world import World
 
 log = logging.getLogger(__name__)
 

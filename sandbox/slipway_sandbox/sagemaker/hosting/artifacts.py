@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.errors import boto3_error
+from slipway_sandbox.core.errors import boto3_error
 from slipway_sandbox.sagemaker.access import SageMakerRole
 from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
 from slipway_sandbox.sagemaker.hosting.model_containers import Artifact

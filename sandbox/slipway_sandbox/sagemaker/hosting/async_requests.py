@@ -15,14 +15,14 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.errors import AwsError, boto3_error
+from slipway_sandbox.core.errors import AwsError, boto3_error
+from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.hosting.artifacts import split
 from slipway_sandbox.sagemaker.hosting.endpoint import Endpoint
 from slipway_sandbox.sagemaker.hosting.metrics import Metrics, Place
 from slipway_sandbox.sagemaker.hosting.model_client import MODEL_TIMEOUT, Answer, ModelClient
 from slipway_sandbox.sagemaker.hosting.requests import invalid
 from slipway_sandbox.sagemaker.hosting.routing import BusyError, Route
-from slipway_sandbox.world import World
 
 log = logging.getLogger(__name__)
 

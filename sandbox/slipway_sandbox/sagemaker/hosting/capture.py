@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.hosting.artifacts import split
-from slipway_sandbox.world import World
 
 log = logging.getLogger(__name__)
 

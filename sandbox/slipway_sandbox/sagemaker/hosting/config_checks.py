@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.core.errors import AwsError, validation_error
 from slipway_sandbox.sagemaker.hosting.models import Model
 
 MEMORY_STEP = 1024

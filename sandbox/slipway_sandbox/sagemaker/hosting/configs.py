@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic import Field
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.models import Frozen
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.models import Frozen
+from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.sagemaker.hosting.config_checks import check_config, check_models
 from slipway_sandbox.sagemaker.hosting.models import Model, ModelRoom
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.world import Room, World, dial, operation
 
 QUOTA = "Number of endpoint configurations"
 

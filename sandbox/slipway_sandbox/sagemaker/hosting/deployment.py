@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.core.errors import validation_error
 
 EVERYTHING = 100.0
 LARGEST_CANARY = 50

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Set
 from typing import Any
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.models import Frozen
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.models import Frozen
+from slipway_sandbox.core.world import Room, World, dial
 from slipway_sandbox.sagemaker.hosting.rollout import Fate, FateKind
-from slipway_sandbox.world import Room, World, dial
 
 
 class Dial(Frozen):

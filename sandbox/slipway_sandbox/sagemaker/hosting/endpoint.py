@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig
 from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING
 from slipway_sandbox.sagemaker.hosting.fleet import Fleet

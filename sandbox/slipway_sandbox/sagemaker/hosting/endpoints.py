@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from slipway_sandbox.autoscaling import ScalableTargets
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import validation_error
+from slipway_sandbox.core.world import Room, World, operation
 from slipway_sandbox.sagemaker.hosting.config_checks import check_concurrency
 from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig, EndpointConfigRoom
 from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING, plan_of
@@ -28,7 +29,6 @@ from slipway_sandbox.sagemaker.hosting.views import described, summary, tell_dep
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select, within
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.world import Room, World, operation
 
 RESIZE_SECONDS = 10.0
 """Simulated seconds until new weights and instance counts are in effect."""

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from slipway_sandbox.awslogs import Log
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.containers import ContainerRuntime, ContainerSpec, Image, ImagePullError, Mount, OwnNetwork
-from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
+from slipway_sandbox.containers.awslogs import Log
+from slipway_sandbox.containers.container import ContainerSpec, Mount, OwnNetwork
+from slipway_sandbox.containers.errors import ImagePullError
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.containers.runtime import ContainerRuntime
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import World
 from slipway_sandbox.iam.trust import SAGEMAKER
-from slipway_sandbox.registry_access import PullDeniedError
+from slipway_sandbox.roles.credentials import CredentialsEndpoint, local_endpoint
+from slipway_sandbox.roles.registry_access import PullDeniedError
 from slipway_sandbox.sagemaker.access import SESSION, SageMakerRole
 from slipway_sandbox.sagemaker.artifacts import ArtifactError
 from slipway_sandbox.sagemaker.hosting.artifacts import fetch
@@ -25,7 +29,6 @@ from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig
 from slipway_sandbox.sagemaker.hosting.model_containers import ServedContainer
 from slipway_sandbox.sagemaker.hosting.servers import ContainerServer, ContainerVariant, DeployedImage, FleetError, Process
 from slipway_sandbox.sagemaker.ports import BIND_TO_PORT_LABEL, free_port
-from slipway_sandbox.world import World
 
 DEFAULT_STARTUP_TIMEOUT = 480
 """Simulated seconds until a container has to answer /ping, where the variant does not say."""

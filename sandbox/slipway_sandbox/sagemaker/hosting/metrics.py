@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.world import World
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import World
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import Room, World, operation
 from slipway_sandbox.sagemaker.access import check_role
 from slipway_sandbox.sagemaker.hosting.model_containers import Packages, ServedContainer, served_containers
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.world import Room, World, operation
 
 QUOTA = "Number of models"
 

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import Any
 from wsgiref.types import WSGIEnvironment
 
-from slipway_sandbox import protocol
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.protocol import aws_json
 
 SERVICE = "sagemaker-runtime"
 PATH = re.compile(r"/endpoints/(?P<name>[^/]+)/(?P<action>[a-z-]+)")
@@ -32,7 +32,7 @@ def named(environ: WSGIEnvironment) -> tuple[str, str]:
 
 def members(operation: str, endpoint: str, environ: WSGIEnvironment) -> dict[str, Any]:
     """What the path and the headers of a request say, by the API's names; without the body, which is nobody else's business."""
-    shape = protocol.service_model(SERVICE).operation_model(operation).input_shape if operation in OPERATIONS.values() else None
+    shape = aws_json.service_model(SERVICE).operation_model(operation).input_shape if operation in OPERATIONS.values() else None
     found: dict[str, Any] = {"EndpointName": endpoint}
     for name, member in shape.members.items() if shape else ():
         if member.serialization.get("location") != "header":
@@ -50,8 +50,8 @@ def check(operation: str, request: dict[str, Any], body: bytes) -> None:
     Raises:
         AwsError: `ValidationError`, in the words of AWS.
     """
-    shape = protocol.service_model(SERVICE).operation_model(operation).input_shape
-    problems = list(protocol.problems_of(shape, {**request, "Body": body}, "")) if shape else []
+    shape = aws_json.service_model(SERVICE).operation_model(operation).input_shape
+    problems = list(aws_json.problems_of(shape, {**request, "Body": body}, "")) if shape else []
     if problems:
         noun = "error" if len(problems) == 1 else "errors"
         raise invalid(f"{len(problems)} validation {noun} detected: {'; '.join(map(str, problems))}")

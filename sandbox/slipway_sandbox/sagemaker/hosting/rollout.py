@@ -10,8 +10,8 @@ import threading
 from dataclasses import dataclass
 from enum import StrEnum
 
-from slipway_sandbox.clock import Clock
-from slipway_sandbox.events import EventBus
+from slipway_sandbox.core.clock import Clock
+from slipway_sandbox.core.events import EventBus
 from slipway_sandbox.sagemaker.hosting.alarms import AlarmWatch
 from slipway_sandbox.sagemaker.hosting.deployment import Plan
 from slipway_sandbox.sagemaker.hosting.endpoint import Deployment, Endpoint, EndpointStatus, VariantStage

@@ -12,11 +12,12 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 from werkzeug.wrappers import Response
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError
-from slipway_sandbox.observed import Incoming, observed
-from slipway_sandbox.operations import Signature, signature_of
-from slipway_sandbox.refusals import request_id
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.observed import Incoming, observed
+from slipway_sandbox.core.world import World
+from slipway_sandbox.protocol.operations import Signature, signature_of
+from slipway_sandbox.protocol.refusals import request_id
 from slipway_sandbox.sagemaker.hosting import eventstream
 from slipway_sandbox.sagemaker.hosting.async_requests import AsyncRequests
 from slipway_sandbox.sagemaker.hosting.capture import CaptureLog, Destination, Exchange, Payload
@@ -27,7 +28,6 @@ from slipway_sandbox.sagemaker.hosting.requests import LARGEST_BODY, SERVICE, ch
 from slipway_sandbox.sagemaker.hosting.routing import BusyError, Route, Shadow
 from slipway_sandbox.sagemaker.hosting.workers import Workers
 from slipway_sandbox.sagemaker.resources import Table
-from slipway_sandbox.world import World
 
 RUNTIME_PREFIX = "/endpoints/"
 SHADOW_THREADS, SHADOWS_WAITING = 8, 1000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.clock import Clock
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.clock import Clock
 from slipway_sandbox.sagemaker.hosting.endpoints import EndpointRoom
 from slipway_sandbox.sagemaker.hosting.metrics import Metrics
 

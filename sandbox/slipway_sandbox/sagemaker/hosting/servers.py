@@ -14,8 +14,11 @@ from pathlib import Path
 from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
-from slipway_sandbox.awslogs import Log
-from slipway_sandbox.containers import Container, ContainerRuntime, ContainerSpec, ContainerStartError, Image
+from slipway_sandbox.containers.awslogs import Log
+from slipway_sandbox.containers.container import Container, ContainerSpec
+from slipway_sandbox.containers.errors import ContainerStartError
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.containers.runtime import ContainerRuntime
 
 PING_EVERY = 0.05
 PING_TIMEOUT = 2.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from slipway_sandbox.events import EventBus
+from slipway_sandbox.core.events import EventBus
 from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING
 from slipway_sandbox.sagemaker.hosting.endpoint import Deployment, Endpoint, VariantStage
 

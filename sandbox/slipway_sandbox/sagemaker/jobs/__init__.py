@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from slipway_sandbox.containers import ContainerRuntime
-from slipway_sandbox.credentials import CredentialsEndpoint
+from slipway_sandbox.containers.runtime import ContainerRuntime
+from slipway_sandbox.core.world import Room, World
+from slipway_sandbox.roles.credentials import CredentialsEndpoint
 from slipway_sandbox.sagemaker.jobs.dials import JobDialRoom
 from slipway_sandbox.sagemaker.jobs.processing import ProcessingRoom
 from slipway_sandbox.sagemaker.jobs.room import Workshop
@@ -11,7 +12,6 @@ from slipway_sandbox.sagemaker.jobs.training import TrainingRoom
 from slipway_sandbox.sagemaker.jobs.transform import Models, TransformRoom
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.world import Room, World
 
 __all__ = ["Jobs"]
 

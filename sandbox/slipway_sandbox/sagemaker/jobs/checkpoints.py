@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from slipway_sandbox.containers import Mount
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.containers.container import Mount
+from slipway_sandbox.core.errors import validation_error
 from slipway_sandbox.sagemaker.jobs.storage import Storage
 from slipway_sandbox.sagemaker.jobs.work import ML
 

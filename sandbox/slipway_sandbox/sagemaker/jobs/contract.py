@@ -6,7 +6,7 @@ from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.core.errors import AwsError, validation_error
 from slipway_sandbox.sagemaker.jobs.work import HOST, ML
 
 GROUP = "homogeneousCluster"

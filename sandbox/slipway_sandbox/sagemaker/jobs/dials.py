@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.models import Frozen
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.models import Frozen
+from slipway_sandbox.core.world import Room, World, dial
 from slipway_sandbox.sagemaker.jobs.room import JobRoom, Workshop
-from slipway_sandbox.world import Room, World, dial
 
 
 class Incident(StrEnum):

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.jobs.job import Job
-from slipway_sandbox.world import World
 
 
 def emit(world: World, kind: str, job: Job, described: Mapping[str, Any], tags: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, cast
 from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
-from slipway_sandbox.containers import Container
+from slipway_sandbox.containers.container import Container
 
 PING_EVERY = 0.05
 PING_TIMEOUT = 2.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
 
 LONGEST_REASON = 1024
 """Characters of a FailureReason or ExitMessage, by the service's model."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.core.errors import validation_error
 from slipway_sandbox.sagemaker.jobs.jsonpath import PathError, compiled
 from slipway_sandbox.sagemaker.jobs.records import RecordError
 

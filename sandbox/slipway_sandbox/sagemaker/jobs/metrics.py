@@ -13,9 +13,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import validation_error
-from slipway_sandbox.world import World
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import validation_error
+from slipway_sandbox.core.world import World
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.containers import Image, roots
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.containers import roots
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import validation_error
+from slipway_sandbox.core.world import operation
 from slipway_sandbox.sagemaker.access import check_role
 from slipway_sandbox.sagemaker.jobs.contract import (
     local_folder,
@@ -20,7 +22,6 @@ from slipway_sandbox.sagemaker.jobs.job import COMPLETED, Ending, Job
 from slipway_sandbox.sagemaker.jobs.room import JobRoom
 from slipway_sandbox.sagemaker.jobs.storage import Storage
 from slipway_sandbox.sagemaker.jobs.work import DEFAULT_MAX_RUNTIME, Command, Work, read_text, write_json
-from slipway_sandbox.world import operation
 
 
 class ProcessingWork(Work):

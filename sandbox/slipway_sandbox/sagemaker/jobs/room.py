@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, ClassVar
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.containers import ContainerRuntime
-from slipway_sandbox.credentials import CredentialsEndpoint
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.containers.runtime import ContainerRuntime
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError, validation_error
+from slipway_sandbox.core.world import Room, World
+from slipway_sandbox.roles.credentials import CredentialsEndpoint
 from slipway_sandbox.sagemaker.jobs import events
 from slipway_sandbox.sagemaker.jobs.job import Job, failed
 from slipway_sandbox.sagemaker.jobs.runner import INTERNAL_ERROR, JobRunner, Tools
@@ -17,7 +18,6 @@ from slipway_sandbox.sagemaker.jobs.work import Work
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select, within
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.world import Room, World
 
 END_SECONDS = 5.0
 """Real seconds that a job which was aborted has to clean up."""

@@ -13,21 +13,17 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.awslogs import Log
-from slipway_sandbox.containers import (
-    Container,
-    ContainerRuntime,
-    ContainerSpec,
-    ContainerStartError,
-    Image,
-    ImagePullError,
-    Mount,
-    roots,
-)
-from slipway_sandbox.credentials import CredentialsEndpoint, local_endpoint
+from slipway_sandbox.containers import roots
+from slipway_sandbox.containers.awslogs import Log
+from slipway_sandbox.containers.container import Container, ContainerSpec, Mount
+from slipway_sandbox.containers.errors import ContainerStartError, ImagePullError
+from slipway_sandbox.containers.image_uri import ImageUri
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.containers.runtime import ContainerRuntime
+from slipway_sandbox.core.world import World
 from slipway_sandbox.iam.trust import SAGEMAKER
-from slipway_sandbox.images import ImageUri
-from slipway_sandbox.registry_access import PullDeniedError
+from slipway_sandbox.roles.credentials import CredentialsEndpoint, local_endpoint
+from slipway_sandbox.roles.registry_access import PullDeniedError
 from slipway_sandbox.sagemaker.access import SESSION
 from slipway_sandbox.sagemaker.jobs.job import (
     COMPLETED,
@@ -41,7 +37,6 @@ from slipway_sandbox.sagemaker.jobs.job import (
 )
 from slipway_sandbox.sagemaker.jobs.storage import Storage
 from slipway_sandbox.sagemaker.jobs.work import HOST, ML, Command, Work, read_text
-from slipway_sandbox.world import World
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from slipway_sandbox.containers import Container, Image, OwnNetwork
-from slipway_sandbox.credentials import local_endpoint
+from slipway_sandbox.containers.container import Container, OwnNetwork
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.roles.credentials import local_endpoint
 from slipway_sandbox.sagemaker.hosting.models import Model
 from slipway_sandbox.sagemaker.jobs.contract import not_implemented
 from slipway_sandbox.sagemaker.ports import BIND_TO_PORT_LABEL, free_port

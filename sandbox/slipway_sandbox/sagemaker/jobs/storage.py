@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.errors import boto3_error
+from slipway_sandbox.core.errors import boto3_error
 from slipway_sandbox.sagemaker.jobs.job import JobFailedError
 
 COMPRESSION = 1

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.containers import Image, Mount, roots
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.containers import roots
+from slipway_sandbox.containers.container import Mount
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import validation_error
+from slipway_sandbox.core.world import World, operation
 from slipway_sandbox.sagemaker.access import check_role
 from slipway_sandbox.sagemaker.jobs.checkpoints import Checkpoints
 from slipway_sandbox.sagemaker.jobs.contract import not_implemented, refuse_experiment, resource_config
@@ -16,7 +19,6 @@ from slipway_sandbox.sagemaker.jobs.metrics import LineMetrics
 from slipway_sandbox.sagemaker.jobs.room import JobRoom
 from slipway_sandbox.sagemaker.jobs.storage import Storage
 from slipway_sandbox.sagemaker.jobs.work import DEFAULT_MAX_RUNTIME, Command, Work, write_json
-from slipway_sandbox.world import World, operation
 
 CHANGEABLE = ("ProfilerConfig", "ProfilerRuleConfigurations", "RemoteDebugConfig")
 NOT_DESCRIBED = frozenset({"SessionChainingConfig"})

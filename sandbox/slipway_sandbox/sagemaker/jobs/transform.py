@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import validation_error
+from slipway_sandbox.core.world import World, operation
 from slipway_sandbox.sagemaker.access import check_role
 from slipway_sandbox.sagemaker.hosting.models import Model
 from slipway_sandbox.sagemaker.jobs.contract import not_implemented, refuse_experiment
@@ -16,7 +17,6 @@ from slipway_sandbox.sagemaker.jobs.serving import Served
 from slipway_sandbox.sagemaker.jobs.transform_work import TransformWork
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.world import World, operation
 
 MOST_MEGABYTES = 100
 """Of one payload, and of all payloads that are under way at once."""

@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
-from slipway_sandbox.awslogs import Log
-from slipway_sandbox.containers import Container, Image
+from slipway_sandbox.containers.awslogs import Log
+from slipway_sandbox.containers.container import Container
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
 from slipway_sandbox.sagemaker.jobs.invocations import DEFAULT_RETRIES, DEFAULT_TIMEOUT, ModelFaultError, ModelServer, Terms
 from slipway_sandbox.sagemaker.jobs.job import COMPLETED, STOPPED, Ending, Job, JobFailedError, failed
@@ -24,7 +26,6 @@ from slipway_sandbox.sagemaker.jobs.records import MEGABYTE, RecordError, assemb
 from slipway_sandbox.sagemaker.jobs.serving import SHORTEST_STARTUP, STARTUP_SECONDS, Door, Served
 from slipway_sandbox.sagemaker.jobs.storage import Source, Storage, split_uri
 from slipway_sandbox.sagemaker.jobs.work import HOST, Command, Work
-from slipway_sandbox.world import World
 
 DEFAULT_PAYLOAD = 6
 LOOK_EVERY = 0.1

@@ -11,11 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from slipway_sandbox.containers import Container, Image, Mount, OwnNetwork, roots
+from slipway_sandbox.containers import roots
+from slipway_sandbox.containers.container import Container, Mount, OwnNetwork
+from slipway_sandbox.containers.images import Image
+from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.access import SageMakerRole
 from slipway_sandbox.sagemaker.jobs.job import LONGEST_REASON, Ending, Job
 from slipway_sandbox.sagemaker.jobs.storage import Storage
-from slipway_sandbox.world import World
 
 HOST = "algo-1"
 ML = "/opt/ml"

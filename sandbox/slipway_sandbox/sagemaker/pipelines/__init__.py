@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from slipway_sandbox.core.world import Room, World
 from slipway_sandbox.sagemaker.pipelines.callbacks import CallbackRoom
 from slipway_sandbox.sagemaker.pipelines.executions import ExecutionRoom
 from slipway_sandbox.sagemaker.pipelines.function_room import FunctionRoom
@@ -12,7 +13,6 @@ from slipway_sandbox.sagemaker.pipelines.service import PipelineRoom
 from slipway_sandbox.sagemaker.pipelines.work import Tools
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.world import Room, World
 
 __all__ = ["Pipelines"]
 

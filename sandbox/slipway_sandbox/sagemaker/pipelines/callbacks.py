@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError, validation_error
+from slipway_sandbox.core.world import Room, operation
 from slipway_sandbox.sagemaker.pipelines.executions import ExecutionRoom
 from slipway_sandbox.sagemaker.pipelines.requests import TOKEN, digest_of, not_found
 from slipway_sandbox.sagemaker.pipelines.service import UNVERIFIED, PipelineRoom
 from slipway_sandbox.sagemaker.pipelines.state import RUNNING, Execution, StepRun
 from slipway_sandbox.sagemaker.pipelines.steps import shown, typed
 from slipway_sandbox.sagemaker.pipelines.work import Outcome, StepError
-from slipway_sandbox.world import Room, operation
 
 
 class CallbackRoom(Room):

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from slipway_sandbox import documents, protocol
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.core.errors import AwsError, validation_error
+from slipway_sandbox.protocol import aws_json, documents
 from slipway_sandbox.sagemaker.pipelines.conditions import problems_of_all
 from slipway_sandbox.sagemaker.pipelines.evaluate import EXECUTION_VARIABLES, references, split_reference
 from slipway_sandbox.sagemaker.pipelines.parts import NOT_HERE, STEP_TYPES, Parameter, Parsed, Placed, Step
@@ -173,7 +173,7 @@ def _argument_problems(step: Step) -> Iterator[str]:
         for problem in problems_of_all(step.arguments.get("Conditions", [])):
             yield f"Step '{step.name}': {problem}"
     elif operation := CREATES.get(step.type):
-        shape = protocol.service_model("sagemaker").operation_model(operation).input_shape
+        shape = aws_json.service_model("sagemaker").operation_model(operation).input_shape
         members = set(shape.members) if shape else set[str]()
         for name in step.arguments:
             if name not in members or name in NOT_ARGUMENTS:

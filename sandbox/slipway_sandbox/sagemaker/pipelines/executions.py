@@ -7,8 +7,9 @@ import string
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError, validation_error
+from slipway_sandbox.core.world import Room, operation
 from slipway_sandbox.sagemaker.pipelines import selective
 from slipway_sandbox.sagemaker.pipelines.evaluate import text_of
 from slipway_sandbox.sagemaker.pipelines.experiment import experiment_of
@@ -20,7 +21,6 @@ from slipway_sandbox.sagemaker.pipelines.state import RUNNING, Execution, Pipeli
 from slipway_sandbox.sagemaker.pipelines.work import Tools
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import page, within
-from slipway_sandbox.world import Room, operation
 
 ID_LENGTH = 12
 QUOTA = "Maximum number of concurrent pipeline executions allowed per account"

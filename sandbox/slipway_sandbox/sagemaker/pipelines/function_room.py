@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+from slipway_sandbox.core.world import Room, World, dial
 from slipway_sandbox.sagemaker.pipelines.functions import Functions, Registration
-from slipway_sandbox.world import Room, World, dial
 
 
 class FunctionRoom(Room):

@@ -21,12 +21,12 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
 
-from slipway_sandbox.acting import ActingRole
-from slipway_sandbox.calls import Caller, Incoming
-from slipway_sandbox.errors import AwsError
+from slipway_sandbox.core.calls import Caller, Incoming
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.models import Frozen
+from slipway_sandbox.core.world import World
 from slipway_sandbox.iam.trust import LAMBDA
-from slipway_sandbox.models import Frozen
-from slipway_sandbox.world import World
+from slipway_sandbox.roles.acting import ActingRole
 
 SCRIPT = Path(__file__).with_name("function_process.py")
 OPTIONS = ("-I", "-u", "-B")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
+from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.pipelines.state import RUNNING, Execution, StepRun
-from slipway_sandbox.world import World
 
 EXECUTION_CHANGE = "SageMaker Model Building Pipeline Execution Status Change"
 STEP_CHANGE = "SageMaker Model Building Pipeline Execution Step Status Change"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
-from slipway_sandbox.models import Frozen
+from slipway_sandbox.core.models import Frozen
 from slipway_sandbox.sagemaker.pipelines.durations import parse_duration
 from slipway_sandbox.sagemaker.pipelines.evaluate import references, split_reference
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.core.errors import AwsError, validation_error
 from slipway_sandbox.sagemaker.pipelines.state import Pipeline, Version
 
 MOST_ALIASES = 10

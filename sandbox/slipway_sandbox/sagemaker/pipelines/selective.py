@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from slipway_sandbox.errors import validation_error
+from slipway_sandbox.core.errors import validation_error
 from slipway_sandbox.sagemaker.pipelines.definition import Definition
 from slipway_sandbox.sagemaker.pipelines.state import Execution, StepRun
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.calls import Caller
-from slipway_sandbox.errors import AwsError, validation_error
+from slipway_sandbox.core.calls import Caller
+from slipway_sandbox.core.errors import AwsError, validation_error
+from slipway_sandbox.core.world import Room, World, operation
 from slipway_sandbox.sagemaker.access import check_role
 from slipway_sandbox.sagemaker.pipelines.definition import parse_definition
 from slipway_sandbox.sagemaker.pipelines.requests import TOKEN, digest_of, new_aliases, not_found, refuse_other, version_of
@@ -16,7 +17,6 @@ from slipway_sandbox.sagemaker.pipelines.state import RUNNING, Execution, Pipeli
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import page, within
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.world import Room, World, operation
 
 QUOTA = "Maximum number of pipelines allowed per account"
 UNVERIFIED = "wording that is not known from public reports is not verified on AWS"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from slipway_sandbox.calls import Caller
+from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.sagemaker.pipelines.definition import Definition, definition_of
 from slipway_sandbox.sagemaker.pipelines.parts import Placed, Step
 

@@ -13,16 +13,16 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from slipway_sandbox.acting import ActingRole
-from slipway_sandbox.faults import FaultKind, error_of
+from slipway_sandbox.core.faults import FaultKind, error_of
+from slipway_sandbox.core.world import World
 from slipway_sandbox.iam.trust import SAGEMAKER
+from slipway_sandbox.roles.acting import ActingRole
 from slipway_sandbox.sagemaker.pipelines.context import ExecutionContext
 from slipway_sandbox.sagemaker.pipelines.evaluate import evaluate
 from slipway_sandbox.sagemaker.pipelines.functions import Functions
 from slipway_sandbox.sagemaker.pipelines.notices import move_step
 from slipway_sandbox.sagemaker.pipelines.parts import Step
 from slipway_sandbox.sagemaker.pipelines.state import Execution, StepRun
-from slipway_sandbox.world import World
 
 SESSION = "SageMakerPipelines"
 """The session's name in the ARN of whoever acts for a pipeline."""

@@ -1,0 +1,159 @@
+"""`/_sandbox/`: the dials and views that tests and people use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from pydantic import Field, ValidationError
+from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.routing import EndpointPrefix, Map
+from werkzeug.wrappers import Request, Response
+
+from slipway_sandbox.control.page import PAGE_PATHS, Page
+from slipway_sandbox.control.routes import rules
+from slipway_sandbox.core.faults import Fault, PlantedFault
+from slipway_sandbox.core.models import Frozen
+from slipway_sandbox.core.world import Room, World
+from slipway_sandbox.state.states import States
+
+LONGEST_BODY = 16 * 1024**2
+CONTROL_PATHS = {
+    "GET /health": "health",
+    "GET /calls": "list_calls",
+    "DELETE /calls": "clear_calls",
+    "GET /counts": "count_calls",
+    "GET /faults": "list_faults",
+    "POST /faults": "plant_fault",
+    "DELETE /faults": "clear_faults",
+    "DELETE /faults/<int:number>": "remove_fault",
+    "POST /clock": "set_clock",
+    "POST /clock/advance": "advance",
+    "POST /reset": "reset",
+    "POST /<service>/<name>": "turn",
+    "GET /<service>/<name>": "look",
+    "DELETE /<service>/<name>": "look",
+}
+ROUTES = Map([EndpointPrefix("page.", rules("/_sandbox", PAGE_PATHS)), *rules("/_sandbox", CONTROL_PATHS)])
+
+
+class ClockSetting(Frozen):
+    """How fast simulated time runs."""
+
+    time_scale: float = Field(alias="timeScale", ge=0)
+
+
+class ClockStep(Frozen):
+    """How much simulated time is to pass at once."""
+
+    seconds: float = Field(ge=0)
+
+
+class Control:
+    """A small JSON API beside AWS's."""
+
+    def __init__(self, world: World, rooms: Sequence[Room], states: States) -> None:
+        self._world = world
+        self._states = states
+        self._rooms = rooms
+        self._page = Page(world, rooms)
+        states.on_reset.append(self._page.forget)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        request.max_content_length = LONGEST_BODY
+        try:
+            endpoint, arguments = ROUTES.bind_to_environ(environ).match()
+            name = endpoint.removeprefix("page.")
+            response = getattr(self if name == endpoint else self._page, name)(request, **arguments)
+        except HTTPException as error:
+            response = answer({"error": error.description}, error.code or 500)
+        except ValidationError as error:
+            response = answer({"error": json.loads(error.json(include_url=False))}, 422)
+        except ValueError as error:
+            response = answer({"error": str(error)}, 422)
+        return response(environ, start_response)
+
+    def health(self, _request: Request) -> Response:
+        """Whether the sandbox serves, and how fast its time runs."""
+        return answer({"status": "ok", "timeScale": self._world.clock.scale})
+
+    def list_calls(self, request: Request) -> Response:
+        """The call log, narrowed by `service`, `operation` and `account`."""
+        wanted = {name: request.args[name] for name in ("service", "operation", "account") if name in request.args}
+        calls = [call.to_json() for call in self._world.calls.all()]
+        return answer({"calls": [call for call in calls if wanted.items() <= call.items()]})
+
+    def clear_calls(self, _request: Request) -> Response:
+        """Forget the calls so far."""
+        self._world.calls.clear()
+        return answer({})
+
+    def count_calls(self, request: Request) -> Response:
+        """How often each operation was called, by one account (`?account=`) or by all."""
+        return answer(self._world.calls.counts(request.args.get("account")))
+
+    def list_faults(self, _request: Request) -> Response:
+        """The faults that are planted, and how often each struck."""
+        return answer({"faults": [shown(planted) for planted in self._world.faults.all()]})
+
+    def plant_fault(self, request: Request) -> Response:
+        """Plant one fault; answers its number."""
+        return answer({"number": self._world.faults.plant(Fault.model_validate_json(request.get_data()))}, 201)
+
+    def clear_faults(self, _request: Request) -> Response:
+        """Take every fault away."""
+        self._world.faults.clear()
+        return answer({})
+
+    def remove_fault(self, _request: Request, number: int) -> Response:
+        """Take one fault away."""
+        self._world.faults.remove(number)
+        return answer({})
+
+    def set_clock(self, request: Request) -> Response:
+        """Let the simulated time run at `timeScale`; 0 stops it."""
+        self._world.clock.set_scale(ClockSetting.model_validate_json(request.get_data()).time_scale)
+        return answer({"timeScale": self._world.clock.scale})
+
+    def advance(self, request: Request) -> Response:
+        """Let `seconds` of simulated time pass at once."""
+        self._world.clock.advance(ClockStep.model_validate_json(request.get_data()).seconds)
+        return answer({"seconds": self._world.clock.seconds()})
+
+    def turn(self, request: Request, service: str, name: str) -> Response:
+        """Turn a room's dial."""
+        found = next(((room, room.dials[name]) for room in self._rooms if room.service == service and name in room.dials), None)
+        if found is None:
+            raise NotFound(f"{service} has no dial {name}")
+        room, handler = found
+        with room.lock:
+            return answer(handler(room, json.loads(request.get_data() or b"{}")))
+
+    def look(self, request: Request, service: str, name: str) -> Response:
+        """Show what a room's dial is set to, or take it back."""
+        key = ("GET" if request.method == "HEAD" else request.method, name)
+        found = next(
+            ((room, room.dial_views[key]) for room in self._rooms if room.service == service and key in room.dial_views), None
+        )
+        if found is None:
+            raise NotFound(f"{service} has nothing to {request.method} by the name {name}")
+        room, handler = found
+        with room.lock:
+            return answer(handler(room, request.args.to_dict()))
+
+    def reset(self, request: Request) -> Response:
+        """Forget everything of one account (`?account=`), or of all."""
+        self._states.reset(request.args.get("account"))
+        return answer({})
+
+
+def shown(planted: PlantedFault) -> dict[str, object]:
+    """A fault as the API shows it."""
+    return {"number": planted.number, "left": planted.left, "struck": planted.struck, **planted.fault.model_dump(mode="json")}
+
+
+def answer(body: object, status: int = 200) -> Response:
+    """A JSON response."""
+    return Response(json.dumps(body, default=str), status, content_type="application/json")

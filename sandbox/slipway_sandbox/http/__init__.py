@@ -1,0 +1,1 @@
+"""The HTTP server that everything is answered by, and the limits of what it reads."""

@@ -1,0 +1,86 @@
+"""What moto's CloudWatch lacks of alarms: PutCompositeAlarm, which moto keeps and has no name for, and DescribeAlarmHistory."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from slipway_sandbox.protocol.pages import page
+
+LARGEST_PAGE = 100
+STATE_PARTS = ("stateValue", "stateReason", "stateReasonData")
+
+
+def extend() -> None:
+    """Teach moto both. Called once, with its lock held."""
+    from moto.cloudwatch.responses import CloudWatchResponse  # noqa: PLC0415  (moto is imported late, as it takes long)
+
+    methods: Any = CloudWatchResponse
+    methods.put_composite_alarm = methods.put_metric_alarm
+    methods.describe_alarm_history = describe_history
+
+
+def describe_history(response: Any) -> Any:
+    """DescribeAlarmHistory, as a method of moto's own class."""
+    from moto.core.responses import ActionResult  # noqa: PLC0415
+
+    asked = response._get_param  # noqa: SLF001  (moto's own way to a request's members)
+    wanted = {name: asked(name) for name in ("AlarmName", "HistoryItemType", "StartDate", "EndDate", "ScanBy")}
+    kinds = asked("AlarmTypes") or ["MetricAlarm"]
+    items = [
+        item
+        for alarm in response.cloudwatch_backend.describe_alarms()
+        for item in history_of(alarm)
+        if item["AlarmType"] in kinds and fits(item, wanted)
+    ]
+    items.sort(key=lambda item: item["Timestamp"], reverse=wanted["ScanBy"] != "TimestampAscending")
+    request = {"maxResults": asked("MaxRecords") or LARGEST_PAGE, "nextToken": asked("NextToken")}
+    shown, token = page(items, {name: value for name, value in request.items() if value})
+    return ActionResult({"AlarmHistoryItems": list(shown), "NextToken": token})
+
+
+def fits(item: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a part of the history is asked for."""
+    return (
+        wanted["AlarmName"] in (None, item["AlarmName"])
+        and wanted["HistoryItemType"] in (None, item["HistoryItemType"])
+        and not (wanted["StartDate"] and item["Timestamp"] < moment(wanted["StartDate"], item["Timestamp"]))
+        and not (wanted["EndDate"] and item["Timestamp"] > moment(wanted["EndDate"], item["Timestamp"]))
+    )
+
+
+def moment(value: Any, like: datetime) -> datetime:
+    """A time of a request, to compare with one of moto's, which has a time zone or none."""
+    parsed = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return parsed.astimezone(like.tzinfo) if like.tzinfo else parsed.replace(tzinfo=None)
+
+
+def history_of(alarm: Any) -> Iterator[dict[str, Any]]:
+    """What became of an alarm: its making (or its last change), and each of its states."""
+    head = {"AlarmName": alarm.name, "AlarmType": "MetricAlarm" if alarm.rule is None else "CompositeAlarm"}
+    yield {
+        **head,
+        "Timestamp": alarm.configuration_updated_timestamp,
+        "HistoryItemType": "ConfigurationUpdate",
+        "HistorySummary": f'Alarm "{alarm.name}" created',
+        "HistoryData": json.dumps({"version": "1.0", "type": "Create"}),
+    }
+    states = [(value, reason, data, since) for _, reason, data, value, since in alarm.history]
+    states.append((alarm.state_value, alarm.state_reason, alarm.state_reason_data, alarm.state_updated_timestamp))
+    for old, new in itertools.pairwise(states):
+        told = {name: dict(zip(STATE_PARTS, state, strict=False)) for name, state in (("oldState", old), ("newState", new))}
+        yield {
+            **head,
+            "Timestamp": new[3],
+            "HistoryItemType": "StateUpdate",
+            "HistorySummary": f"Alarm updated from {spelled(old[0])} to {spelled(new[0])}",
+            "HistoryData": json.dumps({"version": "1.0", **told}),
+        }
+
+
+def spelled(state: str) -> str:
+    """A state as summaries have it."""
+    return state.replace("_", " ") if state == "INSUFFICIENT_DATA" else state

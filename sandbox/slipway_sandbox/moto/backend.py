@@ -1,0 +1,100 @@
+"""moto, for every service that the sandbox has no room for."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import importlib
+import logging
+import re
+import threading
+from http import HTTPStatus
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.observed import Incoming
+from slipway_sandbox.moto import alarms, long_polls
+
+log = logging.getLogger(__name__)
+
+ERROR_CODE = re.compile(rb"<Code>(?P<xml>[^<]+)</Code>|\"__type\":\s*\"(?:[^\"#]*#)?(?P<json>[^\"]+)\"")
+ERROR_HEAD = 4096
+PAGES = (b"<!doctype html", b"<html")
+"""How answers begin that are for people: moto's web framework's own."""
+
+
+class MotoBackend:
+    """moto's own dispatcher. It is not thread-safe, so it answers one call at a time."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        """Held while moto works: its state is safe to look at by whoever has it."""
+
+    @functools.cached_property
+    def _application(self) -> Any:
+        module = importlib.import_module("moto.moto_server.werkzeug_app")
+        alarms.extend()
+        return module.DomainDispatcherApplication(module.create_backend_app)
+
+    def load(self) -> None:
+        """Import moto; a call that comes meanwhile waits for it."""
+        with self.lock:
+            logging.getLogger("moto").setLevel(logging.ERROR)
+            _ = self._application
+        # What is imported by now stays for good: neither collections nor the end of the process need to walk it.
+        gc.freeze()
+
+    def answer(self, call: Incoming) -> Response:
+        """Let moto answer. Whoever waits for messages does so outside of it.
+
+        Raises:
+            AwsError: See `_answer`.
+        """
+        return long_polls.receive(call, lambda: self._answer(call)) if long_polls.waits(call) else self._answer(call)
+
+    def _answer(self, call: Incoming) -> Response:
+        """Let moto answer.
+
+        Raises:
+            AwsError: `NotImplemented`, where moto cannot; `InternalFailure`, where it fails.
+        """
+        call.environ["HTTP_X_MOTO_ACCOUNT_ID"] = call.caller.account
+        try:
+            with self.lock:
+                response = Response.from_app(self._application, call.environ, buffered=True)
+        except (NotImplementedError, ModuleNotFoundError) as error:
+            # A module that is not there is one of moto's extras, which only a service needs that is none of the sandbox's.
+            raise not_implemented(call) from error
+        except ConnectionError:
+            # The client went away inside its request; there is no one to answer.
+            raise
+        except Exception as error:
+            if not self._knows(call):
+                raise not_implemented(call) from error
+            log.exception("%s.%s failed in moto", call.service, call.operation)
+            raise AwsError(
+                "InternalFailure",
+                f"moto, which answers {call.service} here, made a mistake; the sandbox's log has the details.",
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+            ) from error
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            if response.get_data()[:ERROR_HEAD].lstrip().lower().startswith(PAGES):
+                raise not_implemented(call)
+            found = ERROR_CODE.search(response.get_data()[:ERROR_HEAD])
+            call.error = (found["xml"] or found["json"]).decode() if found else None
+        return response
+
+    def _knows(self, call: Incoming) -> bool:
+        """Whether moto has the service at all."""
+        try:
+            host = self._application.infer_service_region_host(call.environ, call.environ["PATH_INFO"])
+            return self._application.get_backend_for_host(host) is not None
+        except (KeyError, ValueError, ImportError):
+            return False
+
+
+def not_implemented(call: Incoming) -> AwsError:
+    """The answer to what moto has no answer to."""
+    return AwsError("NotImplemented", f"The sandbox does not answer {call.service}.{call.operation}.", HTTPStatus.NOT_IMPLEMENTED)

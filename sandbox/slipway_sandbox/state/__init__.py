@@ -1,0 +1,1 @@
+"""What is kept over a restart, in snapshots, and what a reset forgets."""
