@@ -1,12 +1,11 @@
 """The public contract: what the command line, CI and other people's code send to a promotion and read of it.
 
+It stays compatible: members are added with a default, never renamed, and never removed while a client may send or read them.
 Every model is frozen. Times are UTC. Image URIs carry a digest wherever a field is called `image`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from datetime import datetime
 from enum import StrEnum
@@ -16,14 +15,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from slipway.app.gates import GateResult
 from slipway.app.spec import Target
 from slipway.errors import FailureReport
+from slipway.git.rules import app_file, normalise_url
+from slipway.names import short_hash
 
 TASK_QUEUE = "slipway"
 
 
 class Message(BaseModel):
-    """Base of all that crosses Temporal."""
+    """Base of all that crosses Temporal.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Unknown members are ignored: a newer worker, command or CI job may send members that this code does not know yet. Where people
+    write by hand, as in a signal from the Temporal UI, the reader validates with `extra="forbid"`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class AppRef(Message):
@@ -52,14 +57,14 @@ class PromotionRequest(Message):
     def promotion_id(self) -> str:
         """The workflow id: the same app and digest give the same, so that a CI job that runs twice starts one promotion.
 
-        Fits everything that is named after it: SageMaker's display names (`[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}`), ECS's
-        `startedBy` (128 characters) and client tokens.
+        Every spelling of the repository and the folder gives the same id. It fits everything that is named after it: SageMaker's
+        display names (`[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}`), ECS's `startedBy` (128 characters) and client tokens.
         """
-        last = self.app.folder.rstrip("/").rpartition("/")[2].strip(".") or self.app.repository.rstrip("/").rpartition("/")[2]
-        slug = re.sub(r"[^a-z0-9]+", "-", last.removesuffix(".git").lower()).strip("-")[:32].strip("-") or "app"
-        key = json.dumps([self.app.model_dump(), self.digest], sort_keys=True)
+        repository, folder = normalise_url(self.app.repository), app_file(self.app.folder)
+        name = (folder or repository).rpartition("/")[2]
+        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32].strip("-") or "app"
         suffix = f"-{self.attempt}" if self.attempt > 1 else ""
-        return f"{slug}-{hashlib.sha256(key.encode()).hexdigest()[:12]}{suffix}"
+        return f"{slug}-{short_hash('promotion', 1, repository, self.app.branch, folder, self.digest)}{suffix}"
 
 
 class StageName(StrEnum):
@@ -76,7 +81,7 @@ class StageName(StrEnum):
 class StageState(StrEnum):
     """Where a stage is."""
 
-    to_come = "to come"
+    pending = "pending"
     running = "running"
     waiting = "waiting"
     """For people: an approval."""
@@ -106,7 +111,7 @@ class StageReport(Message):
     """One stage as people see it."""
 
     name: StageName
-    state: StageState = StageState.to_come
+    state: StageState = StageState.pending
     started_at: datetime | None = None
     ended_at: datetime | None = None
     attempts: int = 0

@@ -1,7 +1,7 @@
-"""Names of what a promotion makes in SageMaker, derived from what it is about, so that a retry makes the same.
+"""Names that outlive a process: ids, names and tokens that a retry, another worker or a later release must make again.
 
-A name carries a hash of everything that its resource is made of: the same name means the same content, and a changed spec makes
-another. SageMaker allows letters, digits and hyphens, 63 at most.
+Each is a hash over an explicit tuple that begins with what is named and the version of the tuple. A new member of a model never
+changes a name. What must change a name gets a new version here, and old promotions keep the names that they recorded.
 """
 
 from __future__ import annotations
@@ -11,16 +11,31 @@ import json
 import re
 
 NAME_LIMIT = 63
+"""SageMaker's limit for the names of models, endpoint configs and endpoints: letters, digits and hyphens."""
 HASH_DIGITS = 10
+NamePart = str | int | None
 
 
-def hashed_name(stem: str, content: object) -> str:
-    """A legal name: as much of the stem as fits, and a hash of the content.
+def short_hash(kind: str, version: int, *parts: NamePart, digits: int = 12) -> str:
+    """The first hexadecimal digits of the SHA-256 of a versioned tuple.
+
+    Args:
+        kind: What is named, as `promotion`.
+        version: The version of this tuple.
+        parts: What makes the name differ from others of its kind.
+        digits: How many digits, 64 at most.
+    """
+    return hashlib.sha256(json.dumps([kind, version, *parts]).encode()).hexdigest()[:digits]
+
+
+def hashed_name(stem: str, kind: str, version: int, *parts: NamePart) -> str:
+    """A legal SageMaker name: as much of the stem as fits, and a hash of what the named thing is made of.
 
     Args:
         stem: What people recognise.
-        content: JSON-ready values that the named thing is made of.
+        kind: What is named, as `model`.
+        version: The version of the tuple.
+        parts: What the named thing is made of.
     """
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:HASH_DIGITS]
     slug = re.sub(r"[^a-zA-Z0-9]+", "-", stem)[: NAME_LIMIT - HASH_DIGITS - 1].strip("-") or "model"
-    return f"{slug}-{digest}"
+    return f"{slug}-{short_hash(kind, version, *parts, digits=HASH_DIGITS)}"

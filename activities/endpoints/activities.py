@@ -15,6 +15,7 @@ from activities.endpoints.messages import (
     EndpointPlan,
     EndpointVerdict,
     FollowEndpoint,
+    PlanRollout,
     Preflight,
     RestoreEndpoint,
     RolloutEnd,
@@ -23,6 +24,7 @@ from activities.endpoints.messages import (
     UpdateEndpoint,
     UpdateStarted,
 )
+from activities.endpoints.plan import plan_rollout
 from activities.endpoints.preflight import find_trouble, ringing
 from activities.endpoints.served import Place, is_existing, is_missing
 from activities.repositories import Repositories
@@ -56,23 +58,22 @@ class EndpointActivities:
         self._endpoints = Pollers(self._endpoints_at, interval)
 
     @activity.defn
-    async def preflight(self, plan: EndpointPlan) -> Preflight:
-        """What is there now, and whether an update could go well. Reads only.
+    async def preflight(self, asked: PlanRollout) -> Preflight:
+        """Plans the rollout, and looks at what is there now and whether an update could go well. Reads only.
 
         Raises:
-            NeedsPersonError: The endpoint is on its way elsewhere or failed, its variant has another name, an alarm is missing or
-                rings already, or the package is not ready.
+            NeedsPersonError: The endpoint is being changed or failed, its variant has another name, an alarm is missing or already
+                in ALARM, or the package is not ready.
             RefusedError: The package is in another region than the target.
         """
+        plan = plan_rollout(asked)
         place = self._place(plan)
         endpoint = await place.endpoint(plan.target.endpoint)
         await find_trouble(place, plan, endpoint)
         instances = deployment.live_instances(endpoint) if endpoint else deployment.SHIFTS_NEED
-        config = endpoint.get("EndpointConfigName") if endpoint else None
         return Preflight(
-            exists=endpoint is not None,
-            current_config=config,
-            current_package=await place.package_of(config) if config else None,
+            plan=plan,
+            current_config=endpoint.get("EndpointConfigName") if endpoint else None,
             warnings=tuple(deployment.strategy_warnings(plan, instances)),
         )
 

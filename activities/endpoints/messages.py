@@ -11,8 +11,19 @@ from slipway.api import AppRef, Message, ModelPackage, ServedEndpoint
 from slipway.app.spec import Strategy, Target, Variant
 
 
+class PlanRollout(Message):
+    """Input of `preflight`: one package to one target."""
+
+    promotion_id: str
+    package: ModelPackage
+    target: Target
+    region: str
+    variant: Variant
+    strategy: Strategy
+
+
 class EndpointPlan(Message):
-    """Names and settings of one rollout; derived from package and target, so that a retry makes the same."""
+    """Names and settings of one rollout. Preflight makes it; everything after that, the way back too, uses what it recorded."""
 
     promotion_id: str
     package: ModelPackage
@@ -27,9 +38,9 @@ class EndpointPlan(Message):
 class Preflight(Message):
     """What was found at the target before anything is changed."""
 
-    exists: bool
+    plan: EndpointPlan
     current_config: str | None
-    current_package: str | None
+    """None: there is no endpoint yet."""
     warnings: tuple[str, ...] = ()
     """As: a one-instance variant cannot take a canary of 25 %: the update is all at once."""
 
@@ -101,21 +112,16 @@ class RolloutEnd(StrEnum):
 
 
 class RolloutRequest(Message):
-    """Input of RolloutWorkflow: one package to one target."""
+    """Input of RolloutWorkflow."""
 
-    promotion_id: str
+    plan: EndpointPlan
+    previous_config: str | None
+    """What preflight found: a second try must not take the first one's config for the former. None creates the endpoint."""
     app: AppRef
     spec_commit: str
-    package: ModelPackage
-    target: Target
-    variant: Variant
-    strategy: Strategy
     smoke_payload: str | None = None
     """Path of the smoke request's body in the app's folder."""
     smoke_content_type: str = "application/json"
-    region: str
-    previous_config: str | None = None
-    """What preflight found: a second try must not take the first one's config for the former. None creates the endpoint."""
 
 
 class RolloutResult(Message):

@@ -1,27 +1,27 @@
-"""The plan of one rollout: the names of what it makes in SageMaker."""
+"""The plan of one rollout: the names of what it creates in SageMaker."""
 
 from __future__ import annotations
 
-from activities.endpoints.messages import EndpointPlan, RolloutRequest
+from activities.endpoints.messages import EndpointPlan, PlanRollout
 from slipway.names import hashed_name
 
 
-def plan_rollout(request: RolloutRequest) -> EndpointPlan:
-    """The plan of one rollout, with the names of its model and endpoint config."""
-    of_model = {
-        "package": request.package.arn,
-        "target": request.target.model_dump(mode="json"),
-        "role": request.variant.execution_role_arn,
-    }
-    of_config = {**of_model, "variant": request.variant.model_dump(mode="json")}
-    stem = f"{request.target.endpoint}-v{request.package.version}"
+def plan_rollout(asked: PlanRollout) -> EndpointPlan:
+    """The plan, with the names of its model and endpoint config.
+
+    It is made once, when the target is first looked at, and recorded. The same name means the same content.
+    """
+    target, variant = asked.target, asked.variant
+    stem = f"{target.endpoint}-v{asked.package.version}"
+    role = target.execution_role_arn or variant.execution_role_arn
+    of_model = (asked.package.arn, target.endpoint, asked.region, target.role_arn, role)
     return EndpointPlan(
-        promotion_id=request.promotion_id,
-        package=request.package,
-        target=request.target,
-        region=request.region,
-        variant=request.variant,
-        strategy=request.strategy,
-        model=hashed_name(stem, of_model),
-        config=hashed_name(stem, of_config),
+        promotion_id=asked.promotion_id,
+        package=asked.package,
+        target=target,
+        region=asked.region,
+        variant=variant,
+        strategy=asked.strategy,
+        model=hashed_name(stem, "model", 1, *of_model),
+        config=hashed_name(stem, "config", 1, *of_model, variant.name, variant.instance_type, variant.instance_count),
     )
