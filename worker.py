@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from pydantic import ValidationError
 from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities import all_activities
 from activities.repositories import Repositories
+from slipway.api import follower_queue, rollout_queue
 from slipway.aws.clients import Aws
 from slipway.errors import SlipwayError
 from slipway.exit import leave
@@ -31,6 +35,9 @@ from workflows.rollout import RolloutWorkflow
 HEARTBEAT_THROTTLE = timedelta(seconds=2)
 """How long a heartbeat may wait to be sent. Heartbeats bring cancellations back: an abort is noticed as fast as this."""
 
+FOLLOWERS = 5_000
+"""Waits that one worker holds at once."""
+
 log = structlog.stdlib.get_logger("slipway.worker")
 
 
@@ -44,7 +51,7 @@ def run() -> int:
     try:
         settings = WorkerSettings()  # pyright: ignore[reportCallIssue] -- the environment fills it
     except ValidationError as error:
-        wrong = "; ".join(f"SLIPWAY_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
+        wrong = "; ".join(f"SLIPWAY_{'_'.join(map(str, each['loc'][:1])).upper()}: {each['msg']}" for each in error.errors())
         print(f"slipway-worker: its settings are wrong: {wrong}", file=sys.stderr)  # noqa: T201 -- there is no log yet
         return 2
     set_up_logging(settings.log_level)
@@ -73,31 +80,66 @@ async def serve(settings: WorkerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     aws = Aws()
     try:
-        worker = make_worker(client, settings, aws)
-        async with health(settings.bind, settings.health_port, lambda: worker.is_running and not stop.is_set()), worker:
+        workers = make_workers(client, settings, aws)
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(
+                health(
+                    settings.bind, settings.health_port, lambda: not stop.is_set() and all(each.is_running for each in workers)
+                )
+            )
+            for worker in workers:
+                await stack.enter_async_context(worker)
             log.info("polling", task_queue=settings.task_queue, namespace=client.namespace, repositories=settings.repositories)
             await stop.wait()
             log.info("stopping", seconds=settings.shutdown_seconds)
+            await asyncio.gather(*(worker.shutdown() for worker in workers))
     finally:
         aws.close()
     log.info("stopped")
 
 
-def make_worker(client: Client, settings: WorkerSettings, aws: Aws) -> Worker:
-    """The worker of all workflows and activities."""
+def make_workers(client: Client, settings: WorkerSettings, aws: Aws) -> tuple[Worker, ...]:
+    """One worker for each task queue: promotions with their short steps, rollouts with theirs, and what only waits.
+
+    A wait takes a slot for hours or days. On a queue of their own, waits never hold up a short step, an undo or a rollout.
+    """
     repositories = Repositories(RepositoryPolicy(settings.repositories), settings.work_folder.resolve())
-    return Worker(
+    activities = all_activities(aws, repositories, settings.poll_seconds)
+    make = partial(
+        Worker,
         client,
-        task_queue=settings.task_queue,
-        workflows=[PromotionWorkflow, RolloutWorkflow],
-        activities=all_activities(aws, repositories, settings.poll_seconds),
+        activities=activities,
         interceptors=[SlipwayInterceptor()],
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-        # Each waits without a thread; AWS's calls are bounded by their own threads.
-        max_concurrent_activities=500,
     )
+    return (
+        make(
+            task_queue=settings.task_queue,
+            workflows=[PromotionWorkflow],
+            deployment_config=deployment_of(settings, VersioningBehavior.AUTO_UPGRADE),
+        ),
+        make(
+            task_queue=rollout_queue(settings.task_queue),
+            workflows=[RolloutWorkflow],
+            deployment_config=deployment_of(settings, VersioningBehavior.PINNED),
+        ),
+        make(
+            task_queue=follower_queue(settings.task_queue),
+            deployment_config=deployment_of(settings, VersioningBehavior.UNSPECIFIED),
+            # Each waits without a thread; AWS's calls are bounded by their own threads.
+            max_concurrent_activities=FOLLOWERS,
+        ),
+    )
+
+
+def deployment_of(settings: WorkerSettings, behavior: VersioningBehavior) -> WorkerDeploymentConfig | None:
+    """The deployment version of a versioned worker; none where workers are not versioned."""
+    if not settings.versioned:
+        return None
+    version = WorkerDeploymentVersion(deployment_name=settings.deployment, build_id=settings.build_id)
+    return WorkerDeploymentConfig(version=version, use_worker_versioning=True, default_versioning_behavior=behavior)
 
 
 def runtime_of(settings: WorkerSettings) -> Runtime | None:

@@ -92,7 +92,7 @@ class Story:
     def _show_changes(self, seen: dict[str, StageReport], status: PromotionStatus) -> None:
         for report in status.stages:
             known = seen.get(report.name)
-            if report.state is StageState.to_come or (known and (known.state, known.attempts) == (report.state, report.attempts)):
+            if report.state is StageState.pending or (known and (known.state, known.attempts) == (report.state, report.attempts)):
                 continue
             seen[report.name] = report
             if report.state is not StageState.running or self._screen.animated:

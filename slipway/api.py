@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +20,17 @@ from slipway.git.rules import app_file, normalise_url
 from slipway.names import short_hash
 
 TASK_QUEUE = "slipway"
+_ROLLOUTS = "-rollouts"
+
+
+def rollout_queue(task_queue: str) -> str:
+    """The task queue of rollouts, beside the one of promotions: their workflow is versioned otherwise (docs/architecture.md)."""
+    return f"{task_queue}{_ROLLOUTS}"
+
+
+def follower_queue(task_queue: str) -> str:
+    """The task queue of the activities that wait for something on AWS, for promotions and rollouts alike."""
+    return f"{task_queue.removesuffix(_ROLLOUTS)}-followers"
 
 
 class Message(BaseModel):
@@ -65,6 +77,12 @@ class PromotionRequest(Message):
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32].strip("-") or "app"
         suffix = f"-{self.attempt}" if self.attempt > 1 else ""
         return f"{slug}-{short_hash('promotion', 1, repository, self.app.branch, folder, self.digest)}{suffix}"
+
+
+class PromotionInput(PromotionRequest):
+    """The workflow's input: the request and, where the promotion goes on in a new run, the state that it had."""
+
+    carried: dict[str, Any] | None = None
 
 
 class StageName(StrEnum):

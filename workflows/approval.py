@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from slipway.api import Decision
-from slipway.app.spec import Approval
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from slipway.api import Decision, Message
+    from slipway.app.spec import Approval
 
 
 class Verdict(StrEnum):
@@ -18,19 +20,15 @@ class Verdict(StrEnum):
     rejected = "rejected"
 
 
-@dataclass(frozen=True)
-class Round:
-    """One question to the approvers, about one piece of evidence. Each decision makes the next state.
-
-    Args:
-        policy: Who may decide, and how many must.
-        requested_by: Who asked for the promotion, as the sender claimed.
-        evidence: The hash of what is to be looked at.
-    """
+class Round(Message):
+    """One question to the approvers, about one piece of evidence. Each decision makes the next state."""
 
     policy: Approval
+    """Who may decide, and how many must."""
     requested_by: str
+    """Who asked for the promotion, as the sender claimed."""
     evidence: str
+    """The hash of what is to be looked at."""
     approvals: tuple[Decision, ...] = ()
     rejection: Decision | None = None
 
@@ -76,11 +74,11 @@ class Round:
 
     def approved(self, decision: Decision) -> Self:
         """The state after an approval that counts."""
-        return replace(self, approvals=(*self.approvals, decision))
+        return self.model_copy(update={"approvals": (*self.approvals, decision)})
 
     def rejected(self, decision: Decision) -> Self:
         """The state after a rejection that counts."""
-        return replace(self, rejection=decision)
+        return self.model_copy(update={"rejection": decision})
 
     def _objection(self, decision: Decision) -> str | None:
         if self.verdict is not Verdict.pending:

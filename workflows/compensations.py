@@ -1,74 +1,83 @@
-"""What can be undone: planned before each effect, undone last in first out."""
+"""What undoes a promotion's effects, as data: planned before each effect, carried out last in first out.
+
+A compensation holds what was recorded when the effect was made. How each kind is carried out stands in `undo.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from temporalio.exceptions import FailureError
+from pydantic import Field
+from temporalio import workflow
 
-from activities.compensation import Compensation
-from slipway.api import LedgerEntry, LedgerState, StageName
-from slipway.errors import report_of
-
-Undo = Callable[[str], Awaitable[Compensation]]
-"""Undoes one effect, for a reason. It may find that there is nothing to undo, and says so."""
+with workflow.unsafe.imports_passed_through():
+    from activities.endpoints.messages import RestoreEndpoint
+    from activities.taskdefs import RevertImage
+    from slipway.api import LedgerEntry, LedgerState, Message, ModelPackage, StageName
 
 
-@dataclass
-class _Plan:
-    entry: LedgerEntry
+class KeepImage(Message):
+    """The copy of an image stays: it does no harm."""
+
+    kind: Literal["keep-image"] = "keep-image"
+
+
+class RevertCommit(Message):
+    """The commit that wrote the image is reverted."""
+
+    kind: Literal["revert-commit"] = "revert-commit"
+    request: RevertImage
+
+
+class StopExecution(Message):
+    """The pipeline execution is stopped if it runs."""
+
+    kind: Literal["stop-execution"] = "stop-execution"
+    pipeline: str
+    region: str
+
+
+class StopStartedTask(Message):
+    """The task is stopped if it runs."""
+
+    kind: Literal["stop-task"] = "stop-task"
+
+
+class RejectPackage(Message):
+    """The model package is rejected."""
+
+    kind: Literal["reject-package"] = "reject-package"
+    package: ModelPackage
+
+
+class RestoreTarget(Message):
+    """The endpoint serves its former config again, or is deleted if this promotion created it."""
+
+    kind: Literal["restore-endpoint"] = "restore-endpoint"
+    request: RestoreEndpoint
+
+
+Undo = Annotated[
+    KeepImage | RevertCommit | StopExecution | StopStartedTask | RejectPackage | RestoreTarget, Field(discriminator="kind")
+]
+
+
+class Planned(Message):
+    """One compensation, and what became of it."""
+
+    stage: StageName
+    """The stage of the effect."""
+    inverse: str
+    """What it does, as `revert the commit`."""
     undo: Undo
-
-    def settle(self, state: LedgerState, note: str) -> None:
-        self.entry = self.entry.model_copy(update={"state": state, "note": note})
-
-
-class Ledger:
-    """The effects of one promotion on the outside."""
-
-    def __init__(self) -> None:
-        self._plans: list[_Plan] = []
+    state: LedgerState = LedgerState.planned
+    note: str = ""
 
     @property
-    def entries(self) -> tuple[LedgerEntry, ...]:
-        """Every entry, in the order of the effects."""
-        return tuple(plan.entry for plan in self._plans)
+    def entry(self) -> LedgerEntry:
+        """The compensation as people see it."""
+        return LedgerEntry(stage=self.stage, inverse=self.inverse, state=self.state, note=self.note)
 
-    def plan(self, stage: StageName, inverse: str, undo: Undo) -> None:
-        """Put an effect's inverse down. Call it before the effect; the second try of a stage changes nothing here.
-
-        Args:
-            stage: The effect's stage.
-            inverse: What undoes it, as `revert the commit`.
-            undo: Undoes whatever of the effect there is by then.
-        """
-        if not any((plan.entry.stage, plan.entry.inverse) == (stage, inverse) for plan in self._plans):
-            self._plans.append(_Plan(LedgerEntry(stage=stage, inverse=inverse), undo))
-
-    def keep_all(self, note: str) -> None:
-        """Nothing is to be undone."""
-        for plan in self._plans:
-            plan.settle(LedgerState.kept, note)
-
-    async def undo_all(self, reason: str, changed: Callable[[], None]) -> None:
-        """Undo everything, the last effect first. One that cannot be undone is left to a person, and the others go on.
-
-        Args:
-            reason: Why, as whoever looks at the outside later should read it.
-            changed: Called after each entry.
-        """
-        for plan in reversed(self._plans):
-            try:
-                done = await plan.undo(reason)
-            except FailureError as error:
-                plan.settle(LedgerState.needs_person, str(report_of(error)))
-            else:
-                plan.settle(done.state, done.note)
-            changed()
-
-
-async def keep(reason: str) -> Compensation:
-    """The inverse of an effect that does no harm."""
-    del reason
-    return Compensation(state=LedgerState.kept, note="it does no harm, and the next promotion of the same digest uses it")
+    def settled(self, state: LedgerState, note: str) -> Planned:
+        """The compensation, with what became of it."""
+        return self.model_copy(update={"state": state, "note": note})

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from slipway.api import PromotionStatus, StageReport, StageState, WaitingFor
-from slipway.errors import FailureReport
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from slipway.api import LedgerEntry, PromotionStatus, StageReport, StageState, WaitingFor
+    from slipway.errors import FailureReport
+
 
 _MARKS = {
-    StageState.to_come: "·",
+    StageState.pending: "·",
     StageState.running: "…",
     StageState.waiting: "?",
     StageState.parked: "!",
@@ -39,7 +43,7 @@ def render(status: PromotionStatus) -> str:
 def _headline(status: PromotionStatus) -> str:
     digest = status.image.rpartition("@")[2][:19]
     commit = f", built from `{status.commit[:12]}`" if status.commit else ""
-    return f"**{status.id}**: `{digest}`{commit}, asked for by {status.requested_by} (claimed)"
+    return f"**{status.id}**: `{digest}`{commit}, requested by {status.requested_by} (claimed)"
 
 
 def on_timeline(waiting: WaitingFor) -> str:
@@ -95,7 +99,12 @@ def _failure(failure: FailureReport) -> str:
 def _ledger(status: PromotionStatus) -> list[str]:
     if not status.ledger:
         return []
-    return ["\n".join(f"- {entry.stage}, {entry.inverse}: {entry.state} {entry.note}".rstrip() for entry in status.ledger)]
+    return ["\n".join(map(_entry, status.ledger))]
+
+
+def _entry(entry: LedgerEntry) -> str:
+    note = f": {entry.note}" if entry.note else ""
+    return f"- {entry.stage}, {entry.inverse}: {entry.state}{note}"
 
 
 def _time(moment: datetime) -> str:

@@ -1,44 +1,49 @@
-"""What people do to a running promotion, and how a stage waits for them.
+"""What people send to a running promotion, and how a stage waits for them.
 
-Each command is an update, whose validator refuses what makes no sense before it is in history, and a signal of the same name
-for the Temporal UI, which cannot be refused: a notice says then what would have been right.
+Each command is an update, whose validator refuses what makes no sense before it is in the history, and a signal of the same name
+for the Temporal UI. A signal cannot be refused: a notice says then what would have been right.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
+from temporalio.workflow import ActivityConfig, ContinueAsNewVersioningBehavior
 
-from slipway.api import (
-    Decision,
-    Evidence,
-    Message,
-    OperatorCommand,
-    Outcome,
-    PromotionRequest,
-    PromotionStatus,
-    Receipt,
-    StageName,
-    StageState,
-    WaitingFor,
-)
-from slipway.errors import Ending, FailureReport, report_of
+with workflow.unsafe.imports_passed_through():
+    from slipway.api import (
+        Decision,
+        Evidence,
+        Message,
+        OperatorCommand,
+        Outcome,
+        PromotionInput,
+        PromotionStatus,
+        Receipt,
+        StageName,
+        StageState,
+        WaitingFor,
+    )
+    from slipway.errors import Ending, FailureReport, report_of
+
+from workflows.activity_options import shown
 from workflows.approval import Round, Verdict
-from workflows.board import Board
-from workflows.compensations import Ledger
 from workflows.details import on_timeline
+from workflows.state import PromotionState
+from workflows.view import StatusView
 
+A = TypeVar("A")
+R = TypeVar("R")
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
-A_LONG_TIME = timedelta(days=365)
-"""How long the timer of a parked stage runs, before the next one does."""
+TIMER = timedelta(days=365)
+"""How long the timer of a wait without an end runs, before the next one does."""
 
 
 class EndedError(Exception):
@@ -50,22 +55,18 @@ class EndedError(Exception):
         self.reason = reason
 
 
-class OperatedWorkflow:
+class OperatorHandlers:
     """A workflow of stages that people can look at, decide on, retry and abort.
 
-    The handlers below are the only other writers of what `run` reads; none of them awaits anything, so none needs a lock.
+    The handlers below are the only other writers of the state. None of them awaits anything, so none needs a lock.
     """
 
-    def __init__(self, request: PromotionRequest) -> None:
+    def __init__(self, request: PromotionInput) -> None:
         self._request = request
-        self._board = Board(request, workflow.info().workflow_id)
-        self._ledger = Ledger()
-        self._evidence: Evidence | None = None
-        self._round: Round | None = None
-        self._failure: FailureReport | None = None
-        self._retry: OperatorCommand | None = None
-        self._abort: OperatorCommand | None = None
-        self._over = ""
+        self._id = workflow.info().workflow_id
+        self._state = PromotionState.model_validate(request.carried or {})
+        self._view = StatusView(self._id, request, self._state)
+        self._worker_version = workflow.info().get_current_deployment_version()
         self._work: asyncio.Task[None] | None = None
 
     # --- Queries ---
@@ -73,14 +74,14 @@ class OperatedWorkflow:
     @workflow.query
     def status(self) -> PromotionStatus:
         """Everything that is known."""
-        return self._board.status.model_copy(update={"ledger": self._ledger.entries})
+        return self._state.status(self._id, self._request)
 
     @workflow.query
     def evidence(self) -> Evidence | None:
         """What an approver looks at; none before the approval stage."""
-        return self._evidence
+        return self._state.evidence
 
-    # --- Updates: refused by a validator before they are in history ---
+    # --- Updates: refused by a validator before they are in the history ---
 
     @workflow.update
     def approve(self, decision: Decision) -> Receipt:
@@ -102,7 +103,7 @@ class OperatedWorkflow:
 
     @workflow.update
     def retry(self, command: OperatorCommand) -> Receipt:
-        """An operator mended the cause for which a stage is parked."""
+        """An operator fixed the cause for which a stage is parked."""
         return Receipt(text=self._take_retry(command))
 
     @retry.validator
@@ -111,7 +112,7 @@ class OperatedWorkflow:
 
     @workflow.update
     def abort(self, command: OperatorCommand) -> Receipt:
-        """An operator ends the promotion; what it did is undone."""
+        """An operator ends the promotion; its effects are undone."""
         return Receipt(text=self._take_abort(command))
 
     @abort.validator
@@ -140,104 +141,137 @@ class OperatedWorkflow:
         self, name: str, payload: Any, model: type[M], objection: Callable[[M], str | None], take: Callable[[M], str]
     ) -> None:
         try:
-            command = model.model_validate(payload)
+            # A person types it: a misspelled member must not be lost.
+            command = model.model_validate(payload, extra="forbid")
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'input'}: {each['msg']}" for each in error.errors())
             example = ", ".join(f'"{field}": "…"' for field in model.model_fields)
-            self._board.notice(f"the signal {name} was refused: {wrong}; its input looks like {{{example}}}")
+            self._notice(f"the signal {name} was refused: {wrong}; its input looks like {{{example}}}")
             return
         reason = objection(command)
         if reason:
-            self._board.notice(f"the signal {name} was refused: {reason}")
+            self._notice(f"the signal {name} was refused: {reason}")
         else:
             take(command)
 
     # --- What makes no sense now, and what would ---
 
     def _objection_to_approval(self, decision: Decision) -> str | None:
-        return self._not_asked() or (self._round.objection_to_approval(decision) if self._round else None)
+        return self._not_asked() or (self._state.round.objection_to_approval(decision) if self._state.round else None)
 
     def _objection_to_rejection(self, decision: Decision) -> str | None:
-        return self._not_asked() or (self._round.objection_to_rejection(decision) if self._round else None)
+        return self._not_asked() or (self._state.round.objection_to_rejection(decision) if self._state.round else None)
 
     def _not_asked(self) -> str | None:
-        if self._over:
-            return self._over
-        if self._round is None or self._board.current.state is not StageState.waiting:
-            return f"nobody is asked now: {self._whereabouts()}; decide when it waits for approval, on the evidence shown then"
+        if over := self._over():
+            return over
+        if self._state.round is None or self._state.stage.state is not StageState.waiting:
+            return (
+                f"no decision is wanted now: {self._whereabouts()}; decide when it waits for approval, on the evidence shown then"
+            )
         return None
 
     def _objection_to_retry(self, command: OperatorCommand) -> str | None:
         del command
-        if self._over:
-            return self._over
-        if self._retry:
-            return f"{self._retry.by} said retry already"
-        if self._failure is None:
-            return f"nothing is parked: {self._whereabouts()}"
+        if over := self._over():
+            return over
+        if self._state.retry:
+            return f"{self._state.retry.by} already said retry"
+        if self._state.stage.state is not StageState.parked:
+            return f"no stage is parked: {self._whereabouts()}"
         return None
 
     def _objection_to_abort(self, command: OperatorCommand) -> str | None:
         del command
-        if self._over:
-            return self._over
-        if self._abort:
-            return f"{self._abort.by} said abort already"
+        if over := self._over():
+            return over
+        if self._state.abort:
+            return f"{self._state.abort.by} already said abort"
+        return None
+
+    def _over(self) -> str | None:
+        if self._state.outcome:
+            return f"this promotion has already finished ({self._state.outcome})"
+        if self._state.ending:
+            return f"this promotion is ending ({self._state.ending}: {self._state.reason}); its effects are being undone"
         return None
 
     def _whereabouts(self) -> str:
-        stage = self._board.current
-        return f"the promotion is at {stage.name} ({stage.state})"
+        return f"the promotion is at {self._state.current} ({self._state.stage.state})"
 
     # --- What a command does ---
 
     def _take_approval(self, decision: Decision) -> str:
-        if self._round is None:
-            raise ApplicationError("nobody is asked")
-        self._round = self._round.approved(decision)
-        self._board.notice(f"approved by {decision.by} (claimed), {self._round.progress}{_because(decision.reason)}")
-        if self._round.verdict is Verdict.pending:
-            self._show_round(self._round)
+        if self._state.round is None:
+            raise ApplicationError("no decision is wanted now")
+        self._state.round = asked = self._state.round.approved(decision)
+        self._notice(f"approved by {decision.by} (claimed), {asked.progress}{_because(decision.reason)}")
+        if asked.verdict is Verdict.pending:
+            self._show_round(asked)
         else:
             # At once, so that nobody is told to decide what is decided.
-            self._board.go_on()
-        return f"approved by {decision.by}, {self._round.progress}"
+            self._resume()
+        return f"approved by {decision.by}, {asked.progress}"
 
     def _take_rejection(self, decision: Decision) -> str:
-        if self._round is None:
-            raise ApplicationError("nobody is asked")
-        self._round = self._round.rejected(decision)
-        self._board.notice(f"rejected by {decision.by} (claimed){_because(decision.reason)}")
-        self._board.go_on()
+        if self._state.round is None:
+            raise ApplicationError("no decision is wanted now")
+        self._state.round = self._state.round.rejected(decision)
+        self._notice(f"rejected by {decision.by} (claimed){_because(decision.reason)}")
+        self._resume()
         return f"rejected by {decision.by}"
 
     def _take_retry(self, command: OperatorCommand) -> str:
-        self._retry = command
-        self._failure = None
-        self._board.notice(f"retry of {self._board.current.name} by {command.by} (claimed){_because(command.reason)}")
-        self._board.go_on()
-        return f"{self._board.current.name} is tried again"
+        self._state.retry = command
+        self._notice(f"retry of {self._state.current} by {command.by} (claimed){_because(command.reason)}")
+        self._resume()
+        return f"retrying the {self._state.current} stage"
 
     def _take_abort(self, command: OperatorCommand) -> str:
-        self._abort = command
-        self._board.notice(f"abort by {command.by} (claimed){_because(command.reason)}")
+        self._state.abort = command
+        self._notice(f"abort by {command.by} (claimed){_because(command.reason)}")
         if self._work:
             self._work.cancel()
-        return "the promotion is being aborted; what it did is undone"
+        return "aborting; the effects of this promotion are being undone"
+
+    def _resume(self) -> None:
+        self._state.resume()
+        self._view.show()
+
+    def _notice(self, text: str) -> None:
+        self._state.notice(text, workflow.now())
+        self._view.show()
+
+    def _summarize(self, summary: str) -> None:
+        self._state.summarize(summary)
+        self._view.show()
 
     # --- Stages ---
 
-    async def _stage(self, name: StageName, body: Callable[[], Awaitable[T]]) -> T:
-        """Run a stage until it is done: again each time that an operator says retry.
+    async def _stage(self, name: StageName, body: Callable[[], Awaitable[None]]) -> None:
+        """Run a stage that is not done, again after each `retry`, until it is done.
+
+        Args:
+            name: The stage.
+            body: What it does. What it brings is kept in the state.
 
         Raises:
             EndedError: It was refused.
+            CancelledError: The promotion was aborted.
         """
+        before = self._state.stages[name].state
+        if before is StageState.done:
+            return
+        if before is StageState.parked:
+            await self._until_retry()
+        begun = before in {StageState.running, StageState.waiting}  # by the run before this one
         while True:
             self._check_abort()
-            self._board.begin(name)
+            if not begun:
+                self._begin(name)
+            begun = False
             try:
-                result = await body()
+                await body()
             except FailureError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -247,59 +281,103 @@ class OperatedWorkflow:
                 await self._park(report)
             else:
                 self._check_abort()
-                self._board.done()
-                return result
+                self._state.finish_stage(workflow.now())
+                self._view.show()
+                return
+
+    def _begin(self, name: StageName) -> None:
+        self._state.begin(name, workflow.now())
+        self._view.show()
+        self._view.index(state="running")
+
+    async def _step(
+        self,
+        activity: Callable[[A, R], Coroutine[Any, Any, T]],
+        request: R,
+        options: ActivityConfig,
+        summary: str,
+    ) -> T:
+        """The result of an activity, unless the promotion was aborted meanwhile."""
+        result = await workflow.execute_activity_method(activity, request, **shown(options, summary))
+        self._check_abort()
+        return result
 
     async def _park(self, report: FailureReport) -> None:
-        self._failure, self._retry = report, None
-        promotion = self._board.status.id
-        commands = tuple(f'slipway {command} {promotion} --by <you> --reason "…"' for command in ("retry", "abort"))
+        commands = tuple(f'slipway {command} {self._id} --by <you> --reason "…"' for command in ("retry", "abort"))
         waiting = WaitingFor(what="retry or abort", since=workflow.now(), commands=commands, failure=report)
-        self._board.park(waiting, report)
-        while self._retry is None:
-            # The timer is there for its summary, which the UI's timeline shows; when it runs out, the next one begins.
-            with contextlib.suppress(TimeoutError):
-                await workflow.wait_condition(
-                    lambda: self._retry is not None, timeout=A_LONG_TIME, timeout_summary=on_timeline(waiting)
-                )
-        self._retry = None
+        self._state.park(waiting, report)
+        self._view.show()
+        self._view.index(state="parked", waiting_for="retry or abort")
+        await self._until_retry()
+
+    async def _until_retry(self) -> None:
+        while self._state.retry is None:
+            await self._wait(lambda: self._state.retry is not None, TIMER)
+        self._state.retry = None
 
     async def _ask(self, question: Round) -> Round:
-        """Ask the approvers, and wait for what they say.
+        """Ask the approvers, and wait for what they say. A question that was asked before keeps its deadline.
 
         Raises:
             EndedError: Nobody decided in time.
         """
-        self._round = question
-        policy = question.policy
-        self._deadline = workflow.now() + policy.timeout
-        self._asked_at = workflow.now()
-        waiting = self._show_round(question)
-        try:
-            await workflow.wait_condition(
-                lambda: self._round is not None and self._round.verdict is not Verdict.pending,
-                timeout=policy.timeout,
-                timeout_summary=on_timeline(waiting),
-            )
-        except TimeoutError as error:
-            reason = f"nobody decided within {policy.timeout}: {self._round.progress} approved"
-            raise EndedError(Outcome.expired, reason) from error
-        return self._round
+        if self._state.stage.state is not StageState.waiting:
+            self._state.round = question
+            self._show_round(question)
+            self._view.index(state="waiting", waiting_for="approval")
+        waiting = self._state.waiting_for
+        while (asked := self._state.round) and asked.verdict is Verdict.pending:
+            left = waiting.until - workflow.now() if waiting and waiting.until else question.policy.timeout
+            if left <= timedelta(0):
+                reason = f"nobody decided within {question.policy.timeout}: {asked.progress} approved"
+                raise EndedError(Outcome.expired, reason)
+            await self._wait(lambda: self._state.round is None or self._state.round.verdict is not Verdict.pending, left)
+        return asked or question
 
-    def _show_round(self, question: Round) -> WaitingFor:
-        promotion = self._board.status.id
+    def _show_round(self, question: Round) -> None:
         commands = tuple(
-            f"slipway {command} {promotion} --by <you> --evidence {question.evidence}" for command in ("approve", "reject")
+            f"slipway {command} {self._id} --by <you> --evidence {question.evidence}" for command in ("approve", "reject")
         )
-        waiting = WaitingFor(
-            what=f"approval ({question.progress})",
-            since=self._asked_at,
-            until=self._deadline,
-            who=question.still_asked,
-            commands=commands,
+        now = workflow.now()
+        asked = self._state.waiting_for
+        self._state.wait_for_people(
+            WaitingFor(
+                what=f"approval ({question.progress})",
+                since=asked.since if asked else now,
+                until=asked.until if asked else now + question.policy.timeout,
+                who=question.still_asked,
+                commands=commands,
+            )
         )
-        self._board.wait_for_people(waiting)
-        return waiting
+        self._view.show()
+
+    async def _wait(self, done: Callable[[], bool], at_most: timedelta) -> None:
+        """Wait until something happens or the time is over, if need be in a new run.
+
+        A wait is where a promotion continues as new: no activity and no child is under way.
+        """
+        waiting = self._state.waiting_for
+        summary = on_timeline(waiting) if waiting else f"next: {self._state.current}"
+        try:
+            await workflow.wait_condition(lambda: done() or self._wants_new_run(), timeout=at_most, timeout_summary=summary)
+        except TimeoutError:
+            return
+        if not done():
+            # The new run begins on the version that is current now; where workers have no versions, on any.
+            workflow.continue_as_new(
+                self._request.model_copy(update={"carried": self._state.model_dump(mode="json")}),
+                initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE if self._worker_version else None,
+            )
+
+    def _wants_new_run(self) -> bool:
+        """Whether the history has grown, or a worker of another deployment version took over.
+
+        A short history is all that a later version of the worker has to follow.
+        """
+        info = workflow.info()
+        version = info.get_current_deployment_version()
+        replaced = bool(version and version.deployment_name) and version != self._worker_version
+        return replaced or info.is_continue_as_new_suggested()
 
     async def _finish_first(self, effect: Awaitable[None], grace: timedelta) -> None:
         """Wait for an effect whose answer says what there is to undo, even when an abort comes meanwhile.
@@ -312,18 +390,32 @@ class OperatedWorkflow:
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            _, unfinished = await workflow.wait([task], timeout=grace.total_seconds())
-            for each in unfinished:
-                each.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await self._give_time(task, grace)
             raise
 
-    def _check_abort(self) -> None:
-        """An abort is never lost, not even where the cancellation that it causes is (see the SDK's logic flag 2).
+    @staticmethod
+    async def _give_time(task: asyncio.Future[None], grace: timedelta) -> None:
+        """Let a task end by itself; one that does not is cancelled. A further cancellation does not end the wait."""
+        deadline = workflow.now() + grace
+        while not task.done() and (left := deadline - workflow.now()) > timedelta(0):
+            try:
+                await workflow.wait([task], timeout=left.total_seconds())
+            except asyncio.CancelledError:
+                continue
+        task.cancel()
+        while not task.done():
+            try:
+                await workflow.wait([task])
+            except asyncio.CancelledError:
+                continue
 
-        Nor is a cancellation from outside: a step that ends well while it comes takes it for its own.
+    def _check_abort(self) -> None:
+        """Raise where the promotion was aborted.
+
+        An abort is never lost, not even where the cancellation that it causes is (see the SDK's logic flag 2). Nor is a
+        cancellation from outside: a step that ends well while it comes takes it for its own.
         """
-        if self._abort or workflow.cancellation_reason() is not None:
+        if self._state.abort or workflow.cancellation_reason() is not None:
             raise asyncio.CancelledError
 
 

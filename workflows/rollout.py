@@ -1,4 +1,4 @@
-"""One model package to one endpoint. What has to be undone is on the ledger of the promotion that started it."""
+"""One model package to one endpoint. Its compensation is recorded by the promotion that started it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ with workflow.unsafe.imports_passed_through():
         SmokeAnswer,
         UpdateEndpoint,
     )
-    from activities.endpoints.plan import plan_rollout
     from slipway.api import ServedEndpoint
-    from workflows import policies
-    from workflows.policies import step
 
+from workflows.activity_options import CHANGE, READ, follow, shown
 
 CREATION = timedelta(hours=1)
 """Beyond an update's own time: what SageMaker may take to bring instances up."""
@@ -32,7 +30,10 @@ ANSWER_LIMIT = 1_000
 
 @workflow.defn
 class RolloutWorkflow:
-    """Update, follow, and ask the model one question."""
+    """Update, follow, and ask the model one question.
+
+    It takes hours, not days: where workers are versioned, the version that began a rollout ends it.
+    """
 
     @workflow.run
     async def run(self, request: RolloutRequest) -> RolloutResult:
@@ -41,46 +42,48 @@ class RolloutWorkflow:
         Raises:
             ActivityError: A step failed; the promotion parks, and starts this workflow again with the same request.
         """
-        plan = plan_rollout(request)
-        self._show(request, "preparing")
-        plan = await step(EndpointActivities.prepare_endpoint, plan, policies.CHANGE, f"model and config {plan.config}")
-        self._show(request, "updating")
-        await step(
+        plan = request.plan
+        self._show(plan, "preparing")
+        await workflow.execute_activity_method(
+            EndpointActivities.prepare_endpoint, plan, **shown(CHANGE, f"model and config {plan.config}")
+        )
+        self._show(plan, "updating")
+        await workflow.execute_activity_method(
             EndpointActivities.update_endpoint,
             UpdateEndpoint(plan=plan, previous_config=request.previous_config),
-            policies.CHANGE,
-            f"update {plan.target.endpoint}",
+            **shown(CHANGE, f"update {plan.target.endpoint}"),
         )
         timeout = plan.strategy.timeout + CREATION
-        verdict = await step(
+        verdict = await workflow.execute_activity_method(
             EndpointActivities.follow_endpoint,
             FollowEndpoint(plan=plan, timeout=timeout),
-            policies.follow(timeout),
-            f"follow {plan.target.endpoint}",
+            **shown(follow(timeout), f"follow {plan.target.endpoint}"),
         )
         if verdict.end is not RolloutEnd.served or not request.smoke_payload:
-            self._show(request, verdict.end)
+            self._show(plan, verdict.end)
             return result(plan, verdict)
-        answer = await self._smoke(request, plan, request.smoke_payload)
-        self._show(request, "served" if answer.ok else "served, but did not answer")
+        answer = await self._smoke(request, request.smoke_payload)
+        self._show(plan, "served" if answer.ok else "served, but did not answer")
         return result(plan, verdict, answer)
 
     @staticmethod
-    async def _smoke(request: RolloutRequest, plan: EndpointPlan, payload: str) -> SmokeAnswer:
+    async def _smoke(request: RolloutRequest, payload: str) -> SmokeAnswer:
         smoke = Smoke(
-            plan=plan,
+            plan=request.plan,
             app=request.app,
             commit=request.spec_commit,
             payload=payload,
             content_type=request.smoke_content_type,
         )
-        return await step(EndpointActivities.smoke_endpoint, smoke, policies.LOOK, f"ask {plan.target.endpoint} with {payload}")
+        return await workflow.execute_activity_method(
+            EndpointActivities.smoke_endpoint, smoke, **shown(READ, f"ask {request.plan.target.endpoint} with {payload}")
+        )
 
     @staticmethod
-    def _show(request: RolloutRequest, state: str) -> None:
+    def _show(plan: EndpointPlan, state: str) -> None:
         workflow.set_current_details(
-            f"**{request.target.endpoint}** in {request.region}: {state}\n\n"
-            f"version {request.package.version}, for the promotion {request.promotion_id}, where to retry and abort"
+            f"**{plan.target.endpoint}** in {plan.region}: {state}\n\n"
+            f"version {plan.package.version}, for the promotion {plan.promotion_id}, where to retry and abort"
         )
 
 

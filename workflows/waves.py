@@ -3,55 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
-from functools import partial
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
-from activities.compensation import Compensation
-from activities.endpoints.activities import EndpointActivities
-from activities.endpoints.messages import RestoreEndpoint, RolloutEnd, RolloutRequest, RolloutResult
-from activities.endpoints.plan import plan_rollout
-from activities.taskdefs import AppSnapshot
-from slipway.api import AppRef, ModelPackage, Outcome, ServedEndpoint, StageName
-from slipway.app.spec import Target, Wave
-from slipway.temporal import search_attributes as attributes
-from slipway.text import counted
-from workflows import policies
-from workflows.board import Board
-from workflows.compensations import Ledger
+with workflow.unsafe.imports_passed_through():
+    from activities.endpoints.activities import EndpointActivities
+    from activities.endpoints.messages import PlanRollout, Preflight, RestoreEndpoint, RolloutEnd, RolloutRequest, RolloutResult
+    from slipway.api import AppRef, Outcome, StageName, rollout_queue
+    from slipway.app.spec import Target, Wave
+    from slipway.temporal import search_attributes as attributes
+    from slipway.text import counted
+
+from workflows.activity_options import READ, shown
+from workflows.compensations import Planned, RestoreTarget
 from workflows.handlers import EndedError
-from workflows.policies import step
 from workflows.rollout import RolloutWorkflow
+from workflows.state import PromotionState, TargetRollout, known
+
+Wait = Callable[[Callable[[], bool], timedelta], Awaitable[None]]
 
 
 class Waves:
-    """The rollout of one package. `run` may be called again after a failure: it goes on where it was.
+    """The rollout of one package. `run` may be called again after a failure, or in a new run: it goes on where it was.
 
-    A child that fails parks the stage of its parent, and has no parking of its own: an operator looks in one place, and the
-    ledger of all effects is in one place too. So the parent looks at each target first: it has to know the former config
-    before a child changes it, and after a second try.
+    A child that fails parks the stage of its parent, and has no parking of its own: an operator looks in one place, and all
+    compensations are in one place too. So the parent looks at each target first: it has to know the former config before a child
+    changes it, and after a second try.
 
     Args:
         ref: Where the application's files are.
-        app: The files at the pinned commit.
-        package: What is rolled out.
-        region: The region of targets that name none.
-        board: Where progress is shown.
-        ledger: Where inverses are put down.
+        state: The promotion's.
+        summarize: Shows what came of the stage so far.
+        notice: Keeps a line for people.
+        wait: Waits for a condition or a time, if need be in a new run.
     """
 
-    def __init__(self, ref: AppRef, app: AppSnapshot, package: ModelPackage, region: str, board: Board, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        ref: AppRef,
+        state: PromotionState,
+        summarize: Callable[[str], None],
+        notice: Callable[[str], None],
+        wait: Wait,
+    ) -> None:
         self._ref = ref
-        self._app = app
-        self._package = package
-        self._region = region
-        self._board = board
-        self._ledger = ledger
-        self._requests: dict[Target, RolloutRequest] = {}
-        self._served: dict[Target, ServedEndpoint] = {}
-        self._complete_since: datetime | None = None
+        self._state = state
+        self._summarize = summarize
+        self._notice = notice
+        self._wait = wait
+        self._app = known(state.app)
+        self._package = known(state.package)
 
     async def run(self) -> None:
         """Roll out what is not rolled out yet.
@@ -61,88 +65,103 @@ class Waves:
         """
         waves = self._app.spec.spec.rollout.waves
         for number, wave in enumerate(waves, start=1):
-            if all(target in self._served for target in wave.targets):
+            if all(self._is_served(target) for target in wave.targets):
                 continue
             await self._soak(number, wave)
             await self._roll_out(wave)
-            self._complete_since = workflow.now()
-        self._board.say(f"version {self._package.version} on {counted(len(self._served), 'endpoint')}")
+            self._state.wave_complete_at = workflow.now()
+        self._summarize(f"version {self._package.version} on {counted(len(self._state.served), 'endpoint')}")
 
     async def _soak(self, number: int, wave: Wave) -> None:
-        if self._complete_since is None or not wave.soak:
+        if self._state.wave_complete_at is None or not wave.soak:
             return
-        until = self._complete_since + wave.soak
-        left = until - workflow.now()
-        if left.total_seconds() > 0:
-            self._board.say(f"wave {number - 1} serves; wave {number} follows at {until:%Y-%m-%d %H:%M:%S} UTC")
-            await workflow.sleep(left, summary=f"soak before wave {number}")
+        until = self._state.wave_complete_at + wave.soak
+        while (left := until - workflow.now()) > timedelta(0):
+            self._summarize(f"wave {number - 1} serves; wave {number} follows at {until:%Y-%m-%d %H:%M:%S} UTC")
+            await self._wait(lambda: False, left)
 
     async def _roll_out(self, wave: Wave) -> None:
-        waiting = [target for target in wave.targets if target not in self._served]
-        requests = [await self._prepare(target) for target in waiting]
-        self._board.say(f"updating {', '.join(target.endpoint for target in waiting)}")
+        positions = [await self._plan(target) for target in wave.targets if not self._is_served(target)]
+        requests = [self._state.rollouts[position].request for position in positions]
+        self._summarize(f"updating {', '.join(request.plan.target.endpoint for request in requests)}")
         # Each comes to rest before any of them is judged: an abort is what stops them together.
         results = await asyncio.gather(*map(self._child, requests), return_exceptions=True)
-        failed = [result for result in results if isinstance(result, BaseException)]
-        for target, result in zip(waiting, results, strict=True):
-            if not isinstance(result, BaseException) and result.end is RolloutEnd.served:
-                self._served[target] = result.served
-        self._board.set(endpoints=tuple(self._served.values()))
-        undone = [result for result in results if not isinstance(result, BaseException) and result.end is not RolloutEnd.served]
-        if undone:
-            raise EndedError(Outcome.rolled_back, "; ".join(f"{result.served.endpoint}: {result.reason}" for result in undone))
-        if failed:
-            raise failed[0]
+        ended = [
+            (position, result) for position, result in zip(positions, results, strict=True) if isinstance(result, RolloutResult)
+        ]
+        self._state.serve({position: result.served for position, result in ended if result.end is RolloutEnd.served})
+        rolled_back = [result for _, result in ended if result.end is not RolloutEnd.served]
+        if rolled_back:
+            raise EndedError(
+                Outcome.rolled_back, "; ".join(f"{result.served.endpoint}: {result.reason}" for result in rolled_back)
+            )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
-    async def _prepare(self, target: Target) -> RolloutRequest:
-        """Look at a target, and put down how to get back, before anything there is changed."""
-        if target in self._requests:
-            return self._requests[target]
-        request = self._request(target)
-        plan = plan_rollout(request)
-        found = await step(EndpointActivities.preflight, plan, policies.LOOK, f"preflight {target.endpoint}")
+    def _is_served(self, target: Target) -> bool:
+        position = self._position(target)
+        return position is not None and self._state.rollouts[position].served is not None
+
+    def _position(self, target: Target) -> int | None:
+        targets = [rollout.request.plan.target for rollout in self._state.rollouts]
+        return targets.index(target) if target in targets else None
+
+    async def _plan(self, target: Target) -> int:
+        """The position of a target's rollout, which is planned with its way back before anything there is changed."""
+        position = self._position(target)
+        if position is not None:
+            return position
+        found = await workflow.execute_activity_method(
+            EndpointActivities.preflight, self._asked(target), **shown(READ, f"preflight {target.endpoint}")
+        )
         for warning in found.warnings:
-            self._board.notice(f"{target.endpoint}: {warning}")
-        request = request.model_copy(update={"previous_config": found.current_config})
-        inverse = f"put {target.endpoint} back" if found.exists else f"delete {target.endpoint}"
-        self._ledger.plan(StageName.rollout, f"{inverse} ({request.region})", partial(self._restore, request))
-        self._requests[target] = request
-        return request
+            self._notice(f"{target.endpoint}: {warning}")
+        self._record(found)
+        return len(self._state.rollouts) - 1
 
-    def _request(self, target: Target) -> RolloutRequest:
-        rollout = self._app.spec.spec.rollout
-        return RolloutRequest(
-            promotion_id=self._board.status.id,
+    def _record(self, found: Preflight) -> None:
+        plan, former, smoke = found.plan, found.current_config, self._app.spec.spec.rollout.smoke
+        inverse = f"restore {plan.target.endpoint}" if former else f"delete {plan.target.endpoint}"
+        restore = RestoreEndpoint(plan=plan, previous_config=former, reason="")
+        self._state.plan(
+            Planned(stage=StageName.rollout, inverse=f"{inverse} ({plan.region})", undo=RestoreTarget(request=restore))
+        )
+        request = RolloutRequest(
+            plan=plan,
+            previous_config=former,
             app=self._ref,
             spec_commit=self._app.commit,
+            smoke_payload=smoke.payload if smoke else None,
+            smoke_content_type=smoke.content_type if smoke else "application/json",
+        )
+        self._state.rollouts = (*self._state.rollouts, TargetRollout(request=request))
+
+    def _asked(self, target: Target) -> PlanRollout:
+        rollout = self._app.spec.spec.rollout
+        return PlanRollout(
+            promotion_id=workflow.info().workflow_id,
             package=self._package,
             target=target,
-            variant=rollout.variant.model_copy(
-                update={"execution_role_arn": target.execution_role_arn or rollout.variant.execution_role_arn}
-            ),
+            region=target.region or self._state.region,
+            variant=rollout.variant,
             strategy=rollout.strategy,
-            smoke_payload=rollout.smoke.payload if rollout.smoke else None,
-            smoke_content_type=rollout.smoke.content_type if rollout.smoke else "application/json",
-            region=target.region or self._region,
         )
 
     async def _child(self, request: RolloutRequest) -> RolloutResult:
-        account = f"-{request.target.role_arn.split(':')[4]}" if request.target.role_arn else ""
+        plan = request.plan
+        account = f"-{plan.target.role_arn.split(':')[4]}" if plan.target.role_arn else ""
         return await workflow.execute_child_workflow(
             RolloutWorkflow.run,
             request,
-            id=f"{request.promotion_id}-{request.target.endpoint}-{request.region}{account}",
-            static_summary=f"{request.target.endpoint} in {request.region}",
+            id=f"{plan.promotion_id}-{plan.target.endpoint}-{plan.region}{account}",
+            task_queue=rollout_queue(workflow.info().task_queue),
+            static_summary=f"{plan.target.endpoint} in {plan.region}",
             parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
             search_attributes=TypedSearchAttributes(
                 [
                     SearchAttributePair(attributes.APP, self._app.spec.metadata.name),
-                    SearchAttributePair(attributes.TARGETS, [request.target.endpoint]),
+                    SearchAttributePair(attributes.TARGETS, [plan.target.endpoint]),
                 ]
             ),
         )
-
-    @staticmethod
-    async def _restore(request: RolloutRequest, reason: str) -> Compensation:
-        restore = RestoreEndpoint(plan=plan_rollout(request), previous_config=request.previous_config, reason=reason)
-        return await step(EndpointActivities.restore_endpoint, restore, policies.RESTORE, f"put {request.target.endpoint} back")

@@ -62,8 +62,8 @@ class EndpointActivities:
         """Plans the rollout, and looks at what is there now and whether an update could go well. Reads only.
 
         Raises:
-            NeedsPersonError: The endpoint is being changed or failed, its variant has another name, an alarm is missing or already
-                in ALARM, or the package is not ready.
+            NeedsPersonError: The endpoint is being changed or failed, its variant has another name, an alarm is missing
+                or already in ALARM, or the package is not ready.
             RefusedError: The package is in another region than the target.
         """
         plan = plan_rollout(asked)

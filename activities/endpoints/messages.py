@@ -22,15 +22,9 @@ class PlanRollout(Message):
     strategy: Strategy
 
 
-class EndpointPlan(Message):
-    """Names and settings of one rollout. Preflight makes it; everything after that, the way back too, uses what it recorded."""
+class EndpointPlan(PlanRollout):
+    """A rollout with the names of what it creates. Preflight makes it; what follows, the way back too, uses what it recorded."""
 
-    promotion_id: str
-    package: ModelPackage
-    target: Target
-    region: str
-    variant: Variant
-    strategy: Strategy
     model: str
     config: str
 

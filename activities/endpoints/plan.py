@@ -15,13 +15,8 @@ def plan_rollout(asked: PlanRollout) -> EndpointPlan:
     stem = f"{target.endpoint}-v{asked.package.version}"
     role = target.execution_role_arn or variant.execution_role_arn
     of_model = (asked.package.arn, target.endpoint, asked.region, target.role_arn, role)
-    return EndpointPlan(
-        promotion_id=asked.promotion_id,
-        package=asked.package,
-        target=target,
-        region=asked.region,
-        variant=variant,
-        strategy=asked.strategy,
-        model=hashed_name(stem, "model", 1, *of_model),
-        config=hashed_name(stem, "config", 1, *of_model, variant.name, variant.instance_type, variant.instance_count),
-    )
+    names = {
+        "model": hashed_name(stem, "model", 1, *of_model),
+        "config": hashed_name(stem, "config", 1, *of_model, variant.name, variant.instance_type, variant.instance_count),
+    }
+    return EndpointPlan.model_validate({**dict(asked), **names})

@@ -68,7 +68,7 @@ class Lines:
     def _lines(glance: Glance) -> Iterable[str]:
         status = glance.status
         for stage in status.stages:
-            if stage.state is not StageState.to_come:
+            if stage.state is not StageState.pending:
                 yield line_of(stage)
         yield from (f"  {line}" for line in glance.progress)
         if status.waiting_for:

@@ -11,7 +11,7 @@ from rich.text import Text
 from slipway.api import Evidence, LedgerEntry, Outcome, PromotionStatus, StageReport, StageState, WaitingFor
 
 MARKS = {
-    StageState.to_come: ("·", "dim"),
+    StageState.pending: ("·", "dim"),
     StageState.running: ("▶", "cyan"),
     StageState.waiting: ("?", "yellow"),
     StageState.parked: ("!", "yellow"),

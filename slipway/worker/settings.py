@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from slipway.api import TASK_QUEUE
@@ -27,6 +27,14 @@ class WorkerSettings(BaseSettings):
     """Seconds between two looks at what is followed: tasks, executions, scans, endpoints."""
     task_queue: Annotated[str, Field(min_length=1)] = TASK_QUEUE
     """The Temporal task queue."""
+    versioned: bool = False
+    """Whether Temporal tells this worker's build from others (Worker Versioning). Promotions then move to the current version at
+    their next step, and a rollout stays with the version that began it. Set the current version with
+    `temporal worker deployment set-current-version`."""
+    deployment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")] = "slipway"
+    """The name of the worker deployment, where workers are versioned."""
+    build_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,128}$")] = ""
+    """The build of this worker: the image's version or the commit. The worker image sets it."""
     bind: str = "127.0.0.1"
     """The address that the health and metrics ports are opened on."""
     health_port: Annotated[int, Field(ge=0, le=65_535)] = 8081
@@ -44,6 +52,12 @@ class WorkerSettings(BaseSettings):
         if isinstance(value, str):
             return tuple(part for part in (part.strip() for part in value.split(",")) if part)
         return value
+
+    @model_validator(mode="after")
+    def _names_its_build(self) -> Self:
+        if self.versioned and not self.build_id:
+            raise ValueError("SLIPWAY_VERSIONED needs SLIPWAY_BUILD_ID, the image's version or the commit of this worker")
+        return self
 
     @field_validator("repositories")
     @classmethod

@@ -16,9 +16,9 @@ from activities.endpoints.deployment import (
     standing_of,
     strategy_warnings,
 )
-from activities.endpoints.messages import RolloutRequest
+from activities.endpoints.messages import PlanRollout
 from activities.endpoints.plan import plan_rollout
-from slipway.api import AppRef, ModelPackage
+from slipway.api import ModelPackage
 from slipway.app.spec import Canary, Linear, Strategy, Target, Variant
 from slipway.names import hashed_name
 
@@ -101,12 +101,10 @@ def test_given_live_variants_when_instances_are_counted_then_the_wanted_number_c
     assert live_instances(endpoint("InService", ProductionVariants=variants)) == 3
 
 
-def request(**more: Any) -> RolloutRequest:
-    return RolloutRequest.model_validate(
+def request(**more: Any) -> PlanRollout:
+    return PlanRollout.model_validate(
         {
             "promotion_id": "screening-1",
-            "app": AppRef(repository="https://example.com/x"),
-            "spec_commit": "1" * 40,
             "package": ModelPackage(arn="arn:aws:sagemaker:us-east-1:1:model-package/screening/7", version=7, region="us-east-1"),
             "target": Target(endpoint="screening-prod"),
             "variant": Variant(instance_type="ml.m5.large"),
@@ -115,6 +113,12 @@ def request(**more: Any) -> RolloutRequest:
             **more,
         }
     )
+
+
+def test_given_a_package_and_a_target_when_a_rollout_is_planned_then_its_names_are_those_of_every_release() -> None:
+    """A promotion that an older worker began looks for these names: a changed one would be created a second time."""
+    plan = plan_rollout(request())
+    assert (plan.model, plan.config) == ("screening-prod-v7-a3055683c9", "screening-prod-v7-fa9b795267")
 
 
 def test_given_the_same_request_when_it_is_planned_again_then_the_names_are_the_same() -> None:
@@ -130,4 +134,4 @@ def test_given_another_variant_when_it_is_planned_then_the_config_has_another_na
 
 @given(stem=st.text(max_size=100), content=st.text())
 def test_given_any_stem_when_a_name_is_made_then_sagemaker_allows_it(stem: str, content: str) -> None:
-    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", hashed_name(stem, content))
+    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", hashed_name(stem, "model", 1, content))

@@ -15,9 +15,9 @@ from activities.endpoints.messages import (
     EndpointPlan,
     EndpointVerdict,
     FollowEndpoint,
+    PlanRollout,
     RestoreEndpoint,
     RolloutEnd,
-    RolloutRequest,
     Smoke,
     SmokeAnswer,
     UpdateEndpoint,
@@ -96,10 +96,8 @@ class Serving:
 
     def plan(self, package: ModelPackage, strategy: Strategy = CANARY, **variant: Any) -> EndpointPlan:
         return plan_rollout(
-            RolloutRequest(
+            PlanRollout(
                 promotion_id="screening-1",
-                app=self.deployment.app,
-                spec_commit="1" * 40,
                 package=package,
                 target=Target(endpoint="screening-prod"),
                 variant=Variant.model_validate({"instance_type": "ml.m5.large", "instance_count": 2} | variant),
@@ -167,7 +165,7 @@ async def test_given_an_endpoint_when_it_is_updated_by_canary_then_the_new_packa
     first = await serving.serve()
     second = serving.plan(serving.package("second"))
     found = await serving.run(serving.activities.preflight, second)
-    assert (found.exists, found.current_config, found.current_package) == (True, first.config, first.package.arn)
+    assert (found.plan, found.current_config) == (second, first.config)
     await serving.update(second, first.config)
     verdict = await serving.follow(second)
     assert (verdict.end, verdict.config, verdict.package) == (RolloutEnd.served, second.config, second.package.arn)

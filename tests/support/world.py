@@ -22,6 +22,7 @@ from activities.endpoints.messages import (
     EndpointPlan,
     EndpointVerdict,
     FollowEndpoint,
+    PlanRollout,
     Preflight,
     RestoreEndpoint,
     RolloutEnd,
@@ -30,6 +31,7 @@ from activities.endpoints.messages import (
     UpdateEndpoint,
     UpdateStarted,
 )
+from activities.endpoints.plan import plan_rollout
 from activities.evidence import GatherEvidence
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
 from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
@@ -45,7 +47,18 @@ from activities.tasks.messages import (
     StopTask,
     TaskVerdict,
 )
-from slipway.api import AppRef, Champion, Evidence, LedgerState, ModelPackage, PromotionRequest, StepReport, TaskdefCommit
+from slipway.api import (
+    AppRef,
+    Champion,
+    Evidence,
+    LedgerState,
+    ModelPackage,
+    PromotionRequest,
+    StepReport,
+    TaskdefCommit,
+    follower_queue,
+    rollout_queue,
+)
 from slipway.app.gates import GateResult
 from slipway.app.pipecd import EcsApp, EventHandler, Replacement
 from slipway.app.spec import Approval, ModelPromotion, Rollout, Target, Wave
@@ -286,9 +299,9 @@ class World:
         )
 
     @activity.defn
-    async def preflight(self, plan: EndpointPlan) -> Preflight:
-        await self._enter(plan)
-        return Preflight(exists=True, current_config="former", current_package=None)
+    async def preflight(self, asked: PlanRollout) -> Preflight:
+        await self._enter(asked)
+        return Preflight(plan=plan_rollout(asked), current_config="former")
 
     @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:
@@ -347,14 +360,20 @@ async def working(client: Client, world: World, runner: WorkflowRunner | None = 
         world: Whose activities it runs.
         runner: How it runs workflows; in the sandbox where none is given.
     """
-    worker = Worker(
-        client,
-        task_queue=world.task_queue,
-        workflows=[PromotionWorkflow, RolloutWorkflow],
-        activities=world.activities(),
-        workflow_runner=runner or SandboxedWorkflowRunner(),
-        max_heartbeat_throttle_interval=timedelta(seconds=0.1),
-        default_heartbeat_throttle_interval=timedelta(seconds=0.1),
-    )
-    async with worker:
-        yield worker
+    throttle = timedelta(seconds=0.1)
+
+    def make(queue: str, workflows: list[type]) -> Worker:
+        return Worker(
+            client,
+            task_queue=queue,
+            workflows=workflows,
+            activities=world.activities(),
+            workflow_runner=runner or SandboxedWorkflowRunner(),
+            max_heartbeat_throttle_interval=throttle,
+            default_heartbeat_throttle_interval=throttle,
+        )
+
+    promotions = make(world.task_queue, [PromotionWorkflow])
+    rollouts = make(rollout_queue(world.task_queue), [RolloutWorkflow])
+    async with promotions, rollouts, make(follower_queue(world.task_queue), []):
+        yield promotions

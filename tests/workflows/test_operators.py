@@ -138,7 +138,7 @@ async def test_given_a_promotion_that_is_being_undone_when_it_is_aborted_then_it
     await asyncio.wait_for(world.entered["revert_image"].wait(), 20)
     reason = await refusal(handle, "abort", ABORT)
     gate.set()
-    assert reason.startswith("the promotion is ending (refused: a gate is not met")
+    assert reason.startswith("this promotion is ending (refused: a gate is not met")
     assert (await handle.result()).outcome is Outcome.refused
 
 
@@ -157,8 +157,8 @@ async def test_given_an_approval_that_comes_early_then_it_is_refused(client: Cli
     handle = await start(client, world)
     await asyncio.wait_for(world.entered["follow_task"].wait(), 20)
     reason = await refusal(handle, "approve", YES)
-    assert reason.startswith("nobody is asked now: the promotion is at task (running)")
-    assert await refusal(handle, "retry", ABORT) == "nothing is parked: the promotion is at task (running)"
+    assert reason.startswith("no decision is wanted now: the promotion is at task (running)")
+    assert await refusal(handle, "retry", ABORT) == "no stage is parked: the promotion is at task (running)"
     await handle.terminate()
 
 

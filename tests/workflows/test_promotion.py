@@ -18,7 +18,7 @@ from slipway.errors import Ending, TransientError, to_application_error
 from slipway.temporal.start import Handle, start_promotion, tell
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, refused, request, transient, working
-from workflows import policies
+from workflows.activity_options import COPY
 
 HAPPY = [
     "read_app",
@@ -131,10 +131,10 @@ async def test_given_a_transient_error_then_it_is_tried_again_by_itself(client: 
 @pytest.fixture
 async def hasty(client: Client, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """An outside where the pause between two tries is longer than all tries together may take: the first failure is the last."""
-    monkeypatch.setattr(policies, "RETRY", RetryPolicy(initial_interval=timedelta(minutes=2)))
-    monkeypatch.setattr(policies, "COPY", policies.Policy(once=timedelta(seconds=30), total=timedelta(minutes=1)))
+    monkeypatch.setitem(COPY, "retry_policy", RetryPolicy(initial_interval=timedelta(minutes=2)))
+    monkeypatch.setitem(COPY, "schedule_to_close_timeout", timedelta(minutes=1))
     outside = World(task_queue=f"test-{uuid4()}")
-    # Temporal's sandbox imports the policies anew, and would not see the change.
+    # Temporal's sandbox imports the options again, and would not see the change.
     async with working(client, outside, UnsandboxedWorkflowRunner()):
         yield outside
 
@@ -158,7 +158,7 @@ async def test_given_a_transient_error_when_the_time_for_retries_is_over_then_it
 async def test_given_a_step_that_hangs_when_its_time_is_over_then_it_parks_and_names_the_step(
     client: Client, hasty: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policies, "COPY", policies.Policy(once=timedelta(seconds=0.5), total=timedelta(minutes=1)))
+    monkeypatch.setitem(COPY, "start_to_close_timeout", timedelta(seconds=0.5))
     hasty.hold("copy_image")
     handle = await start(client, hasty)
     waiting = (await until_parked(handle, StageName.image)).waiting_for
@@ -243,7 +243,7 @@ async def test_given_a_platform_that_ends_every_task_then_it_parks_and_a_retry_r
     waiting = (await until_parked(handle, StageName.task)).waiting_for
     assert waiting
     assert waiting.failure
-    assert waiting.failure.answered == "the platform ended the task each time, at last by SpotInterruption: again"
+    assert waiting.failure.answered == "the platform ended the task each time, most recently by SpotInterruption: again"
     await tell(handle, "retry", OperatorCommand(by="ana"))
     await until_asked(handle)
     assert [asked.attempt for asked in world.asked("run_task")] == [1, 2, 3, 4, 5]

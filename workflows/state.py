@@ -1,0 +1,222 @@
+"""All that a promotion knows: one serializable object, which a new run of the workflow goes on from.
+
+Its methods are the transitions that people see. They are pure: the time is passed in.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.endpoints.messages import RolloutRequest
+    from activities.pipelines.messages import Execution
+    from activities.taskdefs import AppSnapshot
+    from activities.tasks.messages import StartedTask
+    from slipway.api import (
+        Evidence,
+        LedgerEntry,
+        Message,
+        ModelPackage,
+        OperatorCommand,
+        Outcome,
+        PromotionRequest,
+        PromotionStatus,
+        ServedEndpoint,
+        StageName,
+        StageReport,
+        StageState,
+        StepReport,
+        TaskdefCommit,
+        WaitingFor,
+    )
+    from slipway.errors import FailureReport
+    from slipway.oci.reference import ImageReference
+
+from workflows.approval import Round
+from workflows.compensations import Planned
+
+T = TypeVar("T")
+NOTICES = 50
+"""How many notices are kept; the oldest go."""
+
+
+class TargetRollout(Message):
+    """One target: its rollout as it was planned before anything there was changed, and what it serves since."""
+
+    request: RolloutRequest
+    served: ServedEndpoint | None = None
+
+
+class PromotionState(BaseModel):
+    """The state of one promotion.
+
+    Unknown members are ignored and each member has a default, so that a worker of another release can go on from it.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    stages: dict[StageName, StageReport] = Field(default_factory=lambda: {name: StageReport(name=name) for name in StageName})
+    current: StageName = StageName.image
+    waiting_for: WaitingFor | None = None
+    ending: Outcome | None = None
+    """Set while effects are being undone."""
+    outcome: Outcome | None = None
+    reason: str = ""
+    notices: tuple[str, ...] = ()
+    compensations: tuple[Planned, ...] = ()
+
+    # What the stages brought.
+    app: AppSnapshot | None = None
+    """The application as it is on the deployment branch."""
+    image: str | None = None
+    """The image where the task pulls it from, by digest."""
+    taskdef: TaskdefCommit | None = None
+    task_definition: str | None = None
+    tasks_started: int = 0
+    task: StartedTask | None = None
+    """The most recently started task."""
+    task_had_ended: bool = False
+    """Whether the task had ended by itself when it was to be stopped."""
+    execution: Execution | None = None
+    steps: tuple[StepReport, ...] = ()
+    """The execution's steps."""
+    package: ModelPackage | None = None
+    evidence: Evidence | None = None
+    round: Round | None = None
+    """The question to the approvers."""
+    rollouts: tuple[TargetRollout, ...] = ()
+    """The targets that were planned, in their order."""
+    wave_complete_at: datetime | None = None
+
+    # What operators said and the workflow has not acted on yet.
+    retry: OperatorCommand | None = None
+    abort: OperatorCommand | None = None
+
+    @property
+    def stage(self) -> StageReport:
+        """The stage that the promotion is at."""
+        return self.stages[self.current]
+
+    @property
+    def region(self) -> str:
+        """The region of the task, the pipeline and the targets that name none: that of the target repository."""
+        return ImageReference.parse(known(self.app).spec.spec.image.target).region
+
+    @property
+    def ledger(self) -> tuple[LedgerEntry, ...]:
+        """The compensations as people see them, in the order of the effects."""
+        return tuple(planned.entry for planned in self.compensations)
+
+    @property
+    def served(self) -> tuple[ServedEndpoint, ...]:
+        """What the targets serve that were rolled out."""
+        return tuple(rollout.served for rollout in self.rollouts if rollout.served)
+
+    def status(self, promotion_id: str, request: PromotionRequest) -> PromotionStatus:
+        """The status as the command line, CI and other people's code see it."""
+        return PromotionStatus(
+            id=promotion_id,
+            app=request.app,
+            image=request.image,
+            commit=request.commit,
+            requested_by=request.requested_by,
+            stages=tuple(self.stages.values()),
+            waiting_for=self.waiting_for,
+            outcome=self.outcome,
+            reason=self.reason,
+            spec_commit=self.app.commit if self.app else None,
+            task_definition=self.task_definition,
+            task=self.task.arn if self.task else None,
+            execution=self.execution.arn if self.execution else None,
+            package=self.package.arn if self.package else None,
+            evidence=self.evidence.hash if self.evidence else None,
+            # Those that were rolled out and are being put back are no result.
+            endpoints=() if self.ending else self.served,
+            ledger=self.ledger,
+            notices=self.notices,
+        )
+
+    # --- Transitions ---
+
+    def begin(self, name: StageName, now: datetime) -> None:
+        """A stage begins, or begins again."""
+        self.current = name
+        started = self.stage.started_at or now
+        attempts = self.stage.attempts + 1
+        self._change(state=StageState.running, started_at=started, ended_at=None, attempts=attempts, summary="")
+
+    def summarize(self, summary: str) -> None:
+        """Set what came of the current stage so far, in one line."""
+        self._change(summary=summary)
+
+    def wait_for_people(self, waiting: WaitingFor) -> None:
+        """The current stage waits for a decision."""
+        self.waiting_for = waiting
+        self._change(state=StageState.waiting)
+
+    def park(self, waiting: WaitingFor, failure: FailureReport) -> None:
+        """The current stage waits for an operator."""
+        self.waiting_for, self.retry = waiting, None
+        self._change(state=StageState.parked, summary=_first_line(failure.answered))
+
+    def resume(self) -> None:
+        """The current stage waits no more."""
+        self.waiting_for = None
+        self._change(state=StageState.running)
+
+    def finish_stage(self, now: datetime) -> None:
+        """The current stage is done."""
+        self._change(state=StageState.done, ended_at=now)
+
+    def fail(self, outcome: Outcome, reason: str, now: datetime) -> None:
+        """The promotion failed at the current stage. Its effects are undone next."""
+        self.ending, self.reason, self.waiting_for = outcome, reason, None
+        self._change(state=StageState.failed, ended_at=now, summary=_first_line(reason))
+
+    def end(self, outcome: Outcome) -> None:
+        """The promotion is over."""
+        self.outcome = outcome
+
+    def notice(self, text: str, now: datetime) -> None:
+        """Keep something that people should be able to read later."""
+        self.notices = (*self.notices, f"{now:%Y-%m-%dT%H:%M:%SZ} {text}")[-NOTICES:]
+
+    def plan(self, planned: Planned) -> None:
+        """Record how an effect is undone. Call it before the effect; a second try of a stage changes nothing here."""
+        if not any((known.stage, known.inverse) == (planned.stage, planned.inverse) for known in self.compensations):
+            self.compensations = (*self.compensations, planned)
+
+    def settle(self, settled: Planned) -> None:
+        """Record what became of a compensation."""
+        self.compensations = tuple(
+            settled if (known.stage, known.inverse) == (settled.stage, settled.inverse) else known for known in self.compensations
+        )
+
+    def serve(self, served: dict[int, ServedEndpoint]) -> None:
+        """Record what targets serve, by their position among the rollouts."""
+        self.rollouts = tuple(
+            rollout.model_copy(update={"served": served[at]}) if at in served else rollout
+            for at, rollout in enumerate(self.rollouts)
+        )
+
+    def _change(self, **changes: object) -> None:
+        self.stages = {**self.stages, self.current: self.stage.model_copy(update=changes)}
+
+
+def known(value: T | None) -> T:
+    """What an earlier stage brought.
+
+    Raises:
+        RuntimeError: That stage is not done: the stages are out of order.
+    """
+    if value is None:
+        raise RuntimeError("a stage needs what no stage before it brought")
+    return value
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

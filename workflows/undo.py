@@ -1,0 +1,138 @@
+"""How each kind of compensation is carried out: one table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.compensation import Compensation
+    from activities.endpoints.activities import EndpointActivities
+    from activities.pipelines.activities import PipelineActivities
+    from activities.pipelines.messages import Execution, FindExecution
+    from activities.registry import RegistryActivities, WithdrawApproval
+    from activities.taskdefs import TaskdefActivities
+    from activities.tasks.activities import TaskActivities
+    from activities.tasks.messages import StopTask
+    from slipway.api import LedgerState
+    from slipway.errors import report_of
+
+from workflows.activity_options import RESTORE, UNDO, shown
+from workflows.compensations import KeepImage, RejectPackage, RestoreTarget, RevertCommit, StopExecution, StopStartedTask
+from workflows.state import PromotionState
+
+LIST_LAG_AFTER_STOP = timedelta(seconds=20)
+"""Grace for ListPipelineExecutions after a running task was stopped."""
+LIST_LAG = timedelta(seconds=2)
+"""The same for a task that had ended before: a second look is enough."""
+
+
+async def undo_all(state: PromotionState, reason: str, settled: Callable[[], None]) -> None:
+    """Carry out every compensation, the last effect first. One that fails is left to a person, and the others go on.
+
+    Args:
+        state: Whose compensations; each is settled there.
+        reason: Why, for people who look at the outside later.
+        settled: Called after each compensation.
+    """
+    for planned in reversed(state.compensations):
+        if planned.state is not LedgerState.planned:
+            continue
+        try:
+            done = await _UNDO[planned.undo.kind](state, planned.undo, reason)
+        except FailureError as error:
+            state.settle(planned.settled(LedgerState.needs_person, str(report_of(error))))
+        else:
+            state.settle(planned.settled(done.state, done.note))
+        settled()
+
+
+async def stop_task(state: PromotionState, reason: str) -> Compensation:
+    """Stop the most recently started task if it runs."""
+    if state.task is None:
+        return Compensation(state=LedgerState.kept, note="no task was started")
+    done = await workflow.execute_activity_method(
+        TaskActivities.stop_task, StopTask(task=state.task, reason=reason), **shown(UNDO, "stop the task if it runs")
+    )
+    state.task_had_ended = done.state is LedgerState.kept
+    return done
+
+
+async def _keep_image(state: PromotionState, undo: KeepImage, reason: str) -> Compensation:
+    del state, undo, reason
+    return Compensation(state=LedgerState.kept, note="it does no harm, and the next promotion of the same digest uses it")
+
+
+async def _revert_commit(state: PromotionState, undo: RevertCommit, reason: str) -> Compensation:
+    del state
+    request = undo.request.model_copy(update={"reason": reason})
+    return await workflow.execute_activity_method(TaskdefActivities.revert_image, request, **shown(UNDO, "revert the commit"))
+
+
+async def _stop_task(state: PromotionState, undo: StopStartedTask, reason: str) -> Compensation:
+    del undo
+    return await stop_task(state, reason)
+
+
+async def _stop_execution(state: PromotionState, undo: StopExecution, reason: str) -> Compensation:
+    del reason  # SageMaker keeps none
+    if state.execution is None and state.task is None:
+        return Compensation(state=LedgerState.kept, note="no execution was started")
+    execution = state.execution or await _look_for_execution(state, undo)
+    if execution is None:
+        return Compensation(state=LedgerState.kept, note="no execution of the task was found")
+    state.execution = execution
+    return await workflow.execute_activity_method(
+        PipelineActivities.stop_execution, execution, **shown(UNDO, "stop the execution if it runs")
+    )
+
+
+async def _look_for_execution(state: PromotionState, undo: StopExecution) -> Execution | None:
+    """The execution that a task started which was not followed to its end; most have started none."""
+    if state.task is None:
+        return None
+    find = FindExecution(
+        pipeline=undo.pipeline,
+        promotion_id=workflow.info().workflow_id,
+        region=undo.region,
+        started_after=state.task.started_at,
+        # The task was stopped before this (last in, first out), so it is known by now whether it had ended before.
+        within=LIST_LAG if state.task_had_ended else LIST_LAG_AFTER_STOP,
+    )
+    try:
+        return await workflow.execute_activity_method(
+            PipelineActivities.find_execution, find, **shown(UNDO, "did the task start one?")
+        )
+    except FailureError:
+        return None
+
+
+async def _reject_package(state: PromotionState, undo: RejectPackage, reason: str) -> Compensation:
+    del state
+    return await workflow.execute_activity_method(
+        RegistryActivities.withdraw_approval,
+        WithdrawApproval(package=undo.package, reason=reason),
+        **shown(UNDO, "reject the package"),
+    )
+
+
+async def _restore_endpoint(state: PromotionState, undo: RestoreTarget, reason: str) -> Compensation:
+    del state
+    request = undo.request.model_copy(update={"reason": reason})
+    return await workflow.execute_activity_method(
+        EndpointActivities.restore_endpoint, request, **shown(RESTORE, f"restore {request.plan.target.endpoint}")
+    )
+
+
+_UNDO: Mapping[str, Callable[[PromotionState, Any, str], Awaitable[Compensation]]] = {
+    "keep-image": _keep_image,
+    "revert-commit": _revert_commit,
+    "stop-task": _stop_task,
+    "stop-execution": _stop_execution,
+    "reject-package": _reject_package,
+    "restore-endpoint": _restore_endpoint,
+}
