@@ -14,7 +14,8 @@ from uuid import uuid4
 from pydantic import BaseModel
 from temporalio import activity
 from temporalio.client import Client
-from temporalio.worker import Worker, WorkflowRunner
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.compensation import Compensation
@@ -352,17 +353,20 @@ class World:
 
 
 @asynccontextmanager
-async def working(client: Client, world: World, runner: WorkflowRunner | None = None) -> AsyncGenerator[Worker]:
-    """A worker of the real workflows and this world's activities.
+async def working(
+    client: Client, world: World, runner: WorkflowRunner | None = None, version: WorkerDeploymentVersion | None = None
+) -> AsyncGenerator[None]:
+    """Workers of the real workflows and this world's activities.
 
     Args:
-        client: Where it polls.
-        world: Whose activities it runs.
-        runner: How it runs workflows; in the sandbox where none is given.
+        client: Where they poll.
+        world: Whose activities they run.
+        runner: How they run workflows; in the sandbox where none is given.
+        version: The deployment version that they are; none where workers are not versioned.
     """
     throttle = timedelta(seconds=0.1)
 
-    def make(queue: str, workflows: list[type]) -> Worker:
+    def make(queue: str, workflows: list[type], behavior: VersioningBehavior = VersioningBehavior.UNSPECIFIED) -> Worker:
         return Worker(
             client,
             task_queue=queue,
@@ -371,9 +375,14 @@ async def working(client: Client, world: World, runner: WorkflowRunner | None = 
             workflow_runner=runner or SandboxedWorkflowRunner(),
             max_heartbeat_throttle_interval=throttle,
             default_heartbeat_throttle_interval=throttle,
+            deployment_config=WorkerDeploymentConfig(version, use_worker_versioning=True, default_versioning_behavior=behavior)
+            if version
+            else None,
         )
 
-    promotions = make(world.task_queue, [PromotionWorkflow])
-    rollouts = make(rollout_queue(world.task_queue), [RolloutWorkflow])
-    async with promotions, rollouts, make(follower_queue(world.task_queue), []):
-        yield promotions
+    async with (
+        make(world.task_queue, [PromotionWorkflow], VersioningBehavior.AUTO_UPGRADE),
+        make(rollout_queue(world.task_queue), [RolloutWorkflow], VersioningBehavior.PINNED),
+        make(follower_queue(world.task_queue), []),
+    ):
+        yield

@@ -1,0 +1,161 @@
+"""Two versions of the worker on one server: promotions move at their waits, rollouts end where they began."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client
+from temporalio.common import WorkerDeploymentVersion
+
+from slipway.api import Decision, OperatorCommand, Outcome, PromotionStatus, StageName, StageState
+from slipway.temporal.start import Handle, start_promotion, tell
+from tests.support.versions import build_of, make_current, until_true
+from tests.support.waiting import state_of, until, until_asked, until_parked
+from tests.support.world import EVIDENCE, World, approval, needs_person, request, working
+
+OPERATOR = OperatorCommand(by="ana")
+APPROVAL = Decision(by="ana", evidence=EVIDENCE)
+
+
+class Fleet:
+    """The workers of one deployment, each a version of its own."""
+
+    def __init__(self, client: Client, world: World, stack: AsyncExitStack) -> None:
+        self.client = client
+        self.world = world
+        self._stack = stack
+        self._deployment = f"slipway-{uuid4().hex[:8]}"
+
+    async def deploy(self, build_id: str) -> None:
+        """Start a worker of a build, and make it current."""
+        version = WorkerDeploymentVersion(deployment_name=self._deployment, build_id=build_id)
+        await self._stack.enter_async_context(working(self.client, self.world, version=version))
+        await self.make_current(build_id)
+
+    async def make_current(self, build_id: str) -> None:
+        """Send new work to a build that polls."""
+        await make_current(self.client, self._deployment, build_id)
+
+
+@pytest.fixture
+async def fleet(client: Client) -> AsyncIterator[Fleet]:
+    async with AsyncExitStack() as stack:
+        yield Fleet(client, World(task_queue=f"test-{uuid4()}"), stack)
+
+
+async def waits_for_approval(fleet: Fleet, handle: Handle) -> PromotionStatus:
+    return await until_asked(handle)
+
+
+async def is_parked(fleet: Fleet, handle: Handle) -> PromotionStatus:
+    return await until_parked(handle, StageName.task)
+
+
+async def soaks(fleet: Fleet, handle: Handle) -> PromotionStatus:
+    return await until(handle, lambda status: "follows at" in status.stages[-1].summary, "the soak before the second wave")
+
+
+async def approve(fleet: Fleet, handle: Handle) -> None:
+    await tell(handle, "approve", APPROVAL)
+
+
+async def retry_and_approve(fleet: Fleet, handle: Handle) -> None:
+    await tell(handle, "retry", OPERATOR)
+    await until_asked(handle)
+    await approve(fleet, handle)
+
+
+async def do_nothing(fleet: Fleet, handle: Handle) -> None:
+    del fleet, handle
+
+
+async def is_another_run(handle: Handle, run_id: str | None) -> bool:
+    return (await handle.describe()).run_id != run_id
+
+
+async def runs_on(fleet: Fleet, handle: Handle, build_id: str) -> bool:
+    return await build_of(fleet.client, handle.id) == build_id
+
+
+def ask_people(world: World) -> None:
+    world.set_approval(approval())
+
+
+def fail_the_task(world: World) -> None:
+    world.fail("follow_task", needs_person())
+
+
+def roll_out_in_two_waves(world: World) -> None:
+    world.set_approval(approval(mode="auto"))
+    world.set_waves(("screening-staging",), ("screening-prod",), soak=timedelta(seconds=6))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "is_waiting", "go_on"),
+    [
+        pytest.param(ask_people, waits_for_approval, approve, id="approval"),
+        pytest.param(fail_the_task, is_parked, retry_and_approve, id="parked"),
+        pytest.param(roll_out_in_two_waves, soaks, do_nothing, id="soak"),
+    ],
+)
+async def test_given_a_promotion_that_waits_when_another_version_is_current_then_it_goes_on_there_in_a_new_run(
+    fleet: Fleet,
+    prepare: Callable[[World], None],
+    is_waiting: Callable[[Fleet, Handle], Awaitable[PromotionStatus]],
+    go_on: Callable[[Fleet, Handle], Awaitable[None]],
+) -> None:
+    prepare(fleet.world)
+    await fleet.deploy("one")
+    handle, _ = await start_promotion(fleet.client, request(), fleet.world.task_queue)
+    before = await is_waiting(fleet, handle)
+    first_run = (await handle.describe()).run_id
+    await fleet.deploy("two")
+
+    await handle.signal("approve", "what wakes it")
+    moved = await until(handle, lambda status: len(status.notices) > len(before.notices), "the notice on the signal")
+    await until_true(lambda: is_another_run(handle, first_run), "a new run")
+    await until_true(lambda: runs_on(fleet, handle, "two"), "the new run's first task")
+    after = await handle.query("status", result_type=PromotionStatus)
+    assert after.model_copy(update={"notices": ()}) == before.model_copy(update={"notices": ()})
+    assert after.notices == moved.notices
+
+    await go_on(fleet, handle)
+    ended = await asyncio.wait_for(handle.result(), 30)
+    assert ended.outcome is Outcome.promoted
+    assert [stage.state for stage in ended.stages] == [StageState.done] * 6
+    assert fleet.world.names.count("copy_image") == 1
+    assert fleet.world.names.count("write_image") == 1
+
+
+async def test_given_a_rollout_when_another_version_is_current_then_it_ends_where_it_began_and_its_promotion_moves(
+    fleet: Fleet,
+) -> None:
+    fleet.world.set_approval(approval(mode="auto"))
+    gate = fleet.world.hold("follow_endpoint")
+    await fleet.deploy("one")
+    handle, _ = await start_promotion(fleet.client, request(), fleet.world.task_queue)
+    await asyncio.wait_for(fleet.world.entered["follow_endpoint"].wait(), 30)
+    await fleet.deploy("two")
+    gate.set()
+    assert (await asyncio.wait_for(handle.result(), 30)).outcome is Outcome.promoted
+    assert await build_of(fleet.client, f"{handle.id}-screening-prod-us-east-1") == "one"
+    assert await build_of(fleet.client, handle.id) == "two"
+
+
+async def test_given_a_promotion_that_moved_when_the_former_version_is_current_again_then_it_moves_back(fleet: Fleet) -> None:
+    await fleet.deploy("one")
+    handle, _ = await start_promotion(fleet.client, request(), fleet.world.task_queue)
+    await until_asked(handle)
+    await fleet.deploy("two")
+    await handle.signal("approve", "what wakes it")
+    await until_true(lambda: runs_on(fleet, handle, "two"), "the promotion to move")
+    await fleet.make_current("one")
+    await tell(handle, "approve", APPROVAL)
+    ended = await asyncio.wait_for(handle.result(), 30)
+    assert (ended.outcome, state_of(ended, StageName.rollout)) == (Outcome.promoted, StageState.done)
+    assert await build_of(fleet.client, handle.id) == "one"
