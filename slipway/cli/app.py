@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from cyclopts import App, CycloptsError
 
+from slipway import __version__
 from slipway.cli.exits import EXPLAINED, Exit, exit_code, explain
 from slipway.cli.out import complain
 
@@ -98,9 +98,10 @@ def make_app() -> App:
         help="Takes a training-pipeline image from CI to a model that serves on a SageMaker endpoint.",
         help_epilogue=EXPLAINED,
         help_format="plaintext",
-        version=importlib.metadata.version("slipway"),
+        version=__version__,
         result_action="return_value",
     )
+    app.register_install_completion_command(help="Install completion of commands and options for your shell.")
     for each in COMMANDS:
         examples = "\n\n".join(f"$ {line}" for line in each.examples)
         epilogue = f"Examples:\n\n{examples}\n\n{EXPLAINED}"
