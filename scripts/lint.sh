@@ -31,7 +31,7 @@ check "import contracts" lint-imports
 check "dependencies" deptry .
 check "dependencies of the sandbox" deptry sandbox --config sandbox/pyproject.toml
 check "actionlint" actionlint
-check "zizmor" zizmor --offline --quiet .github/workflows
+check "zizmor" zizmor --offline --quiet .github/workflows action.yml
 check "hadolint" hadolint pipeline/Dockerfile pipeline/model/Dockerfile deploy/worker/Dockerfile
 check "compose file" check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 exit $failed
