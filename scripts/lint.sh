@@ -34,4 +34,6 @@ check "actionlint" actionlint
 check "zizmor" zizmor --offline --quiet .github/workflows action.yml
 check "hadolint" hadolint pipeline/Dockerfile pipeline/model/Dockerfile deploy/worker/Dockerfile
 check "compose file" check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+check "action" check-jsonschema --builtin-schema vendor.github-actions action.yml
+check "dependabot" check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 exit $failed
