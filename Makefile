@@ -26,8 +26,9 @@ format: setup  ## Format and mend what can be mended
 bench: setup  ## Ratios, side by side in one run; writes build/bench.json
 	@$(BIN)/python -m bench
 
-docs: setup  ## Write the generated pages
+docs: setup  ## Write the generated pages, and build the site into build/site
 	@$(BIN)/python -m slipway.spec_docs
+	@$(BIN)/python -m scripts.docs
 
 coverage: setup  ## Write sandbox/COVERAGE.md from what the local AWS answers and its tests show
 	@$(BIN)/python -m slipway_sandbox.testing_coverage
