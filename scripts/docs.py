@@ -32,6 +32,7 @@ PUBLISHED = (
     "sandbox/*.md",
     "sandbox/docs/*",
     "sandbox/examples/*",
+    "examples/**/*",
     ".github/workflows/*",
 )
 _HEAD = """# The command
