@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cyclopts import App
+
 from slipway.cli.app import make_app
 from slipway.cli.exits import EXPLAINED
 
@@ -37,7 +39,7 @@ PUBLISHED = (
 )
 _HEAD = """# The command
 
-Written by `make docs` from the command itself. `slipway <command> --help` shows the same, with examples.
+Written by `make docs` from the command itself. `slipway <command> --help` shows the same.
 [Operations](operations.md) shows the commands at work.
 
 Where Temporal is: `TEMPORAL_ADDRESS` (`localhost:7233`), `TEMPORAL_NAMESPACE` (`default`), `TEMPORAL_API_KEY`, `TEMPORAL_TLS_…`,
@@ -50,9 +52,16 @@ def commands() -> str:
     """The reference of all commands."""
     app = make_app()
     _, *sections = app.generate_docs(output_format="markdown").split("\n## slipway ")
-    body = "\n".join(f"## slipway {section.rstrip()}\n" for section in sections if not section.startswith("--"))
+    body = "\n".join(_section(app, section) for section in sections if not section.startswith("--"))
     exit_codes = EXPLAINED.partition("\n\n")[2].replace("\n", "\n- ")
     return f"{_HEAD}\n{body}\n## Exit codes\n\n- {exit_codes}\n"
+
+
+def _section(app: App, section: str) -> str:
+    """One command, with the examples that its help shows."""
+    epilogue = str(app[section.split("\n", 1)[0]].help_epilogue)
+    examples = "\n".join(line for line in epilogue.splitlines() if line.startswith("$ "))
+    return f"## slipway {section.rstrip()}\n\n```console\n{examples}\n```\n"
 
 
 def gather(pages: Path) -> None:
