@@ -20,7 +20,7 @@ test: setup  ## The whole suite
 lint: setup  ## Formatting, lint, types, imports, dependencies, workflow files
 	@scripts/lint.sh
 
-format: setup  ## Format and mend what can be mended
+format: setup  ## Format, and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 bench: setup  ## Ratios, side by side in one run; writes build/bench.json

@@ -29,7 +29,7 @@ COMMANDS = (
         "setup:setup",
         "Make the Temporal namespace and the search attributes that Slipway needs; safe to repeat. The namespace is "
         "TEMPORAL_NAMESPACE, or `default`; the server is TEMPORAL_ADDRESS, or localhost:7233.",
-        ("slipway setup", "TEMPORAL_NAMESPACE=slipway slipway setup --retention 90d"),
+        ("slipway setup", "TEMPORAL_NAMESPACE=ml slipway setup --retention 90d"),
     ),
     Listed(
         "start",
