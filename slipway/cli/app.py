@@ -101,7 +101,8 @@ def make_app() -> App:
         version=__version__,
         result_action="return_value",
     )
-    app.register_install_completion_command(help="Install completion of commands and options for your shell.")
+    completion = "Install completion of commands and options for your shell."
+    app.register_install_completion_command(help=completion)  # pyright: ignore[reportUnknownMemberType] -- its last argument is untyped
     for each in COMMANDS:
         examples = "\n\n".join(f"$ {line}" for line in each.examples)
         epilogue = f"Examples:\n\n{examples}\n\n{EXPLAINED}"
