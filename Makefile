@@ -20,14 +20,15 @@ test: setup  ## The whole suite
 lint: setup  ## Formatting, lint, types, imports, dependencies, workflow files
 	@scripts/lint.sh
 
-format: setup  ## Format and mend what can be mended
+format: setup  ## Format, and fix what can be fixed
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 bench: setup  ## Ratios, side by side in one run; writes build/bench.json
 	@$(BIN)/python -m bench
 
-docs: setup  ## Write the generated pages
+docs: setup  ## Write the generated pages, and build the site into build/site
 	@$(BIN)/python -m slipway.app.spec_docs
+	@$(BIN)/python -m scripts.docs
 
 coverage: setup  ## Write sandbox/COVERAGE.md from what the local AWS answers and its tests show
 	@$(BIN)/python -m sandbox.testkit.coverage

@@ -17,7 +17,7 @@ if command -v flock >/dev/null 2>&1; then
   flock 9
 fi
 
-wanted=$(cat uv.lock pyproject.toml sandbox/pyproject.toml scripts/setup.sh | cksum)
+wanted=$(cat uv.lock pyproject.toml sandbox/pyproject.toml deploy/worker/pyproject.toml scripts/setup.sh | cksum)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null; then
   exit 0
 fi

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from cyclopts import App, CycloptsError
 
+from slipway import __version__
 from slipway.cli.exits import EXPLAINED, Exit, exit_code, explain
 from slipway.cli.out import complain
 
@@ -29,7 +29,7 @@ COMMANDS = (
         "setup:setup",
         "Make the Temporal namespace and the search attributes that Slipway needs; safe to repeat. The namespace is "
         "TEMPORAL_NAMESPACE, or `default`; the server is TEMPORAL_ADDRESS, or localhost:7233.",
-        ("slipway setup", "TEMPORAL_NAMESPACE=slipway slipway setup --retention 90d"),
+        ("slipway setup", "TEMPORAL_NAMESPACE=ml slipway setup --retention 90d"),
     ),
     Listed(
         "start",
@@ -98,9 +98,11 @@ def make_app() -> App:
         help="Takes a training-pipeline image from CI to a model that serves on a SageMaker endpoint.",
         help_epilogue=EXPLAINED,
         help_format="plaintext",
-        version=importlib.metadata.version("slipway"),
+        version=__version__,
         result_action="return_value",
     )
+    completion = "Install completion of commands and options for your shell."
+    app.register_install_completion_command(help=completion)  # pyright: ignore[reportUnknownMemberType] -- its last argument is untyped
     for each in COMMANDS:
         examples = "\n\n".join(f"$ {line}" for line in each.examples)
         epilogue = f"Examples:\n\n{examples}\n\n{EXPLAINED}"

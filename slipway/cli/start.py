@@ -98,7 +98,10 @@ def by_digest(image: str) -> str:
         raise RefusedError("reading --image", str(error), "give the image by digest, or by tag") from error
     if reference.digest:
         return str(reference.at(reference.digest))
-    # Only a tag needs AWS, and its SDK takes long to import.
-    from slipway.cli.tags import digest_of  # noqa: PLC0415
-
+    # Only a tag needs AWS. Its SDK takes long to import, and is an extra of the distribution.
+    try:
+        from slipway.cli.tags import digest_of  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        remedy = "give the image by digest, or install `slipway-promotions[aws]`"
+        raise RefusedError(f"looking up the tag of {image} in ECR", f"{error.name} is not installed", remedy) from error
     return str(reference.at(digest_of(reference)))
