@@ -51,13 +51,18 @@ def build_model_image(root: Path, name: str = "model") -> BuiltImage:
     Raises:
         ImageBuildError: A step failed.
     """
+    return model_image(root, name, model_packages(image_layout(), root))
+
+
+def model_image(root: Path, name: str, packages: Descriptor) -> BuiltImage:
+    """The sample model's programs on a layer of packages."""
     layout = image_layout()
     source = root / "pipeline" / "model"
     files = {
         f"opt/program/{path.relative_to(source)}": path
         for path in sorted([*source.glob("bin/*"), *source.glob("screening/*.py")])
     }
-    layers = [base_layer(layout), model_packages(layout, root), app_layer(layout, "model-app", files)]
+    layers = [base_layer(layout), packages, app_layer(layout, "model-app", files)]
     config = {
         "Env": [
             f"PATH=/opt/program/bin:{SYSTEM_PATH}",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -10,6 +11,7 @@ from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_model_image, build_pipe
 from demo.oci_layout import BuiltImage
 from demo.stack import Stack
 from demo.team import ROOT
+from tests.support.images import light_model_image
 from tests.support.scenario import Scenario
 
 
@@ -22,12 +24,26 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def model_image() -> BuiltImage:
-    return build_model_image(ROOT)
+    """The sample's model image, made lighter: every scenario pushes, unpacks and runs it."""
+    return light_model_image()
 
 
 @pytest.fixture
 def scenario(stack: Stack, model_image: BuiltImage) -> Iterator[Scenario]:
     """A team that has all it needs, and a worker that polls."""
+    with scenario_of(stack, model_image) as scenario:
+        yield scenario
+
+
+@pytest.fixture
+def scenario_with_scikit_learn(stack: Stack) -> Iterator[Scenario]:
+    """The same, with the model image that the demo has: it trains with scikit-learn."""
+    with scenario_of(stack, build_model_image(ROOT)) as scenario:
+        yield scenario
+
+
+@contextmanager
+def scenario_of(stack: Stack, model_image: BuiltImage) -> Generator[Scenario]:
     scenario = Scenario(stack, model_image).given_a_team()
     with scenario.crew:
         yield scenario

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from demo.images import build_pipeline_image
 from demo.remote import BRANCH
 from demo.story import with_traffic
-from demo.team import FOLDER
+from demo.team import FOLDER, ROOT
 from slipway.api import LedgerState, Outcome, StageName, StageState
 from tests.support.scenario import COMMIT, Scenario
 
@@ -16,9 +17,10 @@ pytestmark = pytest.mark.timeout(240)
 
 
 async def test_given_a_good_image_when_it_is_approved_then_the_endpoint_answers_with_its_model(
-    scenario: Scenario, good_image: str
+    scenario_with_scikit_learn: Scenario,
 ) -> None:
-    await scenario.when_ci_starts(good_image)
+    scenario = scenario_with_scikit_learn
+    await scenario.when_ci_starts(scenario.team.push_pipeline_image(build_pipeline_image(ROOT), "good"))
     await scenario.when_ana_approves()
     status = await scenario.then_it_ends(Outcome.promoted)
     assert status.endpoints[-1].package == status.package
@@ -47,7 +49,7 @@ async def test_given_a_model_below_the_gate_when_it_is_trained_then_it_is_refuse
     assert not scenario.done("sagemaker.CreateEndpoint")
 
 
-async def test_given_a_task_that_exits_1_when_the_operator_mends_and_retries_then_it_is_promoted(
+async def test_given_a_task_that_exits_1_when_the_operator_fixes_it_and_retries_then_it_is_promoted(
     scenario: Scenario, good_image: str
 ) -> None:
     scenario.team.remove_data()
