@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 
 import pytest
 
-from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_model_image, build_pipeline_image
+from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_pipeline_image
 from demo.oci_layout import BuiltImage
 from demo.stack import Stack
 from demo.team import ROOT
@@ -31,19 +30,6 @@ def model_image() -> BuiltImage:
 @pytest.fixture
 def scenario(stack: Stack, model_image: BuiltImage) -> Iterator[Scenario]:
     """A team that has all it needs, and a worker that polls."""
-    with scenario_of(stack, model_image) as scenario:
-        yield scenario
-
-
-@pytest.fixture
-def scenario_with_scikit_learn(stack: Stack) -> Iterator[Scenario]:
-    """The same, with the model image that the demo has: it trains with scikit-learn."""
-    with scenario_of(stack, build_model_image(ROOT)) as scenario:
-        yield scenario
-
-
-@contextmanager
-def scenario_of(stack: Stack, model_image: BuiltImage) -> Generator[Scenario]:
     scenario = Scenario(stack, model_image).given_a_team()
     with scenario.crew:
         yield scenario

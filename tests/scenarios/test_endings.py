@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from demo.images import build_pipeline_image
 from demo.remote import BRANCH
 from demo.story import with_traffic
-from demo.team import FOLDER, ROOT
+from demo.team import FOLDER
 from slipway.api import LedgerState, Outcome, StageName, StageState
 from tests.support.scenario import COMMIT, Scenario
 
 pytestmark = pytest.mark.timeout(240)
-
-
-async def test_given_a_good_image_when_it_is_approved_then_the_endpoint_answers_with_its_model(
-    scenario_with_scikit_learn: Scenario,
-) -> None:
-    scenario = scenario_with_scikit_learn
-    await scenario.when_ci_starts(scenario.team.push_pipeline_image(build_pipeline_image(ROOT), "good"))
-    await scenario.when_ana_approves()
-    status = await scenario.then_it_ends(Outcome.promoted)
-    assert status.endpoints[-1].package == status.package
-    assert json.loads(scenario.team.invoke()["body"])
 
 
 async def test_given_a_promotion_when_ci_runs_twice_then_there_is_one(scenario: Scenario, good_image: str) -> None:
