@@ -15,7 +15,7 @@ setup:  ## Make .venv from the lock (only when it changed)
 
 demo:  ## One promotion on a local AWS: KEEP=1 leaves it up; BAD=accuracy|task|rollout shows a bad one
 	@scripts/setup.sh local pipeline model
-	@KEEP="$(KEEP)" BAD="$(BAD)" $(BIN)/python -u -m demo
+	@KEEP="$(KEEP)" BAD="$(BAD)" exec $(BIN)/python -u -m demo
 
 test: setup  ## The whole suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)

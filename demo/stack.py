@@ -73,6 +73,7 @@ class Crew:
         self._environment = stack.environment(account, namespace) | dict(credentials or {})
         self._folder = stack.folder / f"crew-{namespace}"
         self._folder.mkdir(exist_ok=True)
+        self.account = account
         self.namespace = namespace
         self.health_port = free_port()
         settings = {
