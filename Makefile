@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format bench docs coverage histories pictures clean
 BIN := .venv/bin
+# Many images set it. Each process would then compile all that it imports, each time.
+unexport PYTHONDONTWRITEBYTECODE
 # Two processes a core: scenarios wait now and then. With more, tests run into their timeouts.
 WORKERS ?= 4
 
@@ -11,8 +13,9 @@ help:  ## List the targets
 setup:  ## Make .venv from the lock (only when it changed)
 	@scripts/setup.sh
 
-demo: setup  ## One promotion on a local AWS: KEEP=1 leaves it up; BAD=accuracy|task|rollout shows a bad one
-	@KEEP="$(KEEP)" BAD="$(BAD)" $(BIN)/python -u -m demo
+demo:  ## One promotion on a local AWS: KEEP=1 leaves it up; BAD=accuracy|task|rollout shows a bad one
+	@scripts/setup.sh worker local pipeline model
+	@KEEP="$(KEEP)" BAD="$(BAD)" exec $(BIN)/python -u -m demo
 
 test: setup  ## The whole suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
@@ -39,5 +42,5 @@ histories: setup  ## Record the workflow histories that the replay tests read
 pictures: setup  ## Make the README's pictures from real runs (needs Chromium)
 	@$(BIN)/python -m demo.pictures
 
-clean:  ## Remove what was built; .venv stays
+clean:  ## Remove what was built; .venv and ~/.cache/slipway stay
 	@rm -rf build

@@ -22,7 +22,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from bench.bare_script import BareScript, Surroundings
 from bench.figures import ratio_of_pairs, told
 from bench.histories import histories, size_of
-from demo.images import build_model_image, build_pipeline_image, layout_of
+from demo.images import build_model_image, build_pipeline_image, image_layout
 from demo.oci_layout import BuiltImage
 from demo.stack import CI_ACCOUNT, ML_ACCOUNT, Crew, Stack, base_environment
 from demo.team import FOLDER, Team
@@ -45,7 +45,7 @@ def measure(root: Path) -> dict[str, float]:
     """Seconds of both, their ratio, the calls of AWS that each made, and what a promotion with an approval leaves in history."""
     told("building the sample images")
     model, pipeline = build_model_image(root), build_pipeline_image(root)
-    builds = [relabelled(root, pipeline, number) for number in range(PAIRS + 1)]
+    builds = [relabelled(pipeline, number) for number in range(PAIRS + 1)]
     with tempfile.TemporaryDirectory() as scratch, Stack(Path(scratch) / "stack") as stack:
         teams = Team(stack, CI_ACCOUNT, ML_ACCOUNT), Team(stack, BARE_CI_ACCOUNT, BARE_ML_ACCOUNT)
         for team in teams:
@@ -56,11 +56,11 @@ def measure(root: Path) -> dict[str, float]:
             return asyncio.run(Contest(stack, *teams, Path(scratch)).run(*uris))
 
 
-def relabelled(root: Path, image: BuiltImage, number: int) -> BuiltImage:
+def relabelled(image: BuiltImage, number: int) -> BuiltImage:
     """The image with another digest: what is promoted a second time is already done."""
     config = json.loads(image.blob(image.config.digest).read_bytes())["config"]
     config["Labels"] = {"org.opencontainers.image.revision": str(number)}
-    return layout_of(root).image(f"{image.name}-bench-{number}", image.layers, config, platform.machine())
+    return image_layout().image(f"{image.name}-bench-{number}", image.layers, config, platform.machine())
 
 
 class Contest:

@@ -2,7 +2,7 @@
 
 Environment:
     KEEP: 1 leaves everything up until Ctrl-C.
-    BAD: `accuracy`, `task` or `rollout` shows a bad promotion and its kind ending.
+    BAD: `accuracy`, `task` or `rollout` shows a bad promotion, and how it ends.
     DEMO_APPROVE: 1 lets the sample's operator approve, also at a terminal.
 """
 
@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.markup import escape
 from slipway_sandbox.testing import SandboxStartError
 
+from demo.asking import NobodyThereError
 from demo.images import ImageBuildError
 from demo.processes import StartError
 from demo.screen import Screen
-from demo.showing import run
+from demo.showing import is_kept, run
 from demo.story import EXPECTED, StoryError
 from demo.team import ROOT
 
@@ -43,14 +44,17 @@ def main() -> int:
         with contextlib.ExitStack() as parts:
             parts.enter_context(alone_in(folder))
             clear(folder)
-            return run(parts, folder, screen, bad)
-    except (ImageBuildError, StartError, SandboxStartError, StoryError, OSError) as error:
+            code = run(parts, folder, screen, bad)
+    except (ImageBuildError, StartError, SandboxStartError, StoryError, NobodyThereError, OSError) as error:
         screen.console.print(f"[red]the demo stopped:[/] {escape(str(error))}")
         screen.say(f"logs are in {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
         return 1
     except KeyboardInterrupt:
         screen.say("interrupted; everything is stopped")
         return 130
+    if is_kept():
+        screen.say("everything is stopped")
+    return code
 
 
 @contextlib.contextmanager

@@ -8,15 +8,18 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from demo.images import ImageBuildError, base_layer, layout_of, run, uv
-from demo.oci_layout import BuiltImage, Descriptor, key_of, locked
+from demo.images import ImageBuildError, base_layer, image_layout, run, uv
+from demo.oci_layout import BuiltImage, Descriptor, cache_folder, key_of, locked
 from demo.root_filesystem import CA_BUNDLE, PREFIX, VERSION, base_key
 
 BASE = "localhost/python:3.11-slim"
 DOCKERFILES = {"pipeline": "Dockerfile", "model": "model/Dockerfile"}
+KEPT_FOR = 7 * 86400
+"""Seconds after which images of other sources are removed."""
 OPTIONS = (
     *("--pull-never", "--isolation", "chroot"),
     # The packages of the build stages are hundreds of megabytes, and a layer of each would be of no use again.
@@ -46,7 +49,7 @@ def storage_driver(folder: Path) -> str:
 
 
 def build_images(root: Path) -> dict[str, BuiltImage]:
-    """Both images; what `build/buildah` holds of the same sources is not built again. Safe for many processes at once.
+    """Both images, built once for the same sources and kept in the user's cache folder. Safe for many processes at once.
 
     Args:
         root: The repository's folder.
@@ -57,12 +60,13 @@ def build_images(root: Path) -> dict[str, BuiltImage]:
     Raises:
         ImageBuildError: A step failed.
     """
-    kept = root / "build" / "buildah"
-    kept.mkdir(parents=True, exist_ok=True)
+    kept = cache_folder() / "buildah"
+    kept.mkdir(exist_ok=True)
     layout = kept / f"images-{key_of_sources(root)[:16]}"
     with locked(kept / "lock"):
         if not layout.is_dir():
-            for outdated in kept.glob("images-*"):
+            # Another checkout may use those that were built lately.
+            for outdated in (each for each in kept.glob("images-*") if time.time() - each.stat().st_mtime > KEPT_FOR):
                 shutil.rmtree(outdated)
             _build_into(layout, Buildah(root, kept / "store"))
     return {name: read_image(layout, name) for name in DOCKERFILES}
@@ -109,7 +113,7 @@ class Buildah:
         Raises:
             ImageBuildError: A step failed.
         """
-        layout = layout_of(self._root)
+        layout = image_layout()
         context = self._folder / "base"
         tree = context / "tree"
         tree.mkdir(parents=True)

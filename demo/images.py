@@ -1,7 +1,8 @@
 """Builds the sample images from the sources of their Dockerfiles, without a container engine, and pushes them.
 
 Each image has three layers: this machine's Python as a root file system, the packages of its requirements file, and its own
-files. `build/images` keeps every layer under a key that follows from its sources, so a build without changes reads a few files.
+files. Every layer is kept in the user's cache folder, under a key that follows from its sources, so a build without changes reads
+a few files, also in a fresh checkout.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from demo.oci_layout import MANIFEST, BuiltImage, Descriptor, Layout, key_of
+from demo.oci_layout import MANIFEST, BuiltImage, Descriptor, Layout, cache_folder, key_of
 from demo.root_filesystem import base_key, stage_base, stage_libraries
 from slipway.oci.client import RegistryClient
 
@@ -44,19 +45,24 @@ def build_model_image(root: Path, name: str = "model") -> BuiltImage:
     """The sample model image: `train`, `serve` and the two processing scripts.
 
     Args:
-        root: The repository's folder; images are kept in its `build/images`.
+        root: The repository's folder.
         name: The image's name in the layout.
 
     Raises:
         ImageBuildError: A step failed.
     """
-    layout = layout_of(root)
+    return model_image(root, name, model_packages(image_layout(), root))
+
+
+def model_image(root: Path, name: str, packages: Descriptor) -> BuiltImage:
+    """The sample model's programs on a layer of packages."""
+    layout = image_layout()
     source = root / "pipeline" / "model"
     files = {
         f"opt/program/{path.relative_to(source)}": path
         for path in sorted([*source.glob("bin/*"), *source.glob("screening/*.py")])
     }
-    layers = [base_layer(layout), model_packages(layout, root), app_layer(layout, "model-app", files)]
+    layers = [base_layer(layout), packages, app_layer(layout, "model-app", files)]
     config = {
         "Env": [
             f"PATH=/opt/program/bin:{SYSTEM_PATH}",
@@ -73,7 +79,7 @@ def build_pipeline_image(root: Path, settings: Mapping[str, Any] | None = None, 
     """The sample pipeline image: the compiled definition, and what starts an execution of it.
 
     Args:
-        root: The repository's folder; images are kept in its `build/images`.
+        root: The repository's folder.
         settings: What to change in `pipeline/settings.json`, as a commit would; `BAD_ACCURACY` and `BAD_COLUMNS` are two
             bad commits.
         name: The image's name in the layout.
@@ -81,7 +87,7 @@ def build_pipeline_image(root: Path, settings: Mapping[str, Any] | None = None, 
     Raises:
         ImageBuildError: A step failed.
     """
-    layout = layout_of(root)
+    layout = image_layout()
     definition = compiled_definition(layout, root, settings or {})
     files = {"app/run_pipeline.py": root / "pipeline" / "run_pipeline.py", "app/definition.json": definition}
     packages = package_layer(layout, root, root / "pipeline" / "requirements.txt", SERVICES)
@@ -109,7 +115,7 @@ def training_data(root: Path) -> bytes:
     Raises:
         ImageBuildError: A step failed.
     """
-    layout = layout_of(root)
+    layout = image_layout()
     packages = model_packages(layout, root)
 
     def extract(file: Path) -> None:
@@ -133,9 +139,9 @@ def labelled(table: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def layout_of(root: Path) -> Layout:
+def image_layout() -> Layout:
     """Where images are kept."""
-    return Layout(root / "build" / "images")
+    return Layout(cache_folder() / "images")
 
 
 def base_layer(layout: Layout) -> Descriptor:

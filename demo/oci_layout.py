@@ -222,6 +222,13 @@ def mode_of(member: tarfile.TarInfo) -> int:
     return 0o755 if member.mode & 0o100 else 0o644
 
 
+def cache_folder() -> Path:
+    """The folder in the user's cache for what takes long to build, so that fresh checkouts need not build it again."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slipway"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 @contextmanager
 def locked(file: Path) -> Generator[None]:
     """Holds a lock that other processes and threads wait for; it ends with the process."""

@@ -92,7 +92,7 @@ class Screen:
             verdict = "[green]passed[/]" if gate.passed else "[red]not met[/]"
             table.add_row(f"{gate.metric} {gate.rule}", number(gate.value), number(gate.champion), verdict)
         self.console.print(Padding(table, (0, 0, 0, 2)))
-        self.say(f"way back    {escape(evidence.rollback_plan)}")
+        self.say(f"rollback    {escape(evidence.rollback_plan)}")
 
     def summary(self, status: PromotionStatus) -> None:
         """How long each stage took."""

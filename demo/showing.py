@@ -11,9 +11,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.markup import escape
+
 from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_model_image, build_pipeline_image
+from demo.keeping import exports, until_interrupted
 from demo.screen import Screen
-from demo.stack import Crew, Stack
+from demo.stack import BINARIES, Crew, Stack
 from demo.story import EXPECTED, Story, result_of, with_traffic
 from demo.team import ROOT, Team
 from slipway.api import Outcome, PromotionStatus
@@ -42,9 +45,29 @@ def run(parts: contextlib.ExitStack, folder: Path, screen: Screen, bad: str) -> 
         notes += [f"CI {team.ci_account}", f"ML {team.ml_account}", f"deployment branch at {team.remote.head()[:8]}"]
     with screen.step("worker"):
         crew = parts.enter_context(Crew(stack, team.ml_account))
+    show_ways_in(stack, crew, screen)
     asks = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("DEMO_APPROVE") != "1"
     story = Story(stack, crew, team, screen, asks=asks)
     return asyncio.run(tell(stack, team, screen, story, bad, images))
+
+
+def is_kept() -> bool:
+    """Whether everything stays up after the end."""
+    return os.environ.get("KEEP") == "1"
+
+
+def show_ways_in(stack: Stack, crew: Crew, screen: Screen) -> None:
+    """Write what another terminal needs to `env.sh`, and show it where there will be time to use it."""
+    text = exports(stack.environment(crew.account, crew.namespace), BINARIES)
+    file = stack.folder / "env.sh"
+    file.write_text(text)
+    if not is_kept():
+        return
+    screen.title("For another terminal")
+    screen.console.print(escape(text.rstrip()))
+    screen.say(f"[dim]or:[/] . {file}")
+    screen.say("[dim]then, for example:[/] slipway list")
+    screen.say(f"the local AWS shows what it holds at {stack.sandbox.endpoint}/_sandbox/")
 
 
 async def tell(stack: Stack, team: Team, screen: Screen, story: Story, bad: str, images: Sequence[str]) -> int:
@@ -57,15 +80,15 @@ async def tell(stack: Stack, team: Team, screen: Screen, story: Story, bad: str,
     answer = await asyncio.to_thread(show_end, stack, team, screen, status)
     result = result_of(status, answer, stack.sandbox.counts())
     (stack.folder / "result.json").write_text(json.dumps(result, indent=2, default=str) + "\n")
-    keep = os.environ.get("KEEP") == "1"
-    if keep:
-        screen.say("everything stays up until Ctrl-C")
+    if is_kept():
+        screen.say(f"everything stays up until Ctrl-C; for another terminal: . {stack.folder / 'env.sh'}")
+    else:
+        screen.say("[dim]these addresses are stopped now; make demo KEEP=1 leaves them up[/]")
     screen.console.print(last_line(status))
-    if keep:
-        with contextlib.suppress(asyncio.CancelledError):  # by Ctrl-C, which is how this ends well
-            await asyncio.Event().wait()
+    if is_kept():
+        await until_interrupted()
     expected = Outcome.rejected if story.said_no else EXPECTED[bad]
-    return 0 if status.outcome == expected else 1
+    return 0 if story.decided_elsewhere or status.outcome == expected else 1
 
 
 async def promote(team: Team, story: Story, screen: Screen, uri: str, bad: str) -> PromotionStatus:
@@ -74,11 +97,11 @@ async def promote(team: Team, story: Story, screen: Screen, uri: str, bad: str) 
         team.remove_data()
         screen.say("[dim]the training data is gone: a lifecycle rule was wrong[/]")
 
-        def mend() -> None:
+        def fix() -> None:
             team.upload_data()
             screen.say("the operator uploads the data again")
 
-        return await story.promote(uri, "1" * 40, mend)
+        return await story.promote(uri, "1" * 40, fix)
     if bad == "rollout":
         status, answered, failed = await with_traffic(team, story.promote(uri, "1" * 40))
         screen.say(f"meanwhile the endpoint's clients had {answered} answers and {failed} error{'s'[: failed != 1]}")

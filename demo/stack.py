@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from types import TracebackType
 from typing import Self
 
 from slipway_sandbox.testing import SandboxProcess
+from temporalio.client import Client
 
-from demo.processes import Child, StartError, free_port, listens
+from demo.processes import Child, free_port, listens
 from demo.temporal import TemporalServer
+from slipway.temporal.setup import set_up
 
 CI_ACCOUNT = "111111111111"
 ML_ACCOUNT = "222222222222"
@@ -70,6 +73,7 @@ class Crew:
         self._environment = stack.environment(account, namespace) | dict(credentials or {})
         self._folder = stack.folder / f"crew-{namespace}"
         self._folder.mkdir(exist_ok=True)
+        self.account = account
         self.namespace = namespace
         self.health_port = free_port()
         settings = {
@@ -82,15 +86,16 @@ class Crew:
         self.worker = Child("worker", [str(BINARIES / "slipway-worker")], self._environment | settings, self._folder)
 
     def __enter__(self) -> Self:
-        """Set Temporal up as an operator does, and start the worker."""
-        done = self.slipway("setup")
-        if done.returncode:
-            raise StartError(f"slipway setup ended with {done.returncode}: {done.stderr.strip()}")
+        """Set Temporal up, and start the worker."""
+        asyncio.run(self._set_up())
         self.start_worker()
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
         self.worker.stop()
+
+    async def _set_up(self) -> None:
+        await set_up(await Client.connect(self._environment["TEMPORAL_ADDRESS"], namespace=self.namespace))
 
     def start_worker(self) -> None:
         """Start the worker, and wait until it polls."""

@@ -8,20 +8,19 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from rich.prompt import Confirm
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from demo.asking import LOOK_EVERY, ask
 from demo.remote import BRANCH
 from demo.screen import Screen, seconds_of
 from demo.stack import Crew, Stack
 from demo.team import FOLDER, Team
 from slipway.api import Evidence, Outcome, PromotionStatus, StageReport, StageState
+from slipway.temporal.start import Handle
 
 OPERATOR = "ana"
 AUTHOR = "ci"
-LOOK_EVERY = 0.2
-"""Seconds between two looks at a promotion."""
 
 
 class StoryError(Exception):
@@ -47,14 +46,16 @@ class Story:
         self._asks = asks
         self.said_no = False
         """Whether the person at the terminal rejected a model."""
+        self.decided_elsewhere = False
+        """Whether somebody decided in another terminal or in Temporal's UI."""
 
-    async def promote(self, image: str, commit: str, mend: Callable[[], None] | None = None) -> PromotionStatus:
+    async def promote(self, image: str, commit: str, fix: Callable[[], None] | None = None) -> PromotionStatus:
         """Start a promotion as CI does, and see it through.
 
         Args:
             image: The pipeline image, by digest.
             commit: The source commit that it was built from.
-            mend: What the operator does about a stage that parks, before it is retried.
+            fix: What the operator does about a stage that parks, before it is retried.
 
         Raises:
             StoryError: It parked and nobody knows what to do, or a command failed.
@@ -67,13 +68,13 @@ class Story:
             if status.outcome:
                 return await handle.result()
             if status.waiting_for and status.waiting_for.failure:
-                await self._retry(status, mend)
-                mend = None
+                await self._retry(status, fix)
+                fix = None
             elif status.waiting_for and status.evidence:
                 await self._decide(handle, status)
             await asyncio.sleep(LOOK_EVERY)
 
-    async def _start(self, image: str, commit: str) -> WorkflowHandle[object, PromotionStatus]:
+    async def _start(self, image: str, commit: str) -> Handle:
         arguments = ["start", "--repository", self._team.remote.url, "--branch", BRANCH, "--folder", FOLDER]
         arguments += ["--image", image, "--commit", commit, "--requested-by", AUTHOR]
         self._screen.command("slipway", *arguments)
@@ -98,40 +99,54 @@ class Story:
             if report.state is not StageState.running or self._screen.animated:
                 self._screen.stage(report)
 
-    async def _retry(self, status: PromotionStatus, mend: Callable[[], None] | None) -> None:
+    async def _retry(self, status: PromotionStatus, fix: Callable[[], None] | None) -> None:
         waiting = status.waiting_for
-        if waiting is None or waiting.failure is None or mend is None:
+        if waiting is None or waiting.failure is None or fix is None:
             raise StoryError(f"promotion {status.id} parked: {waiting.failure if waiting else 'no reason given'}")
-        self._screen.title("It parks: somebody has to look")
+        self._screen.title("It parks until an operator has fixed the cause")
         self._screen.say(f"tried     {waiting.failure.tried}")
         self._screen.say(f"answered  {waiting.failure.answered}")
         self._screen.say(f"to do     {waiting.failure.remedy}")
-        mend()
-        reason = "the cause is mended"
+        fix()
+        reason = "the cause is fixed"
         self._screen.command("slipway", "retry", status.id, "--by", OPERATOR, "--reason", f"'{reason}'")
         await self._slipway("retry", status.id, "--by", OPERATOR, "--reason", reason)
 
-    async def _decide(self, handle: WorkflowHandle[object, PromotionStatus], status: PromotionStatus) -> None:
+    async def _decide(self, handle: Handle, status: PromotionStatus) -> None:
         evidence = await handle.query("evidence", result_type=Evidence)
         self._screen.evidence(evidence)
-        approved = self._ask() if self._asks else True
-        self.said_no = not approved
+        answer = await ask("Approve this model?", lambda: self._waits_for_decision(handle, evidence)) if self._asks else True
+        if answer is None:
+            self._go_on()
+            return
+        self.said_no = not answer
         if not self._asks:
             self._screen.say(f"[dim]nobody is asked here: {OPERATOR}, the sample's operator, approves[/]")
-        command = "approve" if approved else "reject"
+        command = "approve" if answer else "reject"
         arguments = [command, status.id, "--by", OPERATOR, "--evidence", evidence.hash]
         self._screen.command("slipway", *arguments)
-        await self._slipway(*arguments)
+        try:
+            await self._slipway(*arguments)
+        except StoryError:
+            if await self._waits_for_decision(handle, evidence):
+                raise
+            self._go_on()
+            return
         await self._until_decided(handle)
 
-    def _ask(self) -> bool:
-        return Confirm.ask("  Approve this model?", console=self._screen.console, default=True)
+    def _go_on(self) -> None:
+        self.decided_elsewhere = True
+        self._screen.say("decided elsewhere")
 
-    async def _until_decided(self, handle: WorkflowHandle[object, PromotionStatus]) -> None:
+    async def _waits_for_decision(self, handle: Handle, evidence: Evidence) -> bool:
+        status = await handle.query("status", result_type=PromotionStatus)
+        return bool(status.waiting_for) and status.evidence == evidence.hash
+
+    async def _until_decided(self, handle: Handle) -> None:
         deadline = time.monotonic() + 30
         while (await handle.query("status", result_type=PromotionStatus)).waiting_for:
             if time.monotonic() > deadline:
-                raise StoryError("timeout after 30 s waiting for the decision to be taken up")
+                raise StoryError("timeout after 30 s waiting for the promotion to act on the decision")
             await asyncio.sleep(LOOK_EVERY)
 
     async def _slipway(self, *arguments: str) -> str:

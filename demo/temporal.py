@@ -29,6 +29,8 @@ class TemporalServer:
             *(str(find_temporal()), "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"),
             *("--port", str(self.port), "--ui-port", str(self.ui_port), "--db-filename", str(folder / "temporal.db")),
             *("--namespace", "default", "--ui-disable-news-fetch"),
+            # It outlives a killed server, though not a power failure, and does not wait for the disk at each step.
+            *("--sqlite-pragma", "synchronous=off", "--sqlite-pragma", "journal_mode=wal"),
         ]
         self.process = Child("temporal", command, environment, folder)
 

@@ -2,7 +2,9 @@
 # Every check but the tests. Runs all of them, and fails if one does.
 set -u
 cd "$(dirname "$0")/.."
-PATH=$PWD/.venv/bin:$PWD/build/tools:$PATH
+# Outside the checkout, so that fresh ones share it.
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/slipway/tools
+PATH=$PWD/.venv/bin:$tools:$PATH
 export PATH
 
 failed=0
@@ -20,8 +22,8 @@ check() {
 # actionlint is a Go program; the wheel that names it downloads it from elsewhere. The Go module proxy has it, by checksum.
 actionlint=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 if ! command -v actionlint >/dev/null 2>&1; then
-  mkdir -p build/tools
-  GOBIN=$PWD/build/tools GOFLAGS=-mod=mod go install "$actionlint" || { echo "FAILED  actionlint could not be installed"; failed=1; }
+  mkdir -p "$tools"
+  GOBIN=$tools GOFLAGS=-mod=mod go install "$actionlint" || { echo "FAILED  actionlint could not be installed"; failed=1; }
 fi
 
 check "ruff format" ruff format --check .

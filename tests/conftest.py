@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
+import botocore.session
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 from temporalio.client import Client
@@ -62,6 +64,9 @@ def account() -> str:
     return fresh_account()
 
 
+_shared_loader = functools.cache(botocore.session.create_loader)
+
+
 @pytest.fixture
 def aws(sandbox: SandboxProcess, account: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     """AWS as the worker's environment names it."""
@@ -69,6 +74,8 @@ def aws(sandbox: SandboxProcess, account: str, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name)
     for name, value in sandbox.environment(account).items():
         monkeypatch.setenv(name, value)
+    # Each session would read the descriptions of AWS's services again, which costs more than most tests.
+    monkeypatch.setattr(botocore.session, "create_loader", _shared_loader)
     aws = Aws()
     yield aws
     aws.close()

@@ -17,7 +17,7 @@ import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 
 CLIENTS = 64
-SECONDS = float(os.environ.get("SANDBOX_HAMMER_SECONDS", "10"))
+SECONDS = float(os.environ.get("SANDBOX_HAMMER_SECONDS", "3"))
 """How long they hammer; longer by the variable, so that the suite stays short."""
 DEFINITION = json.dumps(
     {"Version": "2020-12-01", "Steps": [{"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "enough"}}]}

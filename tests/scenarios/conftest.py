@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_model_image, build_pipeline_image
+from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_pipeline_image
 from demo.oci_layout import BuiltImage
 from demo.stack import Stack
 from demo.team import ROOT
+from tests.support.images import light_model_image
 from tests.support.scenario import Scenario
 
 
@@ -22,7 +23,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def model_image() -> BuiltImage:
-    return build_model_image(ROOT)
+    """The sample's model image, made lighter: every scenario pushes, unpacks and runs it."""
+    return light_model_image()
 
 
 @pytest.fixture

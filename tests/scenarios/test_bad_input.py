@@ -36,13 +36,13 @@ def shared(stack: Stack, model_image: BuiltImage) -> Iterator[Scenario]:
 
 @pytest.fixture
 def errant(shared: Scenario) -> Iterator[Scenario]:
-    """The shared team, which mends its files once the test is over."""
+    """The shared team, which restores its files when the test is over."""
     remote, paths = shared.team.remote, [f"{FOLDER}/{name}" for name in FILES]
     files = {path: remote.read(path) for path in paths}
     yield shared
     changed = {path: text for path, text in files.items() if remote.read(path) != text}
     if changed:
-        remote.commit_files(changed, "Mend the mistake")
+        remote.commit_files(changed, "Restore the files")
 
 
 @pytest.fixture
@@ -99,19 +99,6 @@ async def test_given_a_repository_that_is_not_on_the_list_when_a_promotion_start
     await errant.when_ci_starts(absent_image, repository="https://example.com/others/apps.git")
     status = await errant.then_it_ends(Outcome.refused)
     assert "SLIPWAY_REPOSITORIES" in status.reason
-
-
-async def test_given_somebody_who_is_not_listed_when_they_approve_then_they_are_refused_and_it_waits_on(
-    scenario: Scenario, good_image: str
-) -> None:
-    await scenario.when_ci_starts(good_image)
-    status = await scenario.until_stage(StageName.approval, StageState.waiting)
-    done = scenario.crew.slipway("approve", scenario.handle.id, "--by", "zoe", "--evidence", str(status.evidence))
-    assert done.returncode != 0
-    assert "zoe" in done.stderr
-    assert "ana" in done.stderr
-    await scenario.until_stage(StageName.approval, StageState.waiting)
-    assert not scenario.done("sagemaker.UpdateModelPackage")
 
 
 async def test_given_a_target_that_is_updating_when_the_rollout_looks_then_nothing_is_changed_until_it_rests(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from demo.remote import BRANCH
@@ -13,16 +11,6 @@ from slipway.api import LedgerState, Outcome, StageName, StageState
 from tests.support.scenario import COMMIT, Scenario
 
 pytestmark = pytest.mark.timeout(240)
-
-
-async def test_given_a_good_image_when_it_is_approved_then_the_endpoint_answers_with_its_model(
-    scenario: Scenario, good_image: str
-) -> None:
-    await scenario.when_ci_starts(good_image)
-    await scenario.when_ana_approves()
-    status = await scenario.then_it_ends(Outcome.promoted)
-    assert status.endpoints[-1].package == status.package
-    assert json.loads(scenario.team.invoke()["body"])
 
 
 async def test_given_a_promotion_when_ci_runs_twice_then_there_is_one(scenario: Scenario, good_image: str) -> None:
@@ -47,7 +35,7 @@ async def test_given_a_model_below_the_gate_when_it_is_trained_then_it_is_refuse
     assert not scenario.done("sagemaker.CreateEndpoint")
 
 
-async def test_given_a_task_that_exits_1_when_the_operator_mends_and_retries_then_it_is_promoted(
+async def test_given_a_task_that_exits_1_when_the_operator_fixes_it_and_retries_then_it_is_promoted(
     scenario: Scenario, good_image: str
 ) -> None:
     scenario.team.remove_data()

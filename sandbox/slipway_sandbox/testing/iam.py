@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ class Acting:
 
 def client(sandbox: SandboxProcess, service: str, keys: Mapping[str, Any], region: str = DEFAULT_REGION) -> Any:
     """A boto3 client with temporary credentials, as STS answers them."""
-    return boto3.session.Session().client(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportCallIssue]
+    return _session().client(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportCallIssue]
         service,  # pyright: ignore[reportArgumentType]
         endpoint_url=sandbox.endpoint,
         region_name=region,
@@ -74,6 +75,12 @@ def client(sandbox: SandboxProcess, service: str, keys: Mapping[str, Any], regio
         aws_session_token=keys.get("SessionToken"),
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     )
+
+
+@functools.cache
+def _session() -> boto3.session.Session:
+    """One for all clients: each session reads the descriptions of AWS's services again."""
+    return boto3.session.Session()
 
 
 class RoleMaker:

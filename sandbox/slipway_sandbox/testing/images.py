@@ -166,7 +166,7 @@ def build_image(layers: Sequence[bytes], *, compress: bool = True, **config: Any
         "working_directory": "WorkingDir",
         "labels": "Labels",
     }
-    packed = [gzip.compress(layer, 1, mtime=0) if compress else layer for layer in layers]
+    packed = [gzipped(layer) if compress else layer for layer in layers]
     description = {
         "architecture": architecture(),
         "os": "linux",
@@ -181,6 +181,12 @@ def build_image(layers: Sequence[bytes], *, compress: bool = True, **config: Any
         "layers": [{"mediaType": LAYER_TYPE, "digest": digest_of(layer), "size": len(layer)} for layer in packed],
     }
     return TestImage(json.dumps(manifest).encode(), {digest_of(blob): blob for blob in (described, *packed)})
+
+
+@functools.lru_cache(maxsize=32)
+def gzipped(layer: bytes) -> bytes:
+    """The compressed layer. Tests build many images on the same few layers."""
+    return gzip.compress(layer, 1, mtime=0)
 
 
 def build_index(children: Mapping[str, TestImage]) -> TestImage:
@@ -210,7 +216,8 @@ def push_image(sandbox: SandboxProcess, account: str, repository: str, tag: str,
     token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     # The registry's locations are paths of its host, which a base URL with a path of its own would come before.
     path = f"/v2/{repository}"
-    with httpx.Client(base_url=sandbox.endpoint, headers={"Authorization": f"Basic {token}"}) as registry:
+    # The registry is plain HTTP. Certificates that nothing needs would take longer to load than the push.
+    with httpx.Client(base_url=sandbox.endpoint, headers={"Authorization": f"Basic {token}"}, verify=False) as registry:  # noqa: S501
         for digest, content in image.blobs.items():
             upload = registry.post(f"{path}/blobs/uploads/").raise_for_status().headers["Location"]
             registry.put(upload, params={"digest": digest}, content=content).raise_for_status()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from slipway_sandbox.testing import SandboxProcess, TestImage, build_image, layer_of, member, push_image
 
+from sandbox.testkit.cache import cached
 from sandbox.testkit.contract import behaviour
 from sandbox.testkit.ecs import TaskDesk
 
@@ -22,8 +24,6 @@ func main() {
 }
 """
 DEBIAN = "bookworm"
-KEPT = Path(__file__).parents[3] / "build" / "debian" / f"{DEBIAN}.tar"
-"""Debian's files, which come over the network once."""
 DOWNLOAD = 400.0
 DONE_WITHOUT = ("./dev/*", "./proc/*", "./sys/*", "./var/cache/apt/archives/*.deb", "./var/lib/apt/lists/*")
 
@@ -34,43 +34,46 @@ def desk(sandbox: SandboxProcess, account: str) -> TaskDesk:
 
 
 @pytest.fixture
-def go_program(tmp_path: Path) -> bytes:
-    """A program of Go, with nothing to load."""
+def go_program() -> bytes:
+    """A Go program, which loads no library."""
     beside = Path(sys.executable).with_name("go")
     go = str(beside) if beside.is_file() else shutil.which("go")
     if go is None:
         pytest.skip("there is no Go to build a program with; `make setup` brings one")
-    (tmp_path / "main.go").write_text(MAIN)
-    environment = {**os.environ, "CGO_ENABLED": "0", "GO111MODULE": "off"}
-    command = [go, "build", "-o", "app", "main.go"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=200)
-    assert done.returncode == 0, done.stderr
-    return (tmp_path / "app").read_bytes()
+    version = subprocess.run([go, "version"], capture_output=True, text=True, check=True).stdout
+
+    def build(file: Path) -> None:
+        source = file.with_name("main.go")
+        source.write_text(MAIN)
+        environment = {**os.environ, "CGO_ENABLED": "0", "GO111MODULE": "off"}
+        command = [go, "build", "-o", str(file), str(source)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
+        assert done.returncode == 0, done.stderr
+
+    return cached("go-program", version + MAIN, build).read_bytes()
 
 
 @pytest.fixture
-def debian(tmp_path: Path) -> bytes:
+def debian() -> bytes:
     """The smallest whole Debian, as one layer."""
-    if not KEPT.is_file():
-        if shutil.which("debootstrap") is None or os.geteuid() != 0:
-            pytest.skip("a Debian needs root and debootstrap (Debian: apt-get install debootstrap)")
-        root = tmp_path / "debian"
-        # In namespaces of its own, so that no mount and no process of it is left, however it ends.
-        apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
-        command = [*apart, "debootstrap", "--variant=minbase", DEBIAN, str(root)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DOWNLOAD)
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"debootstrap had no Debian within {DOWNLOAD:g} s")
-        if done.returncode:
-            pytest.skip(f"debootstrap has no Debian here: {(done.stderr or done.stdout).strip()[-200:]}")
-        KEPT.parent.mkdir(parents=True, exist_ok=True)
-        part = KEPT.with_name(f"{os.getpid()}.part")
-        without = [f"--exclude={pattern}" for pattern in DONE_WITHOUT]
-        subprocess.run(["tar", "--create", "--file", str(part), "--directory", str(root), *without, "."], check=True)
-        part.replace(KEPT)
-        shutil.rmtree(root)
-    return KEPT.read_bytes()
+    return cached(f"debian-{DEBIAN}.tar", f"{platform.machine()} {DONE_WITHOUT}", download_debian).read_bytes()
+
+
+def download_debian(file: Path) -> None:
+    if shutil.which("debootstrap") is None or os.geteuid() != 0:
+        pytest.skip("a Debian needs root and debootstrap (Debian: apt-get install debootstrap)")
+    root = file.with_name("debian")
+    # In namespaces of its own, so that no mount and no process of it is left, however it ends.
+    apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    command = [*apart, "debootstrap", "--variant=minbase", DEBIAN, str(root)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DOWNLOAD)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"debootstrap had no Debian within {DOWNLOAD:g} s")
+    if done.returncode:
+        pytest.skip(f"debootstrap has no Debian here: {(done.stderr or done.stdout).strip()[-200:]}")
+    without = [f"--exclude={pattern}" for pattern in DONE_WITHOUT]
+    subprocess.run(["tar", "--create", "--file", str(file), "--directory", str(root), *without, "."], check=True)
 
 
 def run_image(desk: TaskDesk, image: TestImage, command: list[str] | None) -> tuple[int, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -14,11 +15,11 @@ from xml.etree import ElementTree as ET
 import pytest
 from slipway_sandbox.testing import SandboxProcess
 
+from sandbox.testkit.cache import cached
 from sandbox.testkit.contract import behaviour
 
 VERSION = "v0.0.0-20260831232431-97274622c111"
 PACKAGE = f"github.com/opencontainers/distribution-spec/conformance@{VERSION}"
-TOOLS = Path(__file__).parents[3] / "build" / "tools" / f"conformance-{VERSION}"
 INSTALLATION = 480.0
 """Seconds for the suite's download and compilation: only the first run on a machine takes any."""
 FEWEST_CHECKS = 500
@@ -38,14 +39,15 @@ LEFT_OUT = (
 @pytest.fixture(scope="module")
 def suite() -> Path:
     """The suite's program, built once by Go."""
-    program = TOOLS / "conformance"
-    if program.is_file():
-        return program
+    return cached("oci-conformance", f"{PACKAGE} {platform.machine()}", build_suite)
+
+
+def build_suite(file: Path) -> None:
     beside = Path(sys.executable).with_name("go")
     go = str(beside) if beside.is_file() else shutil.which("go")
     if go is None:
         pytest.skip("there is no Go to build the conformance suite with; `make setup` brings one")
-    environment = {**os.environ, "GOBIN": str(TOOLS), "GOFLAGS": "-mod=mod"}
+    environment = {**os.environ, "GOBIN": str(file.parent), "GOFLAGS": "-mod=mod"}
     try:
         done = subprocess.run(
             [go, "install", PACKAGE], env=environment, capture_output=True, text=True, check=False, timeout=INSTALLATION
@@ -54,7 +56,7 @@ def suite() -> Path:
         pytest.skip(f"the conformance suite could not be installed within {INSTALLATION:g} s")
     if done.returncode:
         pytest.skip(f"the conformance suite could not be installed: {done.stderr.strip()[-300:]}")
-    return program
+    file.with_name("conformance").rename(file)
 
 
 @pytest.mark.timeout(600)
