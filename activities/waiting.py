@@ -1,14 +1,34 @@
-"""Until when a long activity waits."""
+"""Activities that wait: how they are marked, until when they wait, and the idempotency key of a step."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from temporalio import activity
 
+F = TypeVar("F", bound=Callable[..., Any])
+_MARK = "__slipway_follower__"
+
+
+def follower(method: F) -> F:
+    """Mark an activity that only waits until something outside has ended.
+
+    Such activities run for hours or days, and change nothing. A worker can keep them apart from the short ones, which must not
+    wait behind them.
+    """
+    setattr(method, _MARK, True)
+    return method
+
+
+def is_follower(method: Callable[..., Any]) -> bool:
+    """Whether the activity is marked as one that only waits."""
+    return getattr(method, _MARK, False)
+
 
 class Deadline:
-    """The end of a wait, counted from when its activity was first scheduled: a worker that dies does not start it anew."""
+    """The end of a wait, counted from when its activity was first scheduled: a worker that dies does not start it again."""
 
     def __init__(self, timeout: timedelta) -> None:
         self._at = activity.info().scheduled_time + timeout

@@ -28,7 +28,7 @@ from activities.endpoints.plan import plan_rollout
 from activities.endpoints.preflight import find_trouble, ringing
 from activities.endpoints.served import Place, is_existing, is_missing
 from activities.repositories import Repositories
-from activities.waiting import Deadline
+from activities.waiting import Deadline, follower
 from slipway.api import LedgerState
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
@@ -185,6 +185,7 @@ class EndpointActivities:
             raise
 
     @activity.defn
+    @follower
     async def follow_endpoint(self, request: FollowEndpoint) -> EndpointVerdict:
         """Waits until the endpoint is at rest, and judges it by the config and the package that it serves. Reads only.
 

@@ -14,7 +14,7 @@ from temporalio import activity
 
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
 from activities.images.registries import open_registry
-from activities.waiting import Deadline
+from activities.waiting import Deadline, follower
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
 from slipway.aws.polling import Describe, Pollers, one_by_one
@@ -110,6 +110,7 @@ class ImageActivities:
         )
 
     @activity.defn
+    @follower
     async def check_scan(self, request: CheckScan) -> ScanVerdict:
         """Waits for the scan of the image, or of each image of a multi-platform one, and holds it against the policy. Reads only.
 

@@ -11,7 +11,7 @@ from temporalio import activity
 from activities.compensation import Compensation
 from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
 from activities.pipelines.steps import list_steps, step_failures
-from activities.waiting import Deadline, effect_key
+from activities.waiting import Deadline, effect_key, follower
 from slipway.api import LedgerState, StepReport
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
@@ -77,6 +77,7 @@ class PipelineActivities:
         raise TransientError(tried, "the wait ended without an answer")
 
     @activity.defn
+    @follower
     async def follow_execution(self, request: FollowExecution) -> ExecutionVerdict:
         """Waits until the execution has ended. Reads only.
 

@@ -21,7 +21,7 @@ from activities.tasks.messages import (
     StopTask,
     TaskVerdict,
 )
-from activities.waiting import Deadline
+from activities.waiting import Deadline, follower
 from slipway.api import LedgerState
 from slipway.app.taskdef import TaskDefinition, container_images, parse_taskdef, taskdef_hash
 from slipway.aws.clients import Aws, region_of
@@ -134,6 +134,7 @@ class TaskActivities:
         return StartedTask(arn=task["taskArn"], cluster=cluster, started_at=task.get("createdAt", datetime.now(UTC)))
 
     @activity.defn
+    @follower
     async def follow_task(self, request: FollowTask) -> TaskVerdict:
         """Waits until the task has stopped, and judges it by its containers' exit codes. Reads only.
 
