@@ -16,12 +16,10 @@ from activities.tasks.activities import TaskActivities
 from activities.waiting import is_follower
 from slipway.aws.clients import Aws
 
-POLL_EVERY = 5.0
-"""Seconds between two looks at what is followed, unless the worker is told otherwise."""
 Activity = Callable[..., Any]
 
 
-def all_activities(aws: Aws, repositories: Repositories, poll_every: float = POLL_EVERY) -> list[Activity]:
+def all_activities(aws: Aws, repositories: Repositories, poll_every: float) -> list[Activity]:
     """Every activity, for the worker to register.
 
     Args:

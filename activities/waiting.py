@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import activity
@@ -27,16 +27,9 @@ def is_follower(method: Callable[..., Any]) -> bool:
     return getattr(method, _MARK, False)
 
 
-class Deadline:
+def deadline_after(timeout: timedelta) -> datetime:
     """The end of a wait, counted from when its activity was first scheduled: a worker that dies does not start it again."""
-
-    def __init__(self, timeout: timedelta) -> None:
-        self._at = activity.info().scheduled_time + timeout
-
-    @property
-    def passed(self) -> bool:
-        """Whether the time is over."""
-        return datetime.now(UTC) >= self._at
+    return activity.info().scheduled_time + timeout
 
 
 def effect_key() -> str:

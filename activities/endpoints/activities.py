@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from temporalio import activity
 
 from activities.compensation import Compensation
 from activities.endpoints import deployment, invocation
-from activities.endpoints.deployment import Standing
+from activities.endpoints.deployment import RolloutState
 from activities.endpoints.messages import (
     EndpointPlan,
     EndpointVerdict,
@@ -25,10 +25,10 @@ from activities.endpoints.messages import (
     UpdateStarted,
 )
 from activities.endpoints.plan import plan_rollout
-from activities.endpoints.preflight import find_trouble, ringing
+from activities.endpoints.preflight import alarms_firing, check_preconditions
 from activities.endpoints.served import Place, is_existing, is_missing
 from activities.repositories import Repositories
-from activities.waiting import Deadline, follower
+from activities.waiting import deadline_after, follower
 from slipway.api import LedgerState
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
@@ -69,7 +69,7 @@ class EndpointActivities:
         plan = plan_rollout(asked)
         place = self._place(plan)
         endpoint = await place.endpoint(plan.target.endpoint)
-        await find_trouble(place, plan, endpoint)
+        await check_preconditions(place, plan, endpoint)
         instances = deployment.live_instances(endpoint) if endpoint else deployment.SHIFTS_NEED
         return Preflight(
             plan=plan,
@@ -161,7 +161,9 @@ class EndpointActivities:
 
     async def _create_endpoint(self, place: Place, plan: EndpointPlan) -> None:
         arguments = {"EndpointName": plan.target.endpoint, "EndpointConfigName": plan.config, "Tags": _tags(plan)}
-        await self._set_off(place, plan, f"creating the endpoint {plan.target.endpoint}", place.once.create_endpoint, arguments)
+        await self._start_update(
+            place, plan, f"creating the endpoint {plan.target.endpoint}", place.once.create_endpoint, arguments
+        )
 
     async def _update(self, place: Place, plan: EndpointPlan, config: str, instances: int) -> None:
         arguments: dict[str, Any] = {
@@ -173,10 +175,10 @@ class EndpointActivities:
         if config == plan.config:
             arguments["DeploymentConfig"] = deployment.deployment_config(plan.strategy, instances)
         tried = f"updating the endpoint {plan.target.endpoint} to {config}"
-        await self._set_off(place, plan, tried, place.once.update_endpoint, arguments)
+        await self._start_update(place, plan, tried, place.once.update_endpoint, arguments)
 
     @staticmethod
-    async def _set_off(place: Place, plan: EndpointPlan, tried: str, function: Any, arguments: dict[str, Any]) -> None:
+    async def _start_update(place: Place, plan: EndpointPlan, tried: str, function: Any, arguments: dict[str, Any]) -> None:
         try:
             await place.aws.call(tried, function, **arguments)
         except SlipwayError as error:
@@ -192,45 +194,35 @@ class EndpointActivities:
         Raises:
             NeedsPersonError: It is broken, serves something else than it says, or did not come to rest in time.
         """
-        plan, deadline = request.plan, Deadline(request.timeout)
+        plan = request.plan
         tried = f"following the endpoint {plan.target.endpoint} to {plan.config}"
-        looked = False
-        async for endpoint in self._states(plan):
-            if endpoint is None:
-                raise NeedsPersonError(
-                    tried, "the endpoint is gone", "see who deleted it; retry creates it, abort ends the promotion"
-                )
-            standing = deployment.standing_of(endpoint, plan.config)
-            if standing is Standing.rolled_back and not looked and not endpoint.get("FailureReason"):
-                # Perhaps a look from before the update: SageMaker's reads lag behind. A second one decides.
-                looked = True
-            elif standing is not Standing.moving:
-                return await self._verdict(plan, endpoint, standing)
-            elif deadline.passed:
-                said = f"it is {endpoint['EndpointStatus']} and has had its {request.timeout}"
-                raise NeedsPersonError(
-                    tried, said, "see it in SageMaker; retry follows it again, abort puts the former config back"
-                )
-            else:
-                looked = True
-        raise TransientError(tried, "the wait ended without a state")
+        endpoint = await self._until(plan, deployment.Settled(plan.config), deadline_after(request.timeout))
+        if endpoint is None:
+            raise NeedsPersonError(
+                tried, "the endpoint is gone", "see who deleted it; retry creates it, abort ends the promotion"
+            )
+        state = deployment.rollout_state(endpoint, plan.config)
+        if state is RolloutState.moving:
+            said = f"it is {endpoint['EndpointStatus']} and has had its {request.timeout}"
+            raise NeedsPersonError(tried, said, "see it in SageMaker; retry follows it again, abort puts the former config back")
+        return await self._verdict(plan, endpoint, state)
 
-    async def _verdict(self, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef, standing: Standing) -> EndpointVerdict:
+    async def _verdict(self, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef, state: RolloutState) -> EndpointVerdict:
         place = self._place(plan)
         config = endpoint.get("EndpointConfigName", "")
         reason = endpoint.get("FailureReason", "")
         tried = f"following the endpoint {plan.target.endpoint} to {plan.config}"
-        if standing in {Standing.broken, Standing.unclear}:
+        if state in {RolloutState.broken, RolloutState.unclear}:
             said = f"it is {endpoint['EndpointStatus']} with {config}: {reason or 'no reason given'}"
             raise NeedsPersonError(tried, said, _remedy(endpoint))
         package = await place.package_of(config)
-        if standing is Standing.served:
+        if state is RolloutState.served:
             if package != plan.package.arn:
                 raise NeedsPersonError(
                     tried, f"it serves {config}, which is {package}", "see who changed the config's model; then retry or abort"
                 )
             return EndpointVerdict(end=RolloutEnd.served, config=config, package=package)
-        rang = await ringing(place, plan.strategy.alarms)
+        rang = await alarms_firing(place, plan.strategy.alarms)
         reason = reason or (f"alarm {', '.join(rang)} went off" if rang else "SageMaker gave no reason")
         return EndpointVerdict(end=RolloutEnd.rolled_back, config=config, package=package, reason=reason)
 
@@ -293,28 +285,29 @@ class EndpointActivities:
         except SlipwayError as error:
             if not is_missing(error):
                 raise
-        async for endpoint in self._states(plan):
-            if endpoint is None:
-                return
+        await self._until(plan, lambda endpoint: endpoint is None)
 
     async def _at_rest(self, plan: EndpointPlan) -> DescribeEndpointOutputTypeDef | None:
-        async for endpoint in self._states(plan):
-            if endpoint is None or deployment.standing_of(endpoint, plan.config) is not Standing.moving:
-                return endpoint
-        return None
+        return await self._until(plan, lambda endpoint: endpoint is None or not deployment.is_moving(endpoint))
 
-    async def _states(self, plan: EndpointPlan) -> AsyncIterator[DescribeEndpointOutputTypeDef | None]:
-        """The endpoint, look after look, each told to whoever watches."""
-        async for endpoint in self._endpoints.at(plan.region, plan.target.role_arn).follow(plan.target.endpoint):
-            if endpoint is not None:
-                activity.heartbeat(deployment.progress_of(endpoint))
-            yield endpoint
+    async def _until(
+        self, plan: EndpointPlan, done: Callable[[DescribeEndpointOutputTypeDef | None], bool], deadline: datetime | None = None
+    ) -> DescribeEndpointOutputTypeDef | None:
+        """Follow the target's endpoint; each look is a heartbeat."""
+        poller = self._endpoints.at(plan.region, plan.target.role_arn)
+        return await poller.until(plan.target.endpoint, done=done, deadline=deadline, tell=tell_progress)
 
     def _endpoints_at(self, region: str | None, role_arn: str | None) -> Describe[DescribeEndpointOutputTypeDef | None]:
         return one_by_one(Place(self._aws, region or "", role_arn).endpoint)
 
     def _place(self, plan: EndpointPlan) -> Place:
         return Place(self._aws, plan.region, plan.target.role_arn)
+
+
+def tell_progress(endpoint: DescribeEndpointOutputTypeDef | None) -> None:
+    """Heartbeat what a watcher sees of the endpoint."""
+    if endpoint is not None:
+        activity.heartbeat(deployment.endpoint_progress(endpoint))
 
 
 async def _create(place: Place, tried: str, function: Any, arguments: dict[str, Any]) -> None:

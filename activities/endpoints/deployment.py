@@ -18,7 +18,7 @@ SHIFTS_NEED = 2
 """Instances that a shift in parts needs at the least: SageMaker takes no more than half of the fleet as the first part."""
 
 
-class Standing(StrEnum):
+class RolloutState(StrEnum):
     """Where an endpoint is on its way to a config. `InService` alone tells nothing: a rollback ends there, too."""
 
     moving = "moving"
@@ -30,16 +30,44 @@ class Standing(StrEnum):
     """`Failed`, `UpdateRollbackFailed`, `OutOfService`: nothing moves any more without a person."""
 
 
-def standing_of(endpoint: DescribeEndpointOutputTypeDef, config: str) -> Standing:
-    """Judges an endpoint by the config that it names."""
+def is_moving(endpoint: DescribeEndpointOutputTypeDef) -> bool:
+    """Whether SageMaker is changing the endpoint."""
     status = endpoint["EndpointStatus"]
-    if status in MOVING or (status == "InService" and endpoint.get("PendingDeploymentSummary")):
-        return Standing.moving
-    if status != "InService":
-        return Standing.broken
+    return status in MOVING or (status == "InService" and bool(endpoint.get("PendingDeploymentSummary")))
+
+
+def rollout_state(endpoint: DescribeEndpointOutputTypeDef, config: str) -> RolloutState:
+    """Judges an endpoint by the config that it names."""
+    if is_moving(endpoint):
+        return RolloutState.moving
+    if endpoint["EndpointStatus"] != "InService":
+        return RolloutState.broken
     if endpoint.get("EndpointConfigName") != config:
-        return Standing.rolled_back
-    return Standing.unclear if endpoint.get("FailureReason") else Standing.served
+        return RolloutState.rolled_back
+    return RolloutState.unclear if endpoint.get("FailureReason") else RolloutState.served
+
+
+class Settled:
+    """Whether an endpoint that was updated to a config has come to rest, look after look.
+
+    SageMaker's reads lag behind. A first look that finds another config and no failure may be from before the update, so a
+    second one decides.
+
+    Args:
+        config: The config that the endpoint was updated to.
+    """
+
+    def __init__(self, config: str) -> None:
+        self._config = config
+        self._looked = False
+
+    def __call__(self, endpoint: DescribeEndpointOutputTypeDef | None) -> bool:
+        if endpoint is None:
+            return True
+        state = rollout_state(endpoint, self._config)
+        stale = state is RolloutState.rolled_back and not self._looked and not endpoint.get("FailureReason")
+        self._looked = True
+        return not stale and state is not RolloutState.moving
 
 
 def pending_config(endpoint: DescribeEndpointOutputTypeDef) -> str | None:
@@ -109,7 +137,7 @@ def strategy_warnings(plan: EndpointPlan, instances: int) -> list[str]:
     return warnings
 
 
-def progress_of(endpoint: DescribeEndpointOutputTypeDef) -> EndpointProgress:
+def endpoint_progress(endpoint: DescribeEndpointOutputTypeDef) -> EndpointProgress:
     """What a watcher sees of the endpoint."""
     pending = endpoint.get("PendingDeploymentSummary", {})
     variants: Any = pending.get("ProductionVariants") or endpoint.get("ProductionVariants", [])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
 
 
-async def find_trouble(place: Place, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef | None) -> None:
+async def check_preconditions(place: Place, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef | None) -> None:
     """Raises the first thing that stands in the way.
 
     Raises:
@@ -88,6 +88,6 @@ async def alarm_states(place: Place, alarms: Sequence[str]) -> dict[str, str]:
     return {alarm.get("AlarmName", ""): str(alarm.get("StateValue", "")) for alarm in found}
 
 
-async def ringing(place: Place, alarms: Sequence[str]) -> list[str]:
+async def alarms_firing(place: Place, alarms: Sequence[str]) -> list[str]:
     """The alarms that are in ALARM now."""
     return [name for name, state in (await alarm_states(place, alarms)).items() if state == "ALARM"]

@@ -14,11 +14,11 @@ from temporalio import activity
 
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
 from activities.images.registries import open_registry
-from activities.waiting import Deadline, follower
+from activities.waiting import deadline_after, follower
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
 from slipway.aws.polling import Describe, Pollers, one_by_one
-from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
+from slipway.errors import NeedsPersonError, RefusedError, SlipwayError
 from slipway.oci import copy as oci
 from slipway.oci.client import MANIFEST_TYPES
 from slipway.oci.reference import ImageReference
@@ -119,7 +119,7 @@ class ImageActivities:
             NeedsPersonError: No scan came to an end in time.
         """
         image = by_digest(request.image)
-        deadline = Deadline(request.policy.timeout)
+        deadline = deadline_after(request.policy.timeout)
         parts = await self._parts(image)
         scans = await asyncio.gather(*(self._finished_scan(part, deadline) for part in parts))
         counts = sum((Counter(scan.counts) for scan in scans), Counter[str]())
@@ -168,20 +168,21 @@ class ImageActivities:
             return [image]
         return [image.at(entry["digest"]) for entry in manifest["manifests"] if is_platform(entry)]
 
-    async def _finished_scan(self, image: ImageReference, deadline: Deadline) -> Scan:
+    async def _finished_scan(self, image: ImageReference, deadline: datetime) -> Scan:
         tried = f"waiting for the scan of {image}"
-        poller = self._scans.at(image.registry, image.repository)
-        async for scan in poller.follow(str(image)):
-            activity.heartbeat(ScanProgress(status=scan.status))
-            if scan.status in SCAN_DONE:
-                return scan
-            if scan.status not in SCAN_RUNS:
-                remedy = "start the scan again (`aws ecr start-image-scan`) and retry, or take the scan gate out of the spec"
-                raise NeedsPersonError(tried, f"{scan.status} {scan.description}".strip(), remedy)
-            if deadline.passed:
-                remedy = "turn on scanning for the repository, start the scan (`aws ecr start-image-scan`), then retry"
-                raise NeedsPersonError(tried, f"it is {scan.status} and the time for it is over", remedy)
-        raise TransientError(tried, "the wait ended without a state")
+        scan = await self._scans.at(image.registry, image.repository).until(
+            str(image),
+            done=lambda scan: scan.status not in SCAN_RUNS,
+            deadline=deadline,
+            tell=lambda scan: activity.heartbeat(ScanProgress(status=scan.status)),
+        )
+        if scan.status in SCAN_DONE:
+            return scan
+        if scan.status in SCAN_RUNS:
+            remedy = "turn on scanning for the repository, start the scan (`aws ecr start-image-scan`), then retry"
+            raise NeedsPersonError(tried, f"it is {scan.status} and the time for it is over", remedy)
+        remedy = "start the scan again (`aws ecr start-image-scan`) and retry, or take the scan gate out of the spec"
+        raise NeedsPersonError(tried, f"{scan.status} {scan.description}".strip(), remedy)
 
     def _scans_at(self, registry: str | None, repository: str | None) -> Describe[Scan]:
         del registry, repository  # a place of its own for each repository; an image's name says them both

@@ -11,12 +11,12 @@ from temporalio import activity
 from activities.compensation import Compensation
 from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
 from activities.pipelines.steps import list_steps, step_failures
-from activities.waiting import Deadline, effect_key, follower
+from activities.waiting import deadline_after, effect_key, follower
 from slipway.api import LedgerState, StepReport
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
 from slipway.aws.polling import Describe, Pollers, one_by_one
-from slipway.errors import NeedsPersonError, SlipwayError, TransientError
+from slipway.errors import NeedsPersonError, SlipwayError
 from slipway.progress import PipelineProgress
 
 if TYPE_CHECKING:
@@ -61,20 +61,21 @@ class PipelineActivities:
         Raises:
             NeedsPersonError: There is none.
         """
-        deadline = Deadline(request.within)
         since = (request.started_after - OLDEST).isoformat()
         tried = f"looking for the execution {request.promotion_id} of the pipeline {request.pipeline}"
-        async for names in self._names.at(request.region, request.pipeline).follow(since):
-            if arn := names.get(request.promotion_id):
-                return Execution(arn=arn, region=request.region, display_name=request.promotion_id)
-            if deadline.passed:
-                others = ", ".join(sorted(names)[:10]) or "none"
-                remedy = (
-                    "see that the task starts an execution of this pipeline, with the value of its environment variable "
-                    "SLIPWAY_PROMOTION_ID as PipelineExecutionDisplayName; then retry"
-                )
-                raise NeedsPersonError(tried, f"no execution since {since} has this display name; found: {others}", remedy)
-        raise TransientError(tried, "the wait ended without an answer")
+        names = await self._names.at(request.region, request.pipeline).until(
+            since,
+            done=lambda names: request.promotion_id in names,
+            deadline=deadline_after(request.within),
+        )
+        if arn := names.get(request.promotion_id):
+            return Execution(arn=arn, region=request.region, display_name=request.promotion_id)
+        others = ", ".join(sorted(names)[:10]) or "none"
+        remedy = (
+            "see that the task starts an execution of this pipeline, with the value of its environment variable "
+            "SLIPWAY_PROMOTION_ID as PipelineExecutionDisplayName; then retry"
+        )
+        raise NeedsPersonError(tried, f"no execution since {since} has this display name; found: {others}", remedy)
 
     @activity.defn
     @follower
@@ -85,20 +86,21 @@ class PipelineActivities:
             NeedsPersonError: It failed, was stopped, or did not end in time; with the steps that failed and why.
         """
         arn = request.execution.arn
-        deadline = Deadline(request.timeout)
         tried = f"following the pipeline execution {request.execution.display_name} ({arn})"
-        async for progress in self._executions.at(request.execution.region).follow(arn):
-            activity.heartbeat(PipelineProgress(status=progress.status, steps=progress.steps))
-            if progress.status == "Succeeded":
-                return ExecutionVerdict(steps=progress.steps)
-            if progress.status not in UNFINISHED:
-                reasons = await step_failures(self._aws, request.execution.region, progress.steps)
-                said = "; ".join(part for part in (progress.status, progress.failure, reasons) if part)
-                raise NeedsPersonError(tried, said, "mend what the step says, then retry: it goes on from the step that failed")
-            if deadline.passed:
-                said = f"it is {progress.status} and has had its {request.timeout} (spec.pipeline.timeout)"
-                raise NeedsPersonError(tried, said, "see its steps in SageMaker; retry follows it again, abort stops it")
-        raise TransientError(tried, "the wait ended without a state")
+        progress = await self._executions.at(request.execution.region).until(
+            arn,
+            done=lambda progress: progress.status not in UNFINISHED,
+            deadline=deadline_after(request.timeout),
+            tell=lambda progress: activity.heartbeat(PipelineProgress(status=progress.status, steps=progress.steps)),
+        )
+        if progress.status == "Succeeded":
+            return ExecutionVerdict(steps=progress.steps)
+        if progress.status in UNFINISHED:
+            said = f"it is {progress.status} and has had its {request.timeout} (spec.pipeline.timeout)"
+            raise NeedsPersonError(tried, said, "see its steps in SageMaker; retry follows it again, abort stops it")
+        reasons = await step_failures(self._aws, request.execution.region, progress.steps)
+        said = "; ".join(part for part in (progress.status, progress.failure, reasons) if part)
+        raise NeedsPersonError(tried, said, "fix what the step says, then retry: it goes on from the step that failed")
 
     @activity.defn
     async def retry_execution(self, execution: Execution) -> Execution:

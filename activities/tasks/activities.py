@@ -21,7 +21,7 @@ from activities.tasks.messages import (
     StopTask,
     TaskVerdict,
 )
-from activities.waiting import Deadline, follower
+from activities.waiting import deadline_after, follower
 from slipway.api import LedgerState
 from slipway.app.taskdef import TaskDefinition, container_images, parse_taskdef, taskdef_hash
 from slipway.aws.clients import Aws, region_of
@@ -42,9 +42,9 @@ PROMOTION_VARIABLE = "SLIPWAY_PROMOTION_ID"
 """What the task names its execution after."""
 REVISIONS_LOOKED_AT = 10
 CAPACITY_DELAY = timedelta(seconds=30)
-NEWBORN = timedelta(minutes=2)
+DESCRIBE_LAG = timedelta(minutes=2)
 """How long ECS may not know a task yet that it has just accepted."""
-_WILL_HEAL = ("capacity is unavailable", "resource:", "agent")
+TRANSIENT_PLACEMENT = ("capacity is unavailable", "resource:", "agent")
 
 
 class TaskActivities:
@@ -144,42 +144,33 @@ class TaskActivities:
             NeedsPersonError: The task failed, is unknown to ECS, or did not stop in time.
         """
         arn = request.task.arn
-        deadline = Deadline(request.timeout)
-        poller = self._tasks.at(request.task.cluster, region_of(arn))
-        async for task in poller.follow(arn):
-            if task is None:
-                await self._check_newborn(request.task)
-                continue
-            activity.heartbeat(progress_of(task))
-            if task.get("lastStatus") == "STOPPED":
-                return await task_verdict.judge(self._aws, task)
-            if deadline.passed:
-                raise NeedsPersonError(
-                    f"following the task {arn}",
-                    f"it is {task.get('lastStatus')} and has had its {request.timeout} (spec.task.timeout)",
-                    "see its log; stop it and retry, or abort",
-                )
-        raise TransientError(f"following the task {arn}", "the wait ended without a state")
-
-    @staticmethod
-    async def _check_newborn(task: StartedTask) -> None:
-        if datetime.now(UTC) - task.started_at > NEWBORN:
+        tried = f"following the task {arn}"
+        task = await self._tasks.at(request.task.cluster, region_of(arn)).until(
+            arn,
+            done=lambda task: has_stopped(task) if task else is_forgotten(request.task),
+            deadline=deadline_after(request.timeout),
+            tell=tell_progress,
+        )
+        if task is None:
             raise NeedsPersonError(
-                f"following the task {task.arn}",
-                "ECS does not know it (any more): stopped tasks are forgotten after about an hour",
+                tried,
+                "ECS does not know it: stopped tasks are forgotten after about an hour",
                 "look into its log for how it ended; retry runs a new task, abort ends the promotion",
             )
+        if not has_stopped(task):
+            said = f"it is {task.get('lastStatus')} and has had its {request.timeout} (spec.task.timeout)"
+            raise NeedsPersonError(tried, said, "see its log; stop it and retry, or abort")
+        return await task_verdict.judge(self._aws, task)
 
     @activity.defn
     async def stop_task(self, request: StopTask) -> Compensation:
         """Stops the task if it runs. Killed after the stop: the retry finds it stopped."""
         arn, cluster = request.task.arn, request.task.cluster
         ecs = self._aws.ecs(region_of(arn))
-        answers = await self._describe(ecs, cluster, [arn])
-        task = answers[arn]
-        if task is None or isinstance(task, SlipwayError):
+        task = (await self._describe(ecs, cluster, [arn]))[arn]
+        if task is None:
             return Compensation(state=LedgerState.kept, note="the task had ended before, and ECS has forgotten it")
-        if task.get("lastStatus") == "STOPPED":
+        if has_stopped(task):
             return Compensation(
                 state=LedgerState.kept, note=f"the task had ended before: {task.get('stoppedReason', 'no reason given')}"
             )
@@ -194,7 +185,7 @@ class TaskActivities:
 
         return describe
 
-    async def _describe(self, ecs: ECSClient, cluster: str, arns: Collection[str]) -> Answers[TaskTypeDef | None]:
+    async def _describe(self, ecs: ECSClient, cluster: str, arns: Collection[str]) -> dict[str, TaskTypeDef | None]:
         """The tasks by ARN; none for one that ECS does not know."""
         tried = f"looking at {counted(len(arns), 'task')} on the cluster {cluster}"
         answer = await self._aws.call(tried, ecs.describe_tasks, cluster=cluster, tasks=list(arns), include=["TAGS"])
@@ -229,15 +220,27 @@ def placement_error(tried: str, failures: Collection[FailureTypeDef]) -> Slipway
     """What it means that ECS answered a RunTask with success and no task."""
     reasons = [f"{failure.get('reason', '')} {failure.get('detail', '')}".strip() for failure in failures]
     said = "; ".join(reasons) or "ECS placed no task and gave no reason"
-    if all(reason.lower().startswith(_WILL_HEAL) for reason in reasons):
+    if all(reason.lower().startswith(TRANSIENT_PLACEMENT) for reason in reasons):
         return TransientError(tried, said, "it is tried again by itself until there is room", CAPACITY_DELAY)
     return NeedsPersonError(tried, said, "mend the cluster or the task definition, then retry")
 
 
-def progress_of(task: TaskTypeDef) -> TaskProgress:
-    """What a watcher sees of the task."""
+def has_stopped(task: TaskTypeDef) -> bool:
+    """Whether the task has come to its end."""
+    return task.get("lastStatus") == "STOPPED"
+
+
+def is_forgotten(task: StartedTask) -> bool:
+    """Whether a task that ECS does not know has been there before, rather than only just been accepted."""
+    return datetime.now(UTC) - task.started_at > DESCRIBE_LAG
+
+
+def tell_progress(task: TaskTypeDef | None) -> None:
+    """Heartbeat what a watcher sees of the task."""
+    if task is None:
+        return
     containers = (
         ContainerState(name=container.get("name", ""), status=container.get("lastStatus", ""))
         for container in task.get("containers", [])
     )
-    return TaskProgress(status=task.get("lastStatus", ""), containers=tuple(containers))
+    activity.heartbeat(TaskProgress(status=task.get("lastStatus", ""), containers=tuple(containers)))
