@@ -4,71 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    ReadTimeoutError,
-)
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 
 from slipway.aws.clients import Aws
-from slipway.aws.errors import answer_of, classify
-from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
-
-
-def answered(code: str, message: str = "said AWS", status: int = 400, operation: str = "DescribeEndpoint") -> ClientError:
-    response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(response, operation)
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (ConnectTimeoutError(endpoint_url="x"), TransientError),
-        (ReadTimeoutError(endpoint_url="x"), TransientError),
-        (EndpointConnectionError(endpoint_url="x"), TransientError),
-        (answered("InternalFailure", status=500), TransientError),
-        (answered("ServerException"), TransientError),
-        (answered("ThrottlingException"), TransientError),
-        (answered("TooManyRequestsException", status=429), TransientError),
-        (answered("ExpiredTokenException"), TransientError),
-        (answered("RequestExpired"), TransientError),
-        (answered("ValidationException", 'Cannot update in-progress endpoint "arn"'), TransientError),
-        (answered("ConflictException"), TransientError),
-        (answered("ConflictException", operation="RunTask"), NeedsPersonError),
-        (answered("ResourceLimitExceeded"), NeedsPersonError),
-        (answered("AccessDeniedException"), NeedsPersonError),
-        (answered("UnrecognizedClientException"), NeedsPersonError),
-        (answered("RepositoryNotFoundException"), NeedsPersonError),
-        (answered("ValidationException", "Could not access model data"), NeedsPersonError),
-        (NoCredentialsError(), NeedsPersonError),
-        (NoRegionError(), NeedsPersonError),
-        (BotoCoreError(), NeedsPersonError),
-        (ParamValidationError(report="bad"), RefusedError),
-    ],
-)
-def test_given_an_error_of_aws_when_it_is_classified_then_it_has_one_of_three_ends(
-    error: BotoCoreError | ClientError, kind: type[SlipwayError]
-) -> None:
-    assert isinstance(classify(error, "trying"), kind)
-
-
-def test_given_a_throttle_when_it_is_classified_then_it_says_how_long_to_wait() -> None:
-    error = classify(answered("ThrottlingException"))
-    assert isinstance(error, TransientError)
-    assert error.retry_after
-
-
-def test_given_a_denial_when_it_is_classified_then_the_action_is_named() -> None:
-    message = "User: arn:aws:sts::1:assumed-role/x/y is not authorized to perform: ecs:RunTask on resource: z"
-    error = classify(answered("AccessDeniedException", message, operation="RunTask"), "running a task")
-    assert "allow ecs:RunTask" in error.report.remedy
-    assert "assumed-role/x/y" in error.report.answered
+from slipway.aws.errors import answer_of
+from slipway.errors import SlipwayError, TransientError
 
 
 async def test_given_a_lost_answer_when_a_call_is_made_once_then_botocore_does_not_repeat_it(
