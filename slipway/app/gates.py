@@ -14,7 +14,7 @@ from slipway.app.spec import Gate
 class GateResult(BaseModel):
     """What came of one rule on one metric."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     metric: str
     rule: str

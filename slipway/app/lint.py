@@ -13,6 +13,7 @@ from slipway.app.pipecd import APP_FILE, EventHandler, PipecdApp, parse_app
 from slipway.app.problems import FileError, Problem, Severity
 from slipway.app.replacements import FileChange, apply_event
 from slipway.app.spec import SPEC_FILE, ModelPromotion
+from slipway.app.spec_reader import parse_spec
 from slipway.app.taskdef import TaskDefinition, container_images, parse_taskdef
 from slipway.app.yaml_source import Document, Path, load_document
 from slipway.errors import SlipwayError
@@ -86,7 +87,7 @@ class _Linter:
         self._documents: dict[str, Document] = {}
 
     def findings(self) -> Findings:
-        spec = self._parsed(SPEC_FILE, ModelPromotion.parse)
+        spec = self._parsed(SPEC_FILE, parse_spec)
         pipecd = self._parsed(APP_FILE, parse_app)
         taskdef = self._parsed(pipecd.ecs.task_definition_file, parse_taskdef) if pipecd else None
         handler = self._handler(spec, pipecd) if spec and pipecd else None

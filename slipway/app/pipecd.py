@@ -5,15 +5,14 @@ Only what Slipway acts on becomes part of the models. Keys that it does not know
 
 from __future__ import annotations
 
-import posixpath
 import re
-from pathlib import PurePosixPath
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from slipway.app.problems import FileError, Problem
+from slipway.app.rules import READING, file_of_the_app
 from slipway.app.yaml_source import Document, Path, load_document
 
 APP_FILE = "app.pipecd.yaml"
@@ -23,19 +22,7 @@ VARIABLES = (".Value", ".EventName")
 _VARIABLE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 
 
-def inside_the_app(file: str) -> str:
-    """A file's path below the application's folder, normalised.
-
-    Raises:
-        ValueError: The path is absolute or leaves the folder.
-    """
-    path = PurePosixPath(file)
-    if not file or path.is_absolute() or ".." in path.parts or "\\" in file or "\x00" in file:
-        raise ValueError("must be a path inside the application's folder, as taskdef.yaml")
-    return posixpath.normpath(file)
-
-
-AppPath = Annotated[str, AfterValidator(inside_the_app)]
+AppPath = Annotated[str, file_of_the_app("taskdef.yaml")]
 
 
 class PipecdModel(BaseModel):
@@ -206,7 +193,7 @@ class _AppReader:
             self._problem(path, "is required and absent", "add it as PipeCD's reference for ECSApp says")
             return None
         try:
-            return model.model_validate({**data, **more}, by_alias=True, by_name=bool(more))
+            return model.model_validate({**data, **more}, context=READING, by_alias=True, by_name=bool(more))
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 place = (*path, *detail["loc"])

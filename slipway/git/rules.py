@@ -118,13 +118,24 @@ def app_file(folder: str, file: str = "") -> str:
         RefusedError: The path is absolute, leaves the folder, or goes into `.git`.
     """
     for part in (folder, file):
-        path = PurePosixPath(part)
-        if path.is_absolute() or re.search(r"[\x00-\x1f\x7f\\]", part) or any(_forbidden(name) for name in path.parts):
-            raise RefusedError(
-                f"using the path {part!r}", "it leaves the repository's files", "write a relative path without `..`"
-            )
+        try:
+            check_path(part or ".")
+        except ValueError as error:
+            raise RefusedError(f"using the path {part!r}", str(error), "write a relative path without `..`") from error
     joined = posixpath.normpath(posixpath.join(folder or ".", file))
     return "" if joined == "." else joined
+
+
+def check_path(path: str) -> str:
+    """The path, normalised, if it stays inside its folder and out of `.git`.
+
+    Raises:
+        ValueError: It does not.
+    """
+    pure = PurePosixPath(path)
+    if not path or pure.is_absolute() or re.search(r"[\x00-\x1f\x7f\\]", path) or any(_forbidden(name) for name in pure.parts):
+        raise ValueError("it leaves the repository's files")
+    return posixpath.normpath(path)
 
 
 def _forbidden(name: str) -> bool:

@@ -62,7 +62,8 @@ from slipway.api import (
 )
 from slipway.app.gates import GateResult
 from slipway.app.pipecd import EcsApp, EventHandler, Replacement
-from slipway.app.spec import Approval, ModelPromotion, Rollout, Target, Wave
+from slipway.app.spec import Approval, Rollout, Target, Wave
+from slipway.app.spec_reader import parse_spec
 from slipway.errors import NeedsPersonError, RefusedError, TransientError, to_application_error
 from slipway.progress import TaskProgress
 from workflows.promotion import PromotionWorkflow
@@ -73,7 +74,7 @@ TARGET = "222222222222.dkr.ecr.us-east-1.amazonaws.com/screening"
 EVIDENCE = "sha256:" + "e" * 64
 COMMIT = "c" * 40
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-SPEC = ModelPromotion.parse(
+SPEC = parse_spec(
     textwrap.dedent(
         f"""\
         apiVersion: slipway.dev/v1
