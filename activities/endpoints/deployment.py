@@ -1,4 +1,4 @@
-"""How an update of an endpoint is to go, and where it is. Pure."""
+"""Pure helpers: DeploymentConfig from the spec; rollout state from DescribeEndpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 SHIFTS_NEED = 2
-"""Instances that a shift in parts needs at the least: SageMaker takes no more than half of the fleet as the first part."""
+"""The least number of instances for a canary or linear shift: its first part is at most half of the fleet."""
 
 
 class RolloutState(StrEnum):
@@ -27,7 +27,7 @@ class RolloutState(StrEnum):
     unclear = "unclear"
     """It serves the config, and AWS gives a reason for a failure."""
     broken = "broken"
-    """`Failed`, `UpdateRollbackFailed`, `OutOfService`: nothing moves any more without a person."""
+    """`Failed`, `UpdateRollbackFailed`, `OutOfService`: a person has to act."""
 
 
 def is_moving(endpoint: DescribeEndpointOutputTypeDef) -> bool:
@@ -37,7 +37,7 @@ def is_moving(endpoint: DescribeEndpointOutputTypeDef) -> bool:
 
 
 def rollout_state(endpoint: DescribeEndpointOutputTypeDef, config: str) -> RolloutState:
-    """Judges an endpoint by the config that it names."""
+    """The state of an endpoint, judged by the config that it names."""
     if is_moving(endpoint):
         return RolloutState.moving
     if endpoint["EndpointStatus"] != "InService":
@@ -81,22 +81,22 @@ def is_going_to(endpoint: DescribeEndpointOutputTypeDef, config: str) -> bool:
 
 
 def live_instances(endpoint: DescribeEndpointOutputTypeDef) -> int:
-    """Instances that the endpoint is to have now."""
+    """Instances that the endpoint should have now."""
     variants = endpoint.get("ProductionVariants", [])
     return sum(variant.get("DesiredInstanceCount", variant.get("CurrentInstanceCount", 0)) for variant in variants)
 
 
 def shifts_at_once(strategy: Strategy, instances: int) -> bool:
-    """Whether a canary or linear strategy must become all-at-once, because there are too few instances to part."""
+    """Whether a canary or linear strategy must become all-at-once, because there are too few instances."""
     return bool(strategy.canary or strategy.linear) and instances < SHIFTS_NEED
 
 
 def deployment_config(strategy: Strategy, instances: int) -> dict[str, Any]:
-    """The `DeploymentConfig` of UpdateEndpoint: always blue/green, so that the old fleet is there to go back to."""
+    """The `DeploymentConfig` of UpdateEndpoint: always blue/green, so that the old fleet is kept for a rollback."""
     policy = {
         "TrafficRoutingConfiguration": _routing(strategy, instances),
         "TerminationWaitInSeconds": int(strategy.bake.total_seconds()),
-        # The spec's models see to it that this is longer than all waits together.
+        # The spec's rules make this longer than all waits together.
         "MaximumExecutionTimeoutInSeconds": int(strategy.timeout.total_seconds()),
     }
     alarms = [{"AlarmName": name} for name in strategy.alarms]
@@ -120,7 +120,7 @@ def _routing(strategy: Strategy, instances: int) -> dict[str, Any]:
 
 
 def strategy_warnings(plan: EndpointPlan, instances: int) -> list[str]:
-    """Where AWS would do something else than the spec says, without a word."""
+    """Where AWS would silently do something else than the spec says."""
     strategy = plan.strategy
     warnings: list[str] = []
     if shifts_at_once(strategy, instances):

@@ -46,12 +46,6 @@ class UpdateEndpoint(Message):
     previous_config: str | None = Field(description="What preflight found; None creates the endpoint.")
 
 
-class UpdateStarted(Message):
-    """An endpoint that is being created or updated, or serves the plan's config already."""
-
-    created: bool
-
-
 class FollowEndpoint(Message):
     """Input of `follow_endpoint`."""
 
@@ -83,15 +77,12 @@ class SmokeAnswer(Message):
 
     ok: bool
     body: str
-    content_type: str
-    variant: str
-    milliseconds: float
     error: str = ""
     """What the model or the endpoint said instead of an answer."""
 
 
 class RestoreEndpoint(Message):
-    """Input of `restore_endpoint`: back to the former config; an endpoint that this promotion created is deleted."""
+    """Input of `restore_endpoint`: restore the former config; an endpoint that this promotion created is deleted."""
 
     plan: EndpointPlan
     previous_config: str | None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pydantic import Field
 
 from slipway.api import Message
@@ -20,9 +18,6 @@ class ResolvedImage(Message):
     """An image that is there."""
 
     image: str
-    media_type: str
-    size: int = Field(description="Bytes, compressed, as ECR counts them.")
-    pushed_at: datetime
 
 
 class CheckScan(Message):

@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities.compensation import Compensation
 from activities.repositories import Repositories
-from activities.tasks import verdict as task_verdict
+from activities.tags import ATTEMPT_TAG, HASH_TAG, PROMOTION_TAG
 from activities.tasks.messages import (
     FollowTask,
     RegisteredTaskDefinition,
@@ -21,6 +21,7 @@ from activities.tasks.messages import (
     StopTask,
     TaskVerdict,
 )
+from activities.tasks.verdict import judge_task
 from activities.waiting import deadline_after, follower
 from slipway.api import LedgerState
 from slipway.app.taskdef import TaskDefinition, container_images, parse_taskdef, taskdef_hash
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
     from types_boto3_ecs.type_defs import FailureTypeDef, TaskTypeDef
 
-HASH_TAG = "slipway-hash"
-PROMOTION_TAG = "slipway-promotion"
-ATTEMPT_TAG = "slipway-attempt"
 PROMOTION_VARIABLE = "SLIPWAY_PROMOTION_ID"
 """What the task names its execution after."""
 REVISIONS_LOOKED_AT = 10
@@ -104,7 +102,7 @@ class TaskActivities:
 
     async def _register(self, region: str, definition: TaskDefinition) -> str:
         tags = [{"key": HASH_TAG, "value": taskdef_hash(definition)}]
-        register = cast("Any", self._aws.ecs(region, once=True).register_task_definition)
+        register = cast("Any", self._aws.ecs(region, retries=False).register_task_definition)
         answer = await self._aws.call(
             f"registering the task definition {definition['family']}", register, **definition, tags=tags
         )
@@ -149,7 +147,7 @@ class TaskActivities:
             arn,
             done=lambda task: has_stopped(task) if task else is_forgotten(request.task),
             deadline=deadline_after(request.timeout),
-            tell=tell_progress,
+            tell=heartbeat_task,
         )
         if task is None:
             raise NeedsPersonError(
@@ -160,7 +158,7 @@ class TaskActivities:
         if not has_stopped(task):
             said = f"it is {task.get('lastStatus')} and has had its {request.timeout} (spec.task.timeout)"
             raise NeedsPersonError(tried, said, "see its log; stop it and retry, or abort")
-        return await task_verdict.judge(self._aws, task)
+        return await judge_task(self._aws, task)
 
     @activity.defn
     async def stop_task(self, request: StopTask) -> Compensation:
@@ -235,7 +233,7 @@ def is_forgotten(task: StartedTask) -> bool:
     return datetime.now(UTC) - task.started_at > DESCRIBE_LAG
 
 
-def tell_progress(task: TaskTypeDef | None) -> None:
+def heartbeat_task(task: TaskTypeDef | None) -> None:
     """Heartbeat what a watcher sees of the task."""
     if task is None:
         return

@@ -65,8 +65,6 @@ class TaskVerdict(Message):
 
     arn: str
     containers: tuple[ContainerExit, ...]
-    seconds: float
-    log_tail: tuple[str, ...]
     ended_by_platform: str | None = None
     """What ECS said, where the platform ended the task before its program did: another run is worth a try."""
 

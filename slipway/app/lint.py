@@ -55,11 +55,6 @@ class Findings:
         return tuple(problem for problem in self.problems if problem.severity is Severity.warning)
 
 
-def lint_app(read: Read) -> list[Problem]:
-    """Everything that is wrong or surprising in an application's files, errors and warnings, in the order they were found."""
-    return list(read_app(read).problems)
-
-
 def read_app(read: Read) -> Findings:
     """Reads and checks an application's files."""
     return _Linter(read).findings()

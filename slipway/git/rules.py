@@ -1,4 +1,4 @@
-"""Which repositories, branches, files and trailers Slipway lets through to git. Pure."""
+"""Which repositories, branches, files and trailers Slipway accepts for git. Pure functions."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class RepositoryPolicy:
 
 
 def normalise_url(url: str) -> str:
-    """One spelling for the URLs of one repository: `git@host:a/b.git` and `ssh://git@HOST/a/b` are the same.
+    """Canonical form of a repository URL: `git@host:a/b.git` and `ssh://git@HOST/a/b` are the same.
 
     Raises:
-        RefusedError: The text would mean something else to git than a repository over https, ssh or a file.
+        RefusedError: The text is no repository over https, ssh or a file.
     """
     tried = f"using the repository {without_credentials(url)}"
     remedy = "write https://host/path, ssh://user@host/path, user@host:path or file:///path"

@@ -6,7 +6,6 @@ chunked ones (aws/containers-roadmap issue 2831).
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
@@ -14,7 +13,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -49,7 +47,7 @@ without a word: only a fresh token shows which it is."""
 class Upload(StrEnum):
     """How a blob got into a repository."""
 
-    there = "there"
+    existing = "existing"
     mounted = "mounted"
     uploaded = "uploaded"
 
@@ -105,7 +103,7 @@ class RegistryClient:
         if not response.is_success:
             raise answer_error(tried, response)
         body = response.content
-        digest = digest_of(body)
+        digest = content_digest(body)
         wanted = reference if _DIGEST.fullmatch(reference) else response.headers.get("Docker-Content-Digest", digest)
         if digest != wanted or len(body) > MANIFEST_LIMIT:
             raise RefusedError(tried, f"{len(body)} bytes came with the digest {digest}, not {wanted}", "push the image again")
@@ -129,7 +127,7 @@ class RegistryClient:
         response = await self._send("PUT", url, tried, headers={"Content-Type": media_type}, content=body)
         if not response.is_success:
             raise answer_error(tried, response)
-        digest = digest_of(body)
+        digest = content_digest(body)
         stored = response.headers.get("Docker-Content-Digest", digest)
         if stored != digest:
             raise NeedsPersonError(tried, f"the registry stored {stored} instead of {digest}", "check the registry, then retry")
@@ -154,7 +152,7 @@ class RegistryClient:
         url = self._url(repository, f"blobs/{_checked(digest)}")
         for fresh in (False, True):
             headers = await self._authorization(url, fresh=fresh)
-            async with _told(tried), self._http.stream("GET", url, headers=headers) as response:
+            async with _map_http_errors(tried), self._http.stream("GET", url, headers=headers) as response:
                 if response.status_code in _TURNED_DOWN and not fresh:
                     continue
                 if not response.is_success:
@@ -182,7 +180,7 @@ class RegistryClient:
             mount_from: A repository of the same registry that holds the blob. A registry may decline; then it is uploaded.
         """
         if await self.has_blob(repository, digest):
-            return Upload.there
+            return Upload.existing
         tried = f"uploading the blob {digest} to {repository}"
         for fresh in (False, True):
             location = await self._begin(repository, digest, mount_from, tried)
@@ -195,13 +193,6 @@ class RegistryClient:
                 raise answer_error(tried, response)
             break
         return Upload.uploaded
-
-    async def upload_blob_file(self, repository: str, digest: str, path: Path) -> Upload:
-        """Brings a file into a repository as a blob, unless it is there."""
-        tried = f"reading {path.name}"
-        return await self.upload_blob(
-            repository, digest, await asyncio.to_thread(_size, path), lambda: verified(_file_chunks(path), digest, tried)
-        )
 
     async def _begin(self, repository: str, digest: str, mount_from: str | None, tried: str) -> httpx.URL | None:
         """Where to upload, or none where the blob was mounted."""
@@ -221,7 +212,7 @@ class RegistryClient:
     ) -> httpx.Response:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         headers |= await self._authorization(location, fresh=fresh)
-        async with _told(tried):
+        async with _map_http_errors(tried):
             return await self._http.put(location.copy_merge_params({"digest": digest}), headers=headers, content=chunks)
 
     async def _send(
@@ -230,7 +221,7 @@ class RegistryClient:
         """One small request; a token that is turned down is replaced once."""
         for fresh in (False, True):
             authorized = {**(headers or {}), **await self._authorization(url, fresh=fresh)}
-            async with _told(tried):
+            async with _map_http_errors(tried):
                 response = await self._http.request(method, url, headers=authorized, content=content)
             if response.status_code not in _TURNED_DOWN or self._token is None or fresh:
                 break
@@ -248,8 +239,8 @@ class RegistryClient:
         return httpx.URL(f"{self.base_url}/v2/{repository}/{rest}")
 
 
-class _told:  # noqa: N801 -- reads as a word in `async with`
-    """Turns httpx's errors into the kind that is tried again."""
+class _map_http_errors:  # noqa: N801 -- used like a function in `async with`
+    """Turns httpx's errors into Slipway's."""
 
     def __init__(self, tried: str) -> None:
         self._tried = tried
@@ -279,7 +270,7 @@ def answer_error(tried: str, response: httpx.Response) -> SlipwayError:
     return RefusedError(tried, answered, "push the image again, or correct its name")
 
 
-def digest_of(content: bytes) -> str:
+def content_digest(content: bytes) -> str:
     """The digest of some bytes."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
@@ -304,16 +295,6 @@ async def verified(chunks: AsyncIterator[bytes], digest: str, tried: str) -> Asy
         raise RefusedError(tried, f"the bytes have the digest {found}: the source is corrupt", "push the image again")
     if last is not None:
         yield last
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
-
-
-async def _file_chunks(path: Path) -> AsyncGenerator[bytes]:
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, CHUNK):
-            yield chunk
 
 
 def _checked(digest: str) -> str:

@@ -15,7 +15,7 @@ async def test_given_a_lost_answer_when_a_call_is_made_once_then_botocore_does_n
     aws: Aws, sandbox: SandboxProcess, account: str
 ) -> None:
     sandbox.plant_fault("ecs", "RegisterTaskDefinition", "lost-answer", account=account)
-    register = aws.ecs("us-east-1", once=True).register_task_definition
+    register = aws.ecs("us-east-1", retries=False).register_task_definition
     containers: Any = [{"name": "one", "image": "x", "memory": 128}]
     with pytest.raises(TransientError, match="registering"):
         await aws.call("registering", register, family="one", containerDefinitions=containers)
@@ -33,7 +33,7 @@ async def test_given_a_call_in_flight_when_its_activity_is_cancelled_then_the_ca
     aws: Aws, sandbox: SandboxProcess, account: str
 ) -> None:
     fault = sandbox.plant_fault("ecs", "CreateCluster", "hold-answer", account=account)
-    call = asyncio.create_task(aws.call("creating", aws.ecs("us-east-1", once=True).create_cluster, clusterName="one"))
+    call = asyncio.create_task(aws.call("creating", aws.ecs("us-east-1", retries=False).create_cluster, clusterName="one"))
     async with asyncio.timeout(20):
         while not await asyncio.to_thread(sandbox.struck, fault):  # noqa: ASYNC110 -- another process's state has no event
             await asyncio.sleep(0.02)
@@ -66,4 +66,4 @@ async def test_given_an_answer_when_it_is_an_error_then_its_code_can_be_read(aws
 
 def test_given_a_client_when_it_is_asked_for_again_then_it_is_the_same(aws: Aws) -> None:
     assert aws.ecs("us-east-1") is aws.ecs("us-east-1")
-    assert aws.ecs("us-east-1") is not aws.ecs("us-east-1", once=True)
+    assert aws.ecs("us-east-1") is not aws.ecs("us-east-1", retries=False)
