@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
 
 REPORT_LIMIT = 4 * 1_024 * 1_024
-"""Bytes of one metrics report that are read at most."""
+"""The most bytes of one metrics report that are read."""
 HASH_DIGITS = 16
 METRICS_LIMIT = 500
 """Numbers that are kept: a report may hold whole curves, which are too large for a workflow's history."""
@@ -63,7 +63,7 @@ class EvidenceActivities:
 
     @activity.defn
     async def gather_evidence(self, request: GatherEvidence) -> Evidence:
-        """Reads what there is to know. Reads only; a gate that is not met is part of the evidence, no error.
+        """Gathers the evidence. Reads only; a gate that is not met is part of the evidence, not an error.
 
         The hash is over everything else in it: the same findings have the same hash.
         """
@@ -114,13 +114,13 @@ class EvidenceActivities:
         try:
             report = json.loads(body)
         except ValueError as error:
-            raise NeedsPersonError(tried, f"it is no JSON: {error}", remedy) from error
+            raise NeedsPersonError(tried, f"it is not JSON: {error}", remedy) from error
         if not isinstance(report, dict):
-            raise NeedsPersonError(tried, "it is no JSON object", remedy)
+            raise NeedsPersonError(tried, "it is not a JSON object", remedy)
         return report  # pyright: ignore[reportUnknownVariableType]
 
     async def _model_image(self, package: DescribeModelPackageOutputTypeDef) -> str:
-        """The container that would serve, by digest where that can be found out."""
+        """The container that would serve, by digest where the digest can be found."""
         containers = package.get("InferenceSpecification", {}).get("Containers", [])
         image = containers[0].get("Image", "") if containers else ""
         digest = containers[0].get("ImageDigest") if containers else None
@@ -137,7 +137,7 @@ class EvidenceActivities:
         try:
             detail = await describe_image(self._aws, reference, f"resolving the model's image {image}")
         except SlipwayError as error:
-            # Another account's repository may let SageMaker pull and nobody look; the tag is shown then.
+            # Another account's repository may allow SageMaker to pull and not allow us to look; then the tag is shown.
             if answer_of(error)[0]:
                 return None
             raise
@@ -153,9 +153,9 @@ def report_uris(reports: Mapping[str, Any]) -> list[str]:
 def judge_gates(
     gates: Sequence[Gate], metrics: Mapping[str, float], champions: Sequence[Champion], challenger: str
 ) -> tuple[GateResult, ...]:
-    """The gates' results. Where targets have different champions the challenger has to hold against each.
+    """The gates' results. Where targets have different champions, the challenger is compared with each.
 
-    A target that serves the challenger already is no rival of it.
+    A target that already serves the challenger is left out.
     """
     rivals = {champion.package: champion.metrics for champion in champions if champion.package not in {None, challenger}}
     results = [result for rival in rivals.values() or [None] for result in evaluate_gates(gates, metrics, rival)]
@@ -163,7 +163,7 @@ def judge_gates(
 
 
 def rollback_of(champion: Champion) -> str:
-    """What undoing the rollout would bring back at a target."""
+    """What undoing the rollout would restore at a target."""
     name = champion.target.endpoint
     return (
         f"{name}: back to {champion.package}"

@@ -1,4 +1,4 @@
-"""The Model Registry: the package that an execution made, and its approval."""
+"""Model Registry activities: find the package that an execution registered, set and withdraw its approval."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class RegistryActivities:
 
     @activity.defn
     async def find_model_package(self, request: FindModelPackage) -> ModelPackage:
-        """The package that the execution registered, by lineage and never by being the newest. Reads only.
+        """Finds the package that the execution registered, by lineage; the newest may be another's. Reads only.
 
         Raises:
             RefusedError: The execution registered none, as when its own condition was not met.
@@ -88,7 +88,7 @@ class RegistryActivities:
                 )
         raise RefusedError(
             tried,
-            f"the execution succeeded and registered no package in this group; {why_none(steps)}",
+            f"the execution succeeded but registered no package in this group; {why_none(steps)}",
             "see the pipeline's conditions, and that it registers into spec.model.packageGroup",
         )
 
@@ -107,7 +107,7 @@ class RegistryActivities:
     async def set_approval(self, request: SetApproval) -> ApprovalSet:
         """Gives the package a status, and checks that it has it: the registry has no compare-and-set.
 
-        Killed after the update: the retry finds the status there and changes nothing.
+        If it is killed after the update, the retry finds the status there and changes nothing.
 
         Raises:
             RefusedError: No such status.
@@ -134,7 +134,7 @@ class RegistryActivities:
 
     @activity.defn
     async def withdraw_approval(self, request: WithdrawApproval) -> Compensation:
-        """Makes the package `Rejected` with the reason. Killed after the update: the retry finds it rejected."""
+        """Makes the package `Rejected` with the reason. If it is killed after the update, the retry finds it rejected."""
         change = SetApproval(package=request.package, status="Rejected", description=request.reason)
         done = await self.set_approval(change)
         note = (
@@ -158,7 +158,7 @@ async def describe_package(aws: Aws, arn: str, role_arn: str | None = None) -> D
 
 
 def is_of(package: DescribeModelPackageOutputTypeDef, execution: str, group: str, *, named_by_step: bool) -> bool:
-    """Whether a package is the execution's. What `GeneratedBy` says counts; the execution's own step is as good a witness."""
+    """Whether a package is the execution's. `GeneratedBy` decides; if it is empty, the execution's own step does."""
     made_by = package.get("MetadataProperties", {}).get("GeneratedBy")
     lineage = made_by == execution if made_by else named_by_step
     return lineage and package.get("ModelPackageGroupName") == group

@@ -33,6 +33,6 @@ def deadline_after(timeout: timedelta) -> datetime:
 
 
 def effect_key() -> str:
-    """A key of this very step of this very promotion: the same for each of the activity's retries, another for its next call."""
+    """A key of this call of the activity: the same for each retry of the call, another for the next call."""
     info = activity.info()
     return f"{info.workflow_id}/{info.workflow_run_id}/{info.activity_id}"

@@ -30,6 +30,7 @@ from activities.repositories import Repositories
 from activities.tags import PROMOTION_TAG
 from activities.waiting import deadline_after, follower
 from slipway.api import LedgerState
+from slipway.app.durations import format_duration
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
 from slipway.aws.polling import Describe, Pollers, one_by_one
@@ -206,7 +207,7 @@ class EndpointActivities:
             )
         state = deployment.rollout_state(endpoint, plan.config)
         if state is RolloutState.moving:
-            said = f"it is {endpoint['EndpointStatus']} and has had its {request.timeout}"
+            said = f"it is still {endpoint['EndpointStatus']} after {format_duration(request.timeout)}"
             raise NeedsPersonError(tried, said, "see it in SageMaker; retry follows it again, abort restores the former config")
         return await self._verdict(plan, endpoint, state)
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 REQUEST_LIMIT = 6 * 1_024 * 1_024
-"""Bytes that InvokeEndpoint took as a body for years; a smoke request has no need of more."""
+"""The limit of InvokeEndpoint for many years; a smoke request needs no more."""
 ANSWER_LIMIT = 1_000
 """Characters of the answer that are kept."""
 
 
 async def invoke(aws: Aws, runtime: SageMakerRuntimeClient, endpoint: str, body: bytes, content_type: str) -> SmokeAnswer:
-    """Sends the request and takes the answer, a bad one as well.
+    """Sends the request and returns the answer, even a bad one.
 
     Raises:
         SlipwayError: The endpoint itself could not be asked.
@@ -45,7 +45,7 @@ async def invoke(aws: Aws, runtime: SageMakerRuntimeClient, endpoint: str, body:
 
 
 def model_error(error: SlipwayError) -> str | None:
-    """What the model did wrong; none where it is not the model's fault."""
+    """The model's error; none if it is not the model's fault."""
     if isinstance(error.__cause__, ReadTimeoutError):
         return f"no answer within {INVOKE_TIMEOUT} s"
     code, message = answer_of(error)

@@ -36,7 +36,7 @@ class Preflight(Message):
     current_config: str | None
     """None: there is no endpoint yet."""
     warnings: tuple[str, ...] = ()
-    """As: a one-instance variant cannot take a canary of 25 %: the update is all at once."""
+    """For example: the endpoint has one instance, too few for a canary: the update is all at once."""
 
 
 class UpdateEndpoint(Message):
@@ -54,7 +54,7 @@ class FollowEndpoint(Message):
 
 
 class EndpointVerdict(Message):
-    """What is served when the endpoint came to rest, by the config it names."""
+    """What the endpoint serves after the deployment, by the config that it names."""
 
     end: RolloutEnd
     config: str
@@ -73,7 +73,7 @@ class Smoke(Message):
 
 
 class SmokeAnswer(Message):
-    """The answer of the model that is served. A model that fails to answer is a verdict, not an error: `ok` is false then."""
+    """The answer of the model that is served. A model that fails is a result, not an error: then `ok` is false."""
 
     ok: bool
     body: str

@@ -84,7 +84,7 @@ def is_existing(error: SlipwayError) -> bool:
 
 
 def none_if_missing(error: SlipwayError) -> None:
-    """None where the error says so; else the error itself.
+    """Returns None if the error says that it does not exist; raises any other error.
 
     Raises:
         SlipwayError: Any other error.

@@ -104,11 +104,11 @@ class ImageActivities:
     @activity.defn
     @follower
     async def check_scan(self, request: CheckScan) -> ScanVerdict:
-        """Waits for the scan of the image, or of each image of a multi-platform one, and holds it against the policy. Reads only.
+        """Waits for the scan of the image, or of each platform's image, and checks it against the policy. Reads only.
 
         Raises:
             RefusedError: There are findings at or above the policy's severity.
-            NeedsPersonError: No scan came to an end in time.
+            NeedsPersonError: No scan ended in time.
         """
         image = require_digest(request.image)
         deadline = deadline_after(request.policy.timeout)
@@ -164,8 +164,8 @@ class ImageActivities:
             return scan
         if scan.status in SCAN_RUNS:
             remedy = "turn on scanning for the repository, start the scan (`aws ecr start-image-scan`), then retry"
-            raise NeedsPersonError(tried, f"it is {scan.status} and the time for it is over", remedy)
-        remedy = "start the scan again (`aws ecr start-image-scan`) and retry, or take the scan gate out of the spec"
+            raise NeedsPersonError(tried, f"it is {scan.status} and the time for it (spec.image.scan.timeout) is over", remedy)
+        remedy = "start the scan again (`aws ecr start-image-scan`) and retry, or remove spec.image.scan from the spec"
         raise NeedsPersonError(tried, f"{scan.status} {scan.description}".strip(), remedy)
 
     def _scans_at(self, registry: str | None, repository: str | None) -> Describe[ScanState]:
@@ -199,7 +199,7 @@ def require_digest(image: str) -> ImageReference:
     """The image's name, which must carry a digest.
 
     Raises:
-        RefusedError: It does not, or is no image in ECR.
+        RefusedError: It does not, or is not an image in ECR.
     """
     remedy = "name the image as <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:<digest>"
     try:
@@ -215,7 +215,7 @@ def repository_of(name: str) -> ImageReference:
     """A repository's name.
 
     Raises:
-        RefusedError: It is no repository in ECR.
+        RefusedError: It is not a repository in ECR.
     """
     try:
         return ImageReference.parse(name).without_reference
@@ -229,5 +229,5 @@ def refused_severities(least: Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"]) -> S
 
 
 def is_platform(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry of an index is an image that runs; build tools put attestations beside those."""
+    """Whether an entry of an index is an image that runs; build tools also add attestations."""
     return entry.get("platform", {}).get("architecture", "unknown") != "unknown" or "platform" not in entry

@@ -15,7 +15,7 @@ class ResolveImage(Message):
 
 
 class ResolvedImage(Message):
-    """An image that is there."""
+    """An image that exists."""
 
     image: str
 
@@ -28,7 +28,7 @@ class CheckScan(Message):
 
 
 class ScanVerdict(Message):
-    """A scan that let the image pass."""
+    """A scan that the policy accepts."""
 
     status: str
     counts: dict[str, int]

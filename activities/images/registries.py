@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 async def open_registry(aws: Aws, image: ImageReference) -> RegistryClient:
     """A client of the registry that an image is in. The caller closes it.
 
-    The address is the one that comes with the token, on AWS as on any stand-in for it.
+    The address is the one that comes with the token, on AWS and on a local stand-in alike.
     """
     first = await _authorize(aws, image)
     tokens = [first.get("authorizationToken", "")]

@@ -1,4 +1,4 @@
-"""SageMaker Pipelines: the execution that the task started, followed to its end."""
+"""Stage 4 activities: find the execution that the task started, follow, retry and stop it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecu
 from activities.pipelines.steps import list_steps, step_failures
 from activities.waiting import deadline_after, effect_key, follower
 from slipway.api import LedgerState, StepReport
+from slipway.app.durations import format_duration
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
 from slipway.aws.polling import Describe, Pollers, one_by_one
@@ -54,9 +55,9 @@ class PipelineActivities:
 
     @activity.defn
     async def find_execution(self, request: FindExecution) -> Execution:
-        """The execution that carries the promotion's id as its display name. Reads only.
+        """Finds the execution whose display name is the promotion's id. Reads only.
 
-        The newest of the pipeline's executions may be anybody's, so its name is what counts.
+        The newest execution of the pipeline may be somebody else's, so only the name counts.
 
         Raises:
             NeedsPersonError: There is none.
@@ -96,17 +97,17 @@ class PipelineActivities:
         if progress.status == "Succeeded":
             return ExecutionVerdict(steps=progress.steps)
         if progress.status in UNFINISHED:
-            said = f"it is {progress.status} and has had its {request.timeout} (spec.pipeline.timeout)"
+            said = f"it is still {progress.status} after {format_duration(request.timeout)} (spec.pipeline.timeout)"
             raise NeedsPersonError(tried, said, "see its steps in SageMaker; retry follows it again, abort stops it")
         reasons = await step_failures(self._aws, request.execution.region, progress.steps)
         said = "; ".join(part for part in (progress.status, progress.failure, reasons) if part)
-        raise NeedsPersonError(tried, said, "fix what the step says, then retry: it goes on from the step that failed")
+        raise NeedsPersonError(tried, said, "fix what the step says, then retry: it continues from the step that failed")
 
     @activity.defn
     async def retry_execution(self, execution: Execution) -> Execution:
-        """Lets a failed or stopped execution go on from the step that failed, under the same ARN.
+        """Retries a failed or stopped execution from the step that failed, under the same ARN.
 
-        Killed after the call: the retry finds it executing, or gives the same client token.
+        If it is killed after the call, the retry finds it executing, or gives the same client token.
         """
         described = await self._describe(execution)
         if described.get("PipelineExecutionStatus") in {*UNFINISHED, "Succeeded"}:
@@ -128,7 +129,7 @@ class PipelineActivities:
 
     @activity.defn
     async def stop_execution(self, execution: Execution) -> Compensation:
-        """Stops the execution if it runs. Killed after the call: the retry finds it stopping or stopped."""
+        """Stops the execution if it runs. If it is killed after the call, the retry finds it stopping or stopped."""
         status = (await self._describe(execution)).get("PipelineExecutionStatus", "")
         if status == "Executing":
             await self._aws.call(

@@ -1,4 +1,4 @@
-"""ECS: the task definition at one commit, run once, followed to its end."""
+"""Stage 3 activities: register the task definition at one commit, run it once, follow and stop the task."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from activities.tasks.messages import (
 from activities.tasks.verdict import judge_task
 from activities.waiting import deadline_after, follower
 from slipway.api import LedgerState
+from slipway.app.durations import format_duration
 from slipway.app.taskdef import TaskDefinition, container_images, parse_taskdef, taskdef_hash
 from slipway.aws.clients import Aws, region_of
 from slipway.aws.polling import Answers, Describe, Pollers
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
     from types_boto3_ecs.type_defs import FailureTypeDef, TaskTypeDef
 
 PROMOTION_VARIABLE = "SLIPWAY_PROMOTION_ID"
-"""What the task names its execution after."""
+"""The environment variable that the task names its execution after."""
 REVISIONS_LOOKED_AT = 10
 CAPACITY_DELAY = timedelta(seconds=30)
 DESCRIBE_LAG = timedelta(minutes=2)
-"""How long ECS may not know a task yet that it has just accepted."""
+"""How long DescribeTasks may not know a task that RunTask has just accepted."""
 TRANSIENT_PLACEMENT = ("capacity is unavailable", "resource:", "agent")
 
 
@@ -63,7 +64,7 @@ class TaskActivities:
     async def register_task_definition(self, request: RegisterTaskDefinition) -> RegisteredTaskDefinition:
         """Registers the file at the commit, or finds the revision that was registered from the same content.
 
-        Killed after the registration: the retry finds the revision by the hash in its tags.
+        If it is killed after the registration, the retry finds the revision by the hash in its tags.
 
         Raises:
             RefusedError: The file does not hold the image that was promoted.
@@ -112,7 +113,7 @@ class TaskActivities:
     async def run_task(self, request: RunTask) -> StartedTask:
         """Runs the revision once.
 
-        Killed after the start: the retry gives the same client token, and ECS answers the task that runs already.
+        If it is killed after the start, the retry gives the same client token, and ECS answers with the task that already runs.
 
         Raises:
             TransientError: There is no capacity now.
@@ -136,7 +137,7 @@ class TaskActivities:
     async def follow_task(self, request: FollowTask) -> TaskVerdict:
         """Waits until the task has stopped, and judges it by its containers' exit codes. Reads only.
 
-        A task that the platform ended is told as such, for its workflow to run another one.
+        If ECS itself stopped the task, the verdict says so and the workflow runs another.
 
         Raises:
             NeedsPersonError: The task failed, is unknown to ECS, or did not stop in time.
@@ -156,13 +157,13 @@ class TaskActivities:
                 "look into its log for how it ended; retry runs a new task, abort ends the promotion",
             )
         if not has_stopped(task):
-            said = f"it is {task.get('lastStatus')} and has had its {request.timeout} (spec.task.timeout)"
+            said = f"it is still {task.get('lastStatus')} after {format_duration(request.timeout)} (spec.task.timeout)"
             raise NeedsPersonError(tried, said, "see its log; stop it and retry, or abort")
         return await judge_task(self._aws, task)
 
     @activity.defn
     async def stop_task(self, request: StopTask) -> Compensation:
-        """Stops the task if it runs. Killed after the stop: the retry finds it stopped."""
+        """Stops the task if it runs. If it is killed after the stop, the retry finds it stopped."""
         arn, cluster = request.task.arn, request.task.cluster
         ecs = self._aws.ecs(region_of(arn))
         task = (await self._describe(ecs, cluster, [arn]))[arn]
@@ -192,7 +193,7 @@ class TaskActivities:
 
 
 def run_request(request: RunTask, cluster: str) -> dict[str, Any]:
-    """The arguments of RunTask, the same for every retry of one launch: a client token allows no others."""
+    """The arguments of RunTask. They are the same for every retry of one run, as the client token requires."""
     token = hashlib.sha256(f"{request.promotion_id}-{request.attempt}".encode()).hexdigest()
     variable = {"name": PROMOTION_VARIABLE, "value": request.promotion_id}
     arguments: dict[str, Any] = {
@@ -215,21 +216,21 @@ def run_request(request: RunTask, cluster: str) -> dict[str, Any]:
 
 
 def placement_error(tried: str, failures: Collection[FailureTypeDef]) -> SlipwayError:
-    """What it means that ECS answered a RunTask with success and no task."""
+    """The error for a RunTask that ECS answered with success and no task."""
     reasons = [f"{failure.get('reason', '')} {failure.get('detail', '')}".strip() for failure in failures]
     said = "; ".join(reasons) or "ECS placed no task and gave no reason"
     if all(reason.lower().startswith(TRANSIENT_PLACEMENT) for reason in reasons):
         return TransientError(tried, said, "it is tried again by itself until there is room", CAPACITY_DELAY)
-    return NeedsPersonError(tried, said, "mend the cluster or the task definition, then retry")
+    return NeedsPersonError(tried, said, "fix the cluster or the task definition, then retry")
 
 
 def has_stopped(task: TaskTypeDef) -> bool:
-    """Whether the task has come to its end."""
+    """Whether the task has ended."""
     return task.get("lastStatus") == "STOPPED"
 
 
 def is_forgotten(task: StartedTask) -> bool:
-    """Whether a task that ECS does not know has been there before, rather than only just been accepted."""
+    """Whether ECS has forgotten a task that it does not know, rather than only just accepted it."""
     return datetime.now(UTC) - task.started_at > DESCRIBE_LAG
 
 

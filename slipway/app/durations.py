@@ -18,7 +18,7 @@ def parse_duration(text: str) -> timedelta:
     """The duration that a text such as `10m` stands for.
 
     Raises:
-        ValueError: The text is no whole number followed by s, m, h or d.
+        ValueError: The text is not a whole number followed by s, m, h or d.
     """
     if not re.fullmatch(PATTERN, text, re.ASCII):
         raise ValueError(f"{text!r} is not a duration; write a whole number and a unit, such as 30s, 10m, 72h or 2d")

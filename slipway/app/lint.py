@@ -1,6 +1,7 @@
 """Checks an application's files against each other, before anything is done with them.
 
-Errors refuse a promotion. Warnings say what will happen otherwise than the files seem to ask, as a canary that cannot be one.
+Errors refuse a promotion. Warnings say where something else will happen than the files seem to ask, such as a canary on one
+instance.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Read = Callable[[str], bytes | None]
 """Gives a file of the application's folder by its path there, or none where it is not there."""
 _ROUNDS = 6
 PROBE = f"000000000000.dkr.ecr.us-east-1.amazonaws.com/probe@sha256:{'0' * 64}"
-"""An image that no file has: written to a copy in memory, to see where the handler's value arrives."""
+"""An image that no file has. It is written to a copy in memory, to see where the handler writes."""
 T = TypeVar("T")
 
 
@@ -39,7 +40,7 @@ class App:
 
 @dataclass(frozen=True)
 class Findings:
-    """What reading an application came to: the problems, and the application where there is no error among them."""
+    """The result of reading an application: the problems, and the application where there is no error among them."""
 
     problems: tuple[Problem, ...]
     app: App | None
@@ -51,7 +52,7 @@ class Findings:
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """The problems that are only told."""
+        """The problems that are only shown."""
         return tuple(problem for problem in self.problems if problem.severity is Severity.warning)
 
 
@@ -187,7 +188,7 @@ class _Linter:
             message = f"one instance cannot take a {kind} of at most half the fleet: SageMaker moves all traffic at once"
             self._warn(SPEC_FILE, (*at, "strategy", kind), message, "set instanceCount to 2 or more")
         if (kind or strategy.bake) and not strategy.alarms:
-            message = "without alarms nothing is rolled back by SageMaker while the traffic moves and the old fleet is kept"
+            message = "without alarms SageMaker rolls nothing back while the traffic moves and the old fleet is kept"
             self._warn(SPEC_FILE, (*at, "strategy"), message, "name alarms, as alarms: [screening-5xx]")
         if rollout.smoke and self._read(rollout.smoke.payload) is None:
             self._error(
@@ -198,7 +199,7 @@ class _Linter:
         at = ("spec", "approval")
         approval = spec.spec.approval
         if approval.mode == "auto" and not spec.spec.gates:
-            message = "no gate and no person stands before the rollout of whatever the pipeline trains"
+            message = "whatever the pipeline trains is rolled out without a gate or an approval"
             self._warn(SPEC_FILE, (*at, "mode"), message, "add gates, or write manual")
         if approval.mode == "manual" and not approval.self_approval and len(approval.approvers) == approval.quorum:
             message = "an approver who asks for a promotion may not approve it, and the others are too few"

@@ -69,12 +69,12 @@ class EcsApp(PipecdModel):
 
     @property
     def standalone(self) -> bool:
-        """Whether the app is a task that runs once, rather than a service: PipeCD decides so by the service's file."""
+        """Whether the app is a task that runs once, rather than a service. PipeCD decides by the service's file."""
         return not self.service_definition_file
 
 
 class Replacement(PipecdModel):
-    """One place of one file that an event's value is written to."""
+    """One field of one file that an event's value is written to."""
 
     file: AppPath
     yaml_field: str = ""
@@ -114,7 +114,7 @@ def parse_app(text: str, file: str = APP_FILE) -> PipecdApp:
     """Reads an application's configuration.
 
     Raises:
-        FileError: It is no ECSApp, or holds what PipeCD itself would fail on; every problem is listed.
+        FileError: It is not an ECSApp, or holds what PipeCD itself would fail on; every problem is listed.
     """
     reader = _AppReader(load_document(text, file))
     app = reader.app()
@@ -127,7 +127,7 @@ M = TypeVar("M", bound=PipecdModel)
 
 
 class _AppReader:
-    """Reads the parts of the document and collects what is wrong with them."""
+    """Reads the parts of the document and collects the problems."""
 
     def __init__(self, document: Document) -> None:
         self.problems: list[Problem] = []
@@ -174,7 +174,7 @@ class _AppReader:
                 self._problem((*path, key), f"PipeCD would empty the file by {key}", "use yamlField or regex")
                 return
         if not replacement.yaml_field and not replacement.regex:
-            self._problem(path, "names no place in the file", "add yamlField, as $.containerDefinitions[0].image")
+            self._problem(path, "names no field in the file", "add yamlField, as $.containerDefinitions[0].image")
         if replacement.regex:
             self._check_regex(replacement.regex, (*path, "regex"))
 
@@ -182,7 +182,7 @@ class _AppReader:
         try:
             groups = re.compile(regex).groups
         except re.error as error:
-            self._problem(path, f"is no regular expression: {error}", "correct the expression")
+            self._problem(path, f"is not a regular expression: {error}", "correct the expression")
             return
         if not groups:
             self._problem(path, "has no group", "put the part to replace in parentheses: PipeCD replaces the first group")

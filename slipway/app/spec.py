@@ -195,7 +195,7 @@ class Strategy(SpecModel):
 
     @property
     def waits(self) -> timedelta:
-        """The time that an update takes at the least: every wait and the bake."""
+        """The least time that an update takes: every wait and the bake."""
         if self.canary:
             return self.canary.wait + self.bake
         if self.linear:

@@ -26,7 +26,7 @@ Beside `app.pipecd.yaml`, on the deployment branch. What counts is the file ther
 that a sender brings.
 
 Unknown keys are errors. Durations are a whole number and a unit: `30s`, `10m`, `72h`, `2d`. `slipway lint` checks the file, and
-holds it against `app.pipecd.yaml` and `taskdef.yaml`. Editors that know JSON Schema complete and check it with this first line:
+checks it against `app.pipecd.yaml` and `taskdef.yaml`. Editors that know JSON Schema complete and check it with this first line:
 
 ```yaml
 # yaml-language-server: $schema=<path or address of promotion.schema.json>
@@ -102,7 +102,7 @@ def _named(annotation: Any) -> str:
 
 
 def _bounds(metadata: Iterable[Any]) -> Iterator[str]:
-    """Bounds in words; a pattern is told by the key's meaning, and in full by the schema."""
+    """Bounds in words; the key's meaning describes a pattern, and the schema has it in full."""
     words = {"ge": "at least {}", "le": "at most {}", "min_length": "at least {} long", "max_length": "at most {} long"}
     for item in metadata:
         match item:

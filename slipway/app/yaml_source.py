@@ -1,7 +1,7 @@
-"""YAML read with the place of every value, so that a problem can be shown where it was written.
+"""Reads YAML with the position of every value, so that a problem can be shown where it was written.
 
 Only plain data comes out: PyYAML's safe tags, nothing that runs code. A duplicate key, a value that contains itself and a
-document that grows beyond measure by aliases are refused.
+document that aliases make too large are refused.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from slipway.app.problems import FileError, Problem
 
 Path = tuple[str | int, ...]
 SIZE_LIMIT = 1_000_000
-"""Bytes of a file that are read at most; a spec has a few thousand."""
+"""The most bytes of a file that are read; a spec has a few thousand."""
 NODE_LIMIT = 50_000
-"""Values of a document once its aliases are followed; a guard against documents that explode."""
+"""Values of a document once its aliases are followed; a guard against alias bombs."""
 DEPTH_LIMIT = 100
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float"))
 _TEXT_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "timestamp", "value"))
@@ -68,7 +68,7 @@ def load_document(text: str, file: str) -> Document:
     """Reads the single document of a file.
 
     Raises:
-        FileError: The text is no YAML, holds several documents, or something that plain data does not have.
+        FileError: The text is not YAML, holds several documents, or something that plain data does not have.
     """
     if len(text) > SIZE_LIMIT:
         raise _file_error(file, Position(1, 1), "the file is too large", f"keep it under {SIZE_LIMIT:,} characters")
@@ -84,14 +84,14 @@ def load_document(text: str, file: str) -> Document:
     except yaml.YAMLError as error:
         raise _file_error(file, Position(1, 1), f"not valid YAML: {error}", "remove what YAML does not allow") from error
     except RecursionError as error:
-        raise _file_error(file, Position(1, 1), "nested too deep", f"keep it under {DEPTH_LIMIT} levels") from error
+        raise _file_error(file, Position(1, 1), "nested too deeply", f"keep it under {DEPTH_LIMIT} levels") from error
     finally:
         if loader is not None:
             loader.dispose()
 
 
 class _Builder:
-    """Turns PyYAML's nodes into plain data and remembers where each was."""
+    """Turns PyYAML's nodes into plain data and remembers their positions."""
 
     def __init__(self, file: str, loader: yaml.SafeLoader) -> None:
         self.document = Document(file, None)
@@ -164,11 +164,9 @@ class _Builder:
         if id(node) in self._open:
             raise self._error(node, path, "the value contains itself by an alias", "write it out without the alias")
         if self._count > NODE_LIMIT:
-            raise self._error(
-                node, (), "the document grows beyond measure by its aliases", f"keep it under {NODE_LIMIT:,} values"
-            )
+            raise self._error(node, (), "the document's aliases make it too large", f"keep it under {NODE_LIMIT:,} values")
         if len(path) > DEPTH_LIMIT:
-            raise self._error(node, (), "nested too deep", f"keep it under {DEPTH_LIMIT} levels")
+            raise self._error(node, (), "nested too deeply", f"keep it under {DEPTH_LIMIT} levels")
 
     def _error(self, node: yaml.Node, path: Path, message: str, help_: str) -> FileError:
         return _file_error(self.document.file, _place(node), message, help_, format_path(path))

@@ -26,7 +26,7 @@ BATCH = 100
 PATIENCE = 5
 """Rounds in a row in which a key may fail before its followers get the error; their activities' retry policies take over then."""
 LONGEST_BACKOFF = 60.0
-"""Seconds between rounds at the most, while AWS answers nothing."""
+"""The longest pause between two rounds, in seconds, while AWS answers nothing."""
 
 
 def _tell_nobody(state: object) -> None:

@@ -1,4 +1,4 @@
-"""Git's plumbing in one bare mirror, while its lock is held. Each failed command becomes the error that it stands for."""
+"""Git's plumbing in one bare mirror, while its lock is held. Each failed command raises the error that fits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.git.process import GitAnswer, failure, run_git, without_credentials
 
 FILE_LIMIT = 4_000_000
-"""Bytes of one file that are read at most."""
+"""The most bytes of one file that are read."""
 _RACE = ("stale info", "non-fast-forward", "fetch first", "cannot lock ref", "failed to update ref", "reference already exists")
 
 

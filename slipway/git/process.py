@@ -113,7 +113,7 @@ async def run_git(
 
 
 def failure(tried: str, answer: GitAnswer) -> SlipwayError:
-    """The error that a failed command stands for: a network's passes by itself, anything else is for a person."""
+    """The error for a failed command: network errors are transient, anything else needs a person."""
     if _DENIED.search(answer.stderr):
         remedy = "check the repository's address and that the worker's git credentials may use it, then retry"
         return NeedsPersonError(tried, answer.words, remedy)

@@ -100,7 +100,7 @@ class Repository:
         trailers: Mapping[str, str],
         author: Author = Author(),  # noqa: B008 -- frozen
     ) -> str:
-        """Commits files to a branch and pushes it, in one step for everybody else.
+        """Commits files to a branch and pushes it; others see one step.
 
         Args:
             branch: The branch.
@@ -165,7 +165,7 @@ class Repository:
 
     @contextlib.asynccontextmanager
     async def _locked(self) -> AsyncGenerator[Mirror]:
-        """The mirror, for one user at a time, across workers. The lock's descriptor is open in git's processes, too."""
+        """The mirror, for one user at a time, across workers. Git's processes inherit the lock's descriptor."""
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._folder.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -174,7 +174,7 @@ class Repository:
             await mirror.prepare()
             yield mirror
         finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # for a credential helper, too, that lives on with the descriptor
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # also for a credential helper that outlives git and holds the descriptor
             os.close(descriptor)
 
     async def _lock(self, descriptor: int) -> None:
@@ -184,7 +184,7 @@ class Repository:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
-                    raise TransientError(f"using {self.shown}", f"another git has held it for {LOCK_TIMEOUT:.0f} s") from error
+                    raise TransientError(f"using {self.shown}", f"another git has used it for {LOCK_TIMEOUT:.0f} s") from error
                 await asyncio.sleep(0.02)
             else:
                 return

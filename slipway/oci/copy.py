@@ -25,7 +25,7 @@ class ImageRepository:
 
 @dataclass(frozen=True)
 class CopyCounts:
-    """How far a copy is, or what it came to."""
+    """How far a copy is, or its result."""
 
     copied_blobs: int = 0
     mounted_blobs: int = 0
@@ -70,7 +70,7 @@ async def _refuse_moved_tag(target: ImageRepository, tag: str, digest: str) -> N
 
 
 class _Copy:
-    """One copy under way."""
+    """One copy in progress."""
 
     def __init__(self, source: ImageRepository, target: ImageRepository, on_progress: Callable[[CopyCounts], None]) -> None:
         self.counts = CopyCounts()
@@ -87,7 +87,7 @@ class _Copy:
             return
         tried = f"copying the manifest {manifest.digest} of {self._source.repository}"
         if depth > DEPTH_LIMIT:
-            raise RefusedError(tried, "indexes are nested too deep", "push the image's own index")
+            raise RefusedError(tried, "the indexes are nested too deeply", "push the image's own index")
         document = _document(manifest, tried)
         for child in _entries(document, "manifests"):
             await self.manifest(await self._source.registry.get_manifest(self._source.repository, child["digest"]), depth + 1)
@@ -132,7 +132,9 @@ def _document(manifest: Manifest, tried: str) -> Mapping[str, Any]:
         for entry in (*_entries(document, "manifests"), *_config_entry(document), *_entries(document, "layers")):
             _digest_and_size(entry)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RefusedError(tried, f"it is no image manifest: {type(error).__name__} {error}", "push the image again") from error
+        raise RefusedError(
+            tried, f"it is not an image manifest: {type(error).__name__} {error}", "push the image again"
+        ) from error
     if "manifests" not in document and "config" not in document:
         raise RefusedError(tried, "it names neither images nor a config", "push an image in OCI's or Docker's second format")
     return document

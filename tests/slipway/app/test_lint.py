@@ -120,7 +120,7 @@ def test_given_a_mistake_when_the_files_are_checked_then_it_is_an_error_at_its_p
             "promotion.yaml",
             "  gates: [{metric: accuracy, min: 0.9}]\n  approval: {",
             "  approval: {mode: auto, ",
-            "no gate and no person",
+            "without a gate or an approval",
         ),
         ("app.pipecd.yaml", "runStandaloneTask: false", "runStandaloneTask: true", "a second time"),
     ],

@@ -299,7 +299,7 @@ async def test_given_a_manifest_that_is_none_when_it_is_copied_then_it_is_refuse
 
 @pytest.mark.parametrize("repository", ["../x", "A", "x?y", "", "x/"])
 async def test_given_a_text_that_is_no_repository_when_it_is_used_then_it_is_refused(source: Registry, repository: str) -> None:
-    with pytest.raises(RefusedError, match="no repository's name"):
+    with pytest.raises(RefusedError, match="not a repository name"):
         await source.client().has_blob(repository, content_digest(b""))
 
 
