@@ -31,7 +31,7 @@ PAGES = 5
 """Pages of 100 executions that are looked through."""
 
 
-class Progress:
+class ExecutionState:
     """An execution and its steps at one time."""
 
     def __init__(self, execution: DescribePipelineExecutionResponseTypeDef, steps: tuple[StepReport, ...]) -> None:
@@ -88,19 +88,19 @@ class PipelineActivities:
         """
         arn = request.execution.arn
         tried = f"following the pipeline execution {request.execution.display_name} ({arn})"
-        progress = await self._executions.at(request.execution.region).until(
+        state = await self._executions.at(request.execution.region).until(
             arn,
-            done=lambda progress: progress.status not in UNFINISHED,
+            done=lambda state: state.status not in UNFINISHED,
             deadline=deadline_after(request.timeout),
-            tell=lambda progress: activity.heartbeat(PipelineProgress(status=progress.status, steps=progress.steps)),
+            tell=lambda state: activity.heartbeat(PipelineProgress(status=state.status, steps=state.steps)),
         )
-        if progress.status == "Succeeded":
-            return ExecutionVerdict(steps=progress.steps)
-        if progress.status in UNFINISHED:
-            said = f"it is still {progress.status} after {format_duration(request.timeout)} (spec.pipeline.timeout)"
+        if state.status == "Succeeded":
+            return ExecutionVerdict(steps=state.steps)
+        if state.status in UNFINISHED:
+            said = f"it is still {state.status} after {format_duration(request.timeout)} (spec.pipeline.timeout)"
             raise NeedsPersonError(tried, said, "see its steps in SageMaker; retry follows it again, abort stops it")
-        reasons = await step_failures(self._aws, request.execution.region, progress.steps)
-        said = "; ".join(part for part in (progress.status, progress.failure, reasons) if part)
+        reasons = await step_failures(self._aws, request.execution.region, state.steps)
+        said = "; ".join(part for part in (state.status, state.failure, reasons) if part)
         raise NeedsPersonError(tried, said, "fix what the step says, then retry: it continues from the step that failed")
 
     @activity.defn
@@ -149,11 +149,11 @@ class PipelineActivities:
             PipelineExecutionArn=execution.arn,
         )
 
-    def _executions_at(self, region: str | None) -> Describe[Progress]:
-        async def describe(arn: str) -> Progress:
+    def _executions_at(self, region: str | None) -> Describe[ExecutionState]:
+        async def describe(arn: str) -> ExecutionState:
             # The execution first: steps that are listed after it was seen at its end are all there are.
             execution = await self._describe(Execution(arn=arn, region=region or "", display_name=""))
-            return Progress(execution, await list_steps(self._aws, region or "", arn))
+            return ExecutionState(execution, await list_steps(self._aws, region or "", arn))
 
         return one_by_one(describe)
 

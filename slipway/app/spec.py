@@ -217,7 +217,7 @@ class Variant(SpecModel):
     """The role that SageMaker assumes to read the model's image and data. A target may name its own."""
 
 
-class Smoke(SpecModel):
+class SmokeRequest(SpecModel):
     """One request that a new model must answer before it is kept."""
 
     payload: AppFile
@@ -255,7 +255,7 @@ class Rollout(SpecModel):
     """How traffic moves."""
     variant: Variant
     """What the endpoint runs on."""
-    smoke: Smoke | None = None
+    smoke: SmokeRequest | None = None
     """Absent: no request is made."""
     waves: Annotated[tuple[Wave, ...], Bounds(min_length=1, max_length=20)]
     """Rolled out one after the other; a wave that fails stops those behind it."""

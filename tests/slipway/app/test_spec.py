@@ -159,7 +159,7 @@ def test_given_a_merge_key_when_it_is_read_then_own_keys_win() -> None:
 
 
 @given(st.text(max_size=200))
-def test_given_any_text_when_it_is_read_as_a_spec_then_it_is_refused_kindly(text: str) -> None:
+def test_given_any_text_when_it_is_read_as_a_spec_then_it_is_refused_with_its_problems(text: str) -> None:
     with pytest.raises(SpecError):
         parse_spec(text)
 
