@@ -139,9 +139,10 @@ class Poller(Generic[V]):
             return dict.fromkeys(keys, error)
 
     def _count_failure(self, key: str, error: TransientError) -> None:
-        self._failures[key] = self._failures.get(key, 0) + 1
-        log.debug("a look at %s failed, %d in a row: %s", key, self._failures[key], error)
-        if self._failures[key] >= PATIENCE:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        log.debug("a look at %s failed, %d in a row: %s", key, failures, error)
+        if failures >= PATIENCE:
+            del self._failures[key]
             self._tell(key, error)
 
     def _pause(self) -> float:

@@ -71,6 +71,7 @@ def test_given_an_app_when_it_crosses_temporal_as_json_then_it_is_the_same() -> 
         ),
         ("yamlField", "HCLField", "PipeCD would empty the file by HCLField"),
         ("./taskdef.yaml", "../taskdef.yaml", "must be a path inside the application's folder"),
+        ("./taskdef.yaml", ".git/config", "must be a path inside the application's folder"),
         ("./taskdef.yaml", "/taskdef.yaml", "must be a path inside the application's folder"),
         ("{{ .Value }}", "{{ .Foo }}", "found {{ .Foo }}; allowed: {{ .Value }} and {{ .EventName }}"),
         ('yamlField: "$.a"', "regex: 'a('", "is not a regular expression"),

@@ -54,6 +54,12 @@ def test_given_the_designs_spec_when_it_is_read_then_durations_and_lists_have_th
     assert promotion.spec.rollout.waves[1].soak == timedelta(hours=1)
 
 
+def test_given_a_path_that_is_written_the_long_way_when_the_spec_is_read_then_it_is_normalised() -> None:
+    promotion = parse_spec(SPEC.replace("smoke/request.json", "./smoke//request.json"))
+    assert promotion.spec.rollout.smoke
+    assert promotion.spec.rollout.smoke.payload == "smoke/request.json"
+
+
 def test_given_a_spec_when_it_crosses_temporal_as_json_then_it_is_the_same() -> None:
     promotion = parse_spec(SPEC)
     assert ModelPromotion.model_validate_json(promotion.model_dump_json()) == promotion
@@ -100,6 +106,8 @@ def test_given_a_spec_when_it_crosses_temporal_as_json_then_it_is_the_same() -> 
         ("wait: 10m", "wait: 10", "spec.rollout.strategy.canary.wait: found 10; allowed: 10 is not a duration"),
         ("bake: 30m", "linear: {percent: 10}", "19:15: error: spec.rollout.strategy: has both canary and linear"),
         ("payload: smoke/", "payload: ../", "allowed: a path inside the application's folder"),
+        ("payload: smoke/", "payload: .git/", "allowed: a path inside the application's folder"),
+        ("payload: smoke/request.json", 'payload: "a\\nb"', "allowed: a path inside the application's folder"),
         (
             "/screening-ci",
             "/screening-ci:v1",
