@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from slipway.app.durations import format_duration
 from slipway.app.rules import Bounds
 from slipway.app.spec import ModelPromotion
-from slipway.app.spec_reader import model_in
+from slipway.app.spec_reader import meanings_of, model_in
 
 ROOT = Path(__file__).parents[2]
 SCHEMA_FILE = ROOT / "promotion.schema.json"
@@ -38,11 +38,27 @@ This page is made from the models in `slipway/app/spec.py` by `python -m slipway
 
 def schema() -> str:
     """The JSON Schema of the file."""
-    document = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **ModelPromotion.model_json_schema(by_alias=True, mode="validation"),
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    document = ModelPromotion.model_json_schema(by_alias=True, mode="validation")
+    for model in _models(ModelPromotion):
+        place = document if model is ModelPromotion else document["$defs"][model.__name__]
+        _describe(place["properties"], model)
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps({**dialect, **document}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _describe(properties: dict[str, Any], model: type[BaseModel]) -> None:
+    meanings = meanings_of(model)
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        if name in meanings:
+            properties[key] = dict(sorted({**properties[key], "description": meanings[name]}.items()))
+
+
+def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        if inner := model_in(field.annotation):
+            yield from _models(inner)
 
 
 def reference() -> str:
@@ -62,8 +78,9 @@ def _sections(model: type[BaseModel], path: str, seen: set[type[BaseModel]]) -> 
     yield f"## {f'`{path}`' if path else 'The file'}\n"
     yield f"{_paragraph(model.__doc__)}\n"
     yield "| Key | Type | Default | Meaning |\n|---|---|---|---|"
+    meanings = meanings_of(model)
     for name, field in model.model_fields.items():
-        yield f"| `{field.alias or name}` | {_type(field)} | {_default(field)} | {_paragraph(field.description)} |"
+        yield f"| `{field.alias or name}` | {_type(field)} | {_default(field)} | {_paragraph(meanings.get(name))} |"
     yield from _rules(model)
     yield ""
     for name, field in model.model_fields.items():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import inspect
 import json
 import types
+from itertools import pairwise
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -79,9 +82,25 @@ def _near_key(path: Path) -> str:
 
 def _meaning(path: Path) -> str:
     parent = _model_at(path[:-1])
-    fields = parent.model_fields.values() if parent else ()
-    description = next((field.description for field in fields if field.alias == path[-1] and field.description), "")
+    meanings = meanings_of(parent) if parent else {}
+    names = {field.alias: name for name, field in parent.model_fields.items()} if parent else {}
+    description = meanings.get(names.get(str(path[-1]), ""), "")
     return f"add it: {' '.join(description.split())}" if description else "add it"
+
+
+def meanings_of(model: type[BaseModel]) -> dict[str, str]:
+    """The text under each field.
+
+    Read here, and not by pydantic's `use_attribute_docstrings`: that would read the sources each time a command starts.
+    """
+    [definition] = ast.parse(inspect.getsource(model)).body
+    assert isinstance(definition, ast.ClassDef)  # noqa: S101 -- for the type checker: it is the source of a class
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
 
 
 def _allowed(path: Path, detail: ErrorDetails) -> str:
