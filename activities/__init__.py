@@ -1,8 +1,8 @@
-"""One module for each outside system; each public method of an activity class is one activity."""
+"""One module or package for each outside system; each public method of an activity class is one activity."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from activities.endpoints.activities import EndpointActivities
@@ -13,13 +13,13 @@ from activities.registry import RegistryActivities
 from activities.repositories import Repositories
 from activities.taskdefs import TaskdefActivities
 from activities.tasks.activities import TaskActivities
+from activities.waiting import is_follower
 from slipway.aws.clients import Aws
 
-POLL_EVERY = 5.0
-"""Seconds between two looks at what is followed, unless the worker is told otherwise."""
+Activity = Callable[..., Any]
 
 
-def all_activities(aws: Aws, repositories: Repositories, poll_every: float = POLL_EVERY) -> list[Callable[..., Any]]:
+def all_activities(aws: Aws, repositories: Repositories, poll_every: float) -> list[Activity]:
     """Every activity, for the worker to register.
 
     Args:
@@ -27,35 +27,33 @@ def all_activities(aws: Aws, repositories: Repositories, poll_every: float = POL
         repositories: The deployment repositories that this worker may use.
         poll_every: Seconds between two looks at what is followed.
     """
-    images = ImageActivities(aws, poll_every)
-    taskdefs = TaskdefActivities(repositories)
-    tasks = TaskActivities(aws, repositories, poll_every)
-    pipelines = PipelineActivities(aws, poll_every)
-    registry = RegistryActivities(aws)
-    endpoints = EndpointActivities(aws, repositories, poll_every)
     return [
-        images.resolve_image,
-        images.check_scan,
-        images.copy_image,
-        taskdefs.read_app,
-        taskdefs.write_image,
-        taskdefs.revert_image,
-        tasks.register_task_definition,
-        tasks.run_task,
-        tasks.follow_task,
-        tasks.stop_task,
-        pipelines.find_execution,
-        pipelines.follow_execution,
-        pipelines.retry_execution,
-        pipelines.stop_execution,
-        registry.find_model_package,
-        registry.set_approval,
-        registry.withdraw_approval,
-        EvidenceActivities(aws).gather_evidence,
-        endpoints.preflight,
-        endpoints.prepare_endpoint,
-        endpoints.update_endpoint,
-        endpoints.follow_endpoint,
-        endpoints.smoke_endpoint,
-        endpoints.restore_endpoint,
+        found
+        for instance in (
+            ImageActivities(aws, poll_every),
+            TaskdefActivities(repositories),
+            TaskActivities(aws, repositories, poll_every),
+            PipelineActivities(aws, poll_every),
+            RegistryActivities(aws),
+            EvidenceActivities(aws),
+            EndpointActivities(aws, repositories, poll_every),
+        )
+        for found in activities_of(instance)
     ]
+
+
+def activities_of(instance: object) -> list[Activity]:
+    """The methods of an object that are activities: those that carry the SDK's definition."""
+    kind = type(instance)
+    names = (name for name in dir(kind) if hasattr(getattr(kind, name), "__temporal_activity_definition"))
+    return [getattr(instance, name) for name in names]
+
+
+def following_activities(activities: Iterable[Activity]) -> list[Activity]:
+    """Those that only wait, for hours or days, until something outside has ended."""
+    return [found for found in activities if is_follower(found)]
+
+
+def short_activities(activities: Iterable[Activity]) -> list[Activity]:
+    """Those that end within seconds or minutes: everything that does not only wait."""
+    return [found for found in activities if not is_follower(found)]

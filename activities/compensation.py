@@ -1,4 +1,4 @@
-"""What every activity that undoes something answers."""
+"""What every activity that undoes something returns."""
 
 from __future__ import annotations
 

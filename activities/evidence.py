@@ -1,4 +1,4 @@
-"""What an approver looks at: the challenger, the champions, and how the gates judge one against the other."""
+"""What an approver looks at: the challenger, the champions, and how the gates compare them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 from temporalio import activity
 
-from activities.endpoints.served import Place
+from activities.endpoints.served import SageMakerAccount
+from activities.images.registries import describe_image
+from activities.registry import describe_package
 from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, StepReport, TaskdefCommit
 from slipway.app.gates import GateResult, evaluate_gates, flatten_metrics
 from slipway.app.spec import Gate, Target
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
 
 REPORT_LIMIT = 4 * 1_024 * 1_024
-"""Bytes of one metrics report that are read at most."""
+"""The most bytes of one metrics report that are read."""
 HASH_DIGITS = 16
 METRICS_LIMIT = 500
-"""Numbers that are kept; a report may hold whole curves, and history is no place for those."""
+"""Numbers that are kept: a report may hold whole curves, which are too large for a workflow's history."""
 _REPORTS = (
     ("ModelQuality", "Statistics"),
     ("ModelDataQuality", "Statistics"),
@@ -61,11 +63,11 @@ class EvidenceActivities:
 
     @activity.defn
     async def gather_evidence(self, request: GatherEvidence) -> Evidence:
-        """Reads what there is to know. Reads only; a gate that is not met is part of the evidence, no error.
+        """Gathers the evidence. Reads only; a gate that is not met is part of the evidence, not an error.
 
         The hash is over everything else in it: the same findings have the same hash.
         """
-        package = await self._describe(request.package.arn)
+        package = await describe_package(self._aws, request.package.arn)
         metrics = await self._metrics(package)
         champions = await asyncio.gather(*(self._champion(target, request.package.region) for target in request.targets))
         evidence = Evidence(
@@ -74,7 +76,7 @@ class EvidenceActivities:
             model_image=await self._model_image(package),
             metrics=metrics,
             champions=tuple(champions),
-            gates=judge(request.gates, metrics, champions, request.package.arn),
+            gates=judge_gates(request.gates, metrics, champions, request.package.arn),
             image=request.image,
             taskdef=request.taskdef,
             steps=request.steps,
@@ -83,16 +85,12 @@ class EvidenceActivities:
         return evidence.model_copy(update={"hash": hash_of(evidence)})
 
     async def _champion(self, target: Target, region: str) -> Champion:
-        place = Place(self._aws, target.region or region, target.role_arn)
-        endpoint = await place.endpoint(target.endpoint)
+        account = SageMakerAccount(self._aws, target.region or region, target.role_arn)
+        endpoint = await account.endpoint(target.endpoint)
         config = endpoint.get("EndpointConfigName") if endpoint else None
-        arn = await place.package_of(config) if config else None
-        metrics = await self._metrics(await self._describe(arn)) if arn else {}
+        arn = await account.package_of(config) if config else None
+        metrics = await self._metrics(await describe_package(self._aws, arn)) if arn else {}
         return Champion(target=target, package=arn, metrics=metrics)
-
-    async def _describe(self, arn: str) -> DescribeModelPackageOutputTypeDef:
-        describe = self._aws.sagemaker(region_of(arn)).describe_model_package
-        return await self._aws.call(f"looking at the model package {arn}", describe, ModelPackageName=arn)
 
     async def _metrics(self, package: DescribeModelPackageOutputTypeDef) -> dict[str, float]:
         """The package's numbers: those of its reports in S3, and those that were registered with it as metadata."""
@@ -116,13 +114,13 @@ class EvidenceActivities:
         try:
             report = json.loads(body)
         except ValueError as error:
-            raise NeedsPersonError(tried, f"it is no JSON: {error}", remedy) from error
+            raise NeedsPersonError(tried, f"it is not JSON: {error}", remedy) from error
         if not isinstance(report, dict):
-            raise NeedsPersonError(tried, "it is no JSON object", remedy)
+            raise NeedsPersonError(tried, "it is not a JSON object", remedy)
         return report  # pyright: ignore[reportUnknownVariableType]
 
     async def _model_image(self, package: DescribeModelPackageOutputTypeDef) -> str:
-        """The container that would serve, by digest where that can be found out."""
+        """The container that would serve, by digest where the digest can be found."""
         containers = package.get("InferenceSpecification", {}).get("Containers", [])
         image = containers[0].get("Image", "") if containers else ""
         digest = containers[0].get("ImageDigest") if containers else None
@@ -136,21 +134,14 @@ class EvidenceActivities:
             reference = ImageReference.parse(image)
         except ValueError:
             return None  # not in ECR: AWS's own deep-learning images, or a marketplace's
-        ecr = self._aws.ecr(reference.region)
         try:
-            answer = await self._aws.call(
-                f"resolving the model's image {image}",
-                ecr.describe_images,
-                registryId=reference.registry_account,
-                repositoryName=reference.repository,
-                imageIds=[{"imageTag": reference.reference}],
-            )
+            detail = await describe_image(self._aws, reference, f"resolving the model's image {image}")
         except SlipwayError as error:
-            # Another account's repository may let SageMaker pull and nobody look; the tag is shown then.
+            # Another account's repository may allow SageMaker to pull and not allow us to look; then the tag is shown.
             if answer_of(error)[0]:
                 return None
             raise
-        return answer["imageDetails"][0].get("imageDigest")
+        return detail.get("imageDigest")
 
 
 def report_uris(reports: Mapping[str, Any]) -> list[str]:
@@ -159,12 +150,12 @@ def report_uris(reports: Mapping[str, Any]) -> list[str]:
     return [uri for uri in found if uri]
 
 
-def judge(
+def judge_gates(
     gates: Sequence[Gate], metrics: Mapping[str, float], champions: Sequence[Champion], challenger: str
 ) -> tuple[GateResult, ...]:
-    """The gates' results. Where targets have different champions the challenger has to hold against each.
+    """The gates' results. Where targets have different champions, the challenger is compared with each.
 
-    A target that serves the challenger already is no rival of it.
+    A target that already serves the challenger is left out.
     """
     rivals = {champion.package: champion.metrics for champion in champions if champion.package not in {None, challenger}}
     results = [result for rival in rivals.values() or [None] for result in evaluate_gates(gates, metrics, rival)]
@@ -172,7 +163,7 @@ def judge(
 
 
 def rollback_of(champion: Champion) -> str:
-    """What undoing the rollout would bring back at a target."""
+    """What undoing the rollout would restore at a target."""
     name = champion.target.endpoint
     return (
         f"{name}: back to {champion.package}"

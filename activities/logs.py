@@ -58,7 +58,7 @@ async def _tail(aws: Aws, region: str, stream: Stream, lines: int) -> list[str]:
     return found[-lines:]
 
 
-def shown(lines: Sequence[str]) -> str:
-    """The last few lines as the end of an error's text."""
+def log_excerpt(lines: Sequence[str]) -> str:
+    """The last few lines, to end an error's text with."""
     kept = [line for line in lines if line.strip()][-SHOWN:]
     return "; its log ends with\n" + "\n".join(kept) if kept else ""

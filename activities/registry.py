@@ -1,4 +1,4 @@
-"""The Model Registry: the package that an execution made, and its approval."""
+"""Model Registry activities: find the package that an execution registered, set and withdraw its approval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from activities.compensation import Compensation
 from activities.pipelines.messages import Execution
 from activities.pipelines.steps import list_steps
 from slipway.api import LedgerState, Message, ModelPackage, StepReport
-from slipway.aws.clients import Aws
+from slipway.aws.clients import Aws, region_of
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class RegistryActivities:
 
     @activity.defn
     async def find_model_package(self, request: FindModelPackage) -> ModelPackage:
-        """The package that the execution registered, by lineage and never by being the newest. Reads only.
+        """Finds the package that the execution registered, by lineage; the newest may be another's. Reads only.
 
         Raises:
             RefusedError: The execution registered none, as when its own condition was not met.
@@ -80,7 +80,7 @@ class RegistryActivities:
         steps = await list_steps(self._aws, execution.region, execution.arn)
         registered = [step.arn for step in steps if step.kind == "RegisterModel" and step.arn]
         for arn in registered or await self._newest(execution.region, request.group):
-            found = await self._describe(arn, execution.region)
+            found = await describe_package(self._aws, arn)
             if is_of(found, execution.arn, request.group, named_by_step=bool(registered)):
                 require_complete(tried, found)
                 return ModelPackage(
@@ -88,7 +88,7 @@ class RegistryActivities:
                 )
         raise RefusedError(
             tried,
-            f"the execution succeeded and registered no package in this group; {why_none(steps)}",
+            f"the execution succeeded but registered no package in this group; {why_none(steps)}",
             "see the pipeline's conditions, and that it registers into spec.model.packageGroup",
         )
 
@@ -105,19 +105,19 @@ class RegistryActivities:
 
     @activity.defn
     async def set_approval(self, request: SetApproval) -> ApprovalSet:
-        """Gives the package a status, and looks whether it has it: the registry knows no compare-and-set.
+        """Gives the package a status, and checks that it has it: the registry has no compare-and-set.
 
-        Killed after the update: the retry finds the status there and changes nothing.
+        If it is killed after the update, the retry finds the status there and changes nothing.
 
         Raises:
             RefusedError: No such status.
-            TransientError: Somebody else changed it in the same moment.
+            TransientError: Somebody else changed it at the same moment.
         """
         status = STATUSES.get(request.status)
         tried = f"setting {request.package.arn} to {request.status}"
         if status is None:
             raise RefusedError(tried, "the registry has no such approval status", f"use one of {', '.join(STATUSES)}")
-        before = (await self._describe(request.package.arn, request.package.region)).get("ModelApprovalStatus", "")
+        before = (await describe_package(self._aws, request.package.arn)).get("ModelApprovalStatus", "")
         if before == status:
             return ApprovalSet(before=before, after=before)
         await self._aws.call(
@@ -127,43 +127,48 @@ class RegistryActivities:
             ModelApprovalStatus=status,
             ApprovalDescription=request.description[:DESCRIPTION_LIMIT] or "by slipway",
         )
-        after = (await self._describe(request.package.arn, request.package.region)).get("ModelApprovalStatus", "")
+        after = (await describe_package(self._aws, request.package.arn)).get("ModelApprovalStatus", "")
         if after != status:
             raise TransientError(tried, f"it reads {after} right after the update")
         return ApprovalSet(before=before, after=after)
 
     @activity.defn
     async def withdraw_approval(self, request: WithdrawApproval) -> Compensation:
-        """Makes the package `Rejected` with the reason. Killed after the update: the retry finds it rejected."""
+        """Makes the package `Rejected` with the reason. If it is killed after the update, the retry finds it rejected."""
         change = SetApproval(package=request.package, status="Rejected", description=request.reason)
         done = await self.set_approval(change)
         note = (
-            "the package was rejected already"
+            "the package was already rejected"
             if done.before == done.after
             else f"the package went from {done.before} to Rejected"
         )
         return Compensation(state=LedgerState.undone, note=note)
 
-    async def _describe(self, arn: str, region: str) -> DescribeModelPackageOutputTypeDef:
-        return await self._aws.call(
-            f"looking at the model package {arn}",
-            self._aws.sagemaker(region).describe_model_package,
-            ModelPackageName=arn,
-        )
+
+async def describe_package(aws: Aws, arn: str, role_arn: str | None = None) -> DescribeModelPackageOutputTypeDef:
+    """The package as the registry shows it.
+
+    Args:
+        aws: Where to find AWS.
+        arn: The package's ARN.
+        role_arn: The role that looks; none for the worker's own.
+    """
+    describe = aws.sagemaker(region_of(arn), role_arn).describe_model_package
+    return await aws.call(f"looking at the model package {arn}", describe, ModelPackageName=arn)
 
 
 def is_of(package: DescribeModelPackageOutputTypeDef, execution: str, group: str, *, named_by_step: bool) -> bool:
-    """Whether a package is the execution's. What `GeneratedBy` says counts; the execution's own step is as good a witness."""
+    """Whether a package is the execution's. `GeneratedBy` decides; if it is empty, the execution's own step does."""
     made_by = package.get("MetadataProperties", {}).get("GeneratedBy")
     lineage = made_by == execution if made_by else named_by_step
     return lineage and package.get("ModelPackageGroupName") == group
 
 
 def require_complete(tried: str, package: DescribeModelPackageOutputTypeDef) -> None:
-    """Lets a package pass that has gone through its own validation.
+    """Checks that a package has passed its own validation.
 
     Raises:
-        TransientError: It is not through yet.
+        TransientError: The validation has not ended.
         NeedsPersonError: It failed.
     """
     status = package.get("ModelPackageStatus", "")
@@ -173,10 +178,10 @@ def require_complete(tried: str, package: DescribeModelPackageOutputTypeDef) -> 
         details = package.get("ModelPackageStatusDetails", {}).get("ValidationStatuses", [])
         reasons = "; ".join(reason for detail in details if (reason := detail.get("FailureReason")))
         said = f"{package['ModelPackageArn']} is {status} {reasons}".strip()
-        raise NeedsPersonError(tried, said, "mend its validation and retry, or abort")
+        raise NeedsPersonError(tried, said, "fix its validation and retry, or abort")
 
 
 def why_none(steps: Sequence[StepReport]) -> str:
-    """What the execution's steps tell about a package that is not there."""
+    """Why there is no package, as far as the execution's steps tell."""
     conditions = [f"the condition {step.name} was {step.outcome}" for step in steps if step.outcome]
     return ", ".join(conditions) or f"its steps were {', '.join(step.name for step in steps) or 'none'}"

@@ -1,4 +1,4 @@
-"""The deployment branch: what an application says, and the commit that carries an image."""
+"""Stage 2 activities: read the application from the deployment branch, commit the image, revert the commit."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class TaskdefActivities:
     async def write_image(self, request: WriteImage) -> TaskdefCommit:
         """Writes the image into the files that the event's handler names, commits and pushes.
 
-        Killed after the push: the retry finds the commit by its trailer, and what was there before at the commit's parent.
+        If it is killed after the push, the retry finds the commit by its trailer, and the former value at the commit's parent.
 
         Raises:
             RefusedError: A field is missing or no single value.
@@ -117,8 +117,8 @@ class TaskdefActivities:
             try:
                 return await self._write(repository, request)
             except PushConflict:
-                continue  # the branch moved: look again, and do the work on its new head
-        raise TransientError(f"pushing to {branch} of {repository.shown}", f"others pushed {PUSH_TRIES} times meanwhile")
+                continue  # the branch moved: look again, and work on its new head
+        raise TransientError(f"pushing to {branch} of {repository.shown}", f"others pushed {PUSH_TRIES} times in the meantime")
 
     @staticmethod
     async def _standing_commit(repository: Repository, branch: str, promotion_id: str) -> str | None:
@@ -147,9 +147,9 @@ class TaskdefActivities:
 
     @activity.defn
     async def revert_image(self, request: RevertImage) -> Compensation:
-        """Reverts the promotion's commit on the branch's present head; what others changed since stays.
+        """Reverts the promotion's commit on the branch's current head; what others have changed since stays.
 
-        Killed after the push: the retry finds the revert by its trailer.
+        If it is killed after the push, the retry finds the revert by its trailer.
 
         Raises:
             NeedsPersonError: Others have changed the same lines since.
@@ -176,22 +176,22 @@ def path_of(app: AppRef, file: str) -> str:
 
 
 def trailers_of(request: WriteImage) -> dict[str, str]:
-    """What the commit says about where it comes from."""
+    """The trailers that say where the commit comes from."""
     trailers = {PROMOTION_TRAILER: request.promotion_id, REQUESTER_TRAILER: one_line(request.requested_by)}
     source = one_line(request.source_commit)
     return trailers | ({SOURCE_TRAILER: source} if source else {})
 
 
 def one_line(text: str) -> str:
-    """A text that senders chose, as one line: a trailer must not write others."""
+    """A sender's text as one line, so that it cannot add trailers."""
     return " ".join(re.sub(r"[\x00-\x20\x7f\x85\u2028\u2029]+", " ", text).split())[:200]
 
 
 def require_source(image: str, source: str) -> None:
-    """Lets an image pass that comes from the repository that the spec names.
+    """Checks that an image comes from the repository that the spec names.
 
     Raises:
-        RefusedError: It comes from another, or is no image in ECR.
+        RefusedError: It comes from another, or is not an image in ECR.
     """
     tried = f"checking where {image} comes from"
     try:

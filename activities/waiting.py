@@ -1,25 +1,38 @@
-"""Until when a long activity waits."""
+"""Activities that wait: how they are marked, until when they wait, and the idempotency key of a step."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from temporalio import activity
 
+F = TypeVar("F", bound=Callable[..., Any])
+_MARK = "__slipway_follower__"
 
-class Deadline:
-    """The end of a wait, counted from when its activity was first scheduled: a worker that dies does not start it anew."""
 
-    def __init__(self, timeout: timedelta) -> None:
-        self._at = activity.info().scheduled_time + timeout
+def follower(method: F) -> F:
+    """Mark an activity that only waits until something outside has ended.
 
-    @property
-    def passed(self) -> bool:
-        """Whether the time is over."""
-        return datetime.now(UTC) >= self._at
+    Such activities run for hours or days, and change nothing. A worker can keep them apart from the short ones, which must not
+    wait behind them.
+    """
+    setattr(method, _MARK, True)
+    return method
+
+
+def is_follower(method: Callable[..., Any]) -> bool:
+    """Whether the activity is marked as one that only waits."""
+    return getattr(method, _MARK, False)
+
+
+def deadline_after(timeout: timedelta) -> datetime:
+    """The end of a wait, counted from when its activity was first scheduled: a worker that dies does not start it again."""
+    return activity.info().scheduled_time + timeout
 
 
 def effect_key() -> str:
-    """A key of this very step of this very promotion: the same for each of the activity's retries, another for its next call."""
+    """A key of this call of the activity: the same for each retry of the call, another for the next call."""
     info = activity.info()
     return f"{info.workflow_id}/{info.workflow_run_id}/{info.activity_id}"

@@ -17,14 +17,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from demo.oci_layout import MANIFEST, BuiltImage, Descriptor, Layout, cache_folder, key_of
 from demo.root_filesystem import base_key, stage_base, stage_libraries
-from slipway.oci.client import RegistryClient
+from slipway.oci.client import CHUNK, RegistryClient, Upload, verified
 
 SERVICES = ("sagemaker", "s3", "sts")
 ENVIRONMENT = ["PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"]
@@ -249,11 +249,23 @@ def push(image: BuiltImage, registry_url: str, username: str, password: str, rep
     return asyncio.run(_push(image, registry_url, base64.b64encode(f"{username}:{password}".encode()).decode(), repository, tag))
 
 
+async def upload_file(registry: RegistryClient, repository: str, digest: str, path: Path) -> Upload:
+    """Brings a file into a repository as a blob, unless it is there."""
+    size = (await asyncio.to_thread(path.stat)).st_size
+    return await registry.upload_blob(repository, digest, size, lambda: verified(_chunks(path), digest, f"reading {path.name}"))
+
+
+async def _chunks(path: Path) -> AsyncGenerator[bytes]:
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK):
+            yield chunk
+
+
 async def _push(image: BuiltImage, registry_url: str, token: str, repository: str, tag: str) -> str:
     async def current(_turned_down: bool) -> str:
         return token
 
     async with RegistryClient(registry_url, current) as registry:
         for blob in (image.config, *image.layers):
-            await registry.upload_blob_file(repository, blob.digest, image.blob(blob.digest))
+            await upload_file(registry, repository, blob.digest, image.blob(blob.digest))
         return await registry.put_manifest(repository, tag, image.manifest, MANIFEST)

@@ -16,6 +16,7 @@ from demo.oci_layout import BuiltImage
 from demo.remote import Remote
 from demo.stack import CI_ACCOUNT, ML_ACCOUNT, REGION, Stack
 from slipway.app.spec import ModelPromotion
+from slipway.app.spec_reader import parse_spec
 
 ROOT = Path(__file__).parent.parent
 FOLDER = "screening"
@@ -44,7 +45,7 @@ class Team:
     @property
     def spec(self) -> ModelPromotion:
         """The promotion's spec, as the deployment branch has it."""
-        return ModelPromotion.parse(self.remote.read(f"{FOLDER}/promotion.yaml"))
+        return parse_spec(self.remote.read(f"{FOLDER}/promotion.yaml"))
 
     @property
     def task_environment(self) -> dict[str, str]:

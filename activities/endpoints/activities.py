@@ -1,16 +1,16 @@
-"""SageMaker endpoints: looked at, prepared, updated, judged by what they serve, tried, and put back."""
+"""Stage 6 activities: preflight, prepare, update, follow, smoke test, restore."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from temporalio import activity
 
 from activities.compensation import Compensation
 from activities.endpoints import deployment, invocation
-from activities.endpoints.deployment import Standing
+from activities.endpoints.deployment import RolloutState
 from activities.endpoints.messages import (
     EndpointPlan,
     EndpointVerdict,
@@ -22,14 +22,15 @@ from activities.endpoints.messages import (
     Smoke,
     SmokeAnswer,
     UpdateEndpoint,
-    UpdateStarted,
 )
 from activities.endpoints.plan import plan_rollout
-from activities.endpoints.preflight import find_trouble, ringing
-from activities.endpoints.served import Place, is_existing, is_missing
+from activities.endpoints.preflight import alarms_firing, check_preconditions
+from activities.endpoints.served import SageMakerAccount, is_existing, is_missing
 from activities.repositories import Repositories
-from activities.waiting import Deadline
+from activities.tags import PROMOTION_TAG
+from activities.waiting import deadline_after, follower
 from slipway.api import LedgerState
+from slipway.app.durations import format_duration
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
 from slipway.aws.polling import Describe, Pollers, one_by_one
@@ -39,7 +40,6 @@ from slipway.git.rules import app_file
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeEndpointConfigOutputTypeDef, DescribeEndpointOutputTypeDef
 
-PROMOTION_TAG = "slipway-promotion"
 CLOCK_SLACK = timedelta(seconds=5)
 
 
@@ -49,7 +49,7 @@ class EndpointActivities:
     Args:
         aws: Where to find AWS.
         repositories: Where smoke requests are read from.
-        interval: Seconds between two looks at the endpoints that are followed.
+        interval: Seconds between two looks at followed endpoints.
     """
 
     def __init__(self, aws: Aws, repositories: Repositories, interval: float) -> None:
@@ -67,9 +67,9 @@ class EndpointActivities:
             RefusedError: The package is in another region than the target.
         """
         plan = plan_rollout(asked)
-        place = self._place(plan)
-        endpoint = await place.endpoint(plan.target.endpoint)
-        await find_trouble(place, plan, endpoint)
+        account = self._account(plan)
+        endpoint = await account.endpoint(plan.target.endpoint)
+        await check_preconditions(account, plan, endpoint)
         instances = deployment.live_instances(endpoint) if endpoint else deployment.SHIFTS_NEED
         return Preflight(
             plan=plan,
@@ -79,50 +79,52 @@ class EndpointActivities:
 
     @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:
-        """Makes the model and the config that the plan names.
+        """Creates the model and the config that the plan names.
 
-        Killed after either: the retry finds it by its name, which carries a hash of what it is made of.
+        If it is killed after either, the retry finds it by its name, which carries a hash of what it is made of.
         """
-        place = self._place(plan)
-        if await place.model(plan.model) is None:
-            await self._create_model(place, plan)
-        package = await self._package_of_model(place, plan.model)
+        account = self._account(plan)
+        if await account.model(plan.model) is None:
+            await self._create_model(account, plan)
+        package = await self._package_of_model(account, plan.model)
         if package != plan.package.arn:
             raise _taken(plan, f"the model {plan.model}", package)
-        if await place.config(plan.config) is None:
-            await self._create_config(place, plan)
-        found = await place.config(plan.config)
+        if await account.config(plan.config) is None:
+            await self._create_config(account, plan)
+        found = await account.config(plan.config)
         if found is None:
-            raise TransientError(f"making the endpoint config {plan.config}", "it is not to be seen yet")
+            raise TransientError(f"creating the endpoint config {plan.config}", "it cannot be seen yet")
         if not _is_as_planned(found, plan):
             raise _taken(plan, f"the endpoint config {plan.config}", "another variant or model")
         return plan
 
-    async def _create_model(self, place: Place, plan: EndpointPlan) -> None:
-        role = plan.target.execution_role_arn or plan.variant.execution_role_arn or await self._champions_role(place, plan)
+    async def _create_model(self, account: SageMakerAccount, plan: EndpointPlan) -> None:
+        role = plan.target.execution_role_arn or plan.variant.execution_role_arn or await self._champions_role(account, plan)
         arguments = {
             "ModelName": plan.model,
             "PrimaryContainer": {"ModelPackageName": plan.package.arn},
             "Tags": _tags(plan),
         } | ({"ExecutionRoleArn": role} if role else {})
-        await _create(place, f"making the model {plan.model} of {plan.package.arn}", place.once.create_model, arguments)
+        await _create(
+            account, f"creating the model {plan.model} of {plan.package.arn}", account.no_retries.create_model, arguments
+        )
 
     @staticmethod
-    async def _champions_role(place: Place, plan: EndpointPlan) -> str | None:
+    async def _champions_role(account: SageMakerAccount, plan: EndpointPlan) -> str | None:
         """The role of the model that is served now, where the spec names none."""
-        endpoint = await place.endpoint(plan.target.endpoint)
-        model = await place.model_of(endpoint.get("EndpointConfigName", "")) if endpoint else None
+        endpoint = await account.endpoint(plan.target.endpoint)
+        model = await account.model_of(endpoint.get("EndpointConfigName", "")) if endpoint else None
         return model.get("ExecutionRoleArn") if model else None
 
     @staticmethod
-    async def _package_of_model(place: Place, name: str) -> str | None:
-        model = await place.model(name)
+    async def _package_of_model(account: SageMakerAccount, name: str) -> str | None:
+        model = await account.model(name)
         if model is None:
-            raise TransientError(f"making the model {name}", "it is not to be seen yet")
+            raise TransientError(f"creating the model {name}", "it cannot be seen yet")
         return model.get("PrimaryContainer", {}).get("ModelPackageName")
 
     @staticmethod
-    async def _create_config(place: Place, plan: EndpointPlan) -> None:
+    async def _create_config(account: SageMakerAccount, plan: EndpointPlan) -> None:
         variant = {
             "VariantName": plan.variant.name,
             "ModelName": plan.model,
@@ -131,39 +133,41 @@ class EndpointActivities:
             "InitialVariantWeight": 1.0,
         }
         arguments = {"EndpointConfigName": plan.config, "ProductionVariants": [variant], "Tags": _tags(plan)}
-        await _create(place, f"making the endpoint config {plan.config}", place.once.create_endpoint_config, arguments)
+        await _create(
+            account, f"creating the endpoint config {plan.config}", account.no_retries.create_endpoint_config, arguments
+        )
 
     @activity.defn
-    async def update_endpoint(self, request: UpdateEndpoint) -> UpdateStarted:
-        """Sets the endpoint on its way to the plan's config, or creates it.
+    async def update_endpoint(self, request: UpdateEndpoint) -> None:
+        """Starts the update of the endpoint to the plan's config, or creates the endpoint.
 
-        Killed after the call: the retry finds the endpoint on its way to the config, or there. Should AWS have rolled it back
-        already by then, that is found as well, and the update is not made a second time.
+        If it is killed after the call, the retry finds the endpoint being updated to the config, or serving it. If AWS has
+        already rolled the update back by then, the retry finds that as well, and does not update a second time.
 
         Raises:
             NeedsPersonError: The endpoint is not as preflight found it.
         """
         plan = request.plan
-        place = self._place(plan)
-        endpoint = await place.endpoint(plan.target.endpoint)
+        account = self._account(plan)
+        endpoint = await account.endpoint(plan.target.endpoint)
         if endpoint is not None and _failed_creation(endpoint, request):
-            await self._delete(place, plan)
+            await self._delete(account, plan)
             endpoint = None
         if endpoint is None:
             if request.previous_config is not None:
                 raise _changed(plan, "preflight found it, and now it is gone")
-            await self._create_endpoint(place, plan)
-            return UpdateStarted(created=True)
-        if not deployment.is_going_to(endpoint, plan.config) and not _rolled_back_since(endpoint, request):
+            await self._create_endpoint(account, plan)
+        elif not deployment.is_going_to(endpoint, plan.config) and not _rolled_back_since(endpoint, request):
             _require_unchanged(endpoint, request)
-            await self._update(place, plan, plan.config, deployment.live_instances(endpoint))
-        return UpdateStarted(created=request.previous_config is None)
+            await self._update(account, plan, plan.config, deployment.live_instances(endpoint))
 
-    async def _create_endpoint(self, place: Place, plan: EndpointPlan) -> None:
+    async def _create_endpoint(self, account: SageMakerAccount, plan: EndpointPlan) -> None:
         arguments = {"EndpointName": plan.target.endpoint, "EndpointConfigName": plan.config, "Tags": _tags(plan)}
-        await self._set_off(place, plan, f"creating the endpoint {plan.target.endpoint}", place.once.create_endpoint, arguments)
+        await self._start_update(
+            account, plan, f"creating the endpoint {plan.target.endpoint}", account.no_retries.create_endpoint, arguments
+        )
 
-    async def _update(self, place: Place, plan: EndpointPlan, config: str, instances: int) -> None:
+    async def _update(self, account: SageMakerAccount, plan: EndpointPlan, config: str, instances: int) -> None:
         arguments: dict[str, Any] = {
             "EndpointName": plan.target.endpoint,
             "EndpointConfigName": config,
@@ -173,69 +177,65 @@ class EndpointActivities:
         if config == plan.config:
             arguments["DeploymentConfig"] = deployment.deployment_config(plan.strategy, instances)
         tried = f"updating the endpoint {plan.target.endpoint} to {config}"
-        await self._set_off(place, plan, tried, place.once.update_endpoint, arguments)
+        await self._start_update(account, plan, tried, account.no_retries.update_endpoint, arguments)
 
     @staticmethod
-    async def _set_off(place: Place, plan: EndpointPlan, tried: str, function: Any, arguments: dict[str, Any]) -> None:
+    async def _start_update(
+        account: SageMakerAccount, plan: EndpointPlan, tried: str, function: Any, arguments: dict[str, Any]
+    ) -> None:
         try:
-            await place.aws.call(tried, function, **arguments)
+            await account.aws.call(tried, function, **arguments)
         except SlipwayError as error:
             if is_missing(error) and plan.config in answer_of(error)[1]:
                 raise TransientError(tried, str(error.report.answered), "SageMaker does not see the new config yet") from error
             raise
 
     @activity.defn
+    @follower
     async def follow_endpoint(self, request: FollowEndpoint) -> EndpointVerdict:
-        """Waits until the endpoint is at rest, and judges it by the config and the package that it serves. Reads only.
+        """Waits until no deployment runs, and judges the endpoint by the config and the package that it serves. Reads only.
 
         Raises:
-            NeedsPersonError: It is broken, serves something else than it says, or did not come to rest in time.
+            NeedsPersonError: It is broken, serves something else than it says, or the deployment did not end in time.
         """
-        plan, deadline = request.plan, Deadline(request.timeout)
+        plan = request.plan
         tried = f"following the endpoint {plan.target.endpoint} to {plan.config}"
-        looked = False
-        async for endpoint in self._states(plan):
-            if endpoint is None:
-                raise NeedsPersonError(
-                    tried, "the endpoint is gone", "see who deleted it; retry creates it, abort ends the promotion"
-                )
-            standing = deployment.standing_of(endpoint, plan.config)
-            if standing is Standing.rolled_back and not looked and not endpoint.get("FailureReason"):
-                # Perhaps a look from before the update: SageMaker's reads lag behind. A second one decides.
-                looked = True
-            elif standing is not Standing.moving:
-                return await self._verdict(plan, endpoint, standing)
-            elif deadline.passed:
-                said = f"it is {endpoint['EndpointStatus']} and has had its {request.timeout}"
-                raise NeedsPersonError(
-                    tried, said, "see it in SageMaker; retry follows it again, abort puts the former config back"
-                )
-            else:
-                looked = True
-        raise TransientError(tried, "the wait ended without a state")
+        endpoint = await self._until(plan, deployment.Settled(plan.config), deadline_after(request.timeout))
+        if endpoint is None:
+            raise NeedsPersonError(
+                tried, "the endpoint is gone", "see who deleted it; retry creates it, abort ends the promotion"
+            )
+        state = deployment.rollout_state(endpoint, plan.config)
+        if state is RolloutState.moving:
+            said = f"it is still {endpoint['EndpointStatus']} after {format_duration(request.timeout)}"
+            raise NeedsPersonError(tried, said, "see it in SageMaker; retry follows it again, abort restores the former config")
+        return await self._verdict(plan, endpoint, state)
 
-    async def _verdict(self, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef, standing: Standing) -> EndpointVerdict:
-        place = self._place(plan)
+    async def _verdict(self, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef, state: RolloutState) -> EndpointVerdict:
+        account = self._account(plan)
         config = endpoint.get("EndpointConfigName", "")
         reason = endpoint.get("FailureReason", "")
         tried = f"following the endpoint {plan.target.endpoint} to {plan.config}"
-        if standing in {Standing.broken, Standing.unclear}:
+        if state in {RolloutState.broken, RolloutState.unclear}:
             said = f"it is {endpoint['EndpointStatus']} with {config}: {reason or 'no reason given'}"
             raise NeedsPersonError(tried, said, _remedy(endpoint))
-        package = await place.package_of(config)
-        if standing is Standing.served:
+        package = await account.package_of(config)
+        if state is RolloutState.served:
             if package != plan.package.arn:
                 raise NeedsPersonError(
                     tried, f"it serves {config}, which is {package}", "see who changed the config's model; then retry or abort"
                 )
             return EndpointVerdict(end=RolloutEnd.served, config=config, package=package)
-        rang = await ringing(place, plan.strategy.alarms)
-        reason = reason or (f"alarm {', '.join(rang)} went off" if rang else "SageMaker gave no reason")
+        firing = await alarms_firing(account, plan.strategy.alarms)
+        reason = reason or (f"alarm {', '.join(firing)} went off" if firing else "SageMaker gave no reason")
         return EndpointVerdict(end=RolloutEnd.rolled_back, config=config, package=package, reason=reason)
 
     @activity.defn
     async def smoke_endpoint(self, request: Smoke) -> SmokeAnswer:
-        """Asks the model once; a retry asks again, which changes nothing. A model that fails is an answer with `ok` false."""
+        """Sends one request to the model; a retry sends it again, which changes nothing.
+
+        A model that fails is an answer with `ok` false.
+        """
         path = app_file(request.app.folder, request.payload)
         body = await self._repositories.open(request.app.repository).read(request.commit, path)
         runtime = self._aws.runtime(request.plan.region, request.plan.target.role_arn)
@@ -243,16 +243,16 @@ class EndpointActivities:
 
     @activity.defn
     async def restore_endpoint(self, request: RestoreEndpoint) -> Compensation:
-        """Puts the former config back, all at once; deletes an endpoint that this promotion created.
+        """Restores the former config, all at once; deletes an endpoint that this promotion created.
 
-        Killed after the update: the retry waits until the endpoint is at rest, and finds the former config there.
+        If it is killed after the update, the retry waits until no deployment runs, and finds the former config.
         """
         plan = request.plan
-        place = self._place(plan)
+        account = self._account(plan)
         endpoint = await self._at_rest(plan)
         if endpoint is None:
             gone = LedgerState.undone if request.previous_config is None else LedgerState.needs_person
-            return Compensation(state=gone, note=f"the endpoint {plan.target.endpoint} is not there")
+            return Compensation(state=gone, note=f"the endpoint {plan.target.endpoint} does not exist")
         config = endpoint.get("EndpointConfigName", "")
         if config == request.previous_config and endpoint["EndpointStatus"] == "InService":
             return Compensation(state=LedgerState.undone, note=f"{plan.target.endpoint} serves {config}")
@@ -261,14 +261,14 @@ class EndpointActivities:
             kept = LedgerState.kept if endpoint["EndpointStatus"] == "InService" else LedgerState.needs_person
             return Compensation(state=kept, note=note)
         if request.previous_config is None:
-            await self._delete(place, plan)
+            await self._delete(account, plan)
             return Compensation(
                 state=LedgerState.undone, note=f"the endpoint {plan.target.endpoint}, which this promotion created, is deleted"
             )
-        return await self._put_back(place, request, request.previous_config, endpoint)
+        return await self._put_back(account, request, request.previous_config, endpoint)
 
     async def _put_back(
-        self, place: Place, request: RestoreEndpoint, previous: str, endpoint: DescribeEndpointOutputTypeDef
+        self, account: SageMakerAccount, request: RestoreEndpoint, previous: str, endpoint: DescribeEndpointOutputTypeDef
     ) -> Compensation:
         name = request.plan.target.endpoint
         if endpoint["EndpointStatus"] != "InService":
@@ -276,7 +276,7 @@ class EndpointActivities:
                 f"{name} is {endpoint['EndpointStatus']}: {endpoint.get('FailureReason', 'no reason given')}; {_remedy(endpoint)}"
             )
             return Compensation(state=LedgerState.needs_person, note=note)
-        await self._update(place, request.plan, previous, deployment.live_instances(endpoint))
+        await self._update(account, request.plan, previous, deployment.live_instances(endpoint))
         restored = await self._at_rest(request.plan)
         served = restored.get("EndpointConfigName") if restored else None
         if served == previous:
@@ -284,42 +284,43 @@ class EndpointActivities:
         reason = restored.get("FailureReason", "no reason given") if restored else "it is gone"
         return Compensation(state=LedgerState.needs_person, note=f"{name} did not go back to {previous}: {reason}")
 
-    async def _delete(self, place: Place, plan: EndpointPlan) -> None:
+    async def _delete(self, account: SageMakerAccount, plan: EndpointPlan) -> None:
         """Deletes the endpoint and waits until it is gone."""
         name = plan.target.endpoint
         try:
-            await place.aws.call(f"deleting the endpoint {name}", place.sagemaker.delete_endpoint, EndpointName=name)
+            await account.aws.call(f"deleting the endpoint {name}", account.sagemaker.delete_endpoint, EndpointName=name)
         except SlipwayError as error:
             if not is_missing(error):
                 raise
-        async for endpoint in self._states(plan):
-            if endpoint is None:
-                return
+        await self._until(plan, lambda endpoint: endpoint is None)
 
     async def _at_rest(self, plan: EndpointPlan) -> DescribeEndpointOutputTypeDef | None:
-        async for endpoint in self._states(plan):
-            if endpoint is None or deployment.standing_of(endpoint, plan.config) is not Standing.moving:
-                return endpoint
-        return None
+        return await self._until(plan, lambda endpoint: endpoint is None or not deployment.is_moving(endpoint))
 
-    async def _states(self, plan: EndpointPlan) -> AsyncIterator[DescribeEndpointOutputTypeDef | None]:
-        """The endpoint, look after look, each told to whoever watches."""
-        async for endpoint in self._endpoints.at(plan.region, plan.target.role_arn).follow(plan.target.endpoint):
-            if endpoint is not None:
-                activity.heartbeat(deployment.progress_of(endpoint))
-            yield endpoint
+    async def _until(
+        self, plan: EndpointPlan, done: Callable[[DescribeEndpointOutputTypeDef | None], bool], deadline: datetime | None = None
+    ) -> DescribeEndpointOutputTypeDef | None:
+        """Follow the target's endpoint; each look is a heartbeat."""
+        poller = self._endpoints.at(plan.region, plan.target.role_arn)
+        return await poller.until(plan.target.endpoint, done=done, deadline=deadline, tell=heartbeat_endpoint)
 
     def _endpoints_at(self, region: str | None, role_arn: str | None) -> Describe[DescribeEndpointOutputTypeDef | None]:
-        return one_by_one(Place(self._aws, region or "", role_arn).endpoint)
+        return one_by_one(SageMakerAccount(self._aws, region or "", role_arn).endpoint)
 
-    def _place(self, plan: EndpointPlan) -> Place:
-        return Place(self._aws, plan.region, plan.target.role_arn)
+    def _account(self, plan: EndpointPlan) -> SageMakerAccount:
+        return SageMakerAccount(self._aws, plan.region, plan.target.role_arn)
 
 
-async def _create(place: Place, tried: str, function: Any, arguments: dict[str, Any]) -> None:
-    """Creates something by name. A name that is taken is looked at by the caller: it may be our own."""
+def heartbeat_endpoint(endpoint: DescribeEndpointOutputTypeDef | None) -> None:
+    """Heartbeat what a watcher sees of the endpoint."""
+    if endpoint is not None:
+        activity.heartbeat(deployment.endpoint_progress(endpoint))
+
+
+async def _create(account: SageMakerAccount, tried: str, function: Any, arguments: dict[str, Any]) -> None:
+    """Creates something by name. If the name already exists, the caller looks at it: it may be our own."""
     try:
-        await place.aws.call(tried, function, **arguments)
+        await account.aws.call(tried, function, **arguments)
     except SlipwayError as error:
         if not is_existing(error):
             raise
@@ -336,7 +337,7 @@ def _is_as_planned(config: DescribeEndpointConfigOutputTypeDef, plan: EndpointPl
 
 
 def _failed_creation(endpoint: DescribeEndpointOutputTypeDef, request: UpdateEndpoint) -> bool:
-    """Whether an earlier try of this very plan created the endpoint and SageMaker gave it up: only deleting it helps then."""
+    """Whether an earlier try of this plan created the endpoint and the creation failed: then it has to be deleted first."""
     ours = request.previous_config is None and endpoint.get("EndpointConfigName") == request.plan.config
     return ours and endpoint["EndpointStatus"] == "Failed"
 
@@ -355,28 +356,28 @@ def _rolled_back_since(endpoint: DescribeEndpointOutputTypeDef, request: UpdateE
 def _require_unchanged(endpoint: DescribeEndpointOutputTypeDef, request: UpdateEndpoint) -> None:
     status, config = endpoint["EndpointStatus"], endpoint.get("EndpointConfigName")
     if status != "InService":
-        raise _changed(request.plan, f"it is {status} (on its way to {deployment.pending_config(endpoint) or config})")
+        raise _changed(request.plan, f"it is {status} (being updated to {deployment.pending_config(endpoint) or config})")
     if config != request.previous_config:
         raise _changed(request.plan, f"preflight found {request.previous_config}, and now it serves {config}")
 
 
 def _changed(plan: EndpointPlan, found: str) -> NeedsPersonError:
-    remedy = "somebody else changes this endpoint; once that is settled, retry looks at it anew"
+    remedy = "somebody else changes this endpoint; once they have finished, retry looks at it again"
     return NeedsPersonError(f"updating the endpoint {plan.target.endpoint}", found, remedy)
 
 
 def _taken(plan: EndpointPlan, what: str, content: str | None) -> NeedsPersonError:
     remedy = f"delete {what} if nothing needs it, then retry"
     return NeedsPersonError(
-        f"preparing {plan.target.endpoint} for {plan.package.arn}", f"{what} is there already and holds {content}", remedy
+        f"preparing {plan.target.endpoint} for {plan.package.arn}", f"{what} already exists and holds {content}", remedy
     )
 
 
 def _remedy(endpoint: DescribeEndpointOutputTypeDef) -> str:
     match endpoint["EndpointStatus"]:
         case "UpdateRollbackFailed":
-            return "the endpoint serves a mix of two configs: update it by hand to the one that is wanted, then retry or abort"
+            return "the endpoint serves a mix of two configs: update it by hand to the right one, then retry or abort"
         case "Failed":
-            return "mend the cause; retry deletes the failed endpoint and creates it anew, abort deletes it"
+            return "fix the cause; retry deletes the failed endpoint and creates it again, abort deletes it"
         case _:
             return "see the endpoint in SageMaker, then retry or abort"

@@ -1,4 +1,4 @@
-"""How an update of an endpoint is to go, and where it is. Pure."""
+"""Pure helpers: DeploymentConfig from the spec; rollout state from DescribeEndpoint."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 SHIFTS_NEED = 2
-"""Instances that a shift in parts needs at the least: SageMaker takes no more than half of the fleet as the first part."""
+"""The least number of instances for a canary or linear shift: its first part is at most half of the fleet."""
 
 
-class Standing(StrEnum):
+class RolloutState(StrEnum):
     """Where an endpoint is on its way to a config. `InService` alone tells nothing: a rollback ends there, too."""
 
     moving = "moving"
@@ -27,19 +27,47 @@ class Standing(StrEnum):
     unclear = "unclear"
     """It serves the config, and AWS gives a reason for a failure."""
     broken = "broken"
-    """`Failed`, `UpdateRollbackFailed`, `OutOfService`: nothing moves any more without a person."""
+    """`Failed`, `UpdateRollbackFailed`, `OutOfService`: a person has to act."""
 
 
-def standing_of(endpoint: DescribeEndpointOutputTypeDef, config: str) -> Standing:
-    """Judges an endpoint by the config that it names."""
+def is_moving(endpoint: DescribeEndpointOutputTypeDef) -> bool:
+    """Whether SageMaker is changing the endpoint."""
     status = endpoint["EndpointStatus"]
-    if status in MOVING or (status == "InService" and endpoint.get("PendingDeploymentSummary")):
-        return Standing.moving
-    if status != "InService":
-        return Standing.broken
+    return status in MOVING or (status == "InService" and bool(endpoint.get("PendingDeploymentSummary")))
+
+
+def rollout_state(endpoint: DescribeEndpointOutputTypeDef, config: str) -> RolloutState:
+    """The state of an endpoint, judged by the config that it names."""
+    if is_moving(endpoint):
+        return RolloutState.moving
+    if endpoint["EndpointStatus"] != "InService":
+        return RolloutState.broken
     if endpoint.get("EndpointConfigName") != config:
-        return Standing.rolled_back
-    return Standing.unclear if endpoint.get("FailureReason") else Standing.served
+        return RolloutState.rolled_back
+    return RolloutState.unclear if endpoint.get("FailureReason") else RolloutState.served
+
+
+class Settled:
+    """Whether an endpoint that was updated to a config has come to rest, look after look.
+
+    SageMaker's reads lag behind. A first look that finds another config and no failure may be from before the update, so a
+    second one decides.
+
+    Args:
+        config: The config that the endpoint was updated to.
+    """
+
+    def __init__(self, config: str) -> None:
+        self._config = config
+        self._looked = False
+
+    def __call__(self, endpoint: DescribeEndpointOutputTypeDef | None) -> bool:
+        if endpoint is None:
+            return True
+        state = rollout_state(endpoint, self._config)
+        stale = state is RolloutState.rolled_back and not self._looked and not endpoint.get("FailureReason")
+        self._looked = True
+        return not stale and state is not RolloutState.moving
 
 
 def pending_config(endpoint: DescribeEndpointOutputTypeDef) -> str | None:
@@ -53,22 +81,22 @@ def is_going_to(endpoint: DescribeEndpointOutputTypeDef, config: str) -> bool:
 
 
 def live_instances(endpoint: DescribeEndpointOutputTypeDef) -> int:
-    """Instances that the endpoint is to have now."""
+    """Instances that the endpoint should have now."""
     variants = endpoint.get("ProductionVariants", [])
     return sum(variant.get("DesiredInstanceCount", variant.get("CurrentInstanceCount", 0)) for variant in variants)
 
 
 def shifts_at_once(strategy: Strategy, instances: int) -> bool:
-    """Whether a canary or linear strategy must become all-at-once, because there are too few instances to part."""
+    """Whether a canary or linear strategy must become all-at-once, because there are too few instances."""
     return bool(strategy.canary or strategy.linear) and instances < SHIFTS_NEED
 
 
 def deployment_config(strategy: Strategy, instances: int) -> dict[str, Any]:
-    """The `DeploymentConfig` of UpdateEndpoint: always blue/green, so that the old fleet is there to go back to."""
+    """The `DeploymentConfig` of UpdateEndpoint: always blue/green, so that the old fleet is kept for a rollback."""
     policy = {
         "TrafficRoutingConfiguration": _routing(strategy, instances),
         "TerminationWaitInSeconds": int(strategy.bake.total_seconds()),
-        # The spec's models see to it that this is longer than all waits together.
+        # The spec's rules make this longer than all waits together.
         "MaximumExecutionTimeoutInSeconds": int(strategy.timeout.total_seconds()),
     }
     alarms = [{"AlarmName": name} for name in strategy.alarms]
@@ -92,7 +120,7 @@ def _routing(strategy: Strategy, instances: int) -> dict[str, Any]:
 
 
 def strategy_warnings(plan: EndpointPlan, instances: int) -> list[str]:
-    """Where AWS would do something else than the spec says, without a word."""
+    """Where AWS would silently do something else than the spec says."""
     strategy = plan.strategy
     warnings: list[str] = []
     if shifts_at_once(strategy, instances):
@@ -109,7 +137,7 @@ def strategy_warnings(plan: EndpointPlan, instances: int) -> list[str]:
     return warnings
 
 
-def progress_of(endpoint: DescribeEndpointOutputTypeDef) -> EndpointProgress:
+def endpoint_progress(endpoint: DescribeEndpointOutputTypeDef) -> EndpointProgress:
     """What a watcher sees of the endpoint."""
     pending = endpoint.get("PendingDeploymentSummary", {})
     variants: Any = pending.get("ProductionVariants") or endpoint.get("ProductionVariants", [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ReadTimeoutError
@@ -16,13 +15,13 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 REQUEST_LIMIT = 6 * 1_024 * 1_024
-"""Bytes that InvokeEndpoint took as a body for years; a smoke request has no need of more."""
+"""The limit of InvokeEndpoint for many years; a smoke request needs no more."""
 ANSWER_LIMIT = 1_000
 """Characters of the answer that are kept."""
 
 
 async def invoke(aws: Aws, runtime: SageMakerRuntimeClient, endpoint: str, body: bytes, content_type: str) -> SmokeAnswer:
-    """Sends the request and takes the answer, a bad one as well.
+    """Sends the request and returns the answer, even a bad one.
 
     Raises:
         SlipwayError: The endpoint itself could not be asked.
@@ -31,29 +30,23 @@ async def invoke(aws: Aws, runtime: SageMakerRuntimeClient, endpoint: str, body:
     if len(body) > REQUEST_LIMIT:
         raise RefusedError(tried, f"the payload has {len(body):,} bytes", f"keep it under {REQUEST_LIMIT:,} bytes")
 
-    def ask() -> tuple[str, str, str]:
+    def ask() -> str:
         answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType=content_type, Accept=content_type, Body=body)
-        text = answer["Body"].read(4 * ANSWER_LIMIT).decode(errors="replace")
-        return text[:ANSWER_LIMIT], answer.get("ContentType", ""), answer.get("InvokedProductionVariant", "")
+        return answer["Body"].read(4 * ANSWER_LIMIT).decode(errors="replace")[:ANSWER_LIMIT]
 
-    started = time.monotonic()
     try:
-        text, answered_type, variant = await aws.call(tried, ask)
+        text = await aws.call(tried, ask)
     except SlipwayError as error:
         said = model_error(error)
         if said is None:
             raise
-        return SmokeAnswer(ok=False, body="", content_type="", variant="", milliseconds=_since(started), error=said)
-    return SmokeAnswer(ok=True, body=text, content_type=answered_type, variant=variant, milliseconds=_since(started))
+        return SmokeAnswer(ok=False, body="", error=said)
+    return SmokeAnswer(ok=True, body=text)
 
 
 def model_error(error: SlipwayError) -> str | None:
-    """What the model did wrong; none where it is not the model's fault."""
+    """The model's error; none if it is not the model's fault."""
     if isinstance(error.__cause__, ReadTimeoutError):
         return f"no answer within {INVOKE_TIMEOUT} s"
     code, message = answer_of(error)
     return message[:ANSWER_LIMIT] if code == "ModelError" else None
-
-
-def _since(started: float) -> float:
-    return round((time.monotonic() - started) * 1_000, 1)

@@ -36,7 +36,7 @@ class Preflight(Message):
     current_config: str | None
     """None: there is no endpoint yet."""
     warnings: tuple[str, ...] = ()
-    """As: a one-instance variant cannot take a canary of 25 %: the update is all at once."""
+    """For example: the endpoint has one instance, too few for a canary: the update is all at once."""
 
 
 class UpdateEndpoint(Message):
@@ -44,12 +44,6 @@ class UpdateEndpoint(Message):
 
     plan: EndpointPlan
     previous_config: str | None = Field(description="What preflight found; None creates the endpoint.")
-
-
-class UpdateStarted(Message):
-    """An endpoint that is being created or updated, or serves the plan's config already."""
-
-    created: bool
 
 
 class FollowEndpoint(Message):
@@ -60,7 +54,7 @@ class FollowEndpoint(Message):
 
 
 class EndpointVerdict(Message):
-    """What is served when the endpoint came to rest, by the config it names."""
+    """What the endpoint serves after the deployment, by the config that it names."""
 
     end: RolloutEnd
     config: str
@@ -79,19 +73,16 @@ class Smoke(Message):
 
 
 class SmokeAnswer(Message):
-    """The answer of the model that is served. A model that fails to answer is a verdict, not an error: `ok` is false then."""
+    """The answer of the model that is served. A model that fails is a result, not an error: then `ok` is false."""
 
     ok: bool
     body: str
-    content_type: str
-    variant: str
-    milliseconds: float
     error: str = ""
     """What the model or the endpoint said instead of an answer."""
 
 
 class RestoreEndpoint(Message):
-    """Input of `restore_endpoint`: back to the former config; an endpoint that this promotion created is deleted."""
+    """Input of `restore_endpoint`: restore the former config; an endpoint that this promotion created is deleted."""
 
     plan: EndpointPlan
     previous_config: str | None

@@ -7,30 +7,35 @@ from typing import TYPE_CHECKING
 
 from activities.endpoints import deployment
 from activities.endpoints.messages import EndpointPlan
-from activities.endpoints.served import Place
+from activities.endpoints.served import SageMakerAccount
+from activities.registry import describe_package
 from slipway.errors import NeedsPersonError, RefusedError
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
 
 
-async def find_trouble(place: Place, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef | None) -> None:
-    """Raises the first thing that stands in the way.
+async def check_preconditions(
+    account: SageMakerAccount, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef | None
+) -> None:
+    """Raises the first problem found.
 
     Raises:
-        NeedsPersonError: A person can move it.
-        RefusedError: Nobody can.
+        NeedsPersonError: A person can fix it.
+        RefusedError: Nobody can fix it.
     """
-    tried = f"looking whether {plan.target.endpoint} can take {plan.package.arn}"
+    tried = f"checking whether {plan.target.endpoint} can take {plan.package.arn}"
     if plan.package.region != plan.region:
         said = f"the package is in {plan.package.region} and the endpoint in {plan.region}"
         raise RefusedError(
-            tried, said, "SageMaker makes models from packages of its own region: register the model there, or correct the target"
+            tried,
+            said,
+            "SageMaker creates models from packages of its region only: register the model there, or correct the target",
         )
     if endpoint is not None:
         _check_endpoint(tried, plan, endpoint)
-    await _check_alarms(tried, place, plan.strategy.alarms)
-    await _check_package(tried, place, plan)
+    await _check_alarms(tried, account, plan.strategy.alarms)
+    await _check_package(tried, account, plan)
 
 
 def _check_endpoint(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef) -> None:
@@ -38,7 +43,7 @@ def _check_endpoint(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOu
     ours = deployment.is_going_to(endpoint, plan.config)
     if status in deployment.MOVING and not ours:
         going = deployment.pending_config(endpoint) or endpoint.get("EndpointConfigName")
-        raise NeedsPersonError(tried, f"it is {status} (to {going}), and not by this promotion", "retry once it is at rest")
+        raise NeedsPersonError(tried, f"it is {status} (to {going}), and not by this promotion", "retry once it is InService")
     if status not in {*deployment.MOVING, "InService"} and not (status == "Failed" and ours):
         said = f"it is {status}: {endpoint.get('FailureReason', 'no reason given')}"
         remedy = "delete it, and retry creates it" if status == "Failed" else "bring it back into service, then retry"
@@ -49,23 +54,20 @@ def _check_endpoint(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOu
         raise NeedsPersonError(tried, said, "name spec.rollout.variant.name like the endpoint's only variant, and start again")
 
 
-async def _check_alarms(tried: str, place: Place, alarms: Sequence[str]) -> None:
-    states = await alarm_states(place, alarms)
+async def _check_alarms(tried: str, account: SageMakerAccount, alarms: Sequence[str]) -> None:
+    states = await alarm_states(account, alarms)
     missing = [name for name in alarms if name not in states]
     if missing:
-        said = f"there is no alarm {', '.join(missing)} in {place.region}"
+        said = f"there is no alarm {', '.join(missing)} in {account.region}"
         raise NeedsPersonError(tried, said, "create it in the target's account and region, then retry")
-    rang = [name for name, state in states.items() if state == "ALARM"]
-    if rang:
-        said = f"the alarm {', '.join(rang)} rings already, and would roll the update back at once"
+    firing = [name for name, state in states.items() if state == "ALARM"]
+    if firing:
+        said = f"the alarm {', '.join(firing)} is already in ALARM, and would roll the update back at once"
         raise NeedsPersonError(tried, said, "bring the endpoint back to health, then retry")
 
 
-async def _check_package(tried: str, place: Place, plan: EndpointPlan) -> None:
-    describe = place.sagemaker.describe_model_package
-    package = await place.aws.call(
-        f"looking at the model package {plan.package.arn}", describe, ModelPackageName=plan.package.arn
-    )
+async def _check_package(tried: str, account: SageMakerAccount, plan: EndpointPlan) -> None:
+    package = await describe_package(account.aws, plan.package.arn, account.role_arn)
     status, approval = package.get("ModelPackageStatus"), package.get("ModelApprovalStatus")
     if (status, approval) != ("Completed", "Approved"):
         said = f"{plan.package.arn} is {status} and {approval}"
@@ -74,13 +76,13 @@ async def _check_package(tried: str, place: Place, plan: EndpointPlan) -> None:
         )
 
 
-async def alarm_states(place: Place, alarms: Sequence[str]) -> dict[str, str]:
-    """The state of each alarm that there is."""
+async def alarm_states(account: SageMakerAccount, alarms: Sequence[str]) -> dict[str, str]:
+    """The state of each alarm that exists."""
     if not alarms:
         return {}
-    answer = await place.aws.call(
+    answer = await account.aws.call(
         f"looking at the alarms {', '.join(alarms)}",
-        place.aws.cloudwatch(place.region, place.role_arn).describe_alarms,
+        account.aws.cloudwatch(account.region, account.role_arn).describe_alarms,
         AlarmNames=list(alarms),
         AlarmTypes=["MetricAlarm", "CompositeAlarm"],
     )
@@ -88,6 +90,6 @@ async def alarm_states(place: Place, alarms: Sequence[str]) -> dict[str, str]:
     return {alarm.get("AlarmName", ""): str(alarm.get("StateValue", "")) for alarm in found}
 
 
-async def ringing(place: Place, alarms: Sequence[str]) -> list[str]:
+async def alarms_firing(account: SageMakerAccount, alarms: Sequence[str]) -> list[str]:
     """The alarms that are in ALARM now."""
-    return [name for name, state in (await alarm_states(place, alarms)).items() if state == "ALARM"]
+    return [name for name, state in (await alarm_states(account, alarms)).items() if state == "ALARM"]

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     )
 
 
-class Place:
+class SageMakerAccount:
     """SageMaker in one account and region.
 
     Args:
         aws: Where to find AWS.
         region: The region.
-        role_arn: The role that acts there; none for the worker's own.
+        role_arn: The role to call as; none for the worker's own.
     """
 
     def __init__(self, aws: Aws, region: str, role_arn: str | None) -> None:
@@ -30,10 +30,10 @@ class Place:
         self.region = region
         self.role_arn = role_arn
         self.sagemaker = aws.sagemaker(region, role_arn)
-        self.once = aws.sagemaker(region, role_arn, once=True)
+        self.no_retries = aws.sagemaker(region, role_arn, retries=False)
 
     async def endpoint(self, name: str) -> DescribeEndpointOutputTypeDef | None:
-        """The endpoint, or none where there is none."""
+        """The endpoint, or none."""
         tried = f"looking at the endpoint {name} in {self.region}"
         try:
             return await self.aws.call(tried, self.sagemaker.describe_endpoint, EndpointName=name)
@@ -41,7 +41,7 @@ class Place:
             return none_if_missing(error)
 
     async def config(self, name: str) -> DescribeEndpointConfigOutputTypeDef | None:
-        """The endpoint config, or none where there is none."""
+        """The endpoint config, or none."""
         tried = f"looking at the endpoint config {name} in {self.region}"
         try:
             return await self.aws.call(tried, self.sagemaker.describe_endpoint_config, EndpointConfigName=name)
@@ -49,7 +49,7 @@ class Place:
             return none_if_missing(error)
 
     async def model(self, name: str) -> DescribeModelOutputTypeDef | None:
-        """The model, or none where there is none."""
+        """The model, or none."""
         tried = f"looking at the model {name} in {self.region}"
         try:
             return await self.aws.call(tried, self.sagemaker.describe_model, ModelName=name)
@@ -73,18 +73,18 @@ class Place:
 
 
 def is_missing(error: SlipwayError) -> bool:
-    """Whether SageMaker says that there is no such thing. It says so in the message of a ValidationException."""
+    """Whether SageMaker says that it does not exist. It says so in the message of a ValidationException."""
     code, message = answer_of(error)
     return code == "ResourceNotFound" or "could not find" in message.lower()
 
 
 def is_existing(error: SlipwayError) -> bool:
-    """Whether SageMaker says that the name is taken."""
+    """Whether SageMaker says that the name already exists."""
     return "already exist" in answer_of(error)[1].lower()
 
 
 def none_if_missing(error: SlipwayError) -> None:
-    """None where the error says so; else the error itself.
+    """Returns None if the error says that it does not exist; raises any other error.
 
     Raises:
         SlipwayError: Any other error.

@@ -1,4 +1,4 @@
-"""ECR: the image is there, its scan lets it pass, and it is where the task pulls from."""
+"""Stage 1 activities: find the image in ECR, wait for its scan, copy it to where the task pulls from."""
 
 from __future__ import annotations
 
@@ -7,25 +7,22 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import datetime
+from typing import Any, Literal
 
 from temporalio import activity
 
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
-from activities.images.registries import open_registry
-from activities.waiting import Deadline
+from activities.images.registries import describe_image, open_registry
+from activities.waiting import deadline_after, follower
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
 from slipway.aws.polling import Describe, Pollers, one_by_one
-from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
-from slipway.oci import copy as oci
+from slipway.errors import NeedsPersonError, RefusedError, SlipwayError
 from slipway.oci.client import MANIFEST_TYPES
+from slipway.oci.copy import ImageRepository, copy_image
 from slipway.oci.reference import ImageReference
 from slipway.progress import CopyProgress, ScanProgress
-
-if TYPE_CHECKING:
-    from types_boto3_ecr.type_defs import ImageDetailTypeDef
 
 SEVERITIES: tuple[Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"], ...] = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 SCAN_DONE = frozenset({"COMPLETE", "ACTIVE"})
@@ -33,7 +30,7 @@ SCAN_DONE = frozenset({"COMPLETE", "ACTIVE"})
 SCAN_RUNS = frozenset({"PENDING", "IN_PROGRESS", "NOT_FOUND"})
 
 
-class Scan:
+class ScanState:
     """How far a scan is. `NOT_FOUND`: ECR has not begun, as right after a push."""
 
     def __init__(self, status: str, counts: Mapping[str, int], description: str = "") -> None:
@@ -61,33 +58,28 @@ class ImageActivities:
         Raises:
             RefusedError: The image is not there, or is not named by digest.
         """
-        image = by_digest(request.image)
-        detail = await self._describe(image)
-        return ResolvedImage(
-            image=str(image),
-            media_type=detail.get("imageManifestMediaType", ""),
-            size=detail.get("imageSizeInBytes", 0),
-            pushed_at=detail.get("imagePushedAt", datetime.now(UTC)),
-        )
+        image = require_digest(request.image)
+        await self._require_image(image)
+        return ResolvedImage(image=str(image))
 
     @activity.defn
     async def copy_image(self, request: CopyImage) -> CopiedImage:
-        """Puts the image, byte for byte, where the task pulls from, under a tag that keeps it from being cleaned up.
+        """Copy the image by digest and tag it, so that lifecycle rules keep it.
 
-        Killed while copying: the retry sends what is missing. The tag there with the same digest is done.
+        If it is killed while it copies, the retry sends what is missing. Where the tag already names the digest, nothing is done.
 
         Raises:
-            RefusedError: The tag is there on another image.
+            RefusedError: The tag already names another image.
         """
-        source, repository = by_digest(request.source), repository_of(request.target_repository)
+        source, repository = require_digest(request.source), repository_of(request.target_repository)
         target = repository.at(source.digest or "")
         if source == target:
             return CopiedImage(image=str(target), copied_blobs=0, skipped_blobs=0, copied_bytes=0)
         await self._require_repository(target)
         async with await open_registry(self._aws, source) as one, await open_registry(self._aws, target) as other:
-            counts = await oci.copy_image(
-                oci.Place(one, source.repository),
-                oci.Place(other, target.repository),
+            counts = await copy_image(
+                ImageRepository(one, source.repository),
+                ImageRepository(other, target.repository),
                 source.digest or "",
                 request.tag,
                 lambda so_far: activity.heartbeat(CopyProgress.model_validate(asdict(so_far))),
@@ -100,7 +92,7 @@ class ImageActivities:
         )
 
     async def _require_repository(self, target: ImageReference) -> None:
-        """A registry's own answer to a missing repository is hard to read."""
+        """Fail early with ECR's error; the registry API's is obscure."""
         ecr = self._aws.ecr(target.region)
         await self._aws.call(
             f"looking for the repository {target.without_reference}",
@@ -110,15 +102,16 @@ class ImageActivities:
         )
 
     @activity.defn
+    @follower
     async def check_scan(self, request: CheckScan) -> ScanVerdict:
-        """Waits for the scan of the image, or of each image of a multi-platform one, and holds it against the policy. Reads only.
+        """Waits for the scan of the image, or of each platform's image, and checks it against the policy. Reads only.
 
         Raises:
             RefusedError: There are findings at or above the policy's severity.
-            NeedsPersonError: No scan came to an end in time.
+            NeedsPersonError: No scan ended in time.
         """
-        image = by_digest(request.image)
-        deadline = Deadline(request.policy.timeout)
+        image = require_digest(request.image)
+        deadline = deadline_after(request.policy.timeout)
         parts = await self._parts(image)
         scans = await asyncio.gather(*(self._finished_scan(part, deadline) for part in parts))
         counts = sum((Counter(scan.counts) for scan in scans), Counter[str]())
@@ -128,28 +121,20 @@ class ImageActivities:
             raise RefusedError(
                 f"checking the scan of {image}",
                 f"{found} at or above {request.policy.fail_on}",
-                f"see `aws ecr describe-image-scan-findings` for {image.repository}, mend the image, and push it again",
+                f"see `aws ecr describe-image-scan-findings` for {image.repository}, fix the image, and push it again",
             )
         return ScanVerdict(status=scans[0].status, counts=dict(counts))
 
-    async def _describe(self, image: ImageReference) -> ImageDetailTypeDef:
+    async def _require_image(self, image: ImageReference) -> None:
         tried = f"looking for the image {image}"
-        ecr = self._aws.ecr(image.region)
         try:
-            answer = await self._aws.call(
-                tried,
-                ecr.describe_images,
-                registryId=image.registry_account,
-                repositoryName=image.repository,
-                imageIds=[{"imageDigest": image.digest or ""}],
-            )
+            await describe_image(self._aws, image, tried)
         except SlipwayError as error:
             code, message = answer_of(error)
             if code in {"ImageNotFoundException", "RepositoryNotFoundException"}:
                 remedy = "push the image, then start the promotion with the digest that the push printed"
                 raise RefusedError(tried, f"{code}: {message}", remedy) from error
             raise
-        return answer["imageDetails"][0]
 
     async def _parts(self, image: ImageReference) -> Sequence[ImageReference]:
         """The images to scan: the image itself, or the platforms of an index, which ECR does not scan as such."""
@@ -167,26 +152,27 @@ class ImageActivities:
             return [image]
         return [image.at(entry["digest"]) for entry in manifest["manifests"] if is_platform(entry)]
 
-    async def _finished_scan(self, image: ImageReference, deadline: Deadline) -> Scan:
+    async def _finished_scan(self, image: ImageReference, deadline: datetime) -> ScanState:
         tried = f"waiting for the scan of {image}"
-        poller = self._scans.at(image.registry, image.repository)
-        async for scan in poller.follow(str(image)):
-            activity.heartbeat(ScanProgress(status=scan.status))
-            if scan.status in SCAN_DONE:
-                return scan
-            if scan.status not in SCAN_RUNS:
-                remedy = "start the scan again (`aws ecr start-image-scan`) and retry, or take the scan gate out of the spec"
-                raise NeedsPersonError(tried, f"{scan.status} {scan.description}".strip(), remedy)
-            if deadline.passed:
-                remedy = "turn on scanning for the repository, start the scan (`aws ecr start-image-scan`), then retry"
-                raise NeedsPersonError(tried, f"it is {scan.status} and the time for it is over", remedy)
-        raise TransientError(tried, "the wait ended without a state")
+        scan = await self._scans.at(image.registry, image.repository).until(
+            str(image),
+            done=lambda scan: scan.status not in SCAN_RUNS,
+            deadline=deadline,
+            tell=lambda scan: activity.heartbeat(ScanProgress(status=scan.status)),
+        )
+        if scan.status in SCAN_DONE:
+            return scan
+        if scan.status in SCAN_RUNS:
+            remedy = "turn on scanning for the repository, start the scan (`aws ecr start-image-scan`), then retry"
+            raise NeedsPersonError(tried, f"it is {scan.status} and the time for it (spec.image.scan.timeout) is over", remedy)
+        remedy = "start the scan again (`aws ecr start-image-scan`) and retry, or remove spec.image.scan from the spec"
+        raise NeedsPersonError(tried, f"{scan.status} {scan.description}".strip(), remedy)
 
-    def _scans_at(self, registry: str | None, repository: str | None) -> Describe[Scan]:
-        del registry, repository  # a place of its own for each repository; an image's name says them both
+    def _scans_at(self, registry: str | None, repository: str | None) -> Describe[ScanState]:
+        del registry, repository  # each repository has a poller; an image's name says both
         return one_by_one(self._scan)
 
-    async def _scan(self, name: str) -> Scan:
+    async def _scan(self, name: str) -> ScanState:
         image = ImageReference.parse(name)
         ecr = self._aws.ecr(image.region)
         try:
@@ -200,20 +186,20 @@ class ImageActivities:
             )
         except SlipwayError as error:
             if answer_of(error)[0] == "ScanNotFoundException":
-                return Scan("NOT_FOUND", {})
+                return ScanState("NOT_FOUND", {})
             raise
         status = answer.get("imageScanStatus", {})
         counts = answer.get("imageScanFindings", {}).get("findingSeverityCounts", {})
-        return Scan(
+        return ScanState(
             status.get("status", "PENDING"), {str(key): value for key, value in counts.items()}, status.get("description", "")
         )
 
 
-def by_digest(image: str) -> ImageReference:
+def require_digest(image: str) -> ImageReference:
     """The image's name, which must carry a digest.
 
     Raises:
-        RefusedError: It does not, or is no image in ECR.
+        RefusedError: It does not, or is not an image in ECR.
     """
     remedy = "name the image as <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:<digest>"
     try:
@@ -229,7 +215,7 @@ def repository_of(name: str) -> ImageReference:
     """A repository's name.
 
     Raises:
-        RefusedError: It is no repository in ECR.
+        RefusedError: It is not a repository in ECR.
     """
     try:
         return ImageReference.parse(name).without_reference
@@ -243,5 +229,5 @@ def refused_severities(least: Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"]) -> S
 
 
 def is_platform(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry of an index is an image that runs; build tools put attestations beside those."""
+    """Whether an entry of an index is an image that runs; build tools also add attestations."""
     return entry.get("platform", {}).get("architecture", "unknown") != "unknown" or "platform" not in entry

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pydantic import Field
 
 from slipway.api import Message
@@ -17,12 +15,9 @@ class ResolveImage(Message):
 
 
 class ResolvedImage(Message):
-    """An image that is there."""
+    """An image that exists."""
 
     image: str
-    media_type: str
-    size: int = Field(description="Bytes, compressed, as ECR counts them.")
-    pushed_at: datetime
 
 
 class CheckScan(Message):
@@ -33,7 +28,7 @@ class CheckScan(Message):
 
 
 class ScanVerdict(Message):
-    """A scan that let the image pass."""
+    """A scan that the policy accepts."""
 
     status: str
     counts: dict[str, int]

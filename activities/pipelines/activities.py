@@ -1,4 +1,4 @@
-"""SageMaker Pipelines: the execution that the task started, followed to its end."""
+"""Stage 4 activities: find the execution that the task started, follow, retry and stop it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from temporalio import activity
 from activities.compensation import Compensation
 from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
 from activities.pipelines.steps import list_steps, step_failures
-from activities.waiting import Deadline, effect_key
+from activities.waiting import deadline_after, effect_key, follower
 from slipway.api import LedgerState, StepReport
+from slipway.app.durations import format_duration
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
 from slipway.aws.polling import Describe, Pollers, one_by_one
-from slipway.errors import NeedsPersonError, SlipwayError, TransientError
+from slipway.errors import NeedsPersonError, SlipwayError
 from slipway.progress import PipelineProgress
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ PAGES = 5
 """Pages of 100 executions that are looked through."""
 
 
-class Progress:
+class ExecutionState:
     """An execution and its steps at one time."""
 
     def __init__(self, execution: DescribePipelineExecutionResponseTypeDef, steps: tuple[StepReport, ...]) -> None:
@@ -54,29 +55,31 @@ class PipelineActivities:
 
     @activity.defn
     async def find_execution(self, request: FindExecution) -> Execution:
-        """The execution that carries the promotion's id as its display name. Reads only.
+        """Finds the execution whose display name is the promotion's id. Reads only.
 
-        The newest of the pipeline's executions may be anybody's, so its name is what counts.
+        The newest execution of the pipeline may be somebody else's, so only the name counts.
 
         Raises:
             NeedsPersonError: There is none.
         """
-        deadline = Deadline(request.within)
         since = (request.started_after - OLDEST).isoformat()
         tried = f"looking for the execution {request.promotion_id} of the pipeline {request.pipeline}"
-        async for names in self._names.at(request.region, request.pipeline).follow(since):
-            if arn := names.get(request.promotion_id):
-                return Execution(arn=arn, region=request.region, display_name=request.promotion_id)
-            if deadline.passed:
-                others = ", ".join(sorted(names)[:10]) or "none"
-                remedy = (
-                    "see that the task starts an execution of this pipeline, with the value of its environment variable "
-                    "SLIPWAY_PROMOTION_ID as PipelineExecutionDisplayName; then retry"
-                )
-                raise NeedsPersonError(tried, f"no execution since {since} has this display name; found: {others}", remedy)
-        raise TransientError(tried, "the wait ended without an answer")
+        names = await self._names.at(request.region, request.pipeline).until(
+            since,
+            done=lambda names: request.promotion_id in names,
+            deadline=deadline_after(request.within),
+        )
+        if arn := names.get(request.promotion_id):
+            return Execution(arn=arn, region=request.region, display_name=request.promotion_id)
+        others = ", ".join(sorted(names)[:10]) or "none"
+        remedy = (
+            "see that the task starts an execution of this pipeline, with the value of its environment variable "
+            "SLIPWAY_PROMOTION_ID as PipelineExecutionDisplayName; then retry"
+        )
+        raise NeedsPersonError(tried, f"no execution since {since} has this display name; found: {others}", remedy)
 
     @activity.defn
+    @follower
     async def follow_execution(self, request: FollowExecution) -> ExecutionVerdict:
         """Waits until the execution has ended. Reads only.
 
@@ -84,26 +87,27 @@ class PipelineActivities:
             NeedsPersonError: It failed, was stopped, or did not end in time; with the steps that failed and why.
         """
         arn = request.execution.arn
-        deadline = Deadline(request.timeout)
         tried = f"following the pipeline execution {request.execution.display_name} ({arn})"
-        async for progress in self._executions.at(request.execution.region).follow(arn):
-            activity.heartbeat(PipelineProgress(status=progress.status, steps=progress.steps))
-            if progress.status == "Succeeded":
-                return ExecutionVerdict(steps=progress.steps)
-            if progress.status not in UNFINISHED:
-                reasons = await step_failures(self._aws, request.execution.region, progress.steps)
-                said = "; ".join(part for part in (progress.status, progress.failure, reasons) if part)
-                raise NeedsPersonError(tried, said, "mend what the step says, then retry: it goes on from the step that failed")
-            if deadline.passed:
-                said = f"it is {progress.status} and has had its {request.timeout} (spec.pipeline.timeout)"
-                raise NeedsPersonError(tried, said, "see its steps in SageMaker; retry follows it again, abort stops it")
-        raise TransientError(tried, "the wait ended without a state")
+        state = await self._executions.at(request.execution.region).until(
+            arn,
+            done=lambda state: state.status not in UNFINISHED,
+            deadline=deadline_after(request.timeout),
+            tell=lambda state: activity.heartbeat(PipelineProgress(status=state.status, steps=state.steps)),
+        )
+        if state.status == "Succeeded":
+            return ExecutionVerdict(steps=state.steps)
+        if state.status in UNFINISHED:
+            said = f"it is still {state.status} after {format_duration(request.timeout)} (spec.pipeline.timeout)"
+            raise NeedsPersonError(tried, said, "see its steps in SageMaker; retry follows it again, abort stops it")
+        reasons = await step_failures(self._aws, request.execution.region, state.steps)
+        said = "; ".join(part for part in (state.status, state.failure, reasons) if part)
+        raise NeedsPersonError(tried, said, "fix what the step says, then retry: it continues from the step that failed")
 
     @activity.defn
     async def retry_execution(self, execution: Execution) -> Execution:
-        """Lets a failed or stopped execution go on from the step that failed, under the same ARN.
+        """Retries a failed or stopped execution from the step that failed, under the same ARN.
 
-        Killed after the call: the retry finds it executing, or gives the same client token.
+        If it is killed after the call, the retry finds it executing, or gives the same client token.
         """
         described = await self._describe(execution)
         if described.get("PipelineExecutionStatus") in {*UNFINISHED, "Succeeded"}:
@@ -125,7 +129,7 @@ class PipelineActivities:
 
     @activity.defn
     async def stop_execution(self, execution: Execution) -> Compensation:
-        """Stops the execution if it runs. Killed after the call: the retry finds it stopping or stopped."""
+        """Stops the execution if it runs. If it is killed after the call, the retry finds it stopping or stopped."""
         status = (await self._describe(execution)).get("PipelineExecutionStatus", "")
         if status == "Executing":
             await self._aws.call(
@@ -145,11 +149,11 @@ class PipelineActivities:
             PipelineExecutionArn=execution.arn,
         )
 
-    def _executions_at(self, region: str | None) -> Describe[Progress]:
-        async def describe(arn: str) -> Progress:
+    def _executions_at(self, region: str | None) -> Describe[ExecutionState]:
+        async def describe(arn: str) -> ExecutionState:
             # The execution first: steps that are listed after it was seen at its end are all there are.
             execution = await self._describe(Execution(arn=arn, region=region or "", display_name=""))
-            return Progress(execution, await list_steps(self._aws, region or "", arn))
+            return ExecutionState(execution, await list_steps(self._aws, region or "", arn))
 
         return one_by_one(describe)
 

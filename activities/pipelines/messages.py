@@ -15,7 +15,7 @@ class FindExecution(Message):
     region: str
     started_after: datetime
     within: timedelta = timedelta(minutes=1)
-    """How long the execution may not be listed yet."""
+    """How long it may take until the execution is listed."""
 
 
 class Execution(Message):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from activities.logs import Stream, last_lines, shown
+from activities.logs import Stream, last_lines, log_excerpt
 from slipway.api import StepReport
 from slipway.aws.clients import Aws
 
@@ -41,13 +41,13 @@ async def list_steps(aws: Aws, region: str, execution: str) -> tuple[StepReport,
             MaxResults=100,
             **more,
         )
-        steps += [report_of(step) for step in answer["PipelineExecutionSteps"]]
+        steps += [step_report(step) for step in answer["PipelineExecutionSteps"]]
         token = answer.get("NextToken", "")
         if not token:
             return tuple(steps)
 
 
-def report_of(step: Mapping[str, Any]) -> StepReport:
+def step_report(step: Mapping[str, Any]) -> StepReport:
     """A step as AWS lists it, as a report."""
     metadata: Mapping[str, Any] = step.get("Metadata", {})
     started, ended = step.get("StartTime"), step.get("EndTime")
@@ -75,7 +75,7 @@ async def step_failures(aws: Aws, region: str, steps: Sequence[StepReport]) -> s
     if not failed:
         return ""
     reasons = "; ".join(f"step {step.name} ({step.kind}) failed: {step.failure or 'no reason given'}" for step in failed)
-    return reasons + shown(await last_lines(aws, region, job_streams(failed[0])))
+    return reasons + log_excerpt(await last_lines(aws, region, job_streams(failed[0])))
 
 
 def job_streams(step: StepReport) -> list[Stream]:

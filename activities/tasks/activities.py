@@ -1,4 +1,4 @@
-"""ECS: the task definition at one commit, run once, followed to its end."""
+"""Stage 3 activities: register the task definition at one commit, run it once, follow and stop the task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities.compensation import Compensation
 from activities.repositories import Repositories
-from activities.tasks import verdict as task_verdict
+from activities.tags import ATTEMPT_TAG, HASH_TAG, PROMOTION_TAG
 from activities.tasks.messages import (
     FollowTask,
     RegisteredTaskDefinition,
@@ -21,8 +21,10 @@ from activities.tasks.messages import (
     StopTask,
     TaskVerdict,
 )
-from activities.waiting import Deadline
+from activities.tasks.verdict import judge_task
+from activities.waiting import deadline_after, follower
 from slipway.api import LedgerState
+from slipway.app.durations import format_duration
 from slipway.app.taskdef import TaskDefinition, container_images, parse_taskdef, taskdef_hash
 from slipway.aws.clients import Aws, region_of
 from slipway.aws.polling import Answers, Describe, Pollers
@@ -35,16 +37,13 @@ if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
     from types_boto3_ecs.type_defs import FailureTypeDef, TaskTypeDef
 
-HASH_TAG = "slipway-hash"
-PROMOTION_TAG = "slipway-promotion"
-ATTEMPT_TAG = "slipway-attempt"
 PROMOTION_VARIABLE = "SLIPWAY_PROMOTION_ID"
-"""What the task names its execution after."""
+"""The environment variable that the task names its execution after."""
 REVISIONS_LOOKED_AT = 10
 CAPACITY_DELAY = timedelta(seconds=30)
-NEWBORN = timedelta(minutes=2)
-"""How long ECS may not know a task yet that it has just accepted."""
-_WILL_HEAL = ("capacity is unavailable", "resource:", "agent")
+DESCRIBE_LAG = timedelta(minutes=2)
+"""How long DescribeTasks may not know a task that RunTask has just accepted."""
+TRANSIENT_PLACEMENT = ("capacity is unavailable", "resource:", "agent")
 
 
 class TaskActivities:
@@ -65,7 +64,7 @@ class TaskActivities:
     async def register_task_definition(self, request: RegisterTaskDefinition) -> RegisteredTaskDefinition:
         """Registers the file at the commit, or finds the revision that was registered from the same content.
 
-        Killed after the registration: the retry finds the revision by the hash in its tags.
+        If it is killed after the registration, the retry finds the revision by the hash in its tags.
 
         Raises:
             RefusedError: The file does not hold the image that was promoted.
@@ -104,7 +103,7 @@ class TaskActivities:
 
     async def _register(self, region: str, definition: TaskDefinition) -> str:
         tags = [{"key": HASH_TAG, "value": taskdef_hash(definition)}]
-        register = cast("Any", self._aws.ecs(region, once=True).register_task_definition)
+        register = cast("Any", self._aws.ecs(region, retries=False).register_task_definition)
         answer = await self._aws.call(
             f"registering the task definition {definition['family']}", register, **definition, tags=tags
         )
@@ -114,7 +113,7 @@ class TaskActivities:
     async def run_task(self, request: RunTask) -> StartedTask:
         """Runs the revision once.
 
-        Killed after the start: the retry gives the same client token, and ECS answers the task that runs already.
+        If it is killed after the start, the retry gives the same client token, and ECS answers with the task that already runs.
 
         Raises:
             TransientError: There is no capacity now.
@@ -134,51 +133,43 @@ class TaskActivities:
         return StartedTask(arn=task["taskArn"], cluster=cluster, started_at=task.get("createdAt", datetime.now(UTC)))
 
     @activity.defn
+    @follower
     async def follow_task(self, request: FollowTask) -> TaskVerdict:
         """Waits until the task has stopped, and judges it by its containers' exit codes. Reads only.
 
-        A task that the platform ended is told as such, for its workflow to run another one.
+        If ECS itself stopped the task, the verdict says so and the workflow runs another.
 
         Raises:
             NeedsPersonError: The task failed, is unknown to ECS, or did not stop in time.
         """
         arn = request.task.arn
-        deadline = Deadline(request.timeout)
-        poller = self._tasks.at(request.task.cluster, region_of(arn))
-        async for task in poller.follow(arn):
-            if task is None:
-                await self._check_newborn(request.task)
-                continue
-            activity.heartbeat(progress_of(task))
-            if task.get("lastStatus") == "STOPPED":
-                return await task_verdict.judge(self._aws, task)
-            if deadline.passed:
-                raise NeedsPersonError(
-                    f"following the task {arn}",
-                    f"it is {task.get('lastStatus')} and has had its {request.timeout} (spec.task.timeout)",
-                    "see its log; stop it and retry, or abort",
-                )
-        raise TransientError(f"following the task {arn}", "the wait ended without a state")
-
-    @staticmethod
-    async def _check_newborn(task: StartedTask) -> None:
-        if datetime.now(UTC) - task.started_at > NEWBORN:
+        tried = f"following the task {arn}"
+        task = await self._tasks.at(request.task.cluster, region_of(arn)).until(
+            arn,
+            done=lambda task: has_stopped(task) if task else is_forgotten(request.task),
+            deadline=deadline_after(request.timeout),
+            tell=heartbeat_task,
+        )
+        if task is None:
             raise NeedsPersonError(
-                f"following the task {task.arn}",
-                "ECS does not know it (any more): stopped tasks are forgotten after about an hour",
+                tried,
+                "ECS does not know it: stopped tasks are forgotten after about an hour",
                 "look into its log for how it ended; retry runs a new task, abort ends the promotion",
             )
+        if not has_stopped(task):
+            said = f"it is still {task.get('lastStatus')} after {format_duration(request.timeout)} (spec.task.timeout)"
+            raise NeedsPersonError(tried, said, "see its log; stop it and retry, or abort")
+        return await judge_task(self._aws, task)
 
     @activity.defn
     async def stop_task(self, request: StopTask) -> Compensation:
-        """Stops the task if it runs. Killed after the stop: the retry finds it stopped."""
+        """Stops the task if it runs. If it is killed after the stop, the retry finds it stopped."""
         arn, cluster = request.task.arn, request.task.cluster
         ecs = self._aws.ecs(region_of(arn))
-        answers = await self._describe(ecs, cluster, [arn])
-        task = answers[arn]
-        if task is None or isinstance(task, SlipwayError):
+        task = (await self._describe(ecs, cluster, [arn]))[arn]
+        if task is None:
             return Compensation(state=LedgerState.kept, note="the task had ended before, and ECS has forgotten it")
-        if task.get("lastStatus") == "STOPPED":
+        if has_stopped(task):
             return Compensation(
                 state=LedgerState.kept, note=f"the task had ended before: {task.get('stoppedReason', 'no reason given')}"
             )
@@ -193,7 +184,7 @@ class TaskActivities:
 
         return describe
 
-    async def _describe(self, ecs: ECSClient, cluster: str, arns: Collection[str]) -> Answers[TaskTypeDef | None]:
+    async def _describe(self, ecs: ECSClient, cluster: str, arns: Collection[str]) -> dict[str, TaskTypeDef | None]:
         """The tasks by ARN; none for one that ECS does not know."""
         tried = f"looking at {counted(len(arns), 'task')} on the cluster {cluster}"
         answer = await self._aws.call(tried, ecs.describe_tasks, cluster=cluster, tasks=list(arns), include=["TAGS"])
@@ -202,7 +193,7 @@ class TaskActivities:
 
 
 def run_request(request: RunTask, cluster: str) -> dict[str, Any]:
-    """The arguments of RunTask, the same for every retry of one launch: a client token allows no others."""
+    """The arguments of RunTask. They are the same for every retry of one run, as the client token requires."""
     token = hashlib.sha256(f"{request.promotion_id}-{request.attempt}".encode()).hexdigest()
     variable = {"name": PROMOTION_VARIABLE, "value": request.promotion_id}
     arguments: dict[str, Any] = {
@@ -225,18 +216,30 @@ def run_request(request: RunTask, cluster: str) -> dict[str, Any]:
 
 
 def placement_error(tried: str, failures: Collection[FailureTypeDef]) -> SlipwayError:
-    """What it means that ECS answered a RunTask with success and no task."""
+    """The error for a RunTask that ECS answered with success and no task."""
     reasons = [f"{failure.get('reason', '')} {failure.get('detail', '')}".strip() for failure in failures]
     said = "; ".join(reasons) or "ECS placed no task and gave no reason"
-    if all(reason.lower().startswith(_WILL_HEAL) for reason in reasons):
+    if all(reason.lower().startswith(TRANSIENT_PLACEMENT) for reason in reasons):
         return TransientError(tried, said, "it is tried again by itself until there is room", CAPACITY_DELAY)
-    return NeedsPersonError(tried, said, "mend the cluster or the task definition, then retry")
+    return NeedsPersonError(tried, said, "fix the cluster or the task definition, then retry")
 
 
-def progress_of(task: TaskTypeDef) -> TaskProgress:
-    """What a watcher sees of the task."""
+def has_stopped(task: TaskTypeDef) -> bool:
+    """Whether the task has ended."""
+    return task.get("lastStatus") == "STOPPED"
+
+
+def is_forgotten(task: StartedTask) -> bool:
+    """Whether ECS has forgotten a task that it does not know, rather than only just accepted it."""
+    return datetime.now(UTC) - task.started_at > DESCRIBE_LAG
+
+
+def heartbeat_task(task: TaskTypeDef | None) -> None:
+    """Heartbeat what a watcher sees of the task."""
+    if task is None:
+        return
     containers = (
         ContainerState(name=container.get("name", ""), status=container.get("lastStatus", ""))
         for container in task.get("containers", [])
     )
-    return TaskProgress(status=task.get("lastStatus", ""), containers=tuple(containers))
+    activity.heartbeat(TaskProgress(status=task.get("lastStatus", ""), containers=tuple(containers)))

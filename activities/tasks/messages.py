@@ -32,7 +32,7 @@ class RunTask(Message):
 
     promotion_id: str
     attempt: int
-    """The number of this launch, counted through the promotion: each has a client token of its own."""
+    """The number of this run of the task in the promotion. Each has its own client token."""
     task_definition: RegisteredTaskDefinition
     ecs: EcsApp
 
@@ -61,14 +61,12 @@ class ContainerExit(Message):
 
 
 class TaskVerdict(Message):
-    """A task that stopped by no fault of its program: every essential container with exit code 0, or ended by the platform."""
+    """A task whose program did not fail: every essential container exited with 0, or ECS itself stopped the task."""
 
     arn: str
     containers: tuple[ContainerExit, ...]
-    seconds: float
-    log_tail: tuple[str, ...]
     ended_by_platform: str | None = None
-    """What ECS said, where the platform ended the task before its program did: another run is worth a try."""
+    """What ECS said, if it stopped the task before the program ended: another run may succeed."""
 
 
 class StopTask(Message):

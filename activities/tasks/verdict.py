@@ -1,4 +1,4 @@
-"""Whether a task that has stopped did what it was for, and what it said last."""
+"""Whether a stopped task succeeded; if not, why, with the last lines of its log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from activities.logs import Stream, last_lines, shown
+from activities.logs import Stream, last_lines, log_excerpt
 from activities.tasks.messages import ContainerExit, TaskVerdict
 from slipway.aws.clients import Aws, region_of
 from slipway.errors import NeedsPersonError, cap
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from types_boto3_ecs.type_defs import ContainerDefinitionOutputTypeDef, TaskTypeDef
 
 PLATFORM_STOPS = frozenset({"SpotInterruption", "TerminationNotice", "InfrastructureHealth"})
-_PASSING_REASONS = re.compile(
+_TRANSIENT_REASONS = re.compile(
     r"timeout waiting for (network interface|ephemeralstorage) provisioning|cannotpullcontainererror.*(i/o timeout|\beof\b)",
     re.IGNORECASE | re.DOTALL,
 )
-"""Why a task may fail to start that would start the next time; aws.md §5 of the project's notes."""
+"""Reasons why a task failed to start that may be gone the next time."""
 
 
-async def judge(aws: Aws, task: TaskTypeDef) -> TaskVerdict:
+async def judge_task(aws: Aws, task: TaskTypeDef) -> TaskVerdict:
     """The verdict on a stopped task.
 
     Success is: every essential container ran and exited with 0, and the task stopped because of that. A missing exit code means
@@ -32,28 +32,22 @@ async def judge(aws: Aws, task: TaskTypeDef) -> TaskVerdict:
         NeedsPersonError: The task failed; with exit codes, reasons and the last lines of its logs.
     """
     definitions = await _definitions(aws, task)
-    log = await last_lines(aws, region_of(task.get("taskArn", "")), streams_of(task, definitions))
     exits = tuple(
         ContainerExit(name=found.get("name", ""), exit_code=found.get("exitCode"), reason=found.get("reason", ""))
         for found in task.get("containers", [])
     )
     ended_by_platform = cap(end_of(task, exits)) if is_platforms(task, exits) else None
     if not ended_by_platform and (task.get("stopCode") != "EssentialContainerExited" or failed(exits, definitions)):
+        log = await last_lines(aws, region_of(task.get("taskArn", "")), streams_of(task, definitions))
         raise failure_of(task, exits, log)
-    return TaskVerdict(
-        arn=task.get("taskArn", ""),
-        containers=exits,
-        seconds=seconds_of(task),
-        log_tail=tuple(log),
-        ended_by_platform=ended_by_platform,
-    )
+    return TaskVerdict(arn=task.get("taskArn", ""), containers=exits, ended_by_platform=ended_by_platform)
 
 
 def is_platforms(task: TaskTypeDef, exits: Sequence[ContainerExit]) -> bool:
     """Whether the platform ended the task, or failed to start it for a reason that passes."""
     if task.get("stopCode") == "TaskFailedToStart":
         reasons = [task.get("stoppedReason", ""), *(found.reason for found in exits)]
-        return any(_PASSING_REASONS.search(reason) for reason in reasons)
+        return any(_TRANSIENT_REASONS.search(reason) for reason in reasons)
     return task.get("stopCode") in PLATFORM_STOPS
 
 
@@ -65,12 +59,12 @@ def failed(exits: Sequence[ContainerExit], definitions: Sequence[ContainerDefini
 
 
 def failure_of(task: TaskTypeDef, exits: Sequence[ContainerExit], log: Sequence[str]) -> NeedsPersonError:
-    """What an operator needs to mend the task."""
+    """What an operator needs to fix the task."""
     if all(found.exit_code is None for found in exits):
-        remedy = "nothing ran: see that the image can be pulled and the roles allow it, then retry"
+        remedy = "nothing ran: check that the image can be pulled and that the roles allow it, then retry"
     else:
-        remedy = "mend what the log says, then retry; or abort"
-    return NeedsPersonError(f"running the task {task.get('taskArn', '')}", end_of(task, exits) + shown(log), remedy)
+        remedy = "fix what the log says, then retry; or abort"
+    return NeedsPersonError(f"running the task {task.get('taskArn', '')}", end_of(task, exits) + log_excerpt(log), remedy)
 
 
 def end_of(task: TaskTypeDef, exits: Sequence[ContainerExit]) -> str:
@@ -95,12 +89,6 @@ def streams_of(task: TaskTypeDef, definitions: Sequence[ContainerDefinitionOutpu
         if group and prefix:
             streams.append(Stream(group, f"{prefix}/{found.get('name', '')}/{task_id}", options.get("awslogs-region")))
     return streams
-
-
-def seconds_of(task: TaskTypeDef) -> float:
-    """How long the containers ran."""
-    started, stopped = task.get("startedAt"), task.get("stoppedAt")
-    return (stopped - started).total_seconds() if started and stopped else 0.0
 
 
 async def _definitions(aws: Aws, task: TaskTypeDef) -> Sequence[ContainerDefinitionOutputTypeDef]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+
+from slipway.app.rules import when_reading
 
 PATTERN = r"^[0-9]{1,6}[smhd]$"
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -17,7 +18,7 @@ def parse_duration(text: str) -> timedelta:
     """The duration that a text such as `10m` stands for.
 
     Raises:
-        ValueError: The text is no whole number followed by s, m, h or d.
+        ValueError: The text is not a whole number followed by s, m, h or d.
     """
     if not re.fullmatch(PATTERN, text, re.ASCII):
         raise ValueError(f"{text!r} is not a duration; write a whole number and a unit, such as 30s, 10m, 72h or 2d")
@@ -49,7 +50,7 @@ Duration = Annotated[
 
 
 def between(least: str, most: str) -> AfterValidator:
-    """The rule that a duration lies between two others, both included."""
+    """The bounds of a duration, both included."""
     lower, upper = parse_duration(least), parse_duration(most)
 
     def check(value: timedelta) -> timedelta:
@@ -57,9 +58,4 @@ def between(least: str, most: str) -> AfterValidator:
             raise ValueError(f"must be from {least} to {most}")
         return value
 
-    return AfterValidator(_named(check, f"{least} to {most}"))
-
-
-def _named(check: Callable[[timedelta], timedelta], bounds: str) -> Callable[[timedelta], timedelta]:
-    check.__doc__ = bounds  # the reference page shows it
-    return check
+    return when_reading(check, f"{least} to {most}")

@@ -1,4 +1,4 @@
-"""The policy on metrics: whether a challenger is good enough to be looked at by people. A miss is a result, no error."""
+"""Evaluate metric gates, champion vs challenger. A gate that is not met is a result, not an error."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from slipway.app.spec import Gate
 
 
 class GateResult(BaseModel):
-    """What came of one rule on one metric."""
+    """The result of one rule on one metric."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     metric: str
     rule: str
@@ -30,7 +30,7 @@ class GateResult(BaseModel):
 def evaluate_gates(
     gates: Iterable[Gate], challenger: Mapping[str, Any], champion: Mapping[str, Any] | None = None
 ) -> tuple[GateResult, ...]:
-    """Holds a challenger's metrics against every rule of every gate, in the order of the spec.
+    """Evaluates every rule of every gate on a challenger's metrics, in the order of the spec.
 
     Args:
         gates: The rules.
@@ -112,11 +112,11 @@ def _relative(
     if value is None:
         return _missing(gate, rule)
     if champion_value is None:
-        # A champion from before the metric was measured must not hold back every challenger after it.
+        # A champion without the metric must not block every later challenger.
         message = "no champion to compare with" if champion is None else "the champion has no such metric to compare with"
         return GateResult(metric=gate.metric, rule=rule, value=value, champion=None, passed=True, message=message)
     gain = value - champion_value if gate.direction == "higher" else champion_value - value
-    # 0.96 - 0.95 is a hair below 0.01 in binary: a bound that is met on paper is met.
+    # 0.96 - 0.95 is slightly below 0.01 in binary floating point; the rule is met all the same.
     passed = gain >= least_gain or math.isclose(gain, least_gain, rel_tol=1e-9, abs_tol=1e-12)
     comparison = f"{value:.10g} against the champion's {champion_value:.10g} ({gate.direction} is better)"
     message = f"{comparison} meets {rule}" if passed else f"{comparison} does not meet {rule}"

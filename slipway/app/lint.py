@@ -1,6 +1,7 @@
 """Checks an application's files against each other, before anything is done with them.
 
-Errors refuse a promotion. Warnings say what will happen otherwise than the files seem to ask, as a canary that cannot be one.
+Errors refuse a promotion. Warnings say where something else will happen than the files seem to ask, such as a canary on one
+instance.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from slipway.app.pipecd import APP_FILE, EventHandler, PipecdApp, parse_app
 from slipway.app.problems import FileError, Problem, Severity
 from slipway.app.replacements import FileChange, apply_event
 from slipway.app.spec import SPEC_FILE, ModelPromotion
+from slipway.app.spec_reader import parse_spec
 from slipway.app.taskdef import TaskDefinition, container_images, parse_taskdef
 from slipway.app.yaml_source import Document, Path, load_document
 from slipway.errors import SlipwayError
@@ -22,7 +24,7 @@ Read = Callable[[str], bytes | None]
 """Gives a file of the application's folder by its path there, or none where it is not there."""
 _ROUNDS = 6
 PROBE = f"000000000000.dkr.ecr.us-east-1.amazonaws.com/probe@sha256:{'0' * 64}"
-"""An image that no file has: written to a copy in memory, to see where the handler's value arrives."""
+"""An image that no file has. It is written to a copy in memory, to see where the handler writes."""
 T = TypeVar("T")
 
 
@@ -38,7 +40,7 @@ class App:
 
 @dataclass(frozen=True)
 class Findings:
-    """What reading an application came to: the problems, and the application where there is no error among them."""
+    """The result of reading an application: the problems, and the application where there is no error among them."""
 
     problems: tuple[Problem, ...]
     app: App | None
@@ -50,13 +52,8 @@ class Findings:
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """The problems that are only told."""
+        """The problems that are only shown."""
         return tuple(problem for problem in self.problems if problem.severity is Severity.warning)
-
-
-def lint_app(read: Read) -> list[Problem]:
-    """Everything that is wrong or surprising in an application's files, errors and warnings, in the order they were found."""
-    return list(read_app(read).problems)
 
 
 def read_app(read: Read) -> Findings:
@@ -86,7 +83,7 @@ class _Linter:
         self._documents: dict[str, Document] = {}
 
     def findings(self) -> Findings:
-        spec = self._parsed(SPEC_FILE, ModelPromotion.parse)
+        spec = self._parsed(SPEC_FILE, parse_spec)
         pipecd = self._parsed(APP_FILE, parse_app)
         taskdef = self._parsed(pipecd.ecs.task_definition_file, parse_taskdef) if pipecd else None
         handler = self._handler(spec, pipecd) if spec and pipecd else None
@@ -191,7 +188,7 @@ class _Linter:
             message = f"one instance cannot take a {kind} of at most half the fleet: SageMaker moves all traffic at once"
             self._warn(SPEC_FILE, (*at, "strategy", kind), message, "set instanceCount to 2 or more")
         if (kind or strategy.bake) and not strategy.alarms:
-            message = "without alarms nothing is rolled back by SageMaker while the traffic moves and the old fleet is kept"
+            message = "without alarms SageMaker rolls nothing back while the traffic moves and the old fleet is kept"
             self._warn(SPEC_FILE, (*at, "strategy"), message, "name alarms, as alarms: [screening-5xx]")
         if rollout.smoke and self._read(rollout.smoke.payload) is None:
             self._error(
@@ -202,7 +199,7 @@ class _Linter:
         at = ("spec", "approval")
         approval = spec.spec.approval
         if approval.mode == "auto" and not spec.spec.gates:
-            message = "no gate and no person stands before the rollout of whatever the pipeline trains"
+            message = "whatever the pipeline trains is rolled out without a gate or an approval"
             self._warn(SPEC_FILE, (*at, "mode"), message, "add gates, or write manual")
         if approval.mode == "manual" and not approval.self_approval and len(approval.approvers) == approval.quorum:
             message = "an approver who asks for a promotion may not approve it, and the others are too few"

@@ -5,15 +5,14 @@ Only what Slipway acts on becomes part of the models. Keys that it does not know
 
 from __future__ import annotations
 
-import posixpath
 import re
-from pathlib import PurePosixPath
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from slipway.app.problems import FileError, Problem
+from slipway.app.rules import READING, file_of_the_app
 from slipway.app.yaml_source import Document, Path, load_document
 
 APP_FILE = "app.pipecd.yaml"
@@ -23,19 +22,7 @@ VARIABLES = (".Value", ".EventName")
 _VARIABLE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 
 
-def inside_the_app(file: str) -> str:
-    """A file's path below the application's folder, normalised.
-
-    Raises:
-        ValueError: The path is absolute or leaves the folder.
-    """
-    path = PurePosixPath(file)
-    if not file or path.is_absolute() or ".." in path.parts or "\\" in file or "\x00" in file:
-        raise ValueError("must be a path inside the application's folder, as taskdef.yaml")
-    return posixpath.normpath(file)
-
-
-AppPath = Annotated[str, AfterValidator(inside_the_app)]
+AppPath = Annotated[str, file_of_the_app("taskdef.yaml")]
 
 
 class PipecdModel(BaseModel):
@@ -82,12 +69,12 @@ class EcsApp(PipecdModel):
 
     @property
     def standalone(self) -> bool:
-        """Whether the app is a task that runs once, rather than a service: PipeCD decides so by the service's file."""
+        """Whether the app is a task that runs once, rather than a service. PipeCD decides by the service's file."""
         return not self.service_definition_file
 
 
 class Replacement(PipecdModel):
-    """One place of one file that an event's value is written to."""
+    """One field of one file that an event's value is written to."""
 
     file: AppPath
     yaml_field: str = ""
@@ -127,7 +114,7 @@ def parse_app(text: str, file: str = APP_FILE) -> PipecdApp:
     """Reads an application's configuration.
 
     Raises:
-        FileError: It is no ECSApp, or holds what PipeCD itself would fail on; every problem is listed.
+        FileError: It is not an ECSApp, or holds what PipeCD itself would fail on; every problem is listed.
     """
     reader = _AppReader(load_document(text, file))
     app = reader.app()
@@ -140,7 +127,7 @@ M = TypeVar("M", bound=PipecdModel)
 
 
 class _AppReader:
-    """Reads the parts of the document and collects what is wrong with them."""
+    """Reads the parts of the document and collects the problems."""
 
     def __init__(self, document: Document) -> None:
         self.problems: list[Problem] = []
@@ -187,7 +174,7 @@ class _AppReader:
                 self._problem((*path, key), f"PipeCD would empty the file by {key}", "use yamlField or regex")
                 return
         if not replacement.yaml_field and not replacement.regex:
-            self._problem(path, "names no place in the file", "add yamlField, as $.containerDefinitions[0].image")
+            self._problem(path, "names no field in the file", "add yamlField, as $.containerDefinitions[0].image")
         if replacement.regex:
             self._check_regex(replacement.regex, (*path, "regex"))
 
@@ -195,7 +182,7 @@ class _AppReader:
         try:
             groups = re.compile(regex).groups
         except re.error as error:
-            self._problem(path, f"is no regular expression: {error}", "correct the expression")
+            self._problem(path, f"is not a regular expression: {error}", "correct the expression")
             return
         if not groups:
             self._problem(path, "has no group", "put the part to replace in parentheses: PipeCD replaces the first group")
@@ -206,7 +193,7 @@ class _AppReader:
             self._problem(path, "is required and absent", "add it as PipeCD's reference for ECSApp says")
             return None
         try:
-            return model.model_validate({**data, **more}, by_alias=True, by_name=bool(more))
+            return model.model_validate({**data, **more}, context=READING, by_alias=True, by_name=bool(more))
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 place = (*path, *detail["loc"])

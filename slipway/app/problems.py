@@ -12,7 +12,7 @@ from slipway.text import counted
 
 
 class Severity(StrEnum):
-    """Whether a problem refuses a promotion or is only told."""
+    """Whether a problem refuses a promotion or is only shown."""
 
     error = "error"
     warning = "warning"
@@ -41,7 +41,7 @@ class Problem(BaseModel):
 
 
 class FileError(RefusedError):
-    """A file that cannot be used as it is, with everything that is wrong in it.
+    """A file that cannot be used, with everything that is wrong in it.
 
     Args:
         tried: What was tried with the file, as "reading promotion.yaml".

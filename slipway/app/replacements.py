@@ -1,4 +1,4 @@
-"""What an event's value does to an application's files: PipeCD's GIT_UPDATE, place by place."""
+"""Applies an event's value to an application's files, as PipeCD's GIT_UPDATE does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FileChange:
 
 
 def apply_event(handler: EventHandler, value: str, read: Callable[[str], bytes | None]) -> tuple[FileChange, ...]:
-    """Writes a value to every place that a handler names, and returns each file once, in the handler's order.
+    """Writes a value to every field that a handler names, and returns each file once, in the handler's order.
 
     Args:
         handler: The event's handler.

@@ -1,41 +1,32 @@
 """`promotion.yaml`: what one application allows Slipway to do, as frozen models.
 
-Keys are camelCase in the file and snake_case here. Unknown keys are errors. The bounds of the rollout are those of SageMaker's
-`UpdateEndpoint`.
+Keys are camelCase in the file and snake_case here. The reader refuses unknown keys and checks bounds and rules; a spec that a
+promotion recorded loads without them (slipway/app/rules.py). The bounds of the rollout are those of SageMaker's `UpdateEndpoint`.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from slipway.app.durations import Duration, between
+from slipway.app.rules import Bounds, file_of_the_app, rule
 from slipway.oci.reference import REPOSITORY_URI
 
 SPEC_FILE = "promotion.yaml"
-API_VERSION = "slipway.dev/v1"
 
 _NAME_63 = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
 
 
-def _file_of_the_app(text: str) -> str:
-    """A relative path that stays in the application's folder, with forward slashes."""
-    path = PurePosixPath(text)
-    if not text or path.is_absolute() or ".." in path.parts or "\\" in text or "\x00" in text:
-        raise ValueError("must be a path inside the application's folder, as smoke/request.json")
-    return text
-
-
-SageMakerName = Annotated[str, Field(pattern=_NAME_63)]
-EcrRepository = Annotated[str, Field(pattern=f"^{REPOSITORY_URI}$")]
-RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$")]
-Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
-AppFile = Annotated[str, AfterValidator(_file_of_the_app)]
-Person = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
+SageMakerName = Annotated[str, Bounds(pattern=_NAME_63)]
+EcrRepository = Annotated[str, Bounds(pattern=f"^{REPOSITORY_URI}$")]
+RoleArn = Annotated[str, Bounds(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$")]
+Region = Annotated[str, Bounds(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+AppFile = Annotated[str, file_of_the_app("smoke/request.json")]
+Person = Annotated[str, Bounds(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
 
 
 class SpecModel(BaseModel):
@@ -43,20 +34,21 @@ class SpecModel(BaseModel):
 
     model_config = ConfigDict(
         frozen=True,
-        extra="forbid",
+        extra="ignore",
+        json_schema_extra={"additionalProperties": False},
         alias_generator=to_camel,
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
+        defer_build=True,
     )
 
 
 class Metadata(SpecModel):
     """Who the spec is about."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){0,39}$")]
+    name: Annotated[str, Bounds(pattern=r"^[a-z0-9](-?[a-z0-9]){0,39}$")]
     """The application's name: lower-case letters, digits and single hyphens, up to 40."""
 
 
@@ -83,7 +75,7 @@ class Image(SpecModel):
 class Git(SpecModel):
     """How the image gets into `taskdef.yaml`."""
 
-    event: Annotated[str, Field(min_length=1, max_length=255)]
+    event: Annotated[str, Bounds(min_length=1, max_length=255)]
     """The name of the event watcher in `app.pipecd.yaml` whose handler says which file and field, and the commit message."""
 
 
@@ -99,7 +91,7 @@ class Task(SpecModel):
 class Pipeline(SpecModel):
     """The SageMaker pipeline that the task starts."""
 
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}$")]
+    name: Annotated[str, Bounds(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}$")]
     """The pipeline's name."""
     timeout: Annotated[Duration, between("10s", "30d")] = timedelta(hours=24)
     """How long one execution may take."""
@@ -115,28 +107,27 @@ class Model(SpecModel):
 class Gate(SpecModel):
     """A rule on one metric. Every rule that is given must hold."""
 
-    metric: Annotated[str, Field(min_length=1, max_length=256)]
+    metric: Annotated[str, Bounds(min_length=1, max_length=256)]
     """A dotted path in the evaluation report, as `binary_classification_metrics.auc.value`."""
     min: float | None = None
     """The least value that passes."""
     max: float | None = None
     """The greatest value that passes."""
-    max_regression: Annotated[float, Field(ge=0)] | None = None
+    max_regression: Annotated[float, Bounds(ge=0)] | None = None
     """How much worse than the champion's the metric may be, in its own unit. Passes where there is no champion."""
-    min_improvement: Annotated[float, Field(ge=0)] | None = None
+    min_improvement: Annotated[float, Bounds(ge=0)] | None = None
     """How much better than the champion's the metric must be, in its own unit. Passes where there is no champion."""
     direction: Literal["higher", "lower"] = "higher"
     """Whether a higher or a lower value is better; matters to `maxRegression` and `minImprovement`."""
 
-    @model_validator(mode="after")
-    def _has_a_rule(self) -> Self:
+    @rule
+    def _has_a_rule(self) -> None:
         """At least one of `min`, `max`, `maxRegression`, `minImprovement`; `min` not above `max`."""
         rules = (self.min, self.max, self.max_regression, self.min_improvement)
         if all(rule is None for rule in rules):
             raise ValueError("needs at least one of min, max, maxRegression, minImprovement")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("has a min above its max: nothing could pass")
-        return self
 
 
 class Approval(SpecModel):
@@ -146,27 +137,26 @@ class Approval(SpecModel):
     """`auto`: the gates alone decide."""
     approvers: tuple[Person, ...] = ()
     """Names of those who may decide."""
-    quorum: Annotated[int, Field(ge=1, le=20)] = 1
+    quorum: Annotated[int, Bounds(ge=1, le=20)] = 1
     """How many different approvers must say yes."""
     self_approval: bool = False
     """Whether the one who asked for the promotion may approve it."""
     timeout: Annotated[Duration, between("10s", "90d")] = timedelta(hours=72)
     """After this long without a decision the promotion expires."""
 
-    @model_validator(mode="after")
-    def _can_be_decided(self) -> Self:
+    @rule
+    def _can_be_decided(self) -> None:
         """Manual approval names at least `quorum` different approvers."""
         if len(set(self.approvers)) != len(self.approvers):
             raise ValueError("names an approver twice")
         if self.mode == "manual" and len(self.approvers) < self.quorum:
             raise ValueError(f"asks for {self.quorum} of {len(self.approvers)} approvers: nobody could ever approve")
-        return self
 
 
 class Canary(SpecModel):
     """Traffic in two steps: a part first, the rest after a wait."""
 
-    percent: Annotated[int, Field(ge=1, le=50)]
+    percent: Annotated[int, Bounds(ge=1, le=50)]
     """The part of the new fleet's capacity that takes traffic first."""
     wait: Annotated[Duration, between("0s", "1h")] = timedelta(minutes=10)
     """How long the part is watched before the rest follows."""
@@ -175,7 +165,7 @@ class Canary(SpecModel):
 class Linear(SpecModel):
     """Traffic in equal steps."""
 
-    percent: Annotated[int, Field(ge=10, le=50)]
+    percent: Annotated[int, Bounds(ge=10, le=50)]
     """The size of one step."""
     wait: Annotated[Duration, between("0s", "1h")] = timedelta(minutes=10)
     """How long each step is watched."""
@@ -190,23 +180,22 @@ class Strategy(SpecModel):
     """Equal steps. Not together with `canary`."""
     bake: Annotated[Duration, between("0s", "1h")] = timedelta(0)
     """How long the old fleet is kept after all traffic has moved."""
-    alarms: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=255)], ...], Field(max_length=10)] = ()
+    alarms: Annotated[tuple[Annotated[str, Bounds(min_length=1, max_length=255)], ...], Bounds(max_length=10)] = ()
     """CloudWatch alarms that roll the update back when one goes off. Without any, nothing is rolled back by AWS."""
     timeout: Annotated[Duration, between("10m", "8h")] = timedelta(hours=8)
     """How long the whole update may take (`MaximumExecutionTimeoutInSeconds`)."""
 
-    @model_validator(mode="after")
-    def _fits_sagemaker(self) -> Self:
+    @rule
+    def _fits_sagemaker(self) -> None:
         """Canary or linear, not both; the waits and the bake together are shorter than `timeout`."""
         if self.canary and self.linear:
             raise ValueError("has both canary and linear; keep one")
         if self.waits >= self.timeout:
             raise ValueError("has waits and bake that together take as long as its timeout")
-        return self
 
     @property
     def waits(self) -> timedelta:
-        """The time that an update takes at the least: every wait and the bake."""
+        """The least time that an update takes: every wait and the bake."""
         if self.canary:
             return self.canary.wait + self.bake
         if self.linear:
@@ -220,20 +209,20 @@ class Variant(SpecModel):
 
     name: SageMakerName = "AllTraffic"
     """The variant's name; an endpoint's old and new config must have the same."""
-    instance_type: Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+    instance_type: Annotated[str, Bounds(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
     """As `ml.m5.large`."""
-    instance_count: Annotated[int, Field(ge=1, le=1_000)] = 1
+    instance_count: Annotated[int, Bounds(ge=1, le=1_000)] = 1
     """How many instances a new endpoint starts with. An update keeps the live count."""
     execution_role_arn: RoleArn | None = None
     """The role that SageMaker assumes to read the model's image and data. A target may name its own."""
 
 
-class Smoke(SpecModel):
+class SmokeRequest(SpecModel):
     """One request that a new model must answer before it is kept."""
 
     payload: AppFile
     """The file with the request's body, in the application's folder."""
-    content_type: Annotated[str, Field(min_length=1, max_length=255)] = "application/json"
+    content_type: Annotated[str, Bounds(min_length=1, max_length=255)] = "application/json"
     """The request's content type."""
 
 
@@ -255,7 +244,7 @@ class Wave(SpecModel):
 
     soak: Annotated[Duration, between("0s", "30d")] = timedelta(0)
     """How long the wave before must have served first."""
-    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=50)]
+    targets: Annotated[tuple[Target, ...], Bounds(min_length=1, max_length=50)]
     """The endpoints of the wave."""
 
 
@@ -266,13 +255,13 @@ class Rollout(SpecModel):
     """How traffic moves."""
     variant: Variant
     """What the endpoint runs on."""
-    smoke: Smoke | None = None
+    smoke: SmokeRequest | None = None
     """Absent: no request is made."""
-    waves: Annotated[tuple[Wave, ...], Field(min_length=1, max_length=20)]
+    waves: Annotated[tuple[Wave, ...], Bounds(min_length=1, max_length=20)]
     """Rolled out one after the other; a wave that fails stops those behind it."""
 
-    @model_validator(mode="after")
-    def _each_target_once(self) -> Self:
+    @rule
+    def _each_target_once(self) -> None:
         """No endpoint is in two waves."""
         seen: set[tuple[str, str | None, str | None]] = set()
         for target in (target for wave in self.waves for target in wave.targets):
@@ -280,7 +269,6 @@ class Rollout(SpecModel):
             if key in seen:
                 raise ValueError(f"has the endpoint {target.endpoint} twice")
             seen.add(key)
-        return self
 
 
 class Spec(SpecModel):
@@ -296,7 +284,7 @@ class Spec(SpecModel):
     """Stage 4."""
     model: Model
     """Stage 4."""
-    gates: Annotated[tuple[Gate, ...], Field(max_length=50)] = ()
+    gates: Annotated[tuple[Gate, ...], Bounds(max_length=50)] = ()
     """Stage 5: what the metrics must meet before anybody is asked."""
     approval: Approval
     """Stage 5."""
@@ -315,18 +303,3 @@ class ModelPromotion(SpecModel):
     """Who the spec is about."""
     spec: Spec
     """The six stages."""
-
-    @classmethod
-    def parse(cls, text: str, file: str = SPEC_FILE) -> ModelPromotion:
-        """Reads a spec.
-
-        Args:
-            text: The file's content.
-            file: The file's name as problems should show it.
-
-        Raises:
-            SpecError: Everything that is wrong, each with line, column, path, what was found and what is allowed.
-        """
-        from slipway.app.spec_errors import parse_spec  # noqa: PLC0415 -- the reader knows the models, which are read without it
-
-        return parse_spec(cls, text, file)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from slipway.app.durations import format_duration
+from slipway.app.rules import Bounds
 from slipway.app.spec import ModelPromotion
+from slipway.app.spec_reader import meanings_of, model_in
 
 ROOT = Path(__file__).parents[2]
 SCHEMA_FILE = ROOT / "promotion.schema.json"
@@ -24,7 +26,7 @@ Beside `app.pipecd.yaml`, on the deployment branch. What counts is the file ther
 that a sender brings.
 
 Unknown keys are errors. Durations are a whole number and a unit: `30s`, `10m`, `72h`, `2d`. `slipway lint` checks the file, and
-holds it against `app.pipecd.yaml` and `taskdef.yaml`. Editors that know JSON Schema complete and check it with this first line:
+checks it against `app.pipecd.yaml` and `taskdef.yaml`. Editors that know JSON Schema complete and check it with this first line:
 
 ```yaml
 # yaml-language-server: $schema=<path or address of promotion.schema.json>
@@ -36,11 +38,27 @@ This page is made from the models in `slipway/app/spec.py` by `python -m slipway
 
 def schema() -> str:
     """The JSON Schema of the file."""
-    document = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **ModelPromotion.model_json_schema(by_alias=True, mode="validation"),
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    document = ModelPromotion.model_json_schema(by_alias=True, mode="validation")
+    for model in _models(ModelPromotion):
+        place = document if model is ModelPromotion else document["$defs"][model.__name__]
+        _describe(place["properties"], model)
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps({**dialect, **document}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _describe(properties: dict[str, Any], model: type[BaseModel]) -> None:
+    meanings = meanings_of(model)
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        if name in meanings:
+            properties[key] = dict(sorted({**properties[key], "description": meanings[name]}.items()))
+
+
+def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        if inner := model_in(field.annotation):
+            yield from _models(inner)
 
 
 def reference() -> str:
@@ -60,12 +78,13 @@ def _sections(model: type[BaseModel], path: str, seen: set[type[BaseModel]]) -> 
     yield f"## {f'`{path}`' if path else 'The file'}\n"
     yield f"{_paragraph(model.__doc__)}\n"
     yield "| Key | Type | Default | Meaning |\n|---|---|---|---|"
+    meanings = meanings_of(model)
     for name, field in model.model_fields.items():
-        yield f"| `{field.alias or name}` | {_type(field)} | {_default(field)} | {_paragraph(field.description)} |"
+        yield f"| `{field.alias or name}` | {_type(field)} | {_default(field)} | {_paragraph(meanings.get(name))} |"
     yield from _rules(model)
     yield ""
     for name, field in model.model_fields.items():
-        inner = _model_in(field.annotation)
+        inner = model_in(field.annotation)
         if inner and inner not in seen:
             suffix = "[]" if get_origin(field.annotation) is tuple else ""
             yield from _sections(inner, f"{path}.{field.alias or name}{suffix}".lstrip("."), seen)
@@ -81,9 +100,7 @@ def _paragraph(text: str | None) -> str:
 
 
 def _type(field: FieldInfo) -> str:
-    words = _named(field.annotation)
-    rules = [rule for item in field.metadata if (rule := _rule(item))]
-    return f"{words}, {', '.join(rules)}" if rules else words
+    return ", ".join([_named(field.annotation), *_bounds(field.metadata)])
 
 
 def _named(annotation: Any) -> str:
@@ -95,30 +112,23 @@ def _named(annotation: Any) -> str:
         item = _named(get_args(annotation)[0])
         return f"list of ({item})" if "," in item else f"list of {item}"
     if hasattr(annotation, "__metadata__"):
-        return _with_rules(annotation)
+        return ", ".join([_named(annotation.__origin__), *_bounds(annotation.__metadata__)])
     return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "timedelta": "duration"}.get(
         annotation.__name__, "mapping"
     )
 
 
-def _with_rules(annotation: Any) -> str:
-    rules = [rule for item in annotation.__metadata__ for part in _parts(item) if (rule := _rule(part))]
-    return ", ".join([_named(annotation.__origin__), *rules])
-
-
-def _parts(item: Any) -> list[Any]:
-    return list(item.metadata) if isinstance(item, FieldInfo) else [item]
-
-
-def _rule(item: Any) -> str:
-    """A bound in words; a pattern is told by the key's meaning, and in full by the schema."""
-    names = {"ge": "at least {}", "le": "at most {}", "max_length": "at most {} long", "min_length": "at least {} long"}
-    for name, words in names.items():
-        if (value := getattr(item, name, None)) is not None:
-            return words.format(value)
-    check = getattr(item, "func", None)
-    bounds = getattr(check, "__doc__", "") or ""
-    return bounds if " to " in bounds and len(bounds.split()) == 3 else ""  # noqa: PLR2004 -- "10s to 24h"
+def _bounds(metadata: Iterable[Any]) -> Iterator[str]:
+    """Bounds in words; the key's meaning describes a pattern, and the schema has it in full."""
+    words = {"ge": "at least {}", "le": "at most {}", "min_length": "at least {} long", "max_length": "at most {} long"}
+    for item in metadata:
+        match item:
+            case Bounds():
+                yield from (text.format(bound) for name, text in words.items() if (bound := getattr(item, name)) is not None)
+            case AfterValidator(func=check) if check.__doc__:
+                yield check.__doc__
+            case _:
+                pass
 
 
 def _default(field: FieldInfo) -> str:
@@ -135,12 +145,6 @@ def _default(field: FieldInfo) -> str:
             return f"`{value}`"
         case value:
             return f"`{format_duration(value)}`"
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Replaces one scalar of a YAML file and leaves every other byte as it was.
 
-PyYAML's marks say where the scalar stands. The text between them is replaced, nothing is written anew, and then the result is
-read again: it must differ from what was there in that one value alone. An edit that cannot show this is refused.
+PyYAML's marks say where the scalar is. Only the text between them is replaced. Then the result is read again: it must differ from
+the old text in that one value alone. An edit that fails this check is refused.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def parse_field(field: str) -> FieldPath:
     while at < len(field):
         step = _STEP.match(field, at)
         if step is None:
-            raise YamlEditError(tried, f"it makes no sense from {field[at:]!r} on", remedy)
+            raise YamlEditError(tried, f"it cannot be read from {field[at:]!r} on", remedy)
         quoted = step["quoted"]
         path.append(int(step["index"]) if step["index"] else re.sub(r"\\(.)", r"\1", quoted) if quoted else step["key"])
         at = step.end()
@@ -125,7 +125,7 @@ def _compose(text: str, tried: str) -> yaml.Node:
     except yaml.YAMLError as error:
         raise YamlEditError(tried, f"not valid YAML: {' '.join(str(error).split())}", "correct the file's syntax") from error
     except RecursionError as error:
-        raise YamlEditError(tried, "the file is nested too deep", "write it flatter") from error
+        raise YamlEditError(tried, "the file is nested too deeply", "write it flatter") from error
     finally:
         if loader is not None:
             loader.dispose()

@@ -1,7 +1,7 @@
-"""YAML read with the place of every value, so that a problem can be shown where it was written.
+"""Reads YAML with the position of every value, so that a problem can be shown where it was written.
 
 Only plain data comes out: PyYAML's safe tags, nothing that runs code. A duplicate key, a value that contains itself and a
-document that grows beyond measure by aliases are refused.
+document that aliases make too large are refused.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from slipway.app.problems import FileError, Problem
 
 Path = tuple[str | int, ...]
 SIZE_LIMIT = 1_000_000
-"""Bytes of a file that are read at most; a spec has a few thousand."""
+"""The most bytes of a file that are read; a spec has a few thousand."""
 NODE_LIMIT = 50_000
-"""Values of a document once its aliases are followed; a guard against documents that explode."""
+"""Values of a document once its aliases are followed; a guard against alias bombs."""
 DEPTH_LIMIT = 100
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float"))
 _TEXT_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "timestamp", "value"))
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """A place in a text; both numbers count from one."""
 
     line: int
@@ -37,16 +37,16 @@ class Document:
 
     file: str
     data: Any
-    values: dict[Path, Place] = field(default_factory=dict[Path, Place])
-    keys: dict[Path, Place] = field(default_factory=dict[Path, Place])
+    values: dict[Path, Position] = field(default_factory=dict[Path, Position])
+    keys: dict[Path, Position] = field(default_factory=dict[Path, Position])
 
-    def place_of(self, path: Path) -> Place:
+    def place_of(self, path: Path) -> Position:
         """Where the value stands, or else the nearest thing around it that is written."""
         while path and path not in self.values:
             path = path[:-1]
-        return self.values.get(path, Place(1, 1))
+        return self.values.get(path, Position(1, 1))
 
-    def place_of_key(self, path: Path) -> Place:
+    def place_of_key(self, path: Path) -> Position:
         """Where the key of a value stands, or else the value."""
         return self.keys.get(path) or self.place_of(path)
 
@@ -68,10 +68,10 @@ def load_document(text: str, file: str) -> Document:
     """Reads the single document of a file.
 
     Raises:
-        FileError: The text is no YAML, holds several documents, or something that plain data does not have.
+        FileError: The text is not YAML, holds several documents, or something that plain data does not have.
     """
     if len(text) > SIZE_LIMIT:
-        raise _file_error(file, Place(1, 1), "the file is too large", f"keep it under {SIZE_LIMIT:,} characters")
+        raise _file_error(file, Position(1, 1), "the file is too large", f"keep it under {SIZE_LIMIT:,} characters")
     loader: yaml.SafeLoader | None = None
     try:
         loader = yaml.SafeLoader(text)
@@ -79,19 +79,19 @@ def load_document(text: str, file: str) -> Document:
         return _Builder(file, loader).build(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+        place = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
         raise _file_error(file, place, f"not valid YAML: {error.problem or error.context}", "correct the syntax here") from error
     except yaml.YAMLError as error:
-        raise _file_error(file, Place(1, 1), f"not valid YAML: {error}", "remove what YAML does not allow") from error
+        raise _file_error(file, Position(1, 1), f"not valid YAML: {error}", "remove what YAML does not allow") from error
     except RecursionError as error:
-        raise _file_error(file, Place(1, 1), "nested too deep", f"keep it under {DEPTH_LIMIT} levels") from error
+        raise _file_error(file, Position(1, 1), "nested too deeply", f"keep it under {DEPTH_LIMIT} levels") from error
     finally:
         if loader is not None:
             loader.dispose()
 
 
 class _Builder:
-    """Turns PyYAML's nodes into plain data and remembers where each was."""
+    """Turns PyYAML's nodes into plain data and remembers their positions."""
 
     def __init__(self, file: str, loader: yaml.SafeLoader) -> None:
         self.document = Document(file, None)
@@ -144,7 +144,7 @@ class _Builder:
         return result
 
     def _refuse_duplicates(self, node: yaml.MappingNode, path: Path) -> None:
-        seen: dict[str, Place] = {}
+        seen: dict[str, Position] = {}
         pairs: list[tuple[yaml.Node, yaml.Node]] = node.value
         for key, _ in pairs:
             name = self._key(key, path)
@@ -164,11 +164,9 @@ class _Builder:
         if id(node) in self._open:
             raise self._error(node, path, "the value contains itself by an alias", "write it out without the alias")
         if self._count > NODE_LIMIT:
-            raise self._error(
-                node, (), "the document grows beyond measure by its aliases", f"keep it under {NODE_LIMIT:,} values"
-            )
+            raise self._error(node, (), "the document's aliases make it too large", f"keep it under {NODE_LIMIT:,} values")
         if len(path) > DEPTH_LIMIT:
-            raise self._error(node, (), "nested too deep", f"keep it under {DEPTH_LIMIT} levels")
+            raise self._error(node, (), "nested too deeply", f"keep it under {DEPTH_LIMIT} levels")
 
     def _error(self, node: yaml.Node, path: Path, message: str, help_: str) -> FileError:
         return _file_error(self.document.file, _place(node), message, help_, format_path(path))
@@ -178,10 +176,10 @@ def _kind(node: yaml.Node) -> str:
     return node.tag.rpartition(":")[2]
 
 
-def _place(node: yaml.Node) -> Place:
-    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+def _place(node: yaml.Node) -> Position:
+    return Position(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
-def _file_error(file: str, place: Place, message: str, help_: str, path: str = "") -> FileError:
+def _file_error(file: str, place: Position, message: str, help_: str, path: str = "") -> FileError:
     problem = Problem(file=file, line=place.line, column=place.column, path=path, message=message, help=help_)
     return FileError(f"reading {file}", [problem])

@@ -1,6 +1,6 @@
-"""AWS as activities reach it: clients for each account and region, and what its errors mean.
+"""Clients of AWS by account and region, and the threads that their calls run on.
 
-Whether AWS is the real one is not asked anywhere: `AWS_ENDPOINT_URL`, region and credentials come from the environment.
+The code is the same for AWS and for a local stand-in: `AWS_ENDPOINT_URL`, region and credentials come from the environment.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ READ_TIMEOUT = 30
 INVOKE_TIMEOUT = 70
 """SageMaker gives a model 60 s to answer."""
 THREADS = 32
-"""Calls in flight at once. Each takes milliseconds; a wait holds none."""
+"""Calls in flight at once. Each takes milliseconds; a wait holds no thread."""
 
 
 class Aws:
     """Clients by service, region and role, and the threads that their blocking calls run on.
 
-    A client tries three times by itself, except one asked for with `once`: a call whose repetition would be a second effect
-    must be looked for before it is repeated, which botocore does not do.
+    A client tries three times by itself. One without retries is for calls whose repetition would be a second effect: the caller
+    has to look for the first effect before it repeats such a call, which botocore does not do.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Aws:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aws")
 
     def close(self) -> None:
-        """Give the threads back; calls in flight end by themselves."""
+        """Shut down the executor; calls in flight end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def call(self, tried: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -82,7 +82,7 @@ class Aws:
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            # A call in flight cannot be called back. Whoever undoes its effect must come after it.
+            # A call in flight cannot be taken back. What undoes its effect must come after it.
             await asyncio.wait({future})
             raise
         except (BotoCoreError, ClientError) as error:
@@ -91,8 +91,8 @@ class Aws:
     def ecr(self, region: str) -> ECRClient:
         return self._client("ecr", region)
 
-    def ecs(self, region: str, *, once: bool = False) -> ECSClient:
-        return self._client("ecs", region, once=once)
+    def ecs(self, region: str, *, retries: bool = True) -> ECSClient:
+        return self._client("ecs", region, retries=retries)
 
     def logs(self, region: str) -> CloudWatchLogsClient:
         return self._client("logs", region)
@@ -100,17 +100,17 @@ class Aws:
     def s3(self, region: str) -> S3Client:
         return self._client("s3", region)
 
-    def sagemaker(self, region: str, role_arn: str | None = None, *, once: bool = False) -> SageMakerClient:
-        return self._client("sagemaker", region, role_arn, once=once)
+    def sagemaker(self, region: str, role_arn: str | None = None, *, retries: bool = True) -> SageMakerClient:
+        return self._client("sagemaker", region, role_arn, retries=retries)
 
     def runtime(self, region: str, role_arn: str | None = None) -> SageMakerRuntimeClient:
-        return self._client("sagemaker-runtime", region, role_arn, once=True)
+        return self._client("sagemaker-runtime", region, role_arn, retries=False)
 
     def cloudwatch(self, region: str, role_arn: str | None = None) -> CloudWatchClient:
         return self._client("cloudwatch", region, role_arn)
 
-    def _client(self, service: Any, region: str, role_arn: str | None = None, *, once: bool = False) -> Any:
-        attempts = 1 if once else ATTEMPTS
+    def _client(self, service: Any, region: str, role_arn: str | None = None, *, retries: bool = True) -> Any:
+        attempts = ATTEMPTS if retries else 1
         key = (str(service), region, role_arn, attempts)
         with self._lock:
             if key not in self._clients:

@@ -1,12 +1,15 @@
-"""What an error of AWS means: try again, ask a person, or refuse. The table is aws.md §7 of the project's notes.
+"""What an error of AWS means: try again, ask a person, or refuse. `RULES` is the whole table; the first rule that fits decides.
 
-One place departs from it: a `ValidationException`, an unknown resource and a spent quota go to a person instead of ending the
-promotion, because SageMaker says so of a role that may not read a bucket as well as of a name that is wrong.
+SageMaker answers `ValidationException` to a role that may not read a bucket as well as to a wrong name. So invalid values,
+unknown resources and used-up quotas go to a person instead of ending the promotion.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
+from dataclasses import dataclass
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from http import HTTPStatus
 from typing import Any
 
@@ -25,23 +28,170 @@ from botocore.exceptions import (
     ConnectionError as AwsConnectionError,
 )
 
-from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
+from slipway.errors import Ending, NeedsPersonError, RefusedError, SlipwayError, TransientError
 
-THROTTLE_DELAY = timedelta(seconds=10)
-BUSY_DELAY = timedelta(seconds=15)
-_THROTTLES = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown")
-_EXPIRED = ("ExpiredToken", "RequestExpired")
-_DENIED = ("AccessDenied", "UnauthorizedOperation", "NotAuthorized")
-_UNKNOWN_CLIENT = (
-    "UnrecognizedClient",
-    "InvalidClientTokenId",
-    "InvalidSignature",
-    "SignatureDoesNotMatch",
-    "IncompleteSignature",
+BY_ITSELF = "it is tried again by itself"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one kind of answer means. Every condition that is given must hold."""
+
+    codes: tuple[str, ...]
+    """Patterns of AWS's error codes, as `Throttl*`."""
+    ending: Ending
+    remedy: str
+    """What a person can do. `{action}` stands for the IAM action of the call."""
+    operations: tuple[str, ...] = ()
+    """Only answers of these operations."""
+    says: tuple[str, ...] = ()
+    """Only messages with one of these texts, in lower case."""
+    statuses: Container[int] = range(1_000)
+    """Only answers with one of these HTTP statuses."""
+    delay: timedelta | None = None
+    """How long to wait before the next try."""
+
+    def fits(self, error: ClientError) -> bool:
+        """Whether the rule is about this error."""
+        message = message_of(error).lower()
+        return (
+            any(fnmatchcase(code_of(error), code) for code in self.codes)
+            and (not self.operations or error.operation_name in self.operations)
+            and (not self.says or any(text in message for text in self.says))
+            and status_of(error) in self.statuses
+        )
+
+
+ANY = ("*",)
+RULES = (
+    # Passes by itself.
+    Rule(
+        ("Throttl*", "TooManyRequests*", "RequestLimitExceeded", "SlowDown"),
+        Ending.transient,
+        f"AWS slows the worker down; {BY_ITSELF}",
+        delay=timedelta(seconds=10),
+    ),
+    Rule(
+        ANY,
+        Ending.transient,
+        f"AWS slows the worker down; {BY_ITSELF}",
+        statuses=(HTTPStatus.TOO_MANY_REQUESTS,),
+        delay=timedelta(seconds=10),
+    ),
+    Rule(
+        (
+            "ServerException*",
+            "InternalFailure*",
+            "InternalError*",
+            "InternalServer*",
+            "ServiceUnavailable*",
+            "InternalDependency*",
+        ),
+        Ending.transient,
+        BY_ITSELF,
+    ),
+    Rule(("ModelNotReadyException",), Ending.transient, f"the model is being loaded; {BY_ITSELF}"),
+    Rule(ANY, Ending.transient, BY_ITSELF, statuses=range(500, 1_000)),
+    Rule(("ExpiredToken*", "RequestExpired*"), Ending.transient, f"the credentials are renewed and {BY_ITSELF}"),
+    Rule(
+        ("ClientException",),
+        Ending.transient,
+        f"{BY_ITSELF} until there is room",
+        operations=("RunTask",),
+        # Capacity that Fargate lacks now, and the quota of tasks in PROVISIONING on a cluster with managed scaling.
+        says=("capacity is unavailable", "provisioning"),
+        delay=timedelta(seconds=30),
+    ),
+    Rule(
+        ("ConflictException",),
+        Ending.needs_person,
+        "the client token was used with other arguments, which waiting does not change; retry runs the task with a new token",
+        operations=("RunTask",),
+    ),
+    Rule(
+        ("ConflictException", "ResourceInUse*"),
+        Ending.transient,
+        f"the resource is busy; {BY_ITSELF}",
+        delay=timedelta(seconds=15),
+    ),
+    Rule(
+        ANY,
+        Ending.transient,
+        f"the resource is busy; {BY_ITSELF}",
+        says=("in-progress endpoint", "is currently being", "concurrent"),
+        delay=timedelta(seconds=15),
+    ),
+    Rule(("UploadNotFoundException",), Ending.transient, f"the upload has expired; {BY_ITSELF}"),
+    # Permissions and accounts.
+    Rule(
+        ("AccessDenied*", "UnauthorizedOperation*", "NotAuthorized*"),
+        Ending.needs_person,
+        "allow {action} to the role that it names, then retry",
+    ),
+    Rule(
+        (
+            "UnrecognizedClient*",
+            "InvalidClientTokenId*",
+            "InvalidSignature*",
+            "SignatureDoesNotMatch*",
+            "IncompleteSignature*",
+        ),
+        Ending.needs_person,
+        "check the worker's AWS credentials and its clock, then retry",
+    ),
+    Rule(("KmsException",), Ending.needs_person, "let the worker's role use the repository's KMS key, then retry"),
+    Rule(("BlockedException",), Ending.needs_person, "AWS has blocked the account: ask AWS Support, then retry"),
+    Rule(("RegionDisabledException",), Ending.needs_person, "activate STS for the region in the account, then retry"),
+    Rule(
+        ("MalformedPolicyDocument", "PackedPolicyTooLarge"),
+        Ending.needs_person,
+        "shorten or correct the policies and tags of the role's session, then retry",
+    ),
+    # Quotas and things that are not there.
+    Rule(
+        ("ResourceLimitExceeded*", "LimitExceeded*", "QuotaExceeded*"),
+        Ending.needs_person,
+        "free some of it or ask AWS for a higher quota, then retry",
+    ),
+    Rule(
+        ("UnableToGetUpstream*",),
+        Ending.needs_person,
+        "check the pull-through cache rule of the registry and its secret, then retry",
+    ),
+    Rule(("LayerInaccessibleException", "InvalidLayer*"), Ending.needs_person, "push the image again, then retry"),
+    Rule(("LayerPartTooSmallException", "EmptyUploadException"), Ending.needs_person, "push the image again, then retry"),
+    Rule(("InvalidObjectState",), Ending.needs_person, "restore the object from its archive storage class, then retry"),
+    Rule(
+        ("*NotFound*", "*DoesNotExist*", "NoSuch*"),
+        Ending.needs_person,
+        "create what is missing or correct its name, then retry",
+    ),
+    # Values that do not fit.
+    Rule(
+        ("*AlreadyExist*", "ImageDigestDoesNotMatchException"),
+        Ending.needs_person,
+        "see who made what exists already; remove it if nothing needs it, then retry",
+    ),
+    Rule(
+        ("PlatformUnknownException", "PlatformTaskDefinitionIncompatibilityException", "UnsupportedFeatureException"),
+        Ending.needs_person,
+        "correct the task definition or the launch type in the app's folder, then start again",
+    ),
+    Rule(("ModelError",), Ending.needs_person, "see the log of the model's container; then retry, or abort"),
+    Rule(("ClientException",), Ending.needs_person, "fix what ECS says, then retry; or abort"),
+    Rule(
+        ("Validation*", "InvalidParameter*", "InvalidNextToken"),
+        Ending.needs_person,
+        "fix what AWS says, then retry; or abort",
+    ),
 )
-_SERVER = ("ServerException", "InternalFailure", "InternalError", "InternalServer", "ServiceUnavailable", "InternalDependency")
-_BUSY_MESSAGES = ("in-progress endpoint", "is currently being", "concurrent")
-_QUOTAS = ("ResourceLimitExceeded", "LimitExceeded", "QuotaExceeded")
+UNFORESEEN = Rule(ANY, Ending.needs_person, "fix what AWS says, then retry; or abort")
+"""For an answer that no rule is about."""
+
+
+def rule_of(error: ClientError) -> Rule:
+    """The first rule that fits."""
+    return next((rule for rule in RULES if rule.fits(error)), UNFORESEEN)
 
 
 def code_of(error: BaseException) -> str:
@@ -52,6 +202,11 @@ def code_of(error: BaseException) -> str:
 def message_of(error: BaseException) -> str:
     """AWS's own words."""
     return str(_answer(error).get("Message", "")) if isinstance(error, ClientError) else str(error)
+
+
+def status_of(error: ClientError) -> int:
+    """The HTTP status, or 0 where it is not known."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def answer_of(error: SlipwayError) -> tuple[str, str]:
@@ -81,40 +236,15 @@ def classify(error: BotoCoreError | ClientError, tried: str = "") -> SlipwayErro
         case NoRegionError():
             return NeedsPersonError(tried, said, "set AWS_REGION for the worker, then retry")
         case _:
-            return NeedsPersonError(tried, f"{type(error).__name__}: {said}", "mend what it says, then retry")
+            return NeedsPersonError(tried, f"{type(error).__name__}: {said}", "fix what it says, then retry")
 
 
 def _of_answer(error: ClientError, tried: str) -> SlipwayError:
-    code, message = code_of(error), message_of(error)
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    said = f"{code}: {message}"
-    if code.startswith(_THROTTLES) or status == HTTPStatus.TOO_MANY_REQUESTS:
-        return TransientError(tried, said, "AWS slows the worker down; it is tried again by itself", THROTTLE_DELAY)
-    if code.startswith(_SERVER) or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return TransientError(tried, said)
-    if code.startswith(_EXPIRED):
-        return TransientError(tried, said, "the credentials are renewed and it is tried again by itself")
-    if _is_busy(error, code, message):
-        return TransientError(tried, said, "the resource is busy; it is tried again by itself", BUSY_DELAY)
-    return _for_a_person(error, code, tried, said)
-
-
-def _for_a_person(error: ClientError, code: str, tried: str, said: str) -> SlipwayError:
-    if code.startswith(_DENIED):
-        return NeedsPersonError(tried, said, f"allow {action_of(error)} to the role that it names, then retry")
-    if code.startswith(_UNKNOWN_CLIENT):
-        return NeedsPersonError(tried, said, "check the worker's AWS credentials and its clock, then retry")
-    if code.startswith(_QUOTAS):
-        return NeedsPersonError(tried, said, "free some of it or ask AWS for a higher quota, then retry")
-    if "NotFound" in code or "DoesNotExist" in code or code.startswith("NoSuch"):
-        return NeedsPersonError(tried, said, "create what is missing or correct its name, then retry")
-    return NeedsPersonError(tried, said, "mend what AWS says, then retry; or abort")
-
-
-def _is_busy(error: ClientError, code: str, message: str) -> bool:
-    # ECS says ConflictException of a client token that was used with other parameters: no retry mends that.
-    conflict = code == "ConflictException" and error.operation_name not in {"RunTask", "CreateService"}
-    return conflict or code.startswith("ResourceInUse") or any(part in message for part in _BUSY_MESSAGES)
+    rule = rule_of(error)
+    said = f"{code_of(error)}: {message_of(error)}"
+    if rule.ending is Ending.transient:
+        return TransientError(tried, said, rule.remedy, rule.delay)
+    return NeedsPersonError(tried, said, rule.remedy.format(action=action_of(error)))
 
 
 def action_of(error: ClientError) -> str:

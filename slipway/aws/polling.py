@@ -1,6 +1,6 @@
-"""Waiting for many things at little cost: one poller asks for all that are followed, and tells each follower.
+"""Waiting for many things at little cost: one poller describes everything that is followed, and tells each follower.
 
-A follower is a coroutine in an activity; it holds no thread. Truth is a Describe: nothing here trusts events.
+A follower is a coroutine in an activity; it holds no thread. Only what a Describe call answers counts; events are not trusted.
 """
 
 from __future__ import annotations
@@ -8,32 +8,37 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from temporalio import activity
 
-from slipway.errors import SlipwayError, TransientError
+from slipway.errors import TransientError
 
 log = logging.getLogger(__name__)
 
 V = TypeVar("V")
-Answers = Mapping[str, V | SlipwayError]
+Answers = Mapping[str, V | Exception]
 Describe = Callable[[Collection[str]], Awaitable[Answers[V]]]
 
 BATCH = 100
 PATIENCE = 5
-"""Rounds in a row that may fail before followers hear of it; their activities' retry policies take over then."""
+"""Rounds in a row in which a key may fail before its followers get the error; their activities' retry policies take over then."""
 LONGEST_BACKOFF = 60.0
-"""Seconds between rounds at the most, while AWS slows the worker down."""
+"""The longest pause between two rounds, in seconds, while AWS answers nothing."""
+
+
+def _tell_nobody(state: object) -> None:
+    del state
 
 
 class Poller(Generic[V]):
-    """Asks for the state of everything that is followed, in batches, as long as anything is.
+    """Describes everything that is followed, in batches, as long as anything is followed.
 
     Args:
-        describe: Asks for some keys at once. It answers each with a state, or with an error that belongs to that key alone, and
-            raises an error that befalls all of them.
+        describe: Describes some keys at once. It answers each key with a state, or with an error that belongs to that key alone.
+            It raises if the whole batch failed.
         interval: Seconds between two rounds.
         batch: Keys that one call may ask for.
     """
@@ -44,17 +49,39 @@ class Poller(Generic[V]):
         self._batch = batch
         self._waiting: dict[str, set[asyncio.Future[V]]] = {}
         self._polling: asyncio.Task[None] | None = None
-        self._failures = 0
+        self._failures: dict[str, int] = {}
+        """By key: rounds in a row in which it failed."""
+        self._failed_rounds = 0
+        """Rounds in a row in which every key failed: AWS is out of order then, and one failing key is no sign of that."""
 
-    async def follow(self, key: str) -> AsyncIterator[V]:
-        """The state of one thing, round after round, for as long as it is asked for.
+    async def until(
+        self,
+        key: str,
+        *,
+        done: Callable[[V], bool],
+        deadline: datetime | None = None,
+        tell: Callable[[V], None] = _tell_nobody,
+    ) -> V:
+        """Follow one thing, round after round.
+
+        Args:
+            key: What to follow.
+            done: Whether a state ends the wait.
+            deadline: When the wait ends in any case; none for no end.
+            tell: Told each state, as for a heartbeat.
+
+        Returns:
+            The first state that is done, or the first one after the deadline. The caller asks `done` which it is.
 
         Raises:
-            SlipwayError: The key's own error, or one that persists for all.
-            TransientError: The worker shuts down; another one carries on.
+            SlipwayError: The key's own error; a transient one only if it persists.
+            TransientError: The worker shuts down; another worker carries on.
         """
         while True:
-            yield await self._next(key)
+            state = await self._next(key)
+            tell(state)
+            if done(state) or (deadline is not None and datetime.now(UTC) >= deadline):
+                return state
 
     async def _next(self, key: str) -> V:
         future: asyncio.Future[V] = asyncio.get_running_loop().create_future()
@@ -77,10 +104,11 @@ class Poller(Generic[V]):
         waiting.discard(future)
         if not waiting:
             self._waiting.pop(key, None)
+            self._failures.pop(key, None)
 
     def _start(self) -> None:
         if self._polling is None or self._polling.done():
-            # Of no activity's context: the poller serves many, and outlives the one that started it.
+            # Run in an empty context: this task serves many activities and outlives the one that started it.
             self._polling = asyncio.get_running_loop().create_task(self._poll(), context=contextvars.Context())
 
     async def _poll(self) -> None:
@@ -91,29 +119,34 @@ class Poller(Generic[V]):
 
     async def _round(self) -> None:
         keys = sorted(self._waiting)
+        failed = 0
         for start in range(0, len(keys), self._batch):
-            some = keys[start : start + self._batch]
-            try:
-                answers = await self._describe(some)
-            except TransientError as error:
-                self._failures += 1
-                log.debug("a round of polling failed: %s", error)
-                if self._failures >= PATIENCE:
-                    self._tell_all(some, error)
-                return
-            except Exception as error:  # noqa: BLE001 -- whatever it is, followers must hear of it, else they wait for ever
-                self._tell_all(some, error)
-                continue
-            self._failures = 0
+            answers = await self._answers(keys[start : start + self._batch])
             for key, answer in answers.items():
-                self._tell(key, answer)
+                if isinstance(answer, TransientError):
+                    failed += 1
+                    self._count_failure(key, answer)
+                else:
+                    self._failures.pop(key, None)
+                    self._tell(key, answer)
+        self._failed_rounds = self._failed_rounds + 1 if failed == len(keys) else 0
+
+    async def _answers(self, keys: Collection[str]) -> Answers[V]:
+        """The answer to each key; the error of a batch that failed is the error of each of its keys."""
+        try:
+            return await self._describe(keys)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, followers must hear of it, else they wait for ever
+            return dict.fromkeys(keys, error)
+
+    def _count_failure(self, key: str, error: TransientError) -> None:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        log.debug("a look at %s failed, %d in a row: %s", key, failures, error)
+        if failures >= PATIENCE:
+            del self._failures[key]
+            self._tell(key, error)
 
     def _pause(self) -> float:
-        return min(self._interval * 2**self._failures, max(LONGEST_BACKOFF, self._interval))
-
-    def _tell_all(self, keys: Collection[str], error: Exception) -> None:
-        for key in keys:
-            self._tell(key, error)
+        return min(self._interval * 2**self._failed_rounds, max(LONGEST_BACKOFF, self._interval))
 
     def _tell(self, key: str, answer: V | Exception) -> None:
         for future in self._waiting.pop(key, set()):
@@ -126,10 +159,10 @@ class Poller(Generic[V]):
 
 
 class Pollers(Generic[V]):
-    """One poller for each place: an account's role, a region, a cluster.
+    """One poller for each scope: an account's role, a region, a cluster.
 
     Args:
-        make: The way to ask at a place.
+        make: Gives the way to describe what is in a scope.
         interval: Seconds between two rounds.
         batch: Keys that one call may ask for.
     """
@@ -140,31 +173,28 @@ class Pollers(Generic[V]):
         self._batch = batch
         self._pollers: dict[tuple[str | None, ...], Poller[V]] = {}
 
-    def at(self, *place: str | None) -> Poller[V]:
-        """The poller of a place."""
-        if place not in self._pollers:
-            self._pollers[place] = Poller(self._make(*place), self._interval, self._batch)
-        return self._pollers[place]
+    def at(self, *scope: str | None) -> Poller[V]:
+        """The poller of a scope."""
+        if scope not in self._pollers:
+            self._pollers[scope] = Poller(self._make(*scope), self._interval, self._batch)
+        return self._pollers[scope]
 
 
 def one_by_one(describe: Callable[[str], Awaitable[V]], at_once: int = 8) -> Describe[V]:
-    """A way to ask for many things of which AWS describes one at a time.
-
-    An error of one key is that key's alone, unless it is transient: then AWS is out of order for all.
-    """
+    """A way to describe many things of which AWS describes one at a time. An error of one key is that key's alone."""
 
     async def describe_all(keys: Collection[str]) -> Answers[V]:
         gate = asyncio.Semaphore(at_once)
 
-        async def describe_one(key: str) -> V | SlipwayError:
+        async def describe_one(key: str) -> V | Exception:
             async with gate:
                 try:
                     return await describe(key)
-                except TransientError:
-                    raise
-                except SlipwayError as error:
+                except Exception as error:  # noqa: BLE001 -- it is the answer to this key, and no reason to lose the others
                     return error
 
-        return dict(zip(keys, await asyncio.gather(*map(describe_one, keys)), strict=True))
+        async with asyncio.TaskGroup() as group:
+            tasks = {key: group.create_task(describe_one(key)) for key in keys}
+        return {key: task.result() for key, task in tasks.items()}
 
     return describe_all

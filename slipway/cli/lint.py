@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slipway.app.lint import lint_app
+from slipway.app.lint import read_app
 from slipway.app.problems import Severity
 from slipway.cli.common import AsJson
 from slipway.cli.exits import Exit
@@ -28,7 +28,7 @@ def lint(folder: Path = Path(), /, *, as_json: AsJson = False) -> int:
         file = folder / path
         return file.read_bytes() if file.is_file() else None
 
-    problems = lint_app(read)
+    problems = read_app(read).problems
     for problem in problems:
         out.say(str(problem))
         out.data(problem)

@@ -1,4 +1,4 @@
-"""What is done in one bare mirror while its lock is held: git's plumbing, each command with the error it stands for."""
+"""Git's plumbing in one bare mirror, while its lock is held. Each failed command raises the error that fits."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.git.process import GitAnswer, failure, run_git, without_credentials
 
 FILE_LIMIT = 4_000_000
-"""Bytes of one file that are read at most."""
+"""The most bytes of one file that are read."""
 _RACE = ("stale info", "non-fast-forward", "fetch first", "cannot lock ref", "failed to update ref", "reference already exists")
 
 
-class PushConflict(TransientError):  # noqa: N818 -- a race that is lost is no error, and the caller's next step follows from it
-    """The branch moved meanwhile: read the new head, do the work again on it, push again."""
+class PushConflict(TransientError):  # noqa: N818 -- a lost race is no error: the caller looks again
+    """The branch has moved: read the new head, do the work again on it, push again."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Mirror:
     Args:
         url: The remote.
         folder: The mirror.
-        lock: The descriptor of the lock, which git's processes inherit: a worker that is killed leaves it with its last git.
+        lock: The descriptor of the lock. Git's processes inherit it: if the worker is killed, its last git keeps the lock until
+            it ends.
     """
 
     def __init__(self, url: str, folder: Path, lock: int) -> None:
@@ -56,30 +57,30 @@ class Mirror:
         self._lock = lock
 
     async def prepare(self) -> None:
-        """Makes the mirror, or mends what a killed git left."""
+        """Creates the mirror, or removes the locks that a killed git left."""
         if not (self._folder / "slipway-ready").exists():
             self._folder.mkdir(parents=True, exist_ok=True)
-            await self._must("init", "--quiet", "--bare", tried=f"making a mirror of {self._shown}")
+            await self._git("init", "--quiet", "--bare", tried=f"creating a mirror of {self._shown}")
             for key, value in (("url", self._url), ("promisor", "true"), ("partialclonefilter", "blob:none")):
-                await self._must("config", f"remote.origin.{key}", value, tried=f"making a mirror of {self._shown}")
+                await self._git("config", f"remote.origin.{key}", value, tried=f"creating a mirror of {self._shown}")
             (self._folder / "slipway-ready").touch()
-        # Nobody else is in here while the lock is held: a git lock that is left belongs to a git that was killed.
+        # Nobody else uses the mirror while the lock is held: a git lock found here belongs to a git that was killed.
         for left in [*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock")]:
             left.unlink(missing_ok=True)
 
     async def fetch(self, branch: str) -> str:
-        """Brings the branch, and says where it is."""
+        """Fetches the branch, and returns its head."""
         tried = f"fetching {branch} of {self._shown}"
         refspec = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
         answer = await self._run("fetch", "--quiet", "--no-tags", "--filter=blob:none", "origin", refspec, tried=tried)
         if answer.code and "couldn't find remote ref" in answer.stderr:
-            raise RefusedError(tried, answer.words, "name a branch that is there")
+            raise RefusedError(tried, answer.words, "name a branch that exists")
         if answer.code:
             raise failure(tried, answer)
-        return (await self._must("rev-parse", "--verify", f"refs/remotes/origin/{branch}^{{commit}}", tried=tried)).text
+        return (await self._git("rev-parse", "--verify", f"refs/remotes/origin/{branch}^{{commit}}", tried=tried)).text
 
-    async def want(self, commit: str) -> None:
-        """Sees to it that a commit is here."""
+    async def ensure_commit(self, commit: str) -> None:
+        """Fetch the commit unless the mirror has it."""
         if (await self._run("cat-file", "-e", f"{commit}^{{commit}}", tried="looking for a commit")).code == 0:
             return
         tried = f"fetching the commit {commit[:12]} of {self._shown}"
@@ -90,7 +91,7 @@ class Mirror:
     async def entry(self, commit: str, path: str) -> Entry | None:
         """A file of a commit, or none."""
         tried = f"looking for {path} at {commit[:12]} of {self._shown}"
-        listed = (await self._must("ls-tree", "-z", "--full-tree", commit, "--", f":(literal){path}", tried=tried)).text.rstrip(
+        listed = (await self._git("ls-tree", "-z", "--full-tree", commit, "--", f":(literal){path}", tried=tried)).text.rstrip(
             "\0"
         )
         if not listed:
@@ -104,18 +105,18 @@ class Mirror:
     async def blob(self, entry: Entry, path: str) -> bytes:
         """A file's content."""
         tried = f"reading {path} of {self._shown}"
-        size = int((await self._must("cat-file", "-s", entry.blob, tried=tried)).text)
+        size = int((await self._git("cat-file", "-s", entry.blob, tried=tried)).text)
         if size > FILE_LIMIT:
             raise RefusedError(tried, f"it has {size:,} bytes", f"keep it under {FILE_LIMIT:,} bytes")
-        return (await self._must("cat-file", "blob", entry.blob, tried=tried)).stdout
+        return (await self._git("cat-file", "blob", entry.blob, tried=tried)).stdout
 
     async def store(self, before: Entry | None, content: bytes) -> Entry:
-        """Keeps a content in the mirror, with the mode of the file that it replaces."""
-        blob = await self._must("hash-object", "-w", "--stdin", tried="storing a file", stdin=content)
+        """Stores a file's content in the mirror, with the mode of the file that it replaces."""
+        blob = await self._git("hash-object", "-w", "--stdin", tried="storing a file", stdin=content)
         return Entry(before.mode if before else "100644", blob.text)
 
     async def commit(self, parent: str, changes: Changes, message: str, author: Author) -> str:
-        """Makes a commit on a parent, which no branch knows of yet."""
+        """Creates a commit on a parent. No branch refers to it yet."""
         tried = f"committing on {parent[:12]} of {self._shown}"
         lines = [
             f"{entry.mode} {entry.blob}\t{path}\0" if entry else f"0 {'0' * len(parent)}\t{path}\0"
@@ -123,14 +124,14 @@ class Mirror:
         ]
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="index-") as folder:
             index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}  # noqa: PTH118 -- a variable's text
-            await self._must("read-tree", parent, tried=tried, environment=index)
-            await self._must("update-index", "-z", "--index-info", tried=tried, stdin="".join(lines).encode(), environment=index)
-            tree = await self._must("write-tree", "--missing-ok", tried=tried, environment=index)
+            await self._git("read-tree", parent, tried=tried, environment=index)
+            await self._git("update-index", "-z", "--index-info", tried=tried, stdin="".join(lines).encode(), environment=index)
+            tree = await self._git("write-tree", "--missing-ok", tried=tried, environment=index)
         arguments = ("commit-tree", tree.text, "-p", parent, "-F", "-")
-        return (await self._must(*arguments, tried=tried, stdin=message.encode(), environment=_identity(author))).text
+        return (await self._git(*arguments, tried=tried, stdin=message.encode(), environment=_identity(author))).text
 
     async def push(self, commit: str, branch: str, parent: str) -> None:
-        """Moves the remote's branch from the parent to the commit, and from nowhere else."""
+        """Moves the remote's branch from the parent to the commit. It fails if the branch is anywhere else."""
         tried = f"pushing {commit[:12]} to {branch} of {self._shown}"
         ref = f"refs/heads/{branch}"
         lease = f"--force-with-lease={ref}:{parent}"
@@ -139,7 +140,7 @@ class Mirror:
             return
         verdict = next((line for line in answer.text.splitlines() if line.startswith("!")), "")
         if any(word in verdict for word in _RACE):
-            raise PushConflict(tried, verdict.split("\t")[-1], "read the branch again, and push again; this happens by itself")
+            raise PushConflict(tried, verdict.split("\t")[-1], "the branch is read again and pushed to again by itself")
         if verdict:
             said = f"{verdict.split(chr(9))[-1]}. {answer.words}"
             raise NeedsPersonError(tried, said, "let the worker push to this branch (branch protection, hooks), then retry")
@@ -150,7 +151,7 @@ class Mirror:
         key, _, value = trailer.partition(": ")
         form = f"--format=%H%x00%(trailers:key={key},valueonly,separator=%x01)"
         arguments = ("log", "-z", "--fixed-strings", f"--grep={trailer}", form, head, "--")
-        listed = (await self._must(*arguments, tried=f"looking for {key} in {self._shown}")).text
+        listed = (await self._git(*arguments, tried=f"looking for {key} in {self._shown}")).text
         # With -z, a line is `<hash> NUL <values> NUL`.
         fields = listed.split("\0")
         for commit, values in zip(fields[::2], fields[1::2], strict=False):
@@ -159,19 +160,17 @@ class Mirror:
         return None
 
     async def parents(self, commit: str) -> list[str]:
-        """The commits that a commit was made on."""
-        tried = f"looking for what {commit[:12]} of {self._shown} was made on"
-        return (await self._must("rev-list", "--parents", "-n", "1", commit, "--", tried=tried)).text.split()[1:]
+        """The parents of a commit."""
+        tried = f"looking for the parents of {commit[:12]} of {self._shown}"
+        return (await self._git("rev-list", "--parents", "-n", "1", commit, "--", tried=tried)).text.split()[1:]
 
-    async def undone(self, commit: str, head: str) -> Changes:
-        """The files of the head without what a commit did to them; empty where nothing of it is left."""
+    async def reverted_tree(self, commit: str, head: str) -> Changes:
+        """The files of the head without a commit's changes; empty if none of them is left."""
         tried = f"reverting {commit[:12]} of {self._shown}"
         parents = await self.parents(commit)
         if len(parents) != 1:
             raise NeedsPersonError(tried, f"the commit has {len(parents)} parents", "revert it by hand")
-        listed = await self._must(
-            "diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", parents[0], commit, tried=tried
-        )
+        listed = await self._git("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", parents[0], commit, tried=tried)
         changes: Changes = {}
         fields = listed.text.split("\0")
         for raw, path in zip(fields[::2], fields[1::2], strict=False):
@@ -200,10 +199,10 @@ class Mirror:
         self, *arguments: str, tried: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
     ) -> GitAnswer:
         return await run_git(
-            arguments, folder=self._folder, tried=tried, stdin=stdin, environment=environment, held=(self._lock,)
+            arguments, folder=self._folder, tried=tried, stdin=stdin, environment=environment, pass_fds=(self._lock,)
         )
 
-    async def _must(
+    async def _git(
         self, *arguments: str, tried: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
     ) -> GitAnswer:
         answer = await self._run(*arguments, tried=tried, stdin=stdin, environment=environment)

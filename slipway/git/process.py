@@ -1,4 +1,4 @@
-"""Starts the real git: an argument list, an environment that never asks a question, and answers without credentials in them."""
+"""Runs git: with an argument list, an environment in which it never asks a question, and answers without credentials."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from slipway.errors import NeedsPersonError, SlipwayError, TransientError
 
 TIMEOUT = 120.0
-"""Seconds until a git command is given up and ended."""
+"""Seconds until a git command is killed."""
 _SETTINGS = (
     "core.hooksPath=/dev/null",
     "maintenance.auto=false",
@@ -66,7 +66,7 @@ async def run_git(
     tried: str,
     stdin: bytes = b"",
     environment: Mapping[str, str] | None = None,
-    held: tuple[int, ...] = (),
+    pass_fds: tuple[int, ...] = (),
 ) -> GitAnswer:
     """Runs a git command to its end, whatever its exit code.
 
@@ -76,7 +76,7 @@ async def run_git(
         tried: What the command is for, for errors.
         stdin: What it reads.
         environment: Variables in addition to the worker's own.
-        held: File descriptors that stay open in the child: a lock is kept until git has ended, even if the worker is killed.
+        pass_fds: File descriptors that stay open in the child: a lock is kept until git has ended, even if the worker is killed.
 
     Raises:
         NeedsPersonError: There is no git.
@@ -93,7 +93,7 @@ async def run_git(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=_environment() | dict(environment or {}),
-            pass_fds=held,
+            pass_fds=pass_fds,
         )
     except FileNotFoundError as error:
         raise NeedsPersonError(
@@ -113,13 +113,13 @@ async def run_git(
 
 
 def failure(tried: str, answer: GitAnswer) -> SlipwayError:
-    """The error that a failed command stands for: a network heals by itself, anything else is for a person."""
+    """The error for a failed command: network errors are transient, anything else needs a person."""
     if _DENIED.search(answer.stderr):
         remedy = "check the repository's address and that the worker's git credentials may use it, then retry"
         return NeedsPersonError(tried, answer.words, remedy)
     if _PASSING.search(answer.stderr):
         return TransientError(tried, answer.words)
-    return NeedsPersonError(tried, answer.words, "mend what git says, then retry")
+    return NeedsPersonError(tried, answer.words, "fix what git says, then retry")
 
 
 def _environment() -> dict[str, str]:

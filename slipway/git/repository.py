@@ -1,8 +1,8 @@
 """The deployment repository: reading files at a commit, and committing to a branch without a work tree.
 
 Each repository has one bare, partial mirror in the worker's folder, and one lock: git's own locks refuse rather than wait.
-A commit is built in a temporary index and is real once the push is accepted. A push that loses a race changes nothing and is
-told as `PushConflict`.
+A commit is built in a temporary index, and counts once the push is accepted. A push that loses a race changes nothing and raises
+`PushConflict`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from slipway.git.mirror import Author, Changes, Mirror, PushConflict
 from slipway.git.process import without_credentials
 from slipway.git.rules import app_file, check_branch, check_commit, check_trailer, normalise_url
 
-__all__ = ["PROMOTION_TRAILER", "REVERT_TRAILER", "Author", "PushConflict", "Repository", "Revert"]
-
 PROMOTION_TRAILER = "Slipway-Promotion"
 REVERT_TRAILER = "Slipway-Reverts"
 LOCK_TIMEOUT = 300.0
@@ -33,10 +31,10 @@ REVERT_TRIES = 5
 
 @dataclass(frozen=True)
 class Revert:
-    """What came of undoing a commit."""
+    """The result of reverting a commit."""
 
     commit: str
-    """The commit that undoes it, or the branch's head where nothing was left to undo."""
+    """The commit that reverts it, or the branch's head where nothing was left to revert."""
     changed: bool
 
 
@@ -81,15 +79,15 @@ class Repository:
         """A file's content at a commit, or none where there is no such file."""
         check_commit(commit)
         async with self._locked() as git:
-            await git.want(commit)
+            await git.ensure_commit(commit)
             entry = await git.entry(commit, app_file(path))
             return await git.blob(entry, path) if entry else None
 
     async def read_before(self, commit: str, path: str) -> bytes | None:
-        """A file's content at the commit that a commit was made on, or none where there was no such file."""
+        """A file's content at the parent of a commit, or none where there was no such file."""
         check_commit(commit)
         async with self._locked() as git:
-            await git.want(commit)
+            await git.ensure_commit(commit)
             parents = await git.parents(commit)
         return await self.read_if_there(parents[0], path) if parents else None
 
@@ -102,7 +100,7 @@ class Repository:
         trailers: Mapping[str, str],
         author: Author = Author(),  # noqa: B008 -- frozen
     ) -> str:
-        """Commits files to a branch and pushes it, in one step for everybody else.
+        """Commits files to a branch and pushes it; others see one step.
 
         Args:
             branch: The branch.
@@ -119,7 +117,7 @@ class Repository:
         check_branch(branch)
         check_commit(parent)
         async with self._locked() as git:
-            await git.want(parent)
+            await git.ensure_commit(parent)
             entries: Changes = {}
             for path, content in files.items():
                 entries[app_file(path)] = await git.store(await git.entry(parent, app_file(path)), content)
@@ -141,7 +139,7 @@ class Repository:
         trailers: Mapping[str, str],
         author: Author = Author(),  # noqa: B008 -- frozen
     ) -> Revert:
-        """Undoes one commit on the branch's present head; what others changed since stays.
+        """Reverts one commit on the branch's current head; what others have changed since stays.
 
         Raises:
             NeedsPersonError: The same lines were changed since.
@@ -154,7 +152,7 @@ class Repository:
                 done = await git.find(head, check_trailer(REVERT_TRAILER, commit))
                 if done:
                     return Revert(done, changed=False)
-                entries = await git.undone(commit, head)
+                entries = await git.reverted_tree(commit, head)
                 if not entries:
                     return Revert(head, changed=False)
                 revert = await git.commit(head, entries, _message(message, marked), author)
@@ -162,12 +160,12 @@ class Repository:
                     await git.push(revert, branch, head)
                     return Revert(revert, changed=True)
         raise TransientError(
-            f"reverting {commit[:12]} on {branch} of {self.shown}", f"others pushed {REVERT_TRIES} times meanwhile"
+            f"reverting {commit[:12]} on {branch} of {self.shown}", f"others pushed {REVERT_TRIES} times in the meantime"
         )
 
     @contextlib.asynccontextmanager
     async def _locked(self) -> AsyncGenerator[Mirror]:
-        """The mirror, for one user at a time, across workers. The lock's descriptor is open in git's processes, too."""
+        """The mirror, for one user at a time, across workers. Git's processes inherit the lock's descriptor."""
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._folder.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -176,7 +174,7 @@ class Repository:
             await mirror.prepare()
             yield mirror
         finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # for a credential helper, too, that lives on with the descriptor
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # also for a credential helper that outlives git and holds the descriptor
             os.close(descriptor)
 
     async def _lock(self, descriptor: int) -> None:
@@ -186,7 +184,7 @@ class Repository:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
-                    raise TransientError(f"using {self.shown}", f"another git has held it for {LOCK_TIMEOUT:.0f} s") from error
+                    raise TransientError(f"using {self.shown}", f"another git has used it for {LOCK_TIMEOUT:.0f} s") from error
                 await asyncio.sleep(0.02)
             else:
                 return

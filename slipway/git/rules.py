@@ -1,4 +1,4 @@
-"""Which repositories, branches, files and trailers Slipway lets through to git. Pure."""
+"""Which repositories, branches, files and trailers Slipway accepts for git. Pure functions."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class RepositoryPolicy:
                 self._exact.add(normalise_url(url))
 
     def check(self, url: str) -> str:
-        """The URL as git is to use it.
+        """The URL for git to use.
 
         Raises:
-            RefusedError: It is no repository's URL, carries a password, or is not on the list.
+            RefusedError: It is not a repository URL, carries a password, or is not on the list.
         """
         normal = normalise_url(url)
         if normal in self._exact or any(normal.startswith(prefix) for prefix in self._below):
@@ -48,23 +48,23 @@ class RepositoryPolicy:
 
 
 def normalise_url(url: str) -> str:
-    """One spelling for the URLs of one repository: `git@host:a/b.git` and `ssh://git@HOST/a/b` are the same.
+    """Canonical form of a repository URL: `git@host:a/b.git` and `ssh://git@HOST/a/b` are the same.
 
     Raises:
-        RefusedError: The text would mean something else to git than a repository over https, ssh or a file.
+        RefusedError: The text is not a repository over https, ssh or a file.
     """
     tried = f"using the repository {without_credentials(url)}"
     remedy = "write https://host/path, ssh://user@host/path, user@host:path or file:///path"
     if not url or url.startswith("-") or "::" in url or re.search(r"[\x00-\x20\x7f]", url):
-        raise RefusedError(tried, "it is no URL of a repository", remedy)
+        raise RefusedError(tried, "it is not a repository URL", remedy)
     full = _with_scheme(url)
     try:
         parts = urlsplit(full)
         host, password, port = parts.hostname or "", parts.password, parts.port
     except ValueError as error:
-        raise RefusedError(tried, f"it is no URL: {error}", remedy) from error
+        raise RefusedError(tried, f"it is not a URL: {error}", remedy) from error
     if parts.scheme not in _SCHEMES or (not host and parts.scheme != "file") or host.startswith("-"):
-        raise RefusedError(tried, "it is no URL of a repository", remedy)
+        raise RefusedError(tried, "it is not a repository URL", remedy)
     if password is not None or (parts.username and parts.scheme in ("http", "https")):
         raise RefusedError(
             tried, "the URL carries credentials, which would be kept in the history", "use git's credential helper on the worker"
@@ -86,10 +86,10 @@ def _with_scheme(url: str) -> str:
 
 
 def check_branch(branch: str) -> str:
-    """The branch, if git would have it: the rules of `git check-ref-format --branch`, and no leading hyphen.
+    """The branch, if git allows the name: the rules of `git check-ref-format --branch`, and no leading hyphen.
 
     Raises:
-        RefusedError: The text is no branch's name.
+        RefusedError: The text is not a branch name.
     """
     if _BRANCH.fullmatch(branch) and len(branch) <= 200 and branch not in ("HEAD", "@"):  # noqa: PLR2004 -- a file's name holds 255
         return branch
@@ -100,11 +100,11 @@ def check_commit(commit: str) -> str:
     """The commit, if it is a full hash.
 
     Raises:
-        RefusedError: The text is no full hash, and might mean another commit tomorrow.
+        RefusedError: The text is not a full hash, and might mean another commit tomorrow.
     """
     if _COMMIT.fullmatch(commit):
         return commit
-    raise RefusedError(f"using the commit {commit!r}", "it is no full hash", "write all 40 hexadecimal digits")
+    raise RefusedError(f"using the commit {commit!r}", "it is not a full hash", "write all 40 hexadecimal digits")
 
 
 def app_file(folder: str, file: str = "") -> str:
@@ -118,13 +118,24 @@ def app_file(folder: str, file: str = "") -> str:
         RefusedError: The path is absolute, leaves the folder, or goes into `.git`.
     """
     for part in (folder, file):
-        path = PurePosixPath(part)
-        if path.is_absolute() or re.search(r"[\x00-\x1f\x7f\\]", part) or any(_forbidden(name) for name in path.parts):
-            raise RefusedError(
-                f"using the path {part!r}", "it leaves the repository's files", "write a relative path without `..`"
-            )
+        try:
+            check_path(part or ".")
+        except ValueError as error:
+            raise RefusedError(f"using the path {part!r}", str(error), "write a relative path without `..`") from error
     joined = posixpath.normpath(posixpath.join(folder or ".", file))
     return "" if joined == "." else joined
+
+
+def check_path(path: str) -> str:
+    """The path, normalised, if it stays inside its folder and out of `.git`.
+
+    Raises:
+        ValueError: It does not.
+    """
+    pure = PurePosixPath(path)
+    if not path or pure.is_absolute() or re.search(r"[\x00-\x1f\x7f\\]", path) or any(_forbidden(name) for name in pure.parts):
+        raise ValueError("it leaves the repository's files")
+    return posixpath.normpath(path)
 
 
 def _forbidden(name: str) -> bool:

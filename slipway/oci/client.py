@@ -6,7 +6,6 @@ chunked ones (aws/containers-roadmap issue 2831).
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
@@ -14,7 +13,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -36,20 +34,20 @@ MANIFEST_LIMIT = 4_194_304
 """Bytes of a manifest; registries take no larger ones."""
 CHUNK = 262_144
 TokenSource = Callable[[bool], Awaitable[str]]
-"""Gives the base64 token of ECR's GetAuthorizationToken; True asks for a new one, because the last was turned down."""
+"""Gives the base64 token of ECR's GetAuthorizationToken; True asks for a new one, because the last was refused."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CREATED = 201
 _TOO_MANY = 429
 _NOT_FOUND = 404
-_TURNED_DOWN = (401, 403)
-"""What may mean that the token has expired. ECR answers 403 `DENIED` then, as it does where a permission is missing, and to HEAD
-without a word: only a fresh token shows which it is."""
+_REFUSED = (401, 403)
+"""Statuses that may mean that the token has expired. ECR then answers 403 `DENIED`, as for a missing permission, and HEAD gets no
+reason: only a fresh token shows which it is."""
 
 
 class Upload(StrEnum):
     """How a blob got into a repository."""
 
-    there = "there"
+    existing = "existing"
     mounted = "mounted"
     uploaded = "uploaded"
 
@@ -105,7 +103,7 @@ class RegistryClient:
         if not response.is_success:
             raise answer_error(tried, response)
         body = response.content
-        digest = digest_of(body)
+        digest = content_digest(body)
         wanted = reference if _DIGEST.fullmatch(reference) else response.headers.get("Docker-Content-Digest", digest)
         if digest != wanted or len(body) > MANIFEST_LIMIT:
             raise RefusedError(tried, f"{len(body)} bytes came with the digest {digest}, not {wanted}", "push the image again")
@@ -123,13 +121,13 @@ class RegistryClient:
         return response.headers.get("Docker-Content-Digest") or (await self.get_manifest(repository, reference)).digest
 
     async def put_manifest(self, repository: str, reference: str, body: bytes, media_type: str) -> str:
-        """Stores a manifest under a tag or digest, and returns its digest. What it refers to must be there."""
+        """Stores a manifest under a tag or digest, and returns its digest. What it refers to must exist there."""
         tried = f"writing the manifest {reference} of {repository}"
         url = self._url(repository, f"manifests/{reference}")
         response = await self._send("PUT", url, tried, headers={"Content-Type": media_type}, content=body)
         if not response.is_success:
             raise answer_error(tried, response)
-        digest = digest_of(body)
+        digest = content_digest(body)
         stored = response.headers.get("Docker-Content-Digest", digest)
         if stored != digest:
             raise NeedsPersonError(tried, f"the registry stored {stored} instead of {digest}", "check the registry, then retry")
@@ -144,7 +142,7 @@ class RegistryClient:
         return response.is_success
 
     async def read_blob(self, repository: str, digest: str) -> AsyncGenerator[bytes]:
-        """A blob in chunks. The last one only comes once the digest of all is right.
+        """A blob in chunks. The last one only comes if the digest of the whole is right.
 
         Raises:
             NeedsPersonError: There is no such blob.
@@ -154,8 +152,8 @@ class RegistryClient:
         url = self._url(repository, f"blobs/{_checked(digest)}")
         for fresh in (False, True):
             headers = await self._authorization(url, fresh=fresh)
-            async with _told(tried), self._http.stream("GET", url, headers=headers) as response:
-                if response.status_code in _TURNED_DOWN and not fresh:
+            async with _map_http_errors(tried), self._http.stream("GET", url, headers=headers) as response:
+                if response.status_code in _REFUSED and not fresh:
                     continue
                 if not response.is_success:
                     await response.aread()
@@ -172,36 +170,29 @@ class RegistryClient:
         chunks: Callable[[], AsyncIterator[bytes]],
         mount_from: str | None = None,
     ) -> Upload:
-        """Brings a blob into a repository, unless it is there.
+        """Uploads a blob to a repository, unless it exists there.
 
         Args:
             repository: The repository.
             digest: The blob's digest.
             size: Its bytes.
-            chunks: Begins to read the blob; called again where the registry turns a token down in the middle.
+            chunks: Begins to read the blob; called again if the registry refuses a token in the middle.
             mount_from: A repository of the same registry that holds the blob. A registry may decline; then it is uploaded.
         """
         if await self.has_blob(repository, digest):
-            return Upload.there
+            return Upload.existing
         tried = f"uploading the blob {digest} to {repository}"
         for fresh in (False, True):
             location = await self._begin(repository, digest, mount_from, tried)
             if location is None:
                 return Upload.mounted
             response = await self._put_blob(location, digest, size, chunks(), tried, fresh=fresh)
-            if response.status_code in _TURNED_DOWN and not fresh:
+            if response.status_code in _REFUSED and not fresh:
                 continue
             if not response.is_success:
                 raise answer_error(tried, response)
             break
         return Upload.uploaded
-
-    async def upload_blob_file(self, repository: str, digest: str, path: Path) -> Upload:
-        """Brings a file into a repository as a blob, unless it is there."""
-        tried = f"reading {path.name}"
-        return await self.upload_blob(
-            repository, digest, await asyncio.to_thread(_size, path), lambda: verified(_file_chunks(path), digest, tried)
-        )
 
     async def _begin(self, repository: str, digest: str, mount_from: str | None, tried: str) -> httpx.URL | None:
         """Where to upload, or none where the blob was mounted."""
@@ -221,35 +212,35 @@ class RegistryClient:
     ) -> httpx.Response:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         headers |= await self._authorization(location, fresh=fresh)
-        async with _told(tried):
+        async with _map_http_errors(tried):
             return await self._http.put(location.copy_merge_params({"digest": digest}), headers=headers, content=chunks)
 
     async def _send(
         self, method: str, url: httpx.URL, tried: str, headers: Mapping[str, str] | None = None, content: bytes | None = None
     ) -> httpx.Response:
-        """One small request; a token that is turned down is replaced once."""
+        """One small request; a token that is refused is replaced once."""
         for fresh in (False, True):
             authorized = {**(headers or {}), **await self._authorization(url, fresh=fresh)}
-            async with _told(tried):
+            async with _map_http_errors(tried):
                 response = await self._http.request(method, url, headers=authorized, content=content)
-            if response.status_code not in _TURNED_DOWN or self._token is None or fresh:
+            if response.status_code not in _REFUSED or self._token is None or fresh:
                 break
         return response
 
     async def _authorization(self, url: httpx.URL, *, fresh: bool) -> dict[str, str]:
-        """The header for a URL of this registry; other hosts are not told the token."""
+        """The header for a URL of this registry; other hosts do not get the token."""
         if self._token is None or _origin(url) != self._origin:
             return {}
         return {"Authorization": f"Basic {await self._token(fresh)}"}
 
     def _url(self, repository: str, rest: str) -> httpx.URL:
         if not re.fullmatch(REPOSITORY_NAME, repository):
-            raise RefusedError(f"using the repository {repository!r}", "it is no repository's name", "write it as ECR shows it")
+            raise RefusedError(f"using the repository {repository!r}", "it is not a repository name", "write it as ECR shows it")
         return httpx.URL(f"{self.base_url}/v2/{repository}/{rest}")
 
 
-class _told:  # noqa: N801 -- reads as a word in `async with`
-    """Turns httpx's errors into the kind that is tried again."""
+class _map_http_errors:  # noqa: N801 -- used like a function in `async with`
+    """Turns httpx's errors into Slipway's."""
 
     def __init__(self, tried: str) -> None:
         self._tried = tried
@@ -265,12 +256,12 @@ class _told:  # noqa: N801 -- reads as a word in `async with`
 
 
 def answer_error(tried: str, response: httpx.Response) -> SlipwayError:
-    """The error that a registry's answer stands for, with its status and its own words."""
+    """The error for a registry's answer, with its status and its own words."""
     answered = f"HTTP {response.status_code} {_words(response)}".strip()
     status = response.status_code
     if status == _TOO_MANY or status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return TransientError(tried, answered, retry_after=_retry_after(response))
-    if status in _TURNED_DOWN:
+    if status in _REFUSED:
         return NeedsPersonError(
             tried, answered, "let the worker's role read the source and write the target repository, then retry"
         )
@@ -279,13 +270,13 @@ def answer_error(tried: str, response: httpx.Response) -> SlipwayError:
     return RefusedError(tried, answered, "push the image again, or correct its name")
 
 
-def digest_of(content: bytes) -> str:
+def content_digest(content: bytes) -> str:
     """The digest of some bytes."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 async def verified(chunks: AsyncIterator[bytes], digest: str, tried: str) -> AsyncGenerator[bytes]:
-    """Passes chunks on, one behind: the last only goes out when all together have the digest.
+    """Passes chunks on, one behind: the last is only sent when the whole has the digest.
 
     A receiver that counts bytes can therefore never take a corrupt blob for a whole one.
 
@@ -306,20 +297,12 @@ async def verified(chunks: AsyncIterator[bytes], digest: str, tried: str) -> Asy
         yield last
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size
-
-
-async def _file_chunks(path: Path) -> AsyncGenerator[bytes]:
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, CHUNK):
-            yield chunk
-
-
 def _checked(digest: str) -> str:
     if _DIGEST.fullmatch(digest):
         return digest
-    raise RefusedError("reading a digest", f"{digest!r} is no sha256 digest", "push an image whose manifest names sha256 digests")
+    raise RefusedError(
+        "reading a digest", f"{digest!r} is not a sha256 digest", "push an image whose manifest names sha256 digests"
+    )
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

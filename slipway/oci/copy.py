@@ -1,4 +1,4 @@
-"""Copies an image between registries by digest: children first, blobs that are missing, manifests byte for byte."""
+"""Copies an image between registries by digest: missing blobs first, then manifests byte for byte, children before indexes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from slipway.errors import RefusedError
-from slipway.oci.client import Manifest, RegistryClient, TokenSource, Upload, digest_of
-from slipway.oci.reference import ImageReference
-
-__all__ = [
-    "CopyCounts",
-    "ImageReference",
-    "Manifest",
-    "Place",
-    "RegistryClient",
-    "TokenSource",
-    "Upload",
-    "copy_image",
-    "digest_of",
-]
+from slipway.oci.client import Manifest, RegistryClient, Upload
 
 PARALLEL_BLOBS = 3
 DEPTH_LIMIT = 3
@@ -29,7 +16,7 @@ DEPTH_LIMIT = 3
 
 
 @dataclass(frozen=True)
-class Place:
+class ImageRepository:
     """A repository in a registry."""
 
     registry: RegistryClient
@@ -38,7 +25,7 @@ class Place:
 
 @dataclass(frozen=True)
 class CopyCounts:
-    """How far a copy is, or what it came to."""
+    """How far a copy is, or its result."""
 
     copied_blobs: int = 0
     mounted_blobs: int = 0
@@ -47,13 +34,13 @@ class CopyCounts:
 
 
 async def copy_image(
-    source: Place,
-    target: Place,
+    source: ImageRepository,
+    target: ImageRepository,
     digest: str,
     tag: str | None = None,
     on_progress: Callable[[CopyCounts], None] | None = None,
 ) -> CopyCounts:
-    """Copies an image, and tags it. Safe to repeat: what is there already is not sent again.
+    """Copies an image, and tags it. Safe to repeat: what the target already has is not sent again.
 
     Args:
         source: Where the image is.
@@ -63,10 +50,10 @@ async def copy_image(
         on_progress: Told after each chunk and each blob.
 
     Raises:
-        RefusedError: The tag is there on another image, or the source is corrupt; the target has no manifest of it then.
+        RefusedError: The tag names another image, or the source is corrupt; then the target has no manifest of it.
     """
     if tag is not None:
-        await _refuse_other(target, tag, digest)
+        await _refuse_moved_tag(target, tag, digest)
     copy = _Copy(source, target, on_progress or _ignore)
     manifest = await source.registry.get_manifest(source.repository, digest)
     await copy.manifest(manifest, 0)
@@ -75,17 +62,17 @@ async def copy_image(
     return copy.counts
 
 
-async def _refuse_other(target: Place, tag: str, digest: str) -> None:
+async def _refuse_moved_tag(target: ImageRepository, tag: str, digest: str) -> None:
     there = await target.registry.manifest_digest(target.repository, tag)
     if there is not None and there != digest:
         tried = f"tagging {digest} as {tag} in {target.repository}"
-        raise RefusedError(tried, f"the tag is there, on {there}", "take another tag; a tag that was promoted never moves")
+        raise RefusedError(tried, f"the tag already names {there}", "use another tag; a tag that was promoted never moves")
 
 
 class _Copy:
-    """One copy under way."""
+    """One copy in progress."""
 
-    def __init__(self, source: Place, target: Place, on_progress: Callable[[CopyCounts], None]) -> None:
+    def __init__(self, source: ImageRepository, target: ImageRepository, on_progress: Callable[[CopyCounts], None]) -> None:
         self.counts = CopyCounts()
         self._source = source
         self._target = target
@@ -94,18 +81,18 @@ class _Copy:
         self._slots = asyncio.Semaphore(PARALLEL_BLOBS)
 
     async def manifest(self, manifest: Manifest, depth: int) -> None:
-        """Copies a manifest after all that it refers to: a registry refuses it otherwise."""
+        """Copies a manifest after everything that it refers to; a registry refuses it otherwise."""
         target = self._target
         if await target.registry.manifest_digest(target.repository, manifest.digest) is not None:
             return
         tried = f"copying the manifest {manifest.digest} of {self._source.repository}"
         if depth > DEPTH_LIMIT:
-            raise RefusedError(tried, "indexes are nested too deep", "push the image's own index")
+            raise RefusedError(tried, "the indexes are nested too deeply", "push the image's own index")
         document = _document(manifest, tried)
         for child in _entries(document, "manifests"):
             await self.manifest(await self._source.registry.get_manifest(self._source.repository, child["digest"]), depth + 1)
         if "manifests" not in document:
-            await self._blobs([*_config(document), *_entries(document, "layers")])
+            await self._blobs([*_config_entry(document), *_entries(document, "layers")])
         await target.registry.put_manifest(target.repository, manifest.digest, manifest.body, manifest.media_type)
 
     async def _blobs(self, blobs: Iterable[Mapping[str, Any]]) -> None:
@@ -126,7 +113,7 @@ class _Copy:
         async with self._slots:
             end = await target.registry.upload_blob(target.repository, digest, size, lambda: self._read(digest), mount)
         self._done.add(digest)
-        field = {Upload.there: "skipped_blobs", Upload.mounted: "mounted_blobs", Upload.uploaded: "copied_blobs"}[end]
+        field = {Upload.existing: "skipped_blobs", Upload.mounted: "mounted_blobs", Upload.uploaded: "copied_blobs"}[end]
         self._count(**{field: 1})
 
     async def _read(self, digest: str) -> AsyncGenerator[bytes]:
@@ -142,10 +129,12 @@ class _Copy:
 def _document(manifest: Manifest, tried: str) -> Mapping[str, Any]:
     try:
         document = manifest.document
-        for entry in (*_entries(document, "manifests"), *_config(document), *_entries(document, "layers")):
+        for entry in (*_entries(document, "manifests"), *_config_entry(document), *_entries(document, "layers")):
             _digest_and_size(entry)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RefusedError(tried, f"it is no image manifest: {type(error).__name__} {error}", "push the image again") from error
+        raise RefusedError(
+            tried, f"it is not an image manifest: {type(error).__name__} {error}", "push the image again"
+        ) from error
     if "manifests" not in document and "config" not in document:
         raise RefusedError(tried, "it names neither images nor a config", "push an image in OCI's or Docker's second format")
     return document
@@ -159,7 +148,7 @@ def _entries(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     return cast("list[Mapping[str, Any]]", document.get(key, []))
 
 
-def _config(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _config_entry(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [document["config"]] if "config" in document else []
 
 

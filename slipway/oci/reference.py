@@ -33,11 +33,11 @@ class ImageReference(BaseModel):
         """Reads a reference.
 
         Raises:
-            ValueError: The text is no image in ECR.
+            ValueError: The text is not an image in ECR.
         """
         match = _REFERENCE.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is no image in ECR; it has the shape {_SHAPE}")
+            raise ValueError(f"{text!r} is not an image in ECR; it has the shape {_SHAPE}")
         return cls.model_validate(match.groupdict())
 
     @property

@@ -23,7 +23,7 @@ class WorkerSettings(BaseSettings):
     for all below it."""
     work_folder: Path = Path("build/work")
     """Where mirrors of the repositories are kept. It may be emptied while the worker is stopped."""
-    poll_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
+    poll_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
     """Seconds between two looks at what is followed: tasks, executions, scans, endpoints."""
     task_queue: Annotated[str, Field(min_length=1)] = TASK_QUEUE
     """The Temporal task queue."""

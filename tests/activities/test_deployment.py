@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.endpoints.deployment import (
-    Standing,
+    RolloutState,
+    Settled,
     deployment_config,
     is_going_to,
     live_instances,
-    standing_of,
+    rollout_state,
     strategy_warnings,
 )
 from activities.endpoints.messages import PlanRollout
@@ -30,24 +31,44 @@ def endpoint(status: str, config: str = "new", **more: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("found", "standing"),
+    ("found", "state"),
     [
-        (endpoint("Creating"), Standing.moving),
-        (endpoint("Updating", "old"), Standing.moving),
-        (endpoint("RollingBack", "old"), Standing.moving),
-        (endpoint("SystemUpdating"), Standing.moving),
-        (endpoint("InService", PendingDeploymentSummary={"EndpointConfigName": "other"}), Standing.moving),
-        (endpoint("InService"), Standing.served),
-        (endpoint("InService", "old"), Standing.rolled_back),
-        (endpoint("InService", "old", FailureReason="alarm"), Standing.rolled_back),
-        (endpoint("InService", FailureReason="odd"), Standing.unclear),
-        (endpoint("UpdateRollbackFailed", "old"), Standing.broken),
-        (endpoint("Failed"), Standing.broken),
-        (endpoint("OutOfService"), Standing.broken),
+        (endpoint("Creating"), RolloutState.moving),
+        (endpoint("Updating", "old"), RolloutState.moving),
+        (endpoint("RollingBack", "old"), RolloutState.moving),
+        (endpoint("SystemUpdating"), RolloutState.moving),
+        (endpoint("InService", PendingDeploymentSummary={"EndpointConfigName": "other"}), RolloutState.moving),
+        (endpoint("InService"), RolloutState.served),
+        (endpoint("InService", "old"), RolloutState.rolled_back),
+        (endpoint("InService", "old", FailureReason="alarm"), RolloutState.rolled_back),
+        (endpoint("InService", FailureReason="odd"), RolloutState.unclear),
+        (endpoint("UpdateRollbackFailed", "old"), RolloutState.broken),
+        (endpoint("Failed"), RolloutState.broken),
+        (endpoint("OutOfService"), RolloutState.broken),
     ],
 )
-def test_given_an_endpoint_when_it_is_judged_then_in_service_alone_tells_nothing(found: Any, standing: Standing) -> None:
-    assert standing_of(found, "new") is standing
+def test_given_an_endpoint_when_it_is_judged_then_in_service_alone_tells_nothing(found: Any, state: RolloutState) -> None:
+    assert rollout_state(found, "new") is state
+
+
+@pytest.mark.parametrize(
+    ("looks", "settled"),
+    [
+        ([endpoint("Updating", "old"), endpoint("InService")], [False, True]),
+        ([endpoint("InService", "old"), endpoint("Updating", "old"), endpoint("InService")], [False, False, True]),
+        ([endpoint("InService", "old"), endpoint("InService", "old")], [False, True]),
+        ([endpoint("InService", "old", FailureReason="alarm")], [True]),
+        ([endpoint("Updating", "old"), endpoint("InService", "old")], [False, True]),
+        ([endpoint("Failed")], [True]),
+        ([None], [True]),
+    ],
+)
+def test_given_a_first_look_at_the_former_config_when_it_may_be_stale_then_a_second_one_decides(
+    looks: list[Any], settled: list[bool]
+) -> None:
+    done = Settled("new")
+
+    assert [done(found) for found in looks] == settled
 
 
 def test_given_a_pending_config_when_it_is_ours_then_the_endpoint_goes_there() -> None:

@@ -9,6 +9,7 @@ from slipway_sandbox.testing import SandboxProcess, build_image, layer_of, membe
 
 from activities.pipelines.activities import PipelineActivities
 from activities.pipelines.messages import Execution, FindExecution, FollowExecution
+from activities.pipelines.steps import step_report
 from activities.registry import FindModelPackage, RegistryActivities
 from slipway.api import LedgerState
 from slipway.aws.clients import Aws
@@ -125,6 +126,13 @@ async def test_given_an_execution_when_it_succeeds_then_its_steps_are_told_and_w
     ]
     assert isinstance(run.heartbeats[-1], PipelineProgress)
     assert run.heartbeats[-1].status == "Succeeded"
+
+
+def test_given_a_step_that_sagemaker_took_from_its_cache_when_it_is_reported_then_the_report_says_of_which_execution() -> None:
+    former = "arn:aws:sagemaker:us-east-1:1:pipeline/screening/execution/former"
+    step = {"StepName": "Evaluate", "StepStatus": "Succeeded", "CacheHitResult": {"SourcePipelineExecutionArn": former}}
+
+    assert step_report(step).cached_from == former
 
 
 async def test_given_an_execution_when_a_step_fails_then_step_and_reason_are_told(

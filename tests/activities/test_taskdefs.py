@@ -128,7 +128,7 @@ async def test_given_no_commit_when_it_is_reverted_then_there_is_nothing_to_undo
     assert (await run(taskdefs.revert_image, revert)).state is LedgerState.kept
 
 
-async def test_given_a_reverted_write_when_it_is_written_anew_then_there_is_a_new_commit(
+async def test_given_a_reverted_write_when_it_is_written_again_then_there_is_a_new_commit(
     taskdefs: TaskdefActivities, run: Any, deployment: Any, write: WriteImage
 ) -> None:
     first = await run(taskdefs.write_image, write)

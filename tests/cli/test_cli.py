@@ -239,7 +239,7 @@ async def test_given_a_namespace_that_is_not_there_when_it_is_set_up_then_it_can
 REGISTRY = "111111111111.dkr.ecr.us-east-1.amazonaws.com"
 BAD = {
     "no such command": (["promote"], "promote"),
-    "no image in ECR": (["start", "--repository", "file:///a", "--image", "nginx:latest"], "is no image in ECR"),
+    "no image in ECR": (["start", "--repository", "file:///a", "--image", "nginx:latest"], "is not an image in ECR"),
     "a short digest": (["start", "--repository", "file:///a", "--image", f"{REGISTRY}/x@sha256:short"], "x@sha256:short"),
     "a password": (["start", "--repository", "https://a:b@host/x", "--image", "nginx"], "repository"),
     "no duration": (["watch", "x", "--timeout", "soon"], "soon"),

@@ -44,6 +44,8 @@ IMPLIED = {
     "sagemaker:CreatePipeline": {"iam:PassRole"},
     "sagemaker:UpdatePipeline": {"iam:PassRole"},
 }
+SHARED = {"describe_package": {"sagemaker:DescribeModelPackage"}}
+"""What functions call that the activities of the endpoints share with others, by the name that a module imports."""
 OTHERS_TOO = {"search"}
 """Methods of a client that others have too: a regular expression's is the only one in use."""
 WITHOUT_RESOURCE = {
@@ -82,10 +84,20 @@ def names_in(file: Path) -> Iterator[str]:
                 pass
 
 
-def called_in(files: Iterable[Path]) -> set[str]:
+def imported_in(file: Path) -> Iterator[str]:
+    """Every name that a module imports from another."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield from (imported.name for imported in node.names)
+
+
+def called_in(modules: Iterable[Path]) -> set[str]:
     """The actions of all calls in some modules, and those that they imply."""
+    files = list(modules)
     names = {name for file in files for name in names_in(file)}
     actions = {action for method, action in actions_by_method().items() if method in names}
+    imported = {name for file in files for name in imported_in(file)}
+    actions = actions.union(*(called for name, called in SHARED.items() if name in imported))
     return actions.union(*(IMPLIED.get(action, set[str]()) for action in actions))
 
 

@@ -11,7 +11,7 @@ import yaml
 from slipway_sandbox.testing import SandboxProcess, push_image, python_image, wait_until
 
 from demo.stack import BINARIES
-from slipway.app.spec import ModelPromotion
+from slipway.app.spec_reader import parse_spec
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "examples" / "delivery"
@@ -55,7 +55,7 @@ def test_given_the_app_when_its_pipeline_runs_then_the_gate_finds_its_metric_and
     described = sagemaker.describe_model_package(ModelPackageName=package["ModelPackageArn"])
     _, _, key = described["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"].removeprefix("s3://").partition("/")
     found = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    (gate,) = ModelPromotion.parse((APP / "deploy" / "promotion.yaml").read_text()).spec.gates
+    (gate,) = parse_spec((APP / "deploy" / "promotion.yaml").read_text()).spec.gates
     for part in gate.metric.split("."):
         found = found[part]
     assert gate.max is not None

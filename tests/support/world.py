@@ -30,7 +30,6 @@ from activities.endpoints.messages import (
     Smoke,
     SmokeAnswer,
     UpdateEndpoint,
-    UpdateStarted,
 )
 from activities.endpoints.plan import plan_rollout
 from activities.evidence import GatherEvidence
@@ -62,7 +61,8 @@ from slipway.api import (
 )
 from slipway.app.gates import GateResult
 from slipway.app.pipecd import EcsApp, EventHandler, Replacement
-from slipway.app.spec import Approval, ModelPromotion, Rollout, Target, Wave
+from slipway.app.spec import Approval, Rollout, Target, Wave
+from slipway.app.spec_reader import parse_spec
 from slipway.errors import NeedsPersonError, RefusedError, TransientError, to_application_error
 from slipway.progress import TaskProgress
 from workflows.promotion import PromotionWorkflow
@@ -73,7 +73,7 @@ TARGET = "222222222222.dkr.ecr.us-east-1.amazonaws.com/screening"
 EVIDENCE = "sha256:" + "e" * 64
 COMMIT = "c" * 40
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-SPEC = ModelPromotion.parse(
+SPEC = parse_spec(
     textwrap.dedent(
         f"""\
         apiVersion: slipway.dev/v1
@@ -196,7 +196,7 @@ class World:
     @activity.defn
     async def resolve_image(self, asked: ResolveImage) -> ResolvedImage:
         await self._enter(asked)
-        return ResolvedImage(image=asked.image, media_type="application/json", size=1, pushed_at=NOW)
+        return ResolvedImage(image=asked.image)
 
     @activity.defn
     async def check_scan(self, asked: CheckScan) -> ScanVerdict:
@@ -235,7 +235,7 @@ class World:
         await self._enter(asked)
         exits = (ContainerExit(name="pipeline", exit_code=0),)
         end = self.ended_by_platform.pop(0) if self.ended_by_platform else None
-        return TaskVerdict(arn=asked.task.arn, containers=exits, seconds=1.5, log_tail=("started",), ended_by_platform=end)
+        return TaskVerdict(arn=asked.task.arn, containers=exits, ended_by_platform=end)
 
     @activity.defn
     async def stop_task(self, asked: StopTask) -> Compensation:
@@ -310,9 +310,8 @@ class World:
         return plan
 
     @activity.defn
-    async def update_endpoint(self, asked: UpdateEndpoint) -> UpdateStarted:
+    async def update_endpoint(self, asked: UpdateEndpoint) -> None:
         await self._enter(asked)
-        return UpdateStarted(created=False)
 
     @activity.defn
     async def follow_endpoint(self, asked: FollowEndpoint) -> EndpointVerdict:
@@ -333,9 +332,6 @@ class World:
         return SmokeAnswer(
             ok=not self.smoke_error,
             body=body,
-            content_type="application/json",
-            variant="AllTraffic",
-            milliseconds=12,
             error=self.smoke_error,
         )
 

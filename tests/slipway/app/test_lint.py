@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.app.lint import Read, lint_app, read_app, read_app_from
+from slipway.app.lint import Read, read_app, read_app_from
 from slipway.app.problems import Severity
 
 REPOSITORY = "222222222222.dkr.ecr.us-east-1.amazonaws.com/screening"
@@ -120,7 +120,7 @@ def test_given_a_mistake_when_the_files_are_checked_then_it_is_an_error_at_its_p
             "promotion.yaml",
             "  gates: [{metric: accuracy, min: 0.9}]\n  approval: {",
             "  approval: {mode: auto, ",
-            "no gate and no person",
+            "without a gate or an approval",
         ),
         ("app.pipecd.yaml", "runStandaloneTask: false", "runStandaloneTask: true", "a second time"),
     ],
@@ -136,7 +136,7 @@ def test_given_a_surprise_when_the_files_are_checked_then_it_is_a_warning_and_th
 
 @pytest.mark.parametrize("missing", ["promotion.yaml", "app.pipecd.yaml", "taskdef.yaml"])
 def test_given_a_file_that_is_not_there_when_the_app_is_checked_then_it_is_named(missing: str) -> None:
-    problems = lint_app(reading({file: text for file, text in FILES.items() if file != missing}))
+    problems = read_app(reading({file: text for file, text in FILES.items() if file != missing})).problems
     assert [str(problem) for problem in problems] == [f"{missing}: error: is not there; add it to the app's folder"]
 
 
@@ -154,5 +154,5 @@ async def test_given_files_that_come_one_by_one_when_they_are_checked_then_only_
 
 def test_given_the_sample_app_when_it_is_checked_then_nothing_is_wrong_or_surprising() -> None:
     folder = Path(__file__).parents[3] / "pipecd"
-    problems = lint_app(lambda path: (folder / path).read_bytes() if (folder / path).is_file() else None)
+    problems = read_app(lambda path: (folder / path).read_bytes() if (folder / path).is_file() else None).problems
     assert [str(problem) for problem in problems] == []

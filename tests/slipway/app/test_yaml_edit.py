@@ -77,7 +77,7 @@ def test_given_a_value_that_is_there_when_it_is_written_then_the_same_bytes_come
         (TASKDEF, "containerDefinitions[0].image", "does not begin with $"),
         (TASKDEF, "$..image", "more than one place"),
         (TASKDEF, "$.containerDefinitions[*].image", "more than one place"),
-        (TASKDEF, "$.containerDefinitions[x]", "makes no sense from '[x]' on"),
+        (TASKDEF, "$.containerDefinitions[x]", "cannot be read from '[x]' on"),
         ("a: 1\n---\na: 2\n", "$.a", "several documents"),
         ("a: 1\na: 2\n", "$.a", "there 2 times"),
         ("a:\nb: 1\n", "$.a", "no value in line 1"),

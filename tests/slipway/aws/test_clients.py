@@ -4,78 +4,18 @@ import asyncio
 from typing import Any
 
 import pytest
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    ReadTimeoutError,
-)
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 
 from slipway.aws.clients import Aws
-from slipway.aws.errors import answer_of, classify
-from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
-
-
-def answered(code: str, message: str = "said AWS", status: int = 400, operation: str = "DescribeEndpoint") -> ClientError:
-    response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(response, operation)
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (ConnectTimeoutError(endpoint_url="x"), TransientError),
-        (ReadTimeoutError(endpoint_url="x"), TransientError),
-        (EndpointConnectionError(endpoint_url="x"), TransientError),
-        (answered("InternalFailure", status=500), TransientError),
-        (answered("ServerException"), TransientError),
-        (answered("ThrottlingException"), TransientError),
-        (answered("TooManyRequestsException", status=429), TransientError),
-        (answered("ExpiredTokenException"), TransientError),
-        (answered("RequestExpired"), TransientError),
-        (answered("ValidationException", 'Cannot update in-progress endpoint "arn"'), TransientError),
-        (answered("ConflictException"), TransientError),
-        (answered("ConflictException", operation="RunTask"), NeedsPersonError),
-        (answered("ResourceLimitExceeded"), NeedsPersonError),
-        (answered("AccessDeniedException"), NeedsPersonError),
-        (answered("UnrecognizedClientException"), NeedsPersonError),
-        (answered("RepositoryNotFoundException"), NeedsPersonError),
-        (answered("ValidationException", "Could not access model data"), NeedsPersonError),
-        (NoCredentialsError(), NeedsPersonError),
-        (NoRegionError(), NeedsPersonError),
-        (BotoCoreError(), NeedsPersonError),
-        (ParamValidationError(report="bad"), RefusedError),
-    ],
-)
-def test_given_an_error_of_aws_when_it_is_classified_then_it_has_one_of_three_ends(
-    error: BotoCoreError | ClientError, kind: type[SlipwayError]
-) -> None:
-    assert isinstance(classify(error, "trying"), kind)
-
-
-def test_given_a_throttle_when_it_is_classified_then_it_says_how_long_to_wait() -> None:
-    error = classify(answered("ThrottlingException"))
-    assert isinstance(error, TransientError)
-    assert error.retry_after
-
-
-def test_given_a_denial_when_it_is_classified_then_the_action_is_named() -> None:
-    message = "User: arn:aws:sts::1:assumed-role/x/y is not authorized to perform: ecs:RunTask on resource: z"
-    error = classify(answered("AccessDeniedException", message, operation="RunTask"), "running a task")
-    assert "allow ecs:RunTask" in error.report.remedy
-    assert "assumed-role/x/y" in error.report.answered
+from slipway.aws.errors import answer_of
+from slipway.errors import SlipwayError, TransientError
 
 
 async def test_given_a_lost_answer_when_a_call_is_made_once_then_botocore_does_not_repeat_it(
     aws: Aws, sandbox: SandboxProcess, account: str
 ) -> None:
     sandbox.plant_fault("ecs", "RegisterTaskDefinition", "lost-answer", account=account)
-    register = aws.ecs("us-east-1", once=True).register_task_definition
+    register = aws.ecs("us-east-1", retries=False).register_task_definition
     containers: Any = [{"name": "one", "image": "x", "memory": 128}]
     with pytest.raises(TransientError, match="registering"):
         await aws.call("registering", register, family="one", containerDefinitions=containers)
@@ -93,7 +33,7 @@ async def test_given_a_call_in_flight_when_its_activity_is_cancelled_then_the_ca
     aws: Aws, sandbox: SandboxProcess, account: str
 ) -> None:
     fault = sandbox.plant_fault("ecs", "CreateCluster", "hold-answer", account=account)
-    call = asyncio.create_task(aws.call("creating", aws.ecs("us-east-1", once=True).create_cluster, clusterName="one"))
+    call = asyncio.create_task(aws.call("creating", aws.ecs("us-east-1", retries=False).create_cluster, clusterName="one"))
     async with asyncio.timeout(20):
         while not await asyncio.to_thread(sandbox.struck, fault):  # noqa: ASYNC110 -- another process's state has no event
             await asyncio.sleep(0.02)
@@ -126,4 +66,4 @@ async def test_given_an_answer_when_it_is_an_error_then_its_code_can_be_read(aws
 
 def test_given_a_client_when_it_is_asked_for_again_then_it_is_the_same(aws: Aws) -> None:
     assert aws.ecs("us-east-1") is aws.ecs("us-east-1")
-    assert aws.ecs("us-east-1") is not aws.ecs("us-east-1", once=True)
+    assert aws.ecs("us-east-1") is not aws.ecs("us-east-1", retries=False)

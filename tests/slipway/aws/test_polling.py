@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import itertools
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -40,12 +40,8 @@ class Source:
 
 async def first(poller: Poller[int], key: str, rounds: int = 1) -> int:
     """What the follower of a key sees at the end of some rounds."""
-    seen = 0
-    async for value in poller.follow(key):
-        seen += 1
-        if seen == rounds:
-            return value
-    raise AssertionError("the follower saw nothing")
+    seen: list[int] = []
+    return await poller.until(key, done=lambda _: len(seen) == rounds, tell=seen.append)
 
 
 async def in_activity(work: Any) -> Any:
@@ -131,15 +127,135 @@ async def test_given_one_key_that_fails_when_others_are_followed_then_only_its_f
     assert isinstance(bad, RefusedError)
 
 
-async def test_given_single_describes_when_one_fails_for_good_then_the_others_have_their_answers() -> None:
+async def test_given_one_key_that_always_fails_transiently_when_others_are_followed_then_they_have_their_states() -> None:
+    source = Source()
+    source.broken = {"bad": TransientError("looking", "InternalFailure")}
+    poller = Poller(source, 0.001)
+
+    async def work() -> list[Any]:
+        return list(await asyncio.gather(first(poller, "good", rounds=20), first(poller, "bad"), return_exceptions=True))
+
+    good, bad = await in_activity(work)
+    assert good == 20
+    assert isinstance(bad, TransientError)
+
+
+async def test_given_one_key_that_fails_transiently_when_it_fails_five_times_in_a_row_then_only_then_is_its_follower_told() -> (
+    None
+):
+    source = Source()
+    source.broken = {"bad": TransientError("looking", "InternalFailure")}
+    poller = Poller(source, 0.001)
+
+    async def work() -> None:
+        others = asyncio.ensure_future(first(poller, "good", rounds=100))
+        with pytest.raises(TransientError, match="InternalFailure"):
+            await first(poller, "bad")
+        others.cancel()
+
+    await in_activity(work)
+    assert sum("bad" in keys for keys in source.asked) == 5
+
+
+async def test_given_one_key_that_fails_now_and_then_when_it_answers_between_then_its_follower_never_hears_of_it() -> None:
+    failing = itertools.cycle([True, True, True, True, False])
+
     async def describe(key: str) -> str:
-        if key == "bad":
-            raise NeedsPersonError("looking", "gone", "make it")
+        if next(failing):
+            raise TransientError("looking", "Rate exceeded")
+        return key
+
+    poller = Poller(one_by_one(describe), 0.0001)
+    seen: list[str] = []
+
+    async def work() -> str:
+        return await poller.until("one", done=lambda _: len(seen) == 3, tell=seen.append)
+
+    assert await in_activity(work) == "one"
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long each pause between two rounds is to be; each is only as long as followers need to come back."""
+    asked: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(seconds: float) -> None:
+        asked.append(seconds)
+        await sleep(0.01)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    return asked
+
+
+async def test_given_one_key_that_fails_when_others_answer_then_the_rounds_are_not_slowed_down(pauses: list[float]) -> None:
+    source = Source()
+    source.broken = {"bad": TransientError("looking", "Rate exceeded")}
+    poller = Poller(source, 15)
+
+    async def work() -> None:
+        bad = asyncio.ensure_future(first(poller, "bad"))
+        await first(poller, "good", rounds=4)
+        bad.cancel()
+
+    await in_activity(work)
+    assert set(pauses) == {15}
+
+
+async def test_given_an_outage_when_every_key_fails_then_the_rounds_are_further_and_further_apart(pauses: list[float]) -> None:
+    source = Source()
+    source.errors = [TransientError("looking", "no route")] * 3
+
+    await in_activity(lambda: first(Poller(source, 15), "one"))
+    assert pauses[:3] == [30, 60, 60]
+
+
+async def test_given_a_deadline_that_is_over_when_a_state_is_not_done_then_that_state_ends_the_wait() -> None:
+    poller = Poller(Source(), 60)
+    told: list[int] = []
+
+    async def work() -> int:
+        return await poller.until("one", done=lambda _: False, deadline=datetime.now(UTC), tell=told.append)
+
+    assert await in_activity(work) == 1
+    assert told == [1]
+
+
+async def test_given_single_describes_when_some_fail_then_each_key_has_its_own_answer() -> None:
+    errors = {
+        "bad": NeedsPersonError("looking", "gone", "make it"),
+        "slow": TransientError("looking", "busy"),
+        "odd": KeyError("x"),
+    }
+
+    async def describe(key: str) -> str:
+        if key in errors:
+            raise errors[key]
         return key.upper()
 
-    answers = await one_by_one(describe)(["good", "bad"])
-    assert answers["good"] == "GOOD"
-    assert isinstance(answers["bad"], NeedsPersonError)
+    assert await one_by_one(describe)(["good", *errors]) == {"good": "GOOD", **errors}
+
+
+async def test_given_single_describes_when_their_round_is_cancelled_then_none_of_them_runs_on() -> None:
+    running: set[str] = set()
+    both = asyncio.Event()
+
+    async def describe(key: str) -> str:
+        running.add(key)
+        if len(running) == 2:
+            both.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            running.discard(key)
+        return key
+
+    work = asyncio.ensure_future(one_by_one(describe)(["one", "two"]))
+    await both.wait()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert not running
 
 
 async def test_given_a_worker_that_shuts_down_when_it_follows_then_another_may_carry_on() -> None:

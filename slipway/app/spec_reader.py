@@ -1,19 +1,22 @@
-"""Reads a model from YAML, and says of each mistake where it is, what was found, and what is allowed."""
+"""Reads `promotion.yaml`, and says of each mistake where it is, what was found, and what is allowed."""
 
 from __future__ import annotations
 
+import ast
 import difflib
+import inspect
 import json
 import types
-from typing import Any, TypeVar, Union, get_args, get_origin
+from itertools import pairwise
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from slipway.app.problems import FileError, Problem, SpecError
+from slipway.app.rules import READING
+from slipway.app.spec import SPEC_FILE, ModelPromotion
 from slipway.app.yaml_source import Document, Path, load_document
-
-M = TypeVar("M", bound=BaseModel)
 
 _NAME = "use letters, digits and hyphens, up to 63, beginning and ending with a letter or digit"
 _REPOSITORY = "write <account>.dkr.ecr.<region>.amazonaws.com/<repository>, without a tag"
@@ -31,47 +34,73 @@ _HINTS = {
 }
 
 
-def parse_spec(model: type[M], text: str, file: str) -> M:
-    """Reads a model from YAML; see `ModelPromotion.parse`."""
+def parse_spec(text: str, file: str = SPEC_FILE) -> ModelPromotion:
+    """Reads a spec that a person wrote.
+
+    Args:
+        text: The file's content.
+        file: The file's name as problems should show it.
+
+    Raises:
+        SpecError: Everything that is wrong, each with line, column, path, what was found and what is allowed.
+    """
     try:
         document = load_document(text, file)
     except FileError as error:
         raise SpecError(f"reading {file}", error.problems) from error
     try:
         # JSON's rules are the strict ones that YAML's lists and numbers fit; names of attributes are not keys of the file.
-        return model.model_validate_json(json.dumps(document.data), strict=True, by_alias=True, by_name=False)
+        return ModelPromotion.model_validate_json(
+            json.dumps(document.data), strict=True, extra="forbid", context=READING, by_alias=True, by_name=False
+        )
     except ValidationError as error:
-        problems = [_problem(model, document, detail) for detail in error.errors(include_url=False)]
+        problems = [_problem(document, detail) for detail in error.errors(include_url=False)]
         raise SpecError(f"reading {file}", sorted(problems, key=lambda problem: (problem.line, problem.column))) from error
 
 
-def _problem(model: type[BaseModel], document: Document, detail: ErrorDetails) -> Problem:
+def _problem(document: Document, detail: ErrorDetails) -> Problem:
     path = detail["loc"]
     match detail["type"]:
         case "extra_forbidden":
-            return document.problem(path, f"unknown key {path[-1]!r}", _near_key(model, path), at_key=True)
+            return document.problem(path, f"unknown key {path[-1]!r}", _near_key(path), at_key=True)
         case "missing":
-            return document.problem(path, "is required and absent", _meaning(model, path))
+            return document.problem(path, "is required and absent", _meaning(path))
         case "value_error" if isinstance(_look_up(document.data, path), dict):
             return document.problem(path, str(detail.get("ctx", {})["error"]), "correct these keys together")
         case _:
-            found = _shown(_look_up(document.data, path))
+            found = _short(_look_up(document.data, path))
             return document.problem(path, f"found {found}", f"allowed: {_allowed(path, detail)}")
 
 
-def _near_key(model: type[BaseModel], path: Path) -> str:
-    parent = _model_at(model, path[:-1])
+def _near_key(path: Path) -> str:
+    parent = _model_at(path[:-1])
     keys = _keys(parent) if parent else []
     near = difflib.get_close_matches(str(path[-1]), keys, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{hint}allowed: {', '.join(keys)}"
 
 
-def _meaning(model: type[BaseModel], path: Path) -> str:
-    parent = _model_at(model, path[:-1])
-    fields = parent.model_fields.values() if parent else ()
-    description = next((field.description for field in fields if field.alias == path[-1] and field.description), "")
+def _meaning(path: Path) -> str:
+    parent = _model_at(path[:-1])
+    meanings = meanings_of(parent) if parent else {}
+    names = {field.alias: name for name, field in parent.model_fields.items()} if parent else {}
+    description = meanings.get(names.get(str(path[-1]), ""), "")
     return f"add it: {' '.join(description.split())}" if description else "add it"
+
+
+def meanings_of(model: type[BaseModel]) -> dict[str, str]:
+    """The text under each field.
+
+    Read here, and not by pydantic's `use_attribute_docstrings`: that would read the sources each time a command starts.
+    """
+    [definition] = ast.parse(inspect.getsource(model)).body
+    assert isinstance(definition, ast.ClassDef)  # noqa: S101 -- for the type checker: it is the source of a class
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
 
 
 def _allowed(path: Path, detail: ErrorDetails) -> str:
@@ -94,23 +123,23 @@ def _keys(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
+def _model_at(path: Path) -> type[BaseModel] | None:
     """The model that describes the mapping at a path."""
-    current: Any = model
+    current: Any = ModelPromotion
     for part in path:
         if isinstance(part, int):
             continue  # an item has the model of its list
         field = next((field for field in current.model_fields.values() if field.alias == part), None) if current else None
-        current = _model_in(field.annotation) if field else None
+        current = model_in(field.annotation) if field else None
     return current
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def model_in(annotation: Any) -> type[BaseModel] | None:
     """The one model inside `X | None`, `tuple[X, ...]` and `Annotated[X, …]`."""
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation if issubclass(annotation, BaseModel) else None
     if get_origin(annotation) in (Union, types.UnionType, tuple) or get_args(annotation):
-        return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+        return next((found for part in get_args(annotation) if (found := model_in(part))), None)
     return None
 
 
@@ -123,7 +152,7 @@ def _look_up(data: Any, path: Path) -> Any:
     return data
 
 
-def _shown(value: Any) -> str:
+def _short(value: Any) -> str:
     """A value, short enough for one line."""
     match value:
         case None:

@@ -1,0 +1,10 @@
+"""The tags that Slipway gives to what it makes on AWS."""
+
+from __future__ import annotations
+
+PROMOTION_TAG = "slipway-promotion"
+"""The promotion that made it."""
+ATTEMPT_TAG = "slipway-attempt"
+"""Which run of the task it is, counted through the promotion."""
+HASH_TAG = "slipway-hash"
+"""The hash of the content that a task definition was registered from."""
