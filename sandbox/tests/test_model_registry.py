@@ -312,19 +312,6 @@ def test_given_what_is_no_policy_when_it_is_put_then_it_is_refused(sagemaker: An
         sagemaker.put_model_package_group_policy(ModelPackageGroupName="Screening", ResourcePolicy=policy)
 
 
-def test_given_a_snapshot_when_it_is_restored_then_groups_packages_and_versions_go_on(
-    sagemaker: Any, sandbox: SandboxProcess, account: str
-) -> None:
-    arn = register(sagemaker, ModelApprovalStatus="Approved")
-    sandbox.take_snapshot(f"registry-{account}", account)
-    sagemaker.delete_model_package(ModelPackageName=arn)
-
-    sandbox.restore_snapshot(f"registry-{account}")
-
-    assert sagemaker.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"] == "Approved"
-    assert register(sagemaker).endswith("/2")
-
-
 @behaviour(
     "Around the model registry",
     "events",

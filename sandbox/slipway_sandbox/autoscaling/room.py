@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from slipway_sandbox.autoscaling.alarms import delete_alarms, put_alarms
@@ -138,15 +138,6 @@ class AutoscalingRoom(Room):
     def reset(self, account: str | None) -> None:
         """Forget the targets and policies of one account, or all."""
         self._targets.clear(account)
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The targets and policies."""
-        return {"targets": self._targets.targets, "policies": self._targets.policies}
-
-    def take_up(self, account: str | None) -> None:  # noqa: ARG002  (every account's policies are followed together)
-        """Follow the policies again."""
-        if self._targets.policies:
-            self._tracker.start()
 
     def _check_quotas(self, key: PolicyKey, policy: Policy) -> None:
         steps = policy.configuration.get("StepAdjustments", ()) if policy.kind == "StepScaling" else ()

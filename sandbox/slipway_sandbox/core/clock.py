@@ -49,8 +49,6 @@ class Clock:
         self._due: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
-        self.fired = 0
-        """Calls that were due so far."""
         threading.Thread(target=self._run, name="sandbox-clock", daemon=True).start()
 
     @property
@@ -122,7 +120,6 @@ class Clock:
             except Exception:
                 # One room's mistake must not stop the time of all the others.
                 log.exception("a scheduled call failed")
-            self.fired += 1
 
     def _next(self) -> Timer:
         with self._changed:

@@ -1,4 +1,4 @@
-"""What ECS knows of one cluster, task definition, container and task. Plain data: a snapshot keeps it."""
+"""What ECS knows of one cluster, task definition, container and task."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from slipway_sandbox.core.calls import Caller
@@ -42,27 +41,6 @@ class Store:
         """Account settings by account, region, principal and name."""
         self._old_tasks: Expiry[str] = Expiry(clock, STOPPED_TASKS_SHOWN, STOPPED_TASKS_SHOWN_AT_LEAST)
         self._old_tokens: Expiry[tuple[str, str]] = Expiry(clock, TOKENS_KEPT)
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """Everything, for a snapshot."""
-        return {
-            "clusters": self._clusters,
-            "families": self._families,
-            "tasks": self._tasks,
-            "tokens": self._tokens,
-            "settings": self.settings,
-        }
-
-    def take_up(self, account: str | None) -> list[Task]:
-        """Begin anew to count the time of what is forgotten later; returns the tasks that had not stopped."""
-        tasks = [task for task in self._tasks.values() if account in (None, task.account)]
-        for task in tasks:
-            if task.stopped_at:
-                self._old_tasks.add(task.arn)
-        for key in self._tokens:
-            if account in (None, account_of(key[0])):
-                self._old_tokens.add(key)
-        return [task for task in tasks if not task.stopped_at]
 
     def put_cluster(self, cluster: Cluster) -> None:
         """Add a cluster, or replace one that was deleted; the old one's tasks are gone with it."""
@@ -116,11 +94,6 @@ class Store:
         """All the caller's revisions, by family and number."""
         own = [(key[2], family) for key, family in self._families.items() if key[:2] == (caller.account, caller.region)]
         return list(itertools.chain.from_iterable(family.revisions for _, family in sorted(own, key=lambda item: item[0])))
-
-    def all_definitions(self, account: str | None) -> list[TaskDefinition]:
-        """The revisions of one account, or of all."""
-        families = [family for key, family in self._families.items() if account in (None, key[0])]
-        return list(itertools.chain.from_iterable(family.revisions for family in families))
 
     def find_definition(self, caller: Caller, name: str) -> TaskDefinition | None:
         """A revision by ARN or `family:revision`; the latest active one of a bare family."""
@@ -192,9 +165,10 @@ class Store:
     def forget(self, account: str | None) -> list[Task]:
         """Drop what one account has, or all; returns the tasks that were among it."""
         gone = [task for task in self._tasks.values() if account in (None, task.account)]
-        for mapping in self.kept().values():
-            for key in [key for key in mapping if account in (None, account_of(key if isinstance(key, str) else key[0]))]:
-                del mapping[key]
+        tables: list[dict[Any, Any]] = [self._clusters, self._families, self._tasks, self._tokens, self.settings]
+        for table in tables:
+            for key in [key for key in table if account in (None, account_of(key if isinstance(key, str) else key[0]))]:
+                del table[key]
         return gone
 
     def _forget_old(self) -> None:

@@ -29,12 +29,6 @@ class TaskDefinitionRoom(Room):
     def reset(self, account: str | None) -> None:
         """The room of tasks forgets the store, since it has to stop them first."""
 
-    def take_up(self, account: str | None) -> None:
-        """Go on to delete what was to be deleted."""
-        for definition in self._store.all_definitions(account):
-            if definition.delete_requested_at:
-                self._delete_later(definition)
-
     @operation(
         "RegisterTaskDefinition",
         differs="requiresAttributes stay empty; EFS, FSx and Docker volumes are folders of the task; restart policies, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -11,7 +10,6 @@ from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.capacity import FARGATE, SPOT, spread
-from slipway_sandbox.ecs.changes import tell
 from slipway_sandbox.ecs.interruptions import REASONS, Capacity, Interruption
 from slipway_sandbox.ecs.launch import Platform
 from slipway_sandbox.ecs.listing import page
@@ -48,25 +46,6 @@ class TaskRoom(Room):
                 runner.abort()
         for key in [key for key in self._capacity if account in (None, key[0])]:
             del self._capacity[key]
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """All that ECS knows."""
-        return {**self._store.kept(), "capacity": self._capacity}
-
-    def take_up(self, account: str | None) -> None:
-        """Tasks that had not stopped have lost what they ran on."""
-        for task in self._store.take_up(account):
-            now = self.world.clock.now()
-            if task.desired_status != "STOPPED":
-                task.stop_code, task.stopped_reason = "InfrastructureHealth", REASONS["InfrastructureHealth"]
-                task.stopping_at = now
-            for container in task.containers:
-                container.status = "STOPPED"
-            task.desired_status = task.status = "STOPPED"
-            task.execution_stopped_at = task.execution_stopped_at or (now if task.started_at else None)
-            task.stopped_at = now
-            self._store.note_stopped(task)
-            tell(self.world, task)
 
     @operation(
         "RunTask",

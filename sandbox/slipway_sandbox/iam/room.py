@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from pydantic import Field
@@ -28,10 +27,6 @@ class IamRoom(Room):
         """Make one account lenient again, or all."""
         for key in [key for key in self.world.strict if account in (None, key)]:
             del self.world.strict[key]
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The accounts that are strict."""
-        return {"iam.strict": self.world.strict}
 
     @dial("strict")
     def be_strict(self, body: dict[str, Any]) -> dict[str, Any]:

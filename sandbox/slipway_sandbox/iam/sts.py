@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
@@ -52,10 +51,6 @@ class StsRoom(Room):
         """End the sessions."""
         for key in [key for key in self._principals.sessions if account in (None, key[0])]:
             del self._principals.sessions[key]
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The sessions: who has credentials keeps them."""
-        return {"sts.sessions": self._principals.sessions}
 
     @operation(
         "AssumeRole",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,8 +28,8 @@ class Group:
     managed: dict[str, Any] | None = None
     policy: str | None = None
     versions: int = 0
-    kept: int = 0
-    """Packages that are there now; a group that has any cannot be deleted."""
+    packages: int = 0
+    """Packages that are in it now; a group that has any cannot be deleted."""
 
     @property
     def account(self) -> str:
@@ -118,10 +117,10 @@ class GroupRoom(Room):
     def delete(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         group = self.find(caller, request["ModelPackageGroupName"])
         refuse_stranger(group.policy, group.account, caller, "sagemaker:DeleteModelPackageGroup", group.arn)
-        if group.kept:
+        if group.packages:
             raise AwsError(
                 "ConflictException",
-                f"Model Package Group {group.arn} cannot be deleted: it still has {group.kept} model packages.",
+                f"Model Package Group {group.arn} cannot be deleted: it still has {group.packages} model packages.",
             )
         _, _, _, region, account, _ = group.arn.split(":", 5)
         self._groups.remove(Caller(account, region, ""), group.name)
@@ -149,10 +148,6 @@ class GroupRoom(Room):
             raise validation_error(f"Cannot find resource policy for: {group.arn}")
         group.policy = None
         return {}
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The groups by account, region and name."""
-        return {"groups": self._groups.rows}
 
     def reset(self, account: str | None) -> None:
         """Forget the groups of one account, or all."""

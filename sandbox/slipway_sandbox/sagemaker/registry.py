@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -135,7 +135,7 @@ class ModelRegistryRoom(Room):
         del self._packages[package.arn]
         group = self._groups.of(package.group_arn) if package.group_arn else None
         if group:
-            group.kept -= 1
+            group.packages -= 1
         self._tags.forget(package.arn)
         package.status = "Deleting"
         self._emit(package, ())
@@ -150,16 +150,6 @@ class ModelRegistryRoom(Room):
         fate = Fate.model_validate(body)
         self._fates[fate.account] = fate
         return {}
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The packages by ARN, and the client tokens by account, region and token."""
-        return {"packages": self._packages, "tokens": self._tokens}
-
-    def take_up(self, account: str | None) -> None:
-        """Go on with the validations that were under way."""
-        for package in self._packages.values():
-            if account in (None, package.account) and package.status not in SETTLED:
-                self._validate(package, Fate(account=package.account))
 
     def reset(self, account: str | None) -> None:
         """Forget the packages of one account, or all."""
@@ -180,7 +170,7 @@ class ModelRegistryRoom(Room):
             group = self._group(caller, request["ModelPackageGroupName"], "CreateModelPackage")
             members.setdefault("ModelApprovalStatus", "PendingManualApproval")
             group.versions += 1
-            group.kept += 1
+            group.packages += 1
             arn = f"{group.packages_arn.removesuffix('*')}{group.versions}"
             return Package(arn, group.account, None, group.name, group.arn, group.versions, now, members)
         name = request["ModelPackageName"]

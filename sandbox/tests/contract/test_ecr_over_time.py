@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess, build_image, push_image, wait_until
+from slipway_sandbox.testing import SandboxProcess, wait_until
 from slipway_sandbox.testing.images import digest_of
 
 from sandbox.testkit.contract import Aws, contract
@@ -83,21 +83,6 @@ def test_given_a_policy_by_age_when_it_is_applied_as_of_a_later_day_then_what_is
     assert days_later(sandbox, account, 13) == []
     assert days_later(sandbox, account, 15) == [digest]
     assert ecr.list_images(repositoryName="app")["imageIds"] == []
-
-
-def test_given_a_running_scan_when_a_snapshot_is_restored_then_it_is_scanned_anew(sandbox: SandboxProcess, account: str) -> None:
-    push_image(sandbox, account, "app", "v1", build_image([]))
-    ecr, image = sandbox.client("ecr", account), {"imageTag": "v1"}
-    ecr.start_image_scan(repositoryName="app", imageId=image)
-    sandbox.take_snapshot(f"scan-{account}", account)
-    sandbox.restore_snapshot(f"scan-{account}")
-
-    def status() -> str:
-        return ecr.describe_image_scan_findings(repositoryName="app", imageId=image)["imageScanStatus"]["status"]
-
-    assert status() == "IN_PROGRESS"
-    sandbox.advance(60)
-    wait_until(lambda: status() == "COMPLETE", "the end of the new scan")
 
 
 def put_image(ecr: Any, name: str, tag: str) -> str:

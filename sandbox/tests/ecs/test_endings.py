@@ -64,29 +64,6 @@ def test_given_a_client_token_when_a_day_has_passed_then_it_stands_for_a_new_tas
     assert desk.start(definition, clientToken="once") != task
 
 
-def test_given_tasks_when_the_sandbox_starts_again_then_they_ended_as_by_a_host_failure(tmp_path: Path) -> None:
-    account = fresh_account()
-    with SandboxProcess(data=tmp_path / "data", time_scale=60, kept=True) as sandbox:
-        desk = TaskDesk(sandbox, account)
-        definition = desk.register(desk.container("echo ready; sleep 600"), tags=[{"key": "a", "value": "b"}])
-        ended = desk.finish("exit 3")
-        running = desk.start(definition, clientToken="once")
-        desk.until_line(running, "ready")
-    with SandboxProcess(data=tmp_path / "data", time_scale=60, kept=True) as sandbox:
-        ecs = sandbox.client("ecs", account)
-        first, second = ecs.describe_tasks(cluster="main", tasks=[ended["taskArn"], running])["tasks"]
-        assert first == ended
-        assert (second["lastStatus"], second["stopCode"]) == ("STOPPED", "InfrastructureHealth")
-        assert "exitCode" not in second["containers"][0]
-        described = ecs.describe_task_definition(taskDefinition=definition, include=["TAGS"])
-        assert described["tags"] == [{"key": "a", "value": "b"}]
-        network = {"awsvpcConfiguration": {"subnets": ["subnet-0a"]}}
-        again = ecs.run_task(
-            cluster="main", taskDefinition=definition, launchType="FARGATE", networkConfiguration=network, clientToken="once"
-        )
-        assert [task["taskArn"] for task in again["tasks"]] == [running]
-
-
 @behaviour(
     "In a task",
     "memory",

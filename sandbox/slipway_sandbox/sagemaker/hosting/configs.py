@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -161,10 +160,6 @@ class EndpointConfigRoom(Room):
         if account is None:
             self._late.clear()
         self._late.pop(account, None)
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The configurations by account, region and name."""
-        return {"endpoint-configs": self.configs.rows}
 
     def _tell(self, caller: Caller, config: EndpointConfig) -> None:
         detail = {

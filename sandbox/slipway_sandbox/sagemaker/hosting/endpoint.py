@@ -84,7 +84,7 @@ class Deployment:
     """A configuration that is served, or is about to be.
 
     Attributes:
-        fleet: What runs; it is not kept over a restart.
+        fleet: What runs, once it is up.
         percent: Its share of the endpoint's traffic.
         stage: What happens to its variants, while an update is under way.
         message: The stage in words.
@@ -107,9 +107,6 @@ class Deployment:
     capture: dict[str, Any] | None = None
     wanted: dict[str, Capacity] = field(default_factory=dict[str, Capacity])
     wanted_since: datetime | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "fleet": None}
 
     def enter(self, stage: VariantStage | None, message: str, now: datetime) -> None:
         """Go on to the next stage, or to none."""
@@ -182,18 +179,9 @@ class Endpoint:
     router: Router = field(default_factory=Router)
     halted: threading.Event = field(default_factory=threading.Event)
     """Set when the endpoint is gone, for whoever still works on it."""
-    ready: threading.Event = field(default_factory=threading.Event)
-    """Set once its fleet was started, for requests that come while that happens anew after a restart."""
 
     def __post_init__(self) -> None:
         self.modified = self.created
-
-    def __getstate__(self) -> dict[str, Any]:
-        running = ("router", "halted", "ready")
-        return {name: value for name, value in self.__dict__.items() if name not in running}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, router=Router(), halted=threading.Event(), ready=threading.Event())
 
     def enter(self, status: EndpointStatus, now: datetime, reason: str | None = None) -> None:
         """Go on to another status; the reason of an earlier failure is forgotten."""

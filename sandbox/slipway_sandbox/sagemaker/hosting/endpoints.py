@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from slipway_sandbox.sagemaker.hosting.endpoint import (
     EndpointStatus,
     initial_capacities,
 )
-from slipway_sandbox.sagemaker.hosting.rollout import Creation, FateKind, Revival, Update, Workshop
+from slipway_sandbox.sagemaker.hosting.rollout import Creation, FateKind, Update, Workshop
 from slipway_sandbox.sagemaker.hosting.views import described, summary, tell_deployment, tell_state
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select, within
@@ -34,7 +34,6 @@ RESIZE_SECONDS = 10.0
 """Simulated seconds until new weights and instance counts are in effect."""
 DELETE_SECONDS = 5.0
 """Simulated seconds that a deletion takes."""
-INTERRUPTED = "The update was interrupted by a failure of the underlying hosts and has been rolled back."
 
 
 class EndpointRoom(Room):
@@ -192,38 +191,6 @@ class EndpointRoom(Room):
             endpoint.router.set([])
             self._start(endpoint, lambda endpoint=endpoint: stop_fleets(endpoint))
         self._shop.alarms.forget(account)
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The endpoints by account, region and name."""
-        return {"endpoints": self.endpoints.rows}
-
-    def take_up(self, account: str | None) -> None:
-        """Start the fleets again. An endpoint serves what it served; an update that was under way is rolled back."""
-        for (owner, _, _), endpoint in self.endpoints.rows.items():
-            if account in (None, owner):
-                self._shop.alarms.watch(endpoint.caller)
-                self._take_up(endpoint)
-
-    def _take_up(self, endpoint: Endpoint) -> None:
-        match endpoint.status:
-            case EndpointStatus.creating:
-                self._start(endpoint, Creation(self._shop, endpoint, None).run)
-            case EndpointStatus.deleting:
-                self.world.clock.call_later(DELETE_SECONDS, lambda: self._forget(endpoint))
-            case EndpointStatus.failed:
-                pass
-            case EndpointStatus.in_service | EndpointStatus.update_rollback_failed:
-                self._start(endpoint, Revival(self._shop, endpoint, endpoint.status, endpoint.failure_reason).run)
-            case _:
-                self._take_up_update(endpoint)
-
-    def _take_up_update(self, endpoint: Endpoint) -> None:
-        reason = INTERRUPTED if endpoint.pending else None
-        endpoint.pending = None
-        endpoint.served.rolling, endpoint.served.wanted = False, {}
-        if reason:
-            self._shop.enter(endpoint, EndpointStatus.rolling_back, reason)
-        self._start(endpoint, Revival(self._shop, endpoint, EndpointStatus.in_service, reason).run)
 
     def _refuse_in_progress(self, endpoint: Endpoint) -> None:
         if endpoint.status in BUSY:

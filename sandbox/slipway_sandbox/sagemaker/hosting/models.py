@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -106,10 +105,6 @@ class ModelRoom(Room):
     def reset(self, account: str | None) -> None:
         """Forget the models of one account, or all."""
         self.models.clear(account)
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The models by account, region and name."""
-        return {"models": self.models.rows}
 
     def _tell(self, caller: Caller, model: Model) -> None:
         shown = {**described(model), "CreationTime": round(model.created.timestamp() * 1000)}

@@ -116,7 +116,6 @@ class Creation:
             if not self._endpoint.halted.is_set():
                 self._endpoint.served.fleet = fleet
                 self._endpoint.split(0)
-                self._endpoint.ready.set()
                 self._end(EndpointStatus.in_service, None)
                 return
         fleet.stop()
@@ -125,49 +124,6 @@ class Creation:
         with self._shop.lock:
             self._endpoint.served.enter(None, "", self._shop.clock.now())
             self._shop.enter(self._endpoint, status, reason)
-
-
-class Revival:
-    """Gives an endpoint its fleet again after the sandbox has started anew: it serves what it served.
-
-    Args:
-        workshop: What it works with.
-        endpoint: The endpoint.
-        status: What it is in, once the fleet is up.
-        reason: The FailureReason then.
-    """
-
-    def __init__(self, workshop: Workshop, endpoint: Endpoint, status: EndpointStatus, reason: str | None) -> None:
-        self._shop = workshop
-        self._endpoint = endpoint
-        self._status = status
-        self._reason = reason
-
-    def run(self) -> None:
-        """Do it. An endpoint whose fleet does not come up answers no requests."""
-        endpoint = self._endpoint
-        try:
-            fleet = self._shop.fleets.start(endpoint.caller, endpoint.name, endpoint.served.config, endpoint.halted)
-        except HaltedError:
-            return
-        except FleetError as error:
-            log.warning("the endpoint %s has no fleet any more: %s", endpoint.name, error)
-            fleet = None
-        with self._shop.lock:
-            if not endpoint.halted.is_set():
-                self._serve(fleet)
-                return
-        if fleet:
-            fleet.stop()
-
-    def _serve(self, fleet: Fleet | None) -> None:
-        endpoint = self._endpoint
-        endpoint.served.fleet = fleet
-        endpoint.served.resize(endpoint.served.capacities)
-        endpoint.split(0)
-        if endpoint.status is not self._status:
-            self._shop.enter(endpoint, self._status, self._reason)
-        endpoint.ready.set()
 
 
 class Update:

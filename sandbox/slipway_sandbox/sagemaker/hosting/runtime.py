@@ -23,7 +23,7 @@ from slipway_sandbox.sagemaker.hosting.async_requests import AsyncRequests
 from slipway_sandbox.sagemaker.hosting.capture import CaptureLog, Destination, Exchange, Payload
 from slipway_sandbox.sagemaker.hosting.endpoint import SERVING, Endpoint
 from slipway_sandbox.sagemaker.hosting.metrics import Invocation, Metrics, Place
-from slipway_sandbox.sagemaker.hosting.model_client import CUSTOM_ATTRIBUTES, MODEL_TIMEOUT, Answer, ModelClient, chain
+from slipway_sandbox.sagemaker.hosting.model_client import CUSTOM_ATTRIBUTES, Answer, ModelClient, chain
 from slipway_sandbox.sagemaker.hosting.requests import LARGEST_BODY, SERVICE, check, invalid, members, named
 from slipway_sandbox.sagemaker.hosting.routing import BusyError, Route, Shadow
 from slipway_sandbox.sagemaker.hosting.workers import Workers
@@ -136,8 +136,6 @@ class Runtime:
         endpoint = self._endpoints.find(caller, name)
         if endpoint is None or endpoint.status not in SERVING:
             raise invalid(f"Endpoint {name} of account {caller.account} not found.")
-        # After a restart its fleet is on its way.
-        endpoint.ready.wait(MODEL_TIMEOUT)
         return endpoint
 
     @staticmethod

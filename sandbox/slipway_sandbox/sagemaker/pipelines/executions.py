@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from slipway_sandbox.core.calls import Caller
@@ -160,23 +159,6 @@ class ExecutionRoom(Room):
         execution.parallelism = request.get("ParallelismConfiguration", execution.parallelism)
         self.runner.retry(execution)
         return {"PipelineExecutionArn": execution.arn}
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """Nothing of its own: the pipelines keep their executions."""
-        return {}
-
-    def take_up(self, account: str | None) -> None:
-        """Go on with the executions that ran when they were saved."""
-        now, seconds = self.world.clock.now(), self.world.clock.seconds()
-        for execution in list(self._pipelines.executions.values()):
-            if account not in (None, execution.caller.account):
-                continue
-            for run in execution.runs.values():
-                run.began = seconds - (now - run.created).total_seconds() * self.world.clock.scale
-                if run.ended:
-                    run.ended_at = seconds - (now - run.ended).total_seconds() * self.world.clock.scale
-            if execution.status in RUNNING:
-                self.runner.take_up(execution)
 
     def reset(self, account: str | None) -> None:
         """The pipelines take their executions along."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from slipway_sandbox.core.world import Room, World, dial
@@ -35,10 +34,6 @@ class FunctionRoom(Room):
         """
         function = self._functions.register(Registration.model_validate(body))
         return {"function": function.name, "file": function.file, "handler": function.handler}
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The functions by account, region and name."""
-        return {"functions": self._functions.rows}
 
     def reset(self, account: str | None) -> None:
         """Forget the functions of one account, or of all."""

@@ -82,17 +82,6 @@ class Runner:
         execution.modified = self._world.clock.now()
         self._world.clock.call_later(wait, lambda: self._again(execution, run))
 
-    def take_up(self, execution: Execution) -> None:
-        """Go on with an execution that ran when it was saved. Its jobs' hosts are gone, and the jobs say so themselves."""
-        for run in execution.busy:
-            if run.waiting:
-                self._again(execution, run)
-            elif "Lambda" in run.metadata:
-                self._end(execution, run, Outcome("Failed", INTERNAL_ERROR, run.metadata))
-            elif "Callback" not in run.metadata:
-                self._thread(execution, run, self._work)
-        self.advance(execution)
-
     def _start(self, execution: Execution, name: str) -> None:
         attempt = execution.attempts[name] = execution.attempts.get(name, 0) + 1
         run = StepRun(name, attempt, self._world.clock.now(), self._world.clock.seconds())

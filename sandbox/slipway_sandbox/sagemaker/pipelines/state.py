@@ -1,4 +1,4 @@
-"""Pipelines, their versions, executions and steps, as they are kept and shown. Plain data: a snapshot holds it as it is."""
+"""Pipelines, their versions, executions and steps, as they are kept and shown."""
 
 from __future__ import annotations
 
