@@ -98,9 +98,9 @@ class EndpointConfigRoom(Room):
 
     @operation(
         "CreateEndpointConfig",
-        differs="explainers, KMS keys, VPC settings, core dumps, SSM access, instance pools and capacity reservations are shown "
-        "and do nothing; inference components (variants without a model) answer `NotImplemented`; the wording of most refusals, "
-        "and the quota's name, are not verified on AWS",
+        differs="data capture, explainers, KMS keys, VPC settings, core dumps, SSM access, instance pools and capacity "
+        "reservations are shown and do nothing; inference components (variants without a model) answer `NotImplemented`; the "
+        "wording of most refusals, and the quota's name, are not verified on AWS",
     )
     def create_endpoint_config(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointConfigName"]

@@ -13,7 +13,7 @@ from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig
 from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING
 from slipway_sandbox.sagemaker.hosting.fleet import Fleet
-from slipway_sandbox.sagemaker.hosting.routing import Capture, Route, Router, Sampler, Shadow
+from slipway_sandbox.sagemaker.hosting.routing import Route, Router, Sampler, Shadow
 
 LONGEST_REASON = 1024
 
@@ -90,7 +90,7 @@ class Deployment:
         message: The stage in words.
         stage_since: When that began.
         rolling: Its instances come and go with its share, as in a rolling update.
-        capture: The data capture in effect, which an update may retain.
+        capture: The data capture as DescribeEndpoint shows it, which an update may retain.
         wanted: What its variants are about to get, while UpdateEndpointWeightsAndCapacities is at work.
         wanted_since: When that began.
     """
@@ -124,7 +124,6 @@ class Deployment:
         if self.fleet is None or self.percent <= 0:
             return []
         total = sum(self.capacities[name].weight for name in self.fleet.servers) or 1.0
-        capture = self._capture()
         return [
             Route(
                 name,
@@ -133,7 +132,6 @@ class Deployment:
                 self.percent * self.capacities[name].weight / total,
                 max(1, self.instances(name)),
                 self._shadow(self.capacities[name].weight),
-                capture,
             )
             for name, server in self.fleet.servers.items()
         ]
@@ -152,11 +150,6 @@ class Deployment:
         name, server = next(iter(self.fleet.shadows.items()))
         sampler = Sampler(self.capacities[name].weight / weight if weight else 0.0)
         return Shadow(name, server, max(1, self.instances(name)), sampler)
-
-    def _capture(self) -> Capture | None:
-        if self.capture is None or not self.capture.get("EnableCapture", True):
-            return None
-        return Capture(self.capture, Sampler(self.capture["InitialSamplingPercentage"] / EVERYTHING))
 
 
 @dataclass

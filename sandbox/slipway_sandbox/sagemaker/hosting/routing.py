@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 
 class BusyError(Exception):
@@ -70,15 +70,6 @@ class Shadow:
 
 
 @dataclass(frozen=True)
-class Capture:
-    """What is to be kept of the traffic, and how much of it."""
-
-    config: dict[str, Any]
-    """`DataCaptureConfig` as requested."""
-    sampler: Sampler
-
-
-@dataclass(frozen=True)
 class Route:
     """One variant of one fleet, and its weight in the traffic."""
 
@@ -88,7 +79,6 @@ class Route:
     weight: float
     instances: int = 1
     shadow: Shadow | None = None
-    capture: Capture | None = None
 
 
 class Router:

@@ -20,7 +20,6 @@ from slipway_sandbox.protocol.operations import Signature, signature_of
 from slipway_sandbox.protocol.refusals import request_id
 from slipway_sandbox.sagemaker.hosting import eventstream
 from slipway_sandbox.sagemaker.hosting.async_requests import AsyncRequests
-from slipway_sandbox.sagemaker.hosting.capture import CaptureLog, Destination, Exchange, Payload
 from slipway_sandbox.sagemaker.hosting.endpoint import SERVING, Endpoint
 from slipway_sandbox.sagemaker.hosting.metrics import Invocation, Metrics, Place
 from slipway_sandbox.sagemaker.hosting.model_client import CUSTOM_ATTRIBUTES, Answer, ModelClient, chain
@@ -62,7 +61,6 @@ class Runtime:
         self._caller_of = caller_of
         self._models = ModelClient()
         self._later = AsyncRequests(world, self._models, metrics)
-        self._captured = CaptureLog(world)
         self._shadows = Workers("shadow", SHADOW_THREADS, SHADOWS_WAITING)
         self._acts = {
             "InvokeEndpoint": self._invoke,
@@ -99,7 +97,6 @@ class Runtime:
         self._record(endpoint, route, answer.status, answer.seconds, overhead)
         if answer.failed:
             raise model_error(call, answer)
-        self._capture(call, endpoint, route, body, answer)
         headers = {**request_id(), INVOKED_VARIANT: route.variant, **custom_attributes(answer.headers.get(CUSTOM_ATTRIBUTES))}
         return Response(answer.body, headers=headers, content_type=answer.content_type)
 
@@ -162,20 +159,6 @@ class Runtime:
             work = Copy(self._models, self._metrics, endpoint, shadow, route.config)
             if not self._shadows.submit(lambda: work.send(dict(call.request), body)):
                 shadow.server.leave()
-
-    def _capture(self, call: Incoming, endpoint: Endpoint, route: Route, body: bytes, answer: Answer) -> None:
-        if route.capture is None or not route.capture.sampler.take():
-            return
-        exchange = Exchange(
-            self._world.clock.now(),
-            Payload(call.request.get("ContentType", "application/octet-stream"), body),
-            Payload(answer.content_type, answer.body),
-            call.request.get("InferenceId"),
-            call.request.get("CustomAttributes"),
-        )
-        config = route.capture.config
-        destination = Destination(endpoint.caller, config["DestinationS3Uri"], endpoint.name, route.variant)
-        self._captured.add(destination, config, exchange)
 
 
 class Copy:
