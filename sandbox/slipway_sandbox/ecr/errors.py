@@ -110,18 +110,6 @@ def lifecycle_policy_not_found(name: str, registry: str) -> AwsError:
     return of_repository("LifecyclePolicyNotFoundException", name, registry, "Lifecycle policy does not exist for")
 
 
-def lifecycle_preview_not_found(name: str, registry: str) -> AwsError:
-    """`LifecyclePolicyPreviewNotFoundException`."""
-    return of_repository("LifecyclePolicyPreviewNotFoundException", name, registry, "Lifecycle policy preview does not exist for")
-
-
-def lifecycle_preview_in_progress(name: str, registry: str) -> AwsError:
-    """`LifecyclePolicyPreviewInProgressException`."""
-    return of_repository(
-        "LifecyclePolicyPreviewInProgressException", name, registry, "Lifecycle policy preview is in progress for"
-    )
-
-
 def invalid_lifecycle_policy(reason: str) -> AwsError:
     """`InvalidParameterException` for a lifecycle policy that breaks the rules."""
     return invalid_parameter("LifecyclePolicyText", f"Lifecycle policy validation failure: {reason}")

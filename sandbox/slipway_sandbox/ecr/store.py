@@ -154,8 +154,6 @@ class Repository:
     encryption: dict[str, str] = field(default_factory=lambda: {"encryptionType": "AES256"})
     policy: str | None = None
     lifecycle_policy: str | None = None
-    evaluated_at: datetime | None = None
-    """When the lifecycle policy was applied last."""
     resource_tags: dict[str, str] = field(default_factory=dict[str, str])
     images: dict[str, Image] = field(default_factory=dict[str, Image])
     tags: dict[str, str] = field(default_factory=dict[str, str])
