@@ -16,7 +16,6 @@ from slipway_sandbox.control.page import Guard
 from slipway_sandbox.core.clock import Clock
 from slipway_sandbox.core.world import Room, World
 from slipway_sandbox.ecr.image_room import ImageRoom
-from slipway_sandbox.ecr.layer_room import LayerRoom
 from slipway_sandbox.ecr.lifecycle_room import LifecycleRoom
 from slipway_sandbox.ecr.registry import RegistryApp
 from slipway_sandbox.ecr.scan_room import ScanRoom
@@ -79,7 +78,6 @@ def build(world: World) -> Sandbox:
         ecr,
         ecr.quotas,
         ImageRoom(world, ecr.store),
-        LayerRoom(world, ecr),
         LifecycleRoom(world, ecr.store),
         ScanRoom(world, ecr.store),
         *ecs.rooms,
