@@ -33,7 +33,6 @@ SHORTEST_TIMEOUT = 2.0
 """Real seconds. Processes run in real time: however fast the sandbox's time runs, they get this long to start or end."""
 START_FAULT = "RunTask.start"
 """The operation name by which a planted fault befalls the start of a task."""
-OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 
 
 class TaskFailedToStartError(Exception):
@@ -65,7 +64,7 @@ class TaskRunner:
         self._host_lost = False
         self._stopping = False
         self._execution_role = ActingRole(platform.world, task.caller, ECS_TASKS, task.execution_role, task.id)
-        self._launcher = Launcher(platform, task, self._execution_role, self._wake.set, self._note_health)
+        self._launcher = Launcher(platform, task, self._execution_role, self._wake.set)
         self._thread = threading.Thread(target=self._run, name=f"ecs-task-{task.id}", daemon=True)
 
     def start(self) -> None:
@@ -219,14 +218,6 @@ class TaskRunner:
         if container.essential:
             raise TaskFailedToStartError(reason)
 
-    def _note_health(self, name: str, state: str) -> None:
-        with self._lock:
-            container = next(each for each in self.task.containers if each.name == name)
-            if not container.finished_at:
-                container.health = state
-                self._tell()
-        self._wake.set()
-
     def _note_exits(self) -> bool:
         """Show which containers ended; returns whether there were any."""
         ended = [c for c in self.task.containers if c.name in self._running and not c.finished_at]
@@ -242,8 +233,6 @@ class TaskRunner:
 
     def _note_exit(self, container: TaskContainer, running: Running) -> None:
         """Show that a container ended, once its logs are where they belong."""
-        if running.monitor:
-            running.monitor.close()
         if running.logs:
             running.logs.close()
         failure = running.container.failure
@@ -254,8 +243,6 @@ class TaskRunner:
             container.exit_code = None if failure or self._host_lost else code
             if failure:
                 container.reason = f"CannotStartContainerError: {failure}"
-            elif running.out_of_memory and code:
-                container.reason = OUT_OF_MEMORY
             self._tell()
 
     def _end_containers(self) -> None:

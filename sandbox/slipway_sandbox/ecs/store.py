@@ -25,7 +25,7 @@ TASK_ID_LENGTHS = (32, 36)
 
 
 class Store:
-    """Clusters, task definitions, tasks, tokens and account settings.
+    """Clusters, task definitions, tasks and tokens.
 
     Args:
         clock: The sandbox's.
@@ -37,8 +37,6 @@ class Store:
         self._tasks: dict[str, Task] = {}
         self._tokens: dict[tuple[str, str], Token] = {}
         """By cluster ARN and client token."""
-        self.settings: dict[tuple[str, str, str, str], str] = {}
-        """Account settings by account, region, principal and name."""
         self._old_tasks: Expiry[str] = Expiry(clock, STOPPED_TASKS_SHOWN, STOPPED_TASKS_SHOWN_AT_LEAST)
         self._old_tokens: Expiry[tuple[str, str]] = Expiry(clock, TOKENS_KEPT)
 
@@ -165,7 +163,7 @@ class Store:
     def forget(self, account: str | None) -> list[Task]:
         """Drop what one account has, or all; returns the tasks that were among it."""
         gone = [task for task in self._tasks.values() if account in (None, task.account)]
-        tables: list[dict[Any, Any]] = [self._clusters, self._families, self._tasks, self._tokens, self.settings]
+        tables: list[dict[Any, Any]] = [self._clusters, self._families, self._tasks, self._tokens]
         for table in tables:
             for key in [key for key in table if account in (None, account_of(key if isinstance(key, str) else key[0]))]:
                 del table[key]

@@ -31,9 +31,9 @@ class TaskDefinitionRoom(Room):
 
     @operation(
         "RegisterTaskDefinition",
-        differs="requiresAttributes stay empty; EFS, FSx and Docker volumes are folders of the task; restart policies, "
-        "FireLens, GPUs, ulimits and the like are shown and do nothing; log drivers other than awslogs discard; the wording for "
-        "bounds of health checks, storage and dependencies is not verified",
+        differs="requiresAttributes stay empty; EFS, FSx and Docker volumes are folders of the task; health checks, restart "
+        "policies, FireLens, GPUs, ulimits and the like are shown and do nothing; memory is no limit; log drivers other than "
+        "awslogs discard; the wording for bounds of health checks, storage and dependencies is not verified",
     )
     def register(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Register a new revision. Every call makes one, whatever is there already."""
