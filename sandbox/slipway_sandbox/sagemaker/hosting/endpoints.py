@@ -172,17 +172,12 @@ class EndpointRoom(Room):
         self.world.clock.call_later(DELETE_SECONDS, lambda: self._forget(endpoint))
         return {}
 
-    def scale(self, caller: Caller, name: str, variant: str, instances: int) -> bool:
-        """Give a variant so many instances, if the endpoint can be changed now. Takes the lock itself."""
+    def instances(self, caller: Caller, endpoint: str, variant: str) -> int | None:
+        """How many instances a variant has; None where there is no such variant, or a serverless one."""
         with self.lock:
-            endpoint = self.endpoints.find(caller, name)
-            if endpoint is None or endpoint.status is not EndpointStatus.in_service:
-                return False
-            capacities = endpoint.served.capacities
-            if variant not in capacities:
-                return False
-            self._resize(endpoint, {**capacities, variant: replace(capacities[variant], instances=instances)})
-            return True
+            found = self.endpoints.find(caller, endpoint)
+            capacity = found.served.capacities.get(variant) if found else None
+            return None if capacity is None or capacity.serverless else capacity.instances
 
     def reset(self, account: str | None) -> None:
         """Forget the endpoints of one account, or all, and stop their fleets."""

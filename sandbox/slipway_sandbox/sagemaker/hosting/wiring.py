@@ -6,6 +6,7 @@ from collections.abc import Callable
 from wsgiref.types import WSGIApplication
 
 from slipway_sandbox.autoscaling import ScalableTargets
+from slipway_sandbox.autoscaling.room import Variants
 from slipway_sandbox.containers.runtime import ContainerRuntime
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.world import Room, World
@@ -21,7 +22,6 @@ from slipway_sandbox.sagemaker.hosting.model_containers import Packages
 from slipway_sandbox.sagemaker.hosting.models import ModelRoom
 from slipway_sandbox.sagemaker.hosting.rollout import Workshop
 from slipway_sandbox.sagemaker.hosting.runtime import RUNTIME_PREFIX, Runtime
-from slipway_sandbox.sagemaker.hosting.scaling import HostedVariants
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
 
@@ -65,7 +65,7 @@ class Hosting:
         configs = EndpointConfigRoom(world, models, tags, quotas)
         self._endpoints = EndpointRoom(world, configs, workshop, dials, tags, quotas, targets)
         self.rooms: list[Room] = [models, configs, self._endpoints, dials]
-        self.variants = HostedVariants(world.clock, self._endpoints, self._metrics)
+        self.variants: Variants = self._endpoints
         """For Application Auto Scaling."""
 
     def paths(self, caller_of: Callable[[Signature | None], Caller]) -> dict[str, WSGIApplication]:
