@@ -66,7 +66,6 @@ def find_hit(step: Step, signature: str, executions: Iterable[Execution], now: f
         and run.status == "Succeeded"
         and run.signature == signature
         and run.cached_from is None
-        and run.reused_from is None
         and run.ended_at is not None
         and (oldest is None or run.ended_at >= oldest)
     ]

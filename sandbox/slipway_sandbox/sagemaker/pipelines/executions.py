@@ -9,9 +9,7 @@ from typing import Any
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.errors import AwsError, validation_error
 from slipway_sandbox.core.world import Room, operation
-from slipway_sandbox.sagemaker.pipelines import selective
 from slipway_sandbox.sagemaker.pipelines.evaluate import text_of
-from slipway_sandbox.sagemaker.pipelines.experiment import experiment_of
 from slipway_sandbox.sagemaker.pipelines.notices import tell_execution
 from slipway_sandbox.sagemaker.pipelines.requests import TOKEN, digest_of, refuse_other, version_of, version_with
 from slipway_sandbox.sagemaker.pipelines.runner import Runner
@@ -44,8 +42,8 @@ class ExecutionRoom(Room):
 
     @operation(
         "StartPipelineExecution",
-        differs="the code for a token that comes with other parameters is not verified; MlflowExperimentName answers "
-        f"`NotImplemented`; tokens do not expire; {UNVERIFIED}",
+        differs="the code for a token that comes with other parameters is not verified; SelectiveExecutionConfig and "
+        f"MlflowExperimentName answer `NotImplemented`; tokens do not expire; {UNVERIFIED}",
     )
     def start(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         pipeline = self._pipelines.find(caller, request["PipelineName"])
@@ -65,7 +63,7 @@ class ExecutionRoom(Room):
         self.runner.advance(execution)
         return {"PipelineExecutionArn": execution.arn}
 
-    @operation("DescribePipelineExecution", differs="experiments and trials are named, but not made")
+    @operation("DescribePipelineExecution", differs="there are no experiments and trials")
     def describe(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         execution = self._find(caller, request)
         return execution.described(self._aliases(execution))
@@ -196,23 +194,10 @@ class ExecutionRoom(Room):
             role=pipeline.role,
             description=request.get("PipelineExecutionDescription"),
             parallelism=request.get("ParallelismConfiguration", pipeline.parallelism),
-            selective=request.get("SelectiveExecutionConfig"),
         )
         execution.parameters = execution.definition.values(request.get("PipelineParameters", ()))
-        execution.experiment = experiment_of(execution, now)
-        if execution.selective:
-            self._select(caller, pipeline, execution, execution.selective)
         version.last_execution = execution.arn
         return execution
-
-    def _select(self, caller: Caller, pipeline: Pipeline, execution: Execution, config: dict[str, Any]) -> None:
-        selected = selective.selected_of(config)
-        selective.refuse(execution.definition, selected)
-        arn = config.get("SourcePipelineExecutionArn")
-        source = self._pipelines.find_execution(caller, arn) if arn else None
-        if source and source.pipeline_arn != pipeline.arn:
-            raise validation_error(f"The source pipeline execution '{arn}' is not one of the pipeline '{pipeline.arn}'.")
-        execution.runs = selective.reused(execution.definition, selected, source)
 
 
 def refuse(request: dict[str, Any]) -> None:
@@ -223,5 +208,6 @@ def refuse(request: dict[str, Any]) -> None:
     """
     if "RoleArn" in request:
         raise validation_error("RoleArn can't be specified for a pipeline that is not managed by AWS.")
-    if "MlflowExperimentName" in request:
-        raise AwsError("NotImplemented", "The sandbox has no MLflow: leave MlflowExperimentName out.", 501)
+    for member in ("MlflowExperimentName", "SelectiveExecutionConfig"):
+        if member in request:
+            raise AwsError("NotImplemented", f"The sandbox has no {member}: leave it out.", 501)

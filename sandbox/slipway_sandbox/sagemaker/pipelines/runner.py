@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 
 from slipway_sandbox.sagemaker.pipelines.caching import find_hit, is_cached, signature_of
 from slipway_sandbox.sagemaker.pipelines.evaluate import EvaluationError
-from slipway_sandbox.sagemaker.pipelines.functions import TIMED_OUT
 from slipway_sandbox.sagemaker.pipelines.notices import move_execution, move_step, tell_step
 from slipway_sandbox.sagemaker.pipelines.parts import RetryPolicy, Step
 from slipway_sandbox.sagemaker.pipelines.paths import PathError
@@ -163,11 +162,7 @@ class Runner:
         move_step(self._world, execution, run, outcome.status)
 
     def _finish(self, execution: Execution) -> None:
-        if execution.status == "Stopping":
-            out_of_time = any(run.failure and TIMED_OUT in run.failure for run in execution.runs.values())
-            status = "Failed" if out_of_time else "Stopped"
-        else:
-            status = execution.verdict()
+        status = "Stopped" if execution.status == "Stopping" else execution.verdict()
         failure = STEP_FAILURE if status in ("Failed", "CompletedWithFailures") else None
         move_execution(self._world, execution, status, failure)
 

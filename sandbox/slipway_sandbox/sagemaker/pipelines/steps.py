@@ -7,7 +7,7 @@ import json
 import secrets
 import string
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -88,7 +88,7 @@ def send_callback(work: Work, status: str) -> None:
 
 
 def invoke_function(work: Work) -> Outcome:
-    """Run the function that was registered for the ARN, and take its outputs. A function cannot be stopped.
+    """Take the answer that is set for the function's ARN.
 
     Raises:
         StepError: It failed, or does not give what the step says it does.
@@ -98,12 +98,10 @@ def invoke_function(work: Work) -> Outcome:
     arn = text_of(work.value(work.step.function))
     work.report({"Lambda": {"Arn": arn}})
     try:
-        work.tools.functions.authorize(work.execution.caller, work.role_keys, arn)
-        answer = work.tools.functions.invoke(work.execution.caller, arn, work.arguments, work.execution.abandoned)
+        answer = work.tools.functions.invoke(work.execution.caller, work.role_keys, arn)
     except FunctionError as error:
-        raise StepError(f"ClientError: {error}", error.exception) from error
-    given = cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
-    outputs = typed(work.step.outputs, given)
+        raise StepError(f"ClientError: {error}") from error
+    outputs = typed(work.step.outputs, answer)
     return Outcome("Succeeded", None, {"Lambda": {"Arn": arn, "OutputParameters": shown(outputs)}}, {"OutputParameters": outputs})
 
 

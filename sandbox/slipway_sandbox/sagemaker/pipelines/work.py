@@ -19,7 +19,7 @@ from slipway_sandbox.iam.trust import SAGEMAKER
 from slipway_sandbox.roles.acting import ActingRole
 from slipway_sandbox.sagemaker.pipelines.context import ExecutionContext
 from slipway_sandbox.sagemaker.pipelines.evaluate import evaluate
-from slipway_sandbox.sagemaker.pipelines.functions import Functions
+from slipway_sandbox.sagemaker.pipelines.functions import FunctionRoom
 from slipway_sandbox.sagemaker.pipelines.notices import move_step
 from slipway_sandbox.sagemaker.pipelines.parts import Step
 from slipway_sandbox.sagemaker.pipelines.state import Execution, StepRun
@@ -92,7 +92,7 @@ class Tools:
     """What steps work with."""
 
     world: World
-    functions: Functions
+    functions: FunctionRoom
 
 
 class Work:
