@@ -21,7 +21,6 @@ from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
 from slipway_sandbox.sagemaker.jobs.invocations import DEFAULT_RETRIES, DEFAULT_TIMEOUT, ModelFaultError, ModelServer, Terms
 from slipway_sandbox.sagemaker.jobs.job import COMPLETED, STOPPED, Ending, Job, JobFailedError, failed
-from slipway_sandbox.sagemaker.jobs.joins import Joiner
 from slipway_sandbox.sagemaker.jobs.records import MEGABYTE, RecordError, assembled, batches_of, records_of
 from slipway_sandbox.sagemaker.jobs.serving import SHORTEST_STARTUP, STARTUP_SECONDS, Door, Served
 from slipway_sandbox.sagemaker.jobs.storage import Source, Storage, split_uri
@@ -76,7 +75,6 @@ class TransformWork(Work):
     def __init__(self, world: World, job: Job, model: Served) -> None:
         super().__init__(world, job)
         self._model = model
-        self._joiner = Joiner(job.request)
         self._door = Door(world.endpoint, isolated=self.isolated)
         self._storage: Storage
         self._sources: list[Source] = []
@@ -192,7 +190,7 @@ class TransformWork(Work):
         try:
             with opened(taken, request["TransformInput"]["CompressionType"]) as file, target.open("wb") as output:
                 records = records_of(file, request["TransformInput"]["SplitType"], limit)
-                answers = desk.answers(batches_of(records, desk.pace.strategy, limit), self._joiner)
+                answers = desk.answers(batches_of(records, desk.pace.strategy, limit))
                 for part in assembled(answers, request["TransformOutput"]["AssembleWith"]):
                     output.write(part)
         except (RecordError, ModelFaultError):
@@ -213,31 +211,31 @@ class Desk:
     container: Container
     stopping: threading.Event
 
-    def answers(self, batches: Iterator[list[bytes]], joiner: Joiner) -> Iterator[bytes]:
-        """What is to be written for each mini-batch.
+    def answers(self, batches: Iterator[list[bytes]]) -> Iterator[bytes]:
+        """The answer to each mini-batch.
 
         Raises:
-            RecordError: A record or an answer cannot be used.
+            RecordError: A record is too long.
             ModelFaultError: The model does not answer as it should.
             HaltedError: The job is to end.
         """
-        under_way: deque[tuple[list[bytes], Future[bytes]]] = deque()
+        under_way: deque[Future[bytes]] = deque()
         for batch in batches:
             if len(under_way) >= self.pace.parallel:
-                yield self._next(under_way, joiner)
-            under_way.append((batch, self.pool.submit(self.server.invoke, joiner.to_model(batch))))
+                yield self._next(under_way)
+            under_way.append(self.pool.submit(self.server.invoke, b"\n".join(batch)))
         while under_way:
-            yield self._next(under_way, joiner)
+            yield self._next(under_way)
 
-    def _next(self, under_way: deque[tuple[list[bytes], Future[bytes]]], joiner: Joiner) -> bytes:
-        batch, future = under_way.popleft()
+    def _next(self, under_way: deque[Future[bytes]]) -> bytes:
+        future = under_way.popleft()
         while not wait([future], LOOK_EVERY).done:
             if self.stopping.is_set():
                 raise HaltedError
             if not self.container.running:
                 raise ModelFaultError(None, "")
         try:
-            return joiner.from_model(batch, future.result())
+            return future.result()
         except ModelFaultError as error:
             if self.stopping.is_set():
                 raise HaltedError from error
