@@ -192,7 +192,7 @@ def test_given_all_that_a_package_can_be_registered_with_then_it_is_described(sa
 def test_given_a_package_with_a_validation_then_it_is_pending_then_in_progress_then_completed(
     sagemaker: Any, sandbox: SandboxProcess, account: str
 ) -> None:
-    sandbox.control("POST", "sagemaker/model-package-fate", {"account": account, "seconds": 1})
+    sandbox.control("POST", "sagemaker/model-package-outcome", {"account": account, "seconds": 1})
     arn = register(sagemaker)
 
     def status() -> str:
@@ -201,11 +201,11 @@ def test_given_a_package_with_a_validation_then_it_is_pending_then_in_progress_t
     wait_until(lambda: status() == "Completed", "the package to be validated")
 
 
-def test_given_a_fate_when_the_package_fails_then_it_says_why_and_no_model_is_made_of_it(
+def test_given_an_outcome_when_the_package_fails_then_it_says_why_and_no_model_is_made_of_it(
     sagemaker: Any, sandbox: SandboxProcess, account: str
 ) -> None:
-    fate = {"account": account, "status": "Failed", "reason": "the image is unsafe", "seconds": 0}
-    sandbox.control("POST", "sagemaker/model-package-fate", fate)
+    outcome = {"account": account, "status": "Failed", "reason": "the image is unsafe", "seconds": 0}
+    sandbox.control("POST", "sagemaker/model-package-outcome", outcome)
     arn = register(sagemaker, ModelApprovalStatus="Approved", InferenceSpecification=OUTSIDE)
 
     def shown() -> dict[str, Any]:

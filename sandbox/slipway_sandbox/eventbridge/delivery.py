@@ -34,7 +34,7 @@ HOPS = 5
 ARN_PARTS = 6
 
 
-class Mischief(Frozen):
+class Disturbance(Frozen):
     """What befalls events on their way. Each of them is told at least once, unless it is lost."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -50,7 +50,7 @@ class Mischief(Frozen):
     delay: float = Field(default=60, ge=0, le=86400)
     """How late, in simulated seconds."""
 
-    def befalls(self, event: Event) -> bool:
+    def applies_to(self, event: Event) -> bool:
         """Whether it is about such an event."""
         return self.account in (None, event.account) and self.detail_type in (None, event.detail_type)
 
@@ -86,18 +86,18 @@ class Delivery:
         self._clock = clock
         self._moto = moto
         self._ready: queue.SimpleQueue[Posted] = queue.SimpleQueue()
-        self._mischief: dict[tuple[str | None, str | None], Mischief] = {}
+        self._disturbances: dict[tuple[str | None, str | None], Disturbance] = {}
         self._random = random.Random(0)
         threading.Thread(target=self._run, name="sandbox-deliveries", daemon=True).start()
 
-    def set_mischief(self, mischief: Mischief) -> None:
+    def set_disturbance(self, disturbance: Disturbance) -> None:
         """Let this befall such events from now on, in place of what was said for the same account and detail type."""
-        self._mischief[mischief.account, mischief.detail_type] = mischief
+        self._disturbances[disturbance.account, disturbance.detail_type] = disturbance
 
-    def clear_mischief(self, account: str | None) -> None:
+    def clear_disturbances(self, account: str | None) -> None:
         """Let nothing befall the events of an account, or of any."""
-        for key in [key for key in self._mischief if account in (None, key[0])]:
-            del self._mischief[key]
+        for key in [key for key in self._disturbances if account in (None, key[0])]:
+            del self._disturbances[key]
 
     def emit(self, event: Event) -> None:
         """Send an event of a service to the default bus of its account."""
@@ -106,17 +106,17 @@ class Delivery:
     def post(self, posted: Posted) -> None:
         """Send an event to a bus."""
         event = posted.event
-        found = [mischief for mischief in list(self._mischief.values()) if mischief.befalls(event)]
+        found = [disturbance for disturbance in list(self._disturbances.values()) if disturbance.applies_to(event)]
         if not found:
             self._ready.put(posted)
             return
         # What is said for an account and a detail type goes before what is said for all.
-        mischief = max(found, key=lambda each: (each.account is not None, each.detail_type is not None))
-        if self._random.random() < mischief.lost:
+        disturbance = max(found, key=lambda each: (each.account is not None, each.detail_type is not None))
+        if self._random.random() < disturbance.lost:
             return
-        for _ in range(2 if self._random.random() < mischief.repeated else 1):
-            if self._random.random() < mischief.late:
-                self._clock.call_later(mischief.delay, lambda: self._ready.put(posted))
+        for _ in range(2 if self._random.random() < disturbance.repeated else 1):
+            if self._random.random() < disturbance.late:
+                self._clock.call_later(disturbance.delay, lambda: self._ready.put(posted))
             else:
                 self._ready.put(posted)
 

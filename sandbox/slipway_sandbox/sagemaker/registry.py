@@ -28,7 +28,7 @@ VALIDATION_SECONDS = 60.0
 """Simulated time that a package with a ValidationSpecification is validated."""
 
 
-class Fate(Frozen):
+class PackageOutcome(Frozen):
     """What becomes of an account's next model package."""
 
     account: str
@@ -60,7 +60,7 @@ class ModelRegistryRoom(Room):
         self._quotas = quotas
         self._packages: dict[str, Package] = {}
         self._tokens: dict[tuple[str, str, str], str] = {}
-        self._fates: dict[str, Fate] = {}
+        self._outcomes: dict[str, PackageOutcome] = {}
 
     def find_package(self, caller: Caller, arn: str) -> dict[str, Any]:
         """The package as DescribeModelPackage shows it, for a model that is made of it.
@@ -141,14 +141,14 @@ class ModelRegistryRoom(Room):
         self._emit(package, ())
         return {}
 
-    @dial("model-package-fate")
-    def set_fate(self, body: dict[str, Any]) -> dict[str, Any]:
+    @dial("model-package-outcome")
+    def set_outcome(self, body: dict[str, Any]) -> dict[str, Any]:
         """Decide on the account's next package: `{"account": …, "status": "Failed", "reason": …, "seconds": 60}`.
 
         It is `Pending`, then `InProgress` for so many simulated seconds, then `Completed` or `Failed`.
         """
-        fate = Fate.model_validate(body)
-        self._fates[fate.account] = fate
+        outcome = PackageOutcome.model_validate(body)
+        self._outcomes[outcome.account] = outcome
         return {}
 
     def reset(self, account: str | None) -> None:
@@ -157,8 +157,8 @@ class ModelRegistryRoom(Room):
             del self._packages[arn]
         for token in [token for token in self._tokens if account in (None, token[0])]:
             del self._tokens[token]
-        for owner in [owner for owner in self._fates if account in (None, owner)]:
-            del self._fates[owner]
+        for owner in [owner for owner in self._outcomes if account in (None, owner)]:
+            del self._outcomes[owner]
 
     def _count(self, caller: Caller) -> int:
         return sum(package.account == caller.account for package in self._packages.values())
@@ -181,16 +181,16 @@ class ModelRegistryRoom(Room):
 
     def _begin(self, package: Package) -> None:
         """Take a new package to its first status."""
-        fate = self._fates.pop(package.account, None)
-        if fate or "ValidationSpecification" in package.members:
+        outcome = self._outcomes.pop(package.account, None)
+        if outcome or "ValidationSpecification" in package.members:
             package.status = "Pending"
-            self._validate(package, fate or Fate(account=package.account))
+            self._validate(package, outcome or PackageOutcome(account=package.account))
         self._emit(package, ())
 
-    def _validate(self, package: Package, fate: Fate) -> None:
+    def _validate(self, package: Package, outcome: PackageOutcome) -> None:
         clock = self.world.clock
         clock.call_later(PENDING_SECONDS, partial(self._settle, package, "InProgress", None))
-        clock.call_later(PENDING_SECONDS + fate.seconds, partial(self._settle, package, fate.status, fate.reason))
+        clock.call_later(PENDING_SECONDS + outcome.seconds, partial(self._settle, package, outcome.status, outcome.reason))
 
     def _settle(self, package: Package, status: str, reason: str | None) -> None:
         with self.lock:

@@ -24,7 +24,7 @@ from slipway_sandbox.sagemaker.hosting.endpoint import (
     EndpointStatus,
     initial_capacities,
 )
-from slipway_sandbox.sagemaker.hosting.rollout import Creation, FateKind, Update, Workshop
+from slipway_sandbox.sagemaker.hosting.rollout import Creation, OutcomeKind, RolloutContext, Update
 from slipway_sandbox.sagemaker.hosting.views import described, summary, tell_deployment, tell_state
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select, within
@@ -42,7 +42,7 @@ class EndpointRoom(Room):
     Args:
         world: What all rooms share.
         configs: The endpoint configurations.
-        workshop: What creating and updating work with.
+        context: What creating and updating work with.
         dials: What tests set to become of the next create or update.
         tags: The tags of all resources.
         quotas: How many instances an account's endpoints may have.
@@ -55,7 +55,7 @@ class EndpointRoom(Room):
         self,
         world: World,
         configs: EndpointConfigRoom,
-        workshop: Workshop,
+        context: RolloutContext,
         dials: DialRoom,
         tags: TagRoom,
         quotas: SageMakerQuotas,
@@ -64,7 +64,7 @@ class EndpointRoom(Room):
         super().__init__(world)
         self.endpoints: Table[Endpoint] = Table("endpoint", "endpoint")
         self._configs = configs
-        self._shop = workshop
+        self._context = context
         self._dials = dials
         self._tags = tags
         self._quotas = quotas
@@ -89,10 +89,10 @@ class EndpointRoom(Room):
             self._check_quotas(caller, instances_of([*config.variants, *config.shadows]))
         self.endpoints.add(caller, endpoint)
         self._tags.put(endpoint.arn, request.get("Tags", ()))
-        self._shop.alarms.watch(caller)
+        self._context.alarms.watch(caller)
         tell_state(self.world.events, endpoint)
-        fate = self._dials.fates.take(caller, name, {FateKind.capacity})
-        self._start(endpoint, Creation(self._shop, endpoint, fate).run)
+        forced = self._dials.forced.take(caller, name, {OutcomeKind.capacity})
+        self._start(endpoint, Creation(self._context, endpoint, forced).run)
         return {"EndpointArn": endpoint.arn}
 
     @operation(
@@ -135,12 +135,12 @@ class EndpointRoom(Room):
         now = self.world.clock.now()
         pending = Deployment(config, _capacities(config, endpoint, request), now, stage_since=now)
         pending.capture = _capture(config, endpoint, request)
-        fate = self._dials.fates.take(caller, endpoint.name, set(FateKind))
+        forced = self._dials.forced.take(caller, endpoint.name, set(OutcomeKind))
         endpoint.deployment_config = deployment
         endpoint.pending = pending
-        self._shop.enter(endpoint, EndpointStatus.updating)
+        self._context.enter(endpoint, EndpointStatus.updating)
         tell_deployment(self.world.events, endpoint)
-        self._start(endpoint, Update(self._shop, endpoint, pending, plan, fate).run)
+        self._start(endpoint, Update(self._context, endpoint, pending, plan, forced).run)
         return {"EndpointArn": endpoint.arn}
 
     @operation(
@@ -165,7 +165,7 @@ class EndpointRoom(Room):
     def delete_endpoint(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])
         self._refuse_in_progress(endpoint)
-        self._shop.enter(endpoint, EndpointStatus.deleting)
+        self._context.enter(endpoint, EndpointStatus.deleting)
         endpoint.router.set([])
         self._targets.forget(caller, endpoint.name)
         self._start(endpoint, lambda: stop_fleets(endpoint))
@@ -185,7 +185,7 @@ class EndpointRoom(Room):
             endpoint.halted.set()
             endpoint.router.set([])
             self._start(endpoint, lambda endpoint=endpoint: stop_fleets(endpoint))
-        self._shop.alarms.forget(account)
+        self._context.alarms.forget(account)
 
     def _refuse_in_progress(self, endpoint: Endpoint) -> None:
         if endpoint.status in BUSY:
@@ -225,7 +225,7 @@ class EndpointRoom(Room):
 
     def _resize(self, endpoint: Endpoint, capacities: dict[str, Capacity]) -> None:
         endpoint.served.wanted, endpoint.served.wanted_since = capacities, self.world.clock.now()
-        self._shop.enter(endpoint, EndpointStatus.updating)
+        self._context.enter(endpoint, EndpointStatus.updating)
         tell_deployment(self.world.events, endpoint)
         self.world.clock.call_later(RESIZE_SECONDS, lambda: self._resized(endpoint, capacities))
 
@@ -234,7 +234,7 @@ class EndpointRoom(Room):
             if not endpoint.halted.is_set():
                 endpoint.served.resize(capacities)
                 endpoint.split(0)
-                self._shop.enter(endpoint, EndpointStatus.in_service)
+                self._context.enter(endpoint, EndpointStatus.in_service)
 
     def _forget(self, endpoint: Endpoint) -> None:
         with self.lock:

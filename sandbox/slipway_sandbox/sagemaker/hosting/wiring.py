@@ -20,7 +20,7 @@ from slipway_sandbox.sagemaker.hosting.fleet import ContainerFleets
 from slipway_sandbox.sagemaker.hosting.metrics import Metrics
 from slipway_sandbox.sagemaker.hosting.model_containers import Packages
 from slipway_sandbox.sagemaker.hosting.models import ModelRoom
-from slipway_sandbox.sagemaker.hosting.rollout import Workshop
+from slipway_sandbox.sagemaker.hosting.rollout import RolloutContext
 from slipway_sandbox.sagemaker.hosting.runtime import RUNTIME_PREFIX, Runtime
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
@@ -51,7 +51,7 @@ class Hosting:
     ) -> None:
         self._world = world
         self._metrics = Metrics(world)
-        workshop = Workshop(
+        context = RolloutContext(
             clock=world.clock,
             lock=world.lock("sagemaker"),
             fleets=ContainerFleets(world, containers, roles),
@@ -63,7 +63,7 @@ class Hosting:
         self.models = models.models
         """For transform jobs, which serve them too."""
         configs = EndpointConfigRoom(world, models, tags, quotas)
-        self._endpoints = EndpointRoom(world, configs, workshop, dials, tags, quotas, targets)
+        self._endpoints = EndpointRoom(world, configs, context, dials, tags, quotas, targets)
         self.rooms: list[Room] = [models, configs, self._endpoints, dials]
         self.variants: Variants = self._endpoints
         """For Application Auto Scaling."""

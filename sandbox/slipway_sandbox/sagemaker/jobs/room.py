@@ -24,7 +24,7 @@ END_SECONDS = 5.0
 RUNNING = ("InProgress", "Stopping")
 
 
-class Workshop:
+class JobStarter:
     """Starts jobs' runners, each in a folder of its own.
 
     Args:
@@ -58,7 +58,7 @@ class JobRoom(Room):
 
     Args:
         world: What all rooms share.
-        workshop: Runs them.
+        starter: Runs them.
         tags: The tags of all SageMaker resources.
         quotas: How many instances an account may have.
     """
@@ -77,10 +77,10 @@ class JobRoom(Room):
     )
     """What AWS says of a name that is taken; the ARN follows."""
 
-    def __init__(self, world: World, workshop: Workshop, tags: TagRoom, quotas: SageMakerQuotas) -> None:
+    def __init__(self, world: World, starter: JobStarter, tags: TagRoom, quotas: SageMakerQuotas) -> None:
         super().__init__(world)
         self._quotas = quotas
-        self._workshop = workshop
+        self._starter = starter
         self._tags = tags
         self._jobs: Table[Job] = Table(self.kind, self.segment)
         self._runners: dict[str, JobRunner] = {}
@@ -109,7 +109,7 @@ class JobRoom(Room):
         self._jobs.add(caller, job)
         self._tags.put(arn, request.get("Tags", ()))
         self._emit(job)
-        self._runners[arn] = self._workshop.begin(work(job), lambda: self._emit(job))
+        self._runners[arn] = self._starter.begin(work(job), lambda: self._emit(job))
         return job
 
     def _check_quota(self, caller: Caller, request: dict[str, Any]) -> None:

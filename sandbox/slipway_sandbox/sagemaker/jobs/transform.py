@@ -11,7 +11,7 @@ from slipway_sandbox.sagemaker.access import check_role
 from slipway_sandbox.sagemaker.hosting.models import Model
 from slipway_sandbox.sagemaker.jobs.contract import not_implemented, refuse_experiment
 from slipway_sandbox.sagemaker.jobs.job import Job
-from slipway_sandbox.sagemaker.jobs.room import JobRoom, Workshop
+from slipway_sandbox.sagemaker.jobs.room import JobRoom, JobStarter
 from slipway_sandbox.sagemaker.jobs.serving import Served
 from slipway_sandbox.sagemaker.jobs.transform_work import TransformWork
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
@@ -36,7 +36,7 @@ class TransformRoom(JobRoom):
 
     Args:
         world: What all rooms share.
-        workshop: Runs them.
+        starter: Runs them.
         models: What they serve.
         tags: The tags of all SageMaker resources.
         quotas: How many instances an account may have.
@@ -47,8 +47,8 @@ class TransformRoom(JobRoom):
     noun = "Transform Job"
     not_there = "Could not find requested job with name: {name}"
 
-    def __init__(self, world: World, workshop: Workshop, models: Models, tags: TagRoom, quotas: SageMakerQuotas) -> None:
-        super().__init__(world, workshop, tags, quotas)
+    def __init__(self, world: World, starter: JobStarter, models: Models, tags: TagRoom, quotas: SageMakerQuotas) -> None:
+        super().__init__(world, starter, tags, quotas)
         self._models = models
 
     def described(self, job: Job) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
 from slipway_sandbox.sagemaker.jobs.invocations import DEFAULT_RETRIES, DEFAULT_TIMEOUT, ModelFaultError, ModelServer, Terms
 from slipway_sandbox.sagemaker.jobs.job import COMPLETED, STOPPED, Ending, Job, JobFailedError, failed
 from slipway_sandbox.sagemaker.jobs.records import MEGABYTE, RecordError, assembled, batches_of, records_of
-from slipway_sandbox.sagemaker.jobs.serving import SHORTEST_STARTUP, STARTUP_SECONDS, Door, Served
+from slipway_sandbox.sagemaker.jobs.serving import SHORTEST_STARTUP, STARTUP_SECONDS, Served, ServingAddress
 from slipway_sandbox.sagemaker.jobs.storage import Source, Storage, split_uri
 from slipway_sandbox.sagemaker.jobs.work import HOST, Command, Work
 
@@ -75,7 +75,7 @@ class TransformWork(Work):
     def __init__(self, world: World, job: Job, model: Served) -> None:
         super().__init__(world, job)
         self._model = model
-        self._door = Door(world.endpoint, isolated=self.isolated)
+        self._address = ServingAddress(world.endpoint, isolated=self.isolated)
         self._storage: Storage
         self._sources: list[Source] = []
         self._folder = Path()
@@ -97,12 +97,12 @@ class TransformWork(Work):
 
     def command(self, image: Image) -> Command:
         """`serve`, with what SageMaker tells a container of batch transform."""
-        network = self._door.network(image)
+        network = self._address.network(image)
         return Command(
             entry_point=None,
             command=["serve"],
             environment={
-                **self._door.environment(),
+                **self._address.environment(),
                 "SAGEMAKER_REGION": self.job.caller.region,
                 **batch_environment(self.job.request),
                 **self._model.environment,
@@ -137,9 +137,9 @@ class TransformWork(Work):
             pace = Pace.of(self.job.request, server.parameters())
             note(said, str(pace))
             pool = ThreadPoolExecutor(pace.parallel, thread_name_prefix=f"transform-{self.job.name}")
-            desk = Desk(server, pace, pool, container, stopping)
+            sender = BatchSender(server, pace, pool, container, stopping)
             try:
-                return self._transform_all(desk, said)
+                return self._transform_all(sender, said)
             except HaltedError:
                 return STOPPED
             finally:
@@ -161,17 +161,17 @@ class TransformWork(Work):
             timeout=client.get("InvocationsTimeoutInSeconds", DEFAULT_TIMEOUT),
             retries=client.get("InvocationsMaxRetries", DEFAULT_RETRIES),
         )
-        return ModelServer(self._door.url(container), terms)
+        return ModelServer(self._address.url(container), terms)
 
     def _open_log(self) -> Log:
         return self.access.open_log(self.log_group, f"{self.job.name}/{HOST}-{int(time.time())}/data-log")
 
-    def _transform_all(self, desk: Desk, said: Log) -> Ending:
+    def _transform_all(self, sender: BatchSender, said: Log) -> Ending:
         """One object after the other; one that cannot be transformed does not keep the others from it."""
         worst: str | None = None
         for source in self._sources:
             try:
-                self._transform(desk, source)
+                self._transform(sender, source)
             except RecordError as error:
                 note(said, f"{source.bucket}/{source.key}: {error}")
                 worst = worst or f"ClientError: {SEE_LOGS}"
@@ -181,16 +181,16 @@ class TransformWork(Work):
                 worst = worst or f"{'ClientError' if error.is_clients else 'AlgorithmError'}: {SEE_LOGS}"
         return failed(worst) if worst else COMPLETED
 
-    def _transform(self, desk: Desk, source: Source) -> None:
+    def _transform(self, sender: BatchSender, source: Source) -> None:
         request = self.job.request
         taken, target = self._folder / "in", self._folder / "out" / f"{source.name}.out"
         self._storage.fetch(source, taken)
         target.parent.mkdir(parents=True, exist_ok=True)
-        limit = desk.pace.payload * MEGABYTE
+        limit = sender.pace.payload * MEGABYTE
         try:
             with opened(taken, request["TransformInput"]["CompressionType"]) as file, target.open("wb") as output:
                 records = records_of(file, request["TransformInput"]["SplitType"], limit)
-                answers = desk.answers(batches_of(records, desk.pace.strategy, limit))
+                answers = sender.answers(batches_of(records, sender.pace.strategy, limit))
                 for part in assembled(answers, request["TransformOutput"]["AssembleWith"]):
                     output.write(part)
         except (RecordError, ModelFaultError):
@@ -202,7 +202,7 @@ class TransformWork(Work):
 
 
 @dataclass(frozen=True)
-class Desk:
+class BatchSender:
     """Sends mini-batches, several at once, and gives their answers in order."""
 
     server: ModelServer
