@@ -1,4 +1,4 @@
-"""RegisterScalableTarget, PutScalingPolicy and their kin."""
+"""Scalable targets and scaling policies, as records."""
 
 from __future__ import annotations
 
@@ -204,10 +204,10 @@ def check_tracking(configuration: dict[str, Any]) -> None:
 
 
 def target_key(caller: Caller, request: dict[str, Any]) -> TargetKey:
-    """What a target goes by.
+    """A target's key.
 
     Raises:
-        AwsError: The dimension is none of the namespace's.
+        AwsError: The dimension is not one of the namespace's.
     """
     namespace, dimension = request["ServiceNamespace"], request["ScalableDimension"]
     if dimension.partition(":")[0] != namespace:
@@ -216,7 +216,7 @@ def target_key(caller: Caller, request: dict[str, Any]) -> TargetKey:
 
 
 def policy_key(caller: Caller, request: dict[str, Any]) -> PolicyKey:
-    """What a policy goes by."""
+    """A policy's key."""
     return (*target_key(caller, request), request["PolicyName"])
 
 

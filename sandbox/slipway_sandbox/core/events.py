@@ -76,5 +76,5 @@ class EventBus:
                 try:
                     subscriber(event)
                 except Exception:
-                    # Events are best effort; whoever emitted this one has long gone on.
+                    # Events are best effort; their emitter does not wait.
                     log.exception("the event %s of %s could not be handed on", event.detail_type, event.source)

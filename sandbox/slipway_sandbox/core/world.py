@@ -36,7 +36,7 @@ class World:
     events: EventBus = field(default_factory=EventBus)
     guard: Guard = field(default_factory=OpenDoor)
     strict: dict[str, bool] = field(default_factory=dict[str, bool])
-    """The accounts in which a role may only what a policy allows, and nobody may assume one that IAM does not know."""
+    """Accounts in strict mode: roles may do only what a policy allows; unknown roles cannot be assumed."""
     endpoint: str = ""
     """The base URL this process serves at; set once the port is known."""
     _clients: dict[tuple[str, str, str], Any] = field(default_factory=dict[tuple[str, str, str], Any])

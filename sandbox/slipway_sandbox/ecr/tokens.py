@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from slipway_sandbox.core.clock import Clock
 
 LIFETIME = timedelta(hours=12)
-"""As on ECR; true time, because clients compare it with their own clocks."""
+"""As on ECR; real time, because clients compare it with their own clocks."""
 SIGNATURE = hashlib.sha256().digest_size
 
 
@@ -28,7 +28,7 @@ class Registry:
     account: str
     region: str
     holder: str = ""
-    """The access key of whoever asked for the password: the registry lets in with its rights."""
+    """The access key that asked for the password: requests with the password have its rights."""
 
 
 @dataclass(frozen=True)

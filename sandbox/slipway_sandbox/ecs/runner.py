@@ -32,7 +32,7 @@ DEFAULT_STOP_TIMEOUT = 30.0
 SHORTEST_TIMEOUT = 2.0
 """Real seconds. Processes run in real time: however fast the sandbox's time runs, they get this long to start or end."""
 START_FAULT = "RunTask.start"
-"""The operation name by which a planted fault befalls the start of a task."""
+"""The operation name by which a planted fault makes the start of a task fail."""
 
 
 class TaskFailedToStartError(Exception):
@@ -57,7 +57,7 @@ class TaskRunner:
         self._on_stopped = on_stopped
         self._running: dict[str, Running] = {}
         self._late_at: dict[str, float] = {}
-        """When each container's `startTimeout` is over, in true time."""
+        """When each container's `startTimeout` is over, in real time."""
         self._wake = threading.Event()
         self._aborted = threading.Event()
         self._network_gone = threading.Event()
@@ -85,7 +85,7 @@ class TaskRunner:
         self._wake.set()
 
     def lose_host(self, code: str, reason: str) -> None:
-        """What the task runs on is gone: it ends at once, and nobody learns its exit codes. Callers hold the lock."""
+        """What the task runs on is gone: it ends at once, and its exit codes are lost. Callers hold the lock."""
         self._host_lost = True
         self.stop(code, reason)
 
@@ -194,7 +194,7 @@ class TaskRunner:
         return at is not None and at <= time.monotonic()
 
     def _until_late(self) -> float | None:
-        """True seconds until the next `startTimeout` is over, where a container waits for that."""
+        """Real seconds until the next `startTimeout` is over, where a container waits for that."""
         waiting = [at for at in self._late_at.values() if at > time.monotonic()]
         return min(waiting) - time.monotonic() if waiting else None
 

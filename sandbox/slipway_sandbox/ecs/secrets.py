@@ -127,7 +127,7 @@ def member_of(text: str, key: str, failed: str) -> str:
     """A member of a secret's JSON.
 
     Raises:
-        ResourceError: There is none of that name, or it is no JSON.
+        ResourceError: No secret has that name, or it is no JSON.
     """
     try:
         members: Any = json.loads(text)

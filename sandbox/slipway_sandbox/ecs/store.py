@@ -15,7 +15,7 @@ from slipway_sandbox.ecs.model import Cluster, Family, Task, TaskDefinition, Tok
 STOPPED_TASKS_SHOWN = 3600.0
 """Simulated seconds that DescribeTasks shows a task after it stopped."""
 STOPPED_TASKS_SHOWN_AT_LEAST = 120.0
-"""True seconds of the same. A client that polls must find the end of its task however fast the simulated time runs."""
+"""The same in real seconds: a client that polls must find the end of its task, however fast simulated time runs."""
 TOKENS_KEPT = 24 * 3600.0
 """Simulated seconds that a client token stands for its request."""
 IDENTIFIER = re.compile(

@@ -36,7 +36,7 @@ class TaskDefinitionRoom(Room):
         "awslogs discard; the wording for bounds of health checks, storage and dependencies is not verified",
     )
     def register(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """Register a new revision. Every call makes one, whatever is there already."""
+        """Register a new revision. Every call makes a new one."""
         check_definition(request)
         definition = TaskDefinition(
             account=caller.account,

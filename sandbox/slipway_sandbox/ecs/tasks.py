@@ -87,7 +87,7 @@ class TaskRoom(Room):
     @operation(
         "DescribeTasks",
         differs="ACTIVATING and DEACTIVATING are never seen, as there are no load balancers; a stopped task is shown for a "
-        "simulated hour, and two true minutes at least where the time runs by itself; containers share the host's network, so "
+        "simulated hour, and at least two real minutes where time runs by itself; containers share the host's network, so "
         "their address is 127.0.0.1",
     )
     def describe_tasks(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class TaskRoom(Room):
 
     @operation(
         "StopTask",
-        differs="stopTimeout is scaled, but two true seconds at least; STOPSIGNAL is not used; the task keeps its tags",
+        differs="stopTimeout is scaled, but at least two real seconds; STOPSIGNAL is not used; the task keeps its tags",
     )
     def stop_task(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Ask a task to end; one that ended already is answered as it is."""

@@ -35,14 +35,14 @@ ARN_PARTS = 6
 
 
 class Disturbance(Frozen):
-    """What befalls events on their way. Each of them is told at least once, unless it is lost."""
+    """How likely events are lost, repeated or late. Each event is delivered at least once, unless it is lost."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     account: str | None = None
     detail_type: str | None = Field(default=None, alias="detailType")
     lost: float = Field(default=0, ge=0, le=1)
-    """The probability that it never comes."""
+    """The probability that it is never delivered."""
     repeated: float = Field(default=0, ge=0, le=1)
     """The probability that it comes twice, under the same id."""
     late: float = Field(default=0, ge=0, le=1)
@@ -91,11 +91,11 @@ class Delivery:
         threading.Thread(target=self._run, name="sandbox-deliveries", daemon=True).start()
 
     def set_disturbance(self, disturbance: Disturbance) -> None:
-        """Let this befall such events from now on, in place of what was said for the same account and detail type."""
+        """Disturb such events from now on; replaces the setting for the same account and detail type."""
         self._disturbances[disturbance.account, disturbance.detail_type] = disturbance
 
     def clear_disturbances(self, account: str | None) -> None:
-        """Let nothing befall the events of an account, or of any."""
+        """Stop disturbing the events of one account, or of all."""
         for key in [key for key in self._disturbances if account in (None, key[0])]:
             del self._disturbances[key]
 
@@ -110,7 +110,7 @@ class Delivery:
         if not found:
             self._ready.put(posted)
             return
-        # What is said for an account and a detail type goes before what is said for all.
+        # The setting for an account and a detail type goes before the one for all.
         disturbance = max(found, key=lambda each: (each.account is not None, each.detail_type is not None))
         if self._random.random() < disturbance.lost:
             return

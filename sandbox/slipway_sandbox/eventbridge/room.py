@@ -23,7 +23,7 @@ RESERVED = "aws."
 
 
 class EventsRoom(Room):
-    """Takes users' events, and sets what befalls them all.
+    """Takes users' events, and sets how delivery is disturbed.
 
     Args:
         world: What all rooms share.
@@ -45,7 +45,7 @@ class EventsRoom(Room):
         return bus.policy if bus else None
 
     def reset(self, account: str | None) -> None:
-        """Let nothing befall events."""
+        """Stop disturbing events."""
         self._delivery.clear_disturbances(account)
 
     @operation("PutEvents", differs="targets are queues, log groups, buses and archives only; a queue without a policy takes all")

@@ -23,7 +23,7 @@ def of(
         principal: Who calls.
         need: The action.
         tags: Those of the resource.
-        now: The true time.
+        now: The real time.
     """
     environ = call.environ
     found: dict[str, Sequence[str]] = {

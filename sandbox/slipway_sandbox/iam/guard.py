@@ -29,7 +29,7 @@ class IamGuard:
 
     Args:
         principals: Who has which access key.
-        clock: The true time, which credentials end by.
+        clock: The real time, by which credentials expire.
         resources: The policies of resources.
         lookup: Asks a room.
     """
@@ -74,7 +74,7 @@ class IamGuard:
 
 
 def decide(principal: Principal, ask: Ask, policy: str | None, owner: str) -> Denial | None:
-    """The decision on one action and resource. A role has to trust whoever assumes it, in its own account, too."""
+    """The decision on one action and resource. A role has to trust the principal that assumes it, in its own account, too."""
     if policy is not None and ask.action in (ASSUMING, "sts:TagSession", "sts:SetSourceIdentity"):
         if not decision.trusts(policy, principal, ask):
             return Denial(ask, "", explicit=False)

@@ -60,7 +60,7 @@ class Principal:
     """The role or user in IAM, where there is one of that name."""
     session: Session | None = None
     strict: bool = False
-    """It may only what a policy allows, even where it has none."""
+    """Without a policy that allows it, every action is denied, even where it has no policies."""
 
     @property
     def iam_arn(self) -> str:
@@ -77,7 +77,7 @@ class Principals:
     """Finds who an access key belongs to. The sessions are those that STS handed out.
 
     Args:
-        strict: The accounts whose roles and users may only what a policy allows them.
+        strict: The accounts whose roles and users may do only what a policy allows.
     """
 
     def __init__(self, strict: Mapping[str, bool]) -> None:

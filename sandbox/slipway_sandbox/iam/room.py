@@ -32,8 +32,8 @@ class IamRoom(Room):
     def be_strict(self, body: dict[str, Any]) -> dict[str, Any]:
         """Bind an account's roles and users as AWS does: `{"account", "strict"?}`.
 
-        In a strict account a role or user may only what a policy allows, and a role that IAM does not know cannot be assumed, by
-        anybody or any service. In others those may do anything, which is handy where a test is not about rights.
+        In a strict account a role or user may do only what a policy allows, and a role that IAM does not know cannot be
+        assumed. In other accounts such roles may do anything, which is handy where a test is not about permissions.
         """
         wanted = Strictness.model_validate(body)
         if wanted.strict:

@@ -92,7 +92,7 @@ class StsRoom(Room):
         differs="the token's signature is not checked; wording for a token that has expired is not verified on AWS",
     )
     def assume_role_with_web_identity(self, _caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """Credentials of a role for whoever has a token of a provider that the role trusts, such as a workflow of GitHub's."""
+        """A role's credentials for the holder of a token of a provider that the role trusts, such as a GitHub workflow."""
         arn, name = request["RoleArn"], request["RoleSessionName"]
         account, path = role_parts(arn)[4:]
         identity = web_identity.read(request["WebIdentityToken"], self.world.clock.now())

@@ -30,7 +30,7 @@ class MotoBackend:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        """Held while moto works: its state is safe to look at by whoever has it."""
+        """Held while moto works; its holder may read moto's state."""
 
     @functools.cached_property
     def _application(self) -> Any:

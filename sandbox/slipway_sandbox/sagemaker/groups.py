@@ -53,7 +53,7 @@ class Group:
 
 
 class GroupRoom(Room):
-    """CreateModelPackageGroup and its kin."""
+    """The operations on model package groups."""
 
     service = "sagemaker"
 

@@ -29,7 +29,7 @@ VALIDATION_SECONDS = 60.0
 
 
 class PackageOutcome(Frozen):
-    """What becomes of an account's next model package."""
+    """How an account's next model package ends."""
 
     account: str
     status: Literal["Completed", "Failed"] = "Completed"
@@ -40,7 +40,7 @@ class PackageOutcome(Frozen):
 
 
 class ModelRegistryRoom(Room):
-    """CreateModelPackage and its kin.
+    """The operations on model packages.
 
     Args:
         world: What all rooms share.
@@ -145,7 +145,7 @@ class ModelRegistryRoom(Room):
     def set_outcome(self, body: dict[str, Any]) -> dict[str, Any]:
         """Decide on the account's next package: `{"account": …, "status": "Failed", "reason": …, "seconds": 60}`.
 
-        It is `Pending`, then `InProgress` for so many simulated seconds, then `Completed` or `Failed`.
+        It is `Pending`, then `InProgress` for `seconds` of simulated time, then `Completed` or `Failed`.
         """
         outcome = PackageOutcome.model_validate(body)
         self._outcomes[outcome.account] = outcome

@@ -127,8 +127,8 @@ class SandboxProcess:
             raise SandboxStartError(f"the sandbox cannot keep its data in {self.data}: {error}") from error
         arguments = ["serve", "--port", str(self._port), "--data", str(self.data), "--time-scale", str(self.time_scale)]
         with self.log.open("a") as log:
-            # Its own process group: a Ctrl-C is for whoever started it, who then stops it in good order. And should that one
-            # be killed, the pipe closes, and the sandbox ends by itself.
+            # Its own process group: a Ctrl-C is for the program that started it, which then stops it in good order. If that
+            # program is killed, the pipe closes, and the sandbox ends by itself.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "slipway_sandbox", *arguments, "--until-input-ends"],
                 stdin=subprocess.PIPE,

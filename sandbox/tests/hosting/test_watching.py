@@ -57,7 +57,7 @@ def test_given_a_data_capture_when_the_endpoint_is_described_then_it_is_shown(ho
     like="metric alarms on AWS/SageMaker, of one fleet (EndpointConfigName) too: statistics, percentiles, trimmed means, M of N, "
     "missing data, metric math of operators, IF, FILL, SUM, AVG, MIN and MAX; composite alarms over any; their history; "
     "`CloudWatch Alarm State Change` events, also for a state that was set by hand",
-    differs="a period slides, and lasts 1 s of true time at least; a state set by SetAlarmState stays until the metric changes "
+    differs="a period slides, and lasts at least 1 s of real time; a state set by SetAlarmState stays until the metric changes "
     "its mind; alarms of other namespaces and anomaly bands are not evaluated; no alarm actions; DescribeAlarmHistory "
     "tells an alarm's making and states, not its configuration; accounts without endpoints are not looked at",
 )

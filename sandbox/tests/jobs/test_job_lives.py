@@ -1,4 +1,4 @@
-"""What befalls jobs beside their own work: checkpoints, interruptions, quotas, roles, restarts, and who hears of it."""
+"""Jobs beside their own work: checkpoints, interruptions, quotas, roles and events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WAITS = f"trap 'exit 0' TERM; {LOOPS}"
 @behaviour(
     "In a job",
     "checkpoints",
-    like="brought from S3 before the start, stored after the end, whatever it was, and at an interruption",
+    like="brought from S3 before the start, stored after any end, and at an interruption",
     differs="not stored while the container runs",
 )
 def test_given_checkpoints_of_an_earlier_run_when_a_job_ends_then_it_had_them_and_has_added_its_own(jobs: JobDesk) -> None:

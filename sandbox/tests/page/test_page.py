@@ -62,7 +62,7 @@ def test_given_something_somewhere_when_no_account_is_named_then_the_page_leads_
 ) -> None:
     sandbox.client("ecr", browser.account, "eu-west-1").create_repository(repositoryName="screening")
     led = browser.http.get("/_sandbox/")
-    # Other tests may have called since; the page leads to whoever did so last.
+    # Other tests may have called since; the page leads to the latest caller.
     assert re.fullmatch(r"/_sandbox/\?account=\d{12}&region=[a-z0-9-]+", led.headers["Location"])
     chosen = browser.http.get("/_sandbox/", params={"place": f"{browser.account}/eu-west-1"})
     assert chosen.headers["Location"] == f"/_sandbox/?account={browser.account}&region=eu-west-1"

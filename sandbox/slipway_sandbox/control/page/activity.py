@@ -1,4 +1,4 @@
-"""Where something goes on: which accounts and regions have anything, their latest calls, and whether one changed since."""
+"""Activity by account and region: the latest calls, and whether something changed since."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Place:
 
     @property
     def caller(self) -> Caller:
-        """Whoever acts there."""
+        """A caller of that account and region."""
         return Caller(self.account, self.region, self.account)
 
 

@@ -27,7 +27,7 @@ class Guard:
 
     Args:
         application: What is guarded.
-        endpoint: The sandbox's own address; its name is trusted whatever it is.
+        endpoint: The sandbox's own address; its host name is always trusted.
     """
 
     def __init__(self, application: WSGIApplication, endpoint: str) -> None:

@@ -66,7 +66,7 @@ class Consistency(Frozen):
 
 
 class EndpointConfigRoom(Room):
-    """CreateEndpointConfig and its kin.
+    """The operations on endpoint configurations.
 
     Args:
         world: What all rooms share.
@@ -146,7 +146,7 @@ class EndpointConfigRoom(Room):
 
     @dial("config-consistency")
     def set_consistency(self, body: dict[str, Any]) -> dict[str, Any]:
-        """For so many simulated `seconds` CreateEndpoint and UpdateEndpoint do not find a configuration that was just made.
+        """For `seconds` of simulated time CreateEndpoint and UpdateEndpoint do not find a new configuration.
 
         DescribeEndpointConfig finds it at once. `{"seconds": 30, "account": "…"}`; without an account it goes for all.
         """

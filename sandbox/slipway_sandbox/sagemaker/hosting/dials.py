@@ -1,4 +1,4 @@
-"""What no AWS call can cause: forced outcomes of an endpoint's next create or update."""
+"""Dials that force the outcome of an endpoint's next create or update."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class DialRoom(Room):
 
     @dial("dials")
     def set_dial(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Decide what becomes of an endpoint's next create or update: `{"endpoint", "kind", "reason", "account"}`.
+        """Force the outcome of an endpoint's next create or update: `{"endpoint", "kind", "reason", "account"}`.
 
         Kinds: `capacity` (no instances; AWS's words), `rollback` (with that reason, or silently without), `rollback-failed`
         (`UpdateRollbackFailed`).

@@ -19,7 +19,7 @@ LONGEST_REASON = 1024
 
 
 class EndpointStatus(StrEnum):
-    """AWS's `EndpointStatus`, as far as the sandbox comes to it."""
+    """The values of AWS's `EndpointStatus` that the sandbox uses."""
 
     creating = "Creating"
     updating = "Updating"
@@ -171,7 +171,7 @@ class Endpoint:
     """Those that it was created with, for its events."""
     router: Router = field(default_factory=Router)
     halted: threading.Event = field(default_factory=threading.Event)
-    """Set when the endpoint is gone, for whoever still works on it."""
+    """Set when the endpoint is gone, for threads that still work on it."""
 
     def __post_init__(self) -> None:
         self.modified = self.created

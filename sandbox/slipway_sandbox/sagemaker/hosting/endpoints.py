@@ -1,4 +1,4 @@
-"""Endpoints: CreateEndpoint, UpdateEndpoint and their kin."""
+"""Endpoints: create, update, describe, list and delete."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class EndpointRoom(Room):
     Args:
         world: What all rooms share.
         configs: The endpoint configurations.
-        context: What creating and updating work with.
-        dials: What tests set to become of the next create or update.
+        context: What creating and updating need of the sandbox.
+        dials: The outcomes that tests force on the next create or update.
         tags: The tags of all resources.
         quotas: How many instances an account's endpoints may have.
         targets: The variants that Application Auto Scaling looks after.

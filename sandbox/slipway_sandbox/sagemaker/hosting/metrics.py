@@ -126,7 +126,7 @@ class Metrics:
             try:
                 self._publish(batch)
             except Exception:
-                # Metrics are no reason to stop serving; the alarms go by the values kept here.
+                # Metrics are no reason to stop serving; alarms use the values kept here.
                 log.exception("could not publish metrics to CloudWatch")
             time.sleep(PUBLISH_EVERY)
 

@@ -1,4 +1,4 @@
-"""What a model's containers come to: image, artifact and environment, of the model and of its package together."""
+"""Resolves a model's containers: image, artifact and environment, from the model and its package."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ QUOTA = "Number of models"
 
 @dataclass(frozen=True)
 class Model:
-    """A model, with what its containers came to when it was created."""
+    """A model, with its containers as they were resolved when it was created."""
 
     name: str
     arn: str
@@ -49,7 +49,7 @@ class Model:
 
 
 class ModelRoom(Room):
-    """CreateModel and its kin.
+    """The operations on models.
 
     Args:
         world: What all rooms share.

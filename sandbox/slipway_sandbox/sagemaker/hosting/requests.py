@@ -24,7 +24,7 @@ LARGEST_ASYNC_BODY = 128_000
 
 
 def named(environ: WSGIEnvironment) -> tuple[str, str]:
-    """Operation and endpoint of a request; method and path where it is none of the runtime's."""
+    """Operation and endpoint of a request; method and path where it is not one of the runtime's."""
     found = PATH.fullmatch(environ["PATH_INFO"])
     name, action = (found["name"], found["action"]) if found else ("", "")
     return OPERATIONS.get(action, f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"), name

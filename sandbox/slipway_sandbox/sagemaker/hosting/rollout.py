@@ -1,6 +1,6 @@
 """How an endpoint comes up, and how it changes from one configuration to the next.
 
-Each runs on a thread of its own, from top to bottom. Waits go by the sandbox's clock.
+Each runs on a thread of its own, from top to bottom. Waits use the sandbox's clock.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True)
 class ForcedOutcome:
-    """What is to become of a create or an update, whatever its containers do."""
+    """The outcome that a dial forces on the next create or update."""
 
     kind: OutcomeKind
     reason: str | None = None
@@ -58,7 +58,7 @@ class RollbackError(Exception):
 
 @dataclass(frozen=True)
 class RolloutContext:
-    """What a rollout works with."""
+    """What a rollout needs: clock, lock, fleets, alarms and events."""
 
     clock: Clock
     lock: threading.RLock
@@ -83,9 +83,9 @@ class Creation:
     """Brings a new endpoint up.
 
     Args:
-        context: What it works with.
+        context: What it needs of the sandbox.
         endpoint: The endpoint, in status `Creating`.
-        forced: What a dial says is to become of it.
+        forced: The outcome that a dial forces, if any.
     """
 
     def __init__(self, context: RolloutContext, endpoint: Endpoint, forced: ForcedOutcome | None) -> None:
@@ -130,11 +130,11 @@ class Update:
     """Takes an endpoint from the configuration it serves to the pending one, or back.
 
     Args:
-        context: What it works with.
+        context: What it needs of the sandbox.
         endpoint: The endpoint, in status `Updating`.
         pending: What is to be served; also the endpoint's pending deployment.
         plan: The steps.
-        forced: What a dial says is to become of it.
+        forced: The outcome that a dial forces, if any.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class Sampler:
         """Whether the next one is picked."""
         with self._lock:
             self._earned += self._share
-            # Nine tenths, ten times, come to a little less than nine.
+            # Ten times nine tenths is a little less than nine in floating point.
             picked = self._earned >= 1 - 1e-9
             self._earned -= picked
             return picked
@@ -85,7 +85,7 @@ class Router:
     """Splits requests by weight in exact proportions: of any hundred requests, a canary of 25 % gets 25.
 
     This is smooth weighted round robin: each route earns its weight with every request, and the richest one is picked and
-    pays for all. AWS throws dice instead; over many requests that comes to the same.
+    pays for all. AWS chooses at random; over many requests the result is the same.
     """
 
     def __init__(self) -> None:
@@ -100,13 +100,13 @@ class Router:
             self._earned = [0.0] * len(self._routes)
 
     def take(self, variant: str | None = None) -> Route | None:
-        """The route of the next request, entered: whoever takes it calls `server.leave()` at the end.
+        """The route of the next request, entered: the caller has to call `server.leave()` at the end.
 
         Args:
             variant: Only this variant may answer.
 
         Returns:
-            None where no route is left, or none of that variant.
+            None where there is no route, or no route to that variant.
 
         Raises:
             BusyError: The variant answers as many requests as it may.

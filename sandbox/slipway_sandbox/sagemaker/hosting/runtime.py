@@ -1,4 +1,4 @@
-"""SageMaker's runtime: InvokeEndpoint and its kin, answered by the model's own containers."""
+"""SageMaker's runtime: the three InvokeEndpoint operations, answered by the model's own containers."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class InFlight:
             self._changed.notify_all()
 
     def drain(self, seconds: float) -> None:
-        """Wait until there are none, for so many real seconds at most."""
+        """Wait until there are none, for at most `seconds` of real time."""
         with self._changed:
             self._changed.wait_for(lambda: self._count <= 0, seconds)
 
@@ -223,7 +223,7 @@ class ContainerVariant:
         return self._requests.limit
 
     def set_limit(self, limit: int | None) -> None:
-        """Let it answer so many requests at a time from now on."""
+        """Limit how many requests it answers at a time, from now on."""
         self._requests.limit = limit
 
     @property

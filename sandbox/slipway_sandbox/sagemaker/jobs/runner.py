@@ -103,7 +103,7 @@ class JobRunner:
         self._wake.set()
 
     def interrupt(self) -> None:
-        """Take its instance away, as happens to Spot instances: it begins anew, with its checkpoints.
+        """Take its instance away, as happens to Spot instances: it starts again, with its checkpoints.
 
         Raises:
             ValueError: It has no Spot instance.
@@ -132,7 +132,7 @@ class JobRunner:
             container.stop(0)
 
     def join(self, seconds: float) -> None:
-        """Wait for the end, for so many real seconds at most."""
+        """Wait for the end, for at most `seconds` of real time."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -227,7 +227,7 @@ class JobRunner:
             try:
                 ending = self._follow(container)
             finally:
-                # Whatever went wrong, no container outlives its job.
+                # No container outlives its job, even after an error.
                 container.stop(0)
             self._work.pulse()
         finally:

@@ -1,4 +1,4 @@
-"""Transform jobs: CreateTransformJob and its kin."""
+"""Transform jobs: create, describe, list and stop."""
 
 from __future__ import annotations
 

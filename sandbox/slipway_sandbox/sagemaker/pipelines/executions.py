@@ -1,4 +1,4 @@
-"""StartPipelineExecution and its kin."""
+"""Executions: start, stop, retry, describe and list."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class ExecutionRoom(Room):
         rows = [{"Name": name, "Value": text_of(execution.parameters[name])} for name in names]
         return {"PipelineParameters": rows, "NextToken": token}
 
-    @operation("StopPipelineExecution", differs="an execution that is stopping already is let pass, whatever the token")
+    @operation("StopPipelineExecution", differs="a second stop of an execution that is stopping is accepted with any token")
     def stop(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         execution = self._find(caller, request)
         if execution.tokens.get(request[TOKEN]) == "stop":

@@ -1,4 +1,4 @@
-"""CreatePipeline and its kin."""
+"""Pipelines: create, update, describe, list and delete."""
 
 from __future__ import annotations
 

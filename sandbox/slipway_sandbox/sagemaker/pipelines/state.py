@@ -22,7 +22,7 @@ MEETS: Mapping[str, frozenset[str]] = {
     "Stopped": frozenset({"Stopped"}),
     "Any": frozenset({"Succeeded", "Failed", "Stopped"}),
 }
-"""What has to have become of a step that another depends on, by trigger."""
+"""How a step that another depends on has to have ended, by trigger."""
 UNHAPPY = frozenset({"Failed", "Stopped"})
 STEP_FAILURE = "Step failure: One or multiple steps failed."
 

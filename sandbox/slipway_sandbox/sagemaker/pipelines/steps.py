@@ -54,14 +54,14 @@ def create_model(work: Work) -> Outcome:
 
 
 def call_back(work: Work) -> Outcome | None:
-    """Send a message with a token, and leave the rest to whoever gets it. A message that was sent before is enough."""
+    """Send a message with a token; its receiver ends the step. It is sent once."""
     if work.run.metadata:
         return None
     if work.stopping:
         return Outcome("Stopped")
     token = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(TOKEN_LENGTH))
     queue = text_of(work.value(work.step.queue))
-    # Whoever gets the message may answer at once: the token is known before.
+    # The receiver may answer at once: the token is stored first.
     work.report({"Callback": {"CallbackToken": token, "SqsQueueUrl": queue}})
     try:
         send_callback(work, "Executing")
