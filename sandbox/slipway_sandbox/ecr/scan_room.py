@@ -1,4 +1,4 @@
-"""ECR's scans, basic and enhanced. What a scan finds is seeded, because there is no scanner here; that it takes time is real."""
+"""ECR's scans, basic and enhanced. There is no scanner: findings are set by dials, and a scan takes simulated time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both of ECR's faces show: repositories, manifests by exact bytes, and blobs as files.
+"""What ECR's control plane and registry share: repositories, manifests by exact bytes, and blobs as files.
 
 A blob's file is shared by all repositories; a repository can use it only once it was pushed or mounted there, as on ECR.
 """

@@ -1,4 +1,4 @@
-"""Blobs on their way in: received piece by piece into files, hashed as they come."""
+"""Uploads of blobs: received in pieces into files, and hashed on the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which order containers start and stop. What it says of failures is in the words of ECS's own agent."""
+"""The order in which containers start and stop. Failures have the wording of ECS's own agent."""
 
 from __future__ import annotations
 

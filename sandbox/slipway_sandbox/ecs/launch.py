@@ -1,4 +1,4 @@
-"""Starts a task's containers, with all that they see around them."""
+"""Starts a task's containers, with their logs, environment, credentials and volumes."""
 
 from __future__ import annotations
 

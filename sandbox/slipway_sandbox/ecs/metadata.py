@@ -1,4 +1,4 @@
-"""`/_ecs/`: what a container asks about itself: the task metadata endpoint, version 4."""
+"""`/_ecs/`: the task metadata endpoint, version 4."""
 
 from __future__ import annotations
 

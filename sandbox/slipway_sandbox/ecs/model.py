@@ -1,4 +1,4 @@
-"""What ECS knows of one cluster, task definition, container and task."""
+"""A cluster, task definition, container and task, as ECS stores and shows them."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ class TaskRunner:
             self._tell()
 
     def _cannot_start(self, container: TaskContainer, reason: str) -> None:
-        """A container will not run; the task goes on without, unless it is essential."""
+        """A container cannot start; the task runs on without it, unless it is essential."""
         self._fail(container, reason)
         if container.essential:
             raise TaskFailedToStartError(reason)
@@ -276,7 +276,7 @@ class TaskRunner:
         self._network_gone.wait()
 
     def _pause(self, seconds: float) -> None:
-        """Let simulated time pass, or less where the task is to stop."""
+        """Wait for simulated time to pass, or until the task is to stop."""
         timer = self._world.clock.call_later(seconds, self._wake.set)
         self._wake.wait()
         self._wake.clear()

@@ -1,4 +1,4 @@
-"""What containers get that is not in their definition: secrets, and environment files. ECS fetches it as the execution role."""
+"""Secrets and environment files for containers, read as the execution role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that ECS knows, of all accounts. Guarded by the service's lock, which callers hold."""
+"""ECS's state, of all accounts. Callers hold the service's lock."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Store:
         return self._tokens.get((cluster.arn, token))
 
     def put_token(self, cluster: Cluster, token: str, meaning: Token) -> None:
-        """Let a client token stand for a request for a day."""
+        """Remember a client token's request for a day."""
         self._tokens[cluster.arn, token] = meaning
         self._old_tokens.add((cluster.arn, token))
 

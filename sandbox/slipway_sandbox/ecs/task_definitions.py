@@ -76,7 +76,7 @@ class TaskDefinitionRoom(Room):
         "revision are not verified",
     )
     def delete(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """Let inactive revisions go, once no task of theirs runs."""
+        """Delete inactive revisions, once no task of theirs runs."""
         names = request["taskDefinitions"]
         if not 1 <= len(names) <= MOST_DELETED:
             raise errors.invalid_parameter(f"The number of task definitions must be between 1 and {MOST_DELETED}.")

@@ -44,9 +44,9 @@ class Disturbance(Frozen):
     lost: float = Field(default=0, ge=0, le=1)
     """The probability that it is never delivered."""
     repeated: float = Field(default=0, ge=0, le=1)
-    """The probability that it comes twice, under the same id."""
+    """The probability that it is delivered twice, with the same id."""
     late: float = Field(default=0, ge=0, le=1)
-    """The probability that it, or its repetition, comes late."""
+    """The probability that a delivery is late."""
     delay: float = Field(default=60, ge=0, le=86400)
     """How late, in simulated seconds."""
 
@@ -75,7 +75,7 @@ class UndeliverableError(Exception):
 
 
 class Delivery:
-    """Delivers on a thread of its own, so that nobody who emits an event waits.
+    """Delivers on a thread of its own, so that emitting an event does not wait.
 
     Args:
         clock: The simulated time, for events that come late.
@@ -220,10 +220,10 @@ def matching(posted: Posted, whole: Mapping[str, Any]) -> Iterator[Any]:
 def send_message(
     account: str, region: str, name: str, body: str, rule: str, group: str | None, attributes: Mapping[str, Any] | None = None
 ) -> None:
-    """Put a message into a queue, if its policy lets EventBridge. One without a policy takes all.
+    """Put a message into a queue, if its policy allows EventBridge. A queue without a policy accepts all.
 
     Raises:
-        UndeliverableError: The queue is not there, or does not want it.
+        UndeliverableError: The queue is missing, or its policy denies it.
     """
     sqs, arn = stored.backend("sqs", account, region), f"arn:aws:sqs:{region}:{account}:{name}"
     if sqs is None or name not in sqs.queues:

@@ -94,7 +94,7 @@ class EventsRoom(Room):
 
     @dial("deliveries")
     def deliveries(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Let events be lost, repeated or late: `{"account"?, "detailType"?, "lost", "repeated", "late", "delay"}`.
+        """Lose, repeat or delay events: `{"account"?, "detailType"?, "lost", "repeated", "late", "delay"}`.
 
         The first three are probabilities, 0 unless said; `delay` is in simulated seconds. What is said again for the same
         account and detail type takes the place of what was said before.

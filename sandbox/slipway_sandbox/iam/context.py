@@ -1,4 +1,4 @@
-"""What is known of a call, under the names of IAM's condition keys."""
+"""A call's values for IAM's condition keys."""
 
 from __future__ import annotations
 

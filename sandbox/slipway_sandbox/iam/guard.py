@@ -1,4 +1,4 @@
-"""Lets calls through as AWS does: by the caller's policies, those of the resources, and the credentials' end."""
+"""Authorizes calls as AWS does: by the caller's policies, the resources' policies, and the credentials' expiry."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def denied(service: str, principal: Principal, denial: Denial) -> AwsError:
     ask = denial.ask
     action = ask.action.lower() if service in LOWER_CASE else ask.action
     resource = f'"{ask.resource}"' if service == "s3" else ask.resource
-    # Why a role is not trusted is nobody's business but its account's.
+    # AWS tells only the role's own account why it does not trust.
     reason = f" {denial.reason}" if denial.kind else ""
     message = f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource}{reason}"
     if service == "registry":

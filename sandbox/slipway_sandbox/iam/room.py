@@ -1,4 +1,4 @@
-"""What no call of IAM can set: how strictly an account's roles are bound. moto answers IAM's calls."""
+"""The dial for strict accounts, which no call of IAM can set. moto answers IAM's calls."""
 
 from __future__ import annotations
 

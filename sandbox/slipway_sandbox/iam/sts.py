@@ -1,4 +1,4 @@
-"""STS: temporary credentials, and who has them. What moto answers beside is left to it."""
+"""STS: temporary credentials of roles. Other calls are moto's."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class StsRoom(Room):
 
     @operation(
         "AssumeRole",
-        differs="a role that IAM does not have can be assumed by anybody, unless the account is strict; a session policy takes "
+        differs="any principal can assume a role that IAM does not have, unless the account is strict; a session policy takes "
         "as much of its room as it has characters, of 2,048",
     )
     def assume_role(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:

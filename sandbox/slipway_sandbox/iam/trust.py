@@ -1,4 +1,4 @@
-"""Which roles AWS's own services may assume, on behalf of those who run something there."""
+"""Which roles AWS's services may assume."""
 
 from __future__ import annotations
 

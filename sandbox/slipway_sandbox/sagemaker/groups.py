@@ -79,7 +79,7 @@ class GroupRoom(Room):
         return next((group for group in self._groups.rows.values() if group.arn == arn), None)
 
     def policy_of(self, arn: str) -> str | None:
-        """The policy on a group, or on the package of one; one that lets nobody in where the group has none."""
+        """The policy on a group, or on the package of one; one that allows no other account where the group has none."""
         kind, _, name = arn.split(":", 5)[-1].partition("/")
         if kind not in ("model-package-group", "model-package"):
             return None
@@ -161,7 +161,7 @@ class GroupRoom(Room):
         return self._groups.find(caller, name_or_arn), self._groups.arn(caller, name_or_arn)
 
     def _with_policy(self, caller: Caller, request: dict[str, Any]) -> Group:
-        """The group that a call about policies names; these have words of their own for one that is not there.
+        """The group that a call about policies names; these calls have their own wording for a missing group.
 
         Raises:
             AwsError: There is none.

@@ -14,7 +14,7 @@ import pytest
 from slipway_sandbox.autoscaling import ScalableTargets
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.clock import Clock, Timer
-from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.errors import AwsError, validation_error
 from slipway_sandbox.core.events import Event
 from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.hosting.alarms import AlarmWatch
@@ -22,7 +22,6 @@ from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig, EndpointCo
 from slipway_sandbox.sagemaker.hosting.dials import DialRoom
 from slipway_sandbox.sagemaker.hosting.endpoints import EndpointRoom
 from slipway_sandbox.sagemaker.hosting.fleet import Fleet
-from slipway_sandbox.sagemaker.hosting.model_containers import NoPackages
 from slipway_sandbox.sagemaker.hosting.models import ModelRoom
 from slipway_sandbox.sagemaker.hosting.rollout import RolloutContext
 from slipway_sandbox.sagemaker.hosting.servers import DeployedImage, FleetError
@@ -40,6 +39,13 @@ LOOK_EVERY = 0.005
 def eventually(condition: Callable[[], bool], what: str) -> None:
     """Wait for what another thread is about to do."""
     wait_until(condition, what, every=LOOK_EVERY)
+
+
+class NoPackages:
+    """A model registry that has no packages."""
+
+    def find_package(self, caller: Caller, arn: str) -> dict[str, Any]:  # noqa: ARG002  (the registry's signature)
+        raise validation_error(f'Could not find model package "{arn}".')
 
 
 class HandClock(Clock):

@@ -1,4 +1,4 @@
-"""What a call asks for, as tables of actions read it."""
+"""A call's request, as the tables of actions read it."""
 
 from __future__ import annotations
 

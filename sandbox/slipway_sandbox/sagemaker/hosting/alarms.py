@@ -1,4 +1,4 @@
-"""CloudWatch alarms over the invocation metrics. moto stores them; here they are evaluated, and their changes told."""
+"""CloudWatch alarms over the invocation metrics. moto stores them; here they are evaluated, and their changes become events."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class AlarmWatch:
     def _settle(
         self, client: Any, place: tuple[str, str], alarm: dict[str, Any], state: str, reason: str, data: dict[str, Any]
     ) -> str:
-        """Tell CloudWatch an alarm's state when it comes out otherwise than last time; returns the state that it is in.
+        """Tell CloudWatch an alarm's state when it differs from the last one; returns the state.
 
         A state that somebody set by hand therefore stays until what the alarm watches changes its mind.
         """

@@ -18,18 +18,6 @@ class Packages(Protocol):
         ...
 
 
-class NoPackages:
-    """A model registry that has no packages."""
-
-    def find_package(self, caller: Caller, arn: str) -> dict[str, Any]:  # noqa: ARG002  (the protocol's signature)
-        """There is none.
-
-        Raises:
-            AwsError: `Could not find …`.
-        """
-        raise validation_error(f'Could not find model package "{arn}".')
-
-
 @dataclass(frozen=True)
 class Artifact:
     """Where a container's model comes from."""

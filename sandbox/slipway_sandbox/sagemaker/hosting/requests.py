@@ -31,7 +31,7 @@ def named(environ: WSGIEnvironment) -> tuple[str, str]:
 
 
 def members(operation: str, endpoint: str, environ: WSGIEnvironment) -> dict[str, Any]:
-    """What the path and the headers of a request say, by the API's names; without the body, which is nobody else's business."""
+    """What the path and the headers of a request say, by the API's names; without the body."""
     shape = aws_json.service_model(SERVICE).operation_model(operation).input_shape if operation in OPERATIONS.values() else None
     found: dict[str, Any] = {"EndpointName": endpoint}
     for name, member in shape.members.items() if shape else ():

@@ -1,4 +1,4 @@
-"""How an endpoint comes up, and how it changes from one configuration to the next.
+"""How an endpoint is created, and how it is updated from one configuration to the next.
 
 Each runs on a thread of its own, from top to bottom. Waits use the sandbox's clock.
 """
@@ -68,12 +68,12 @@ class RolloutContext:
     events: EventBus
 
     def enter(self, endpoint: Endpoint, status: EndpointStatus, reason: str | None = None) -> None:
-        """Let an endpoint go on to another status, and tell everybody. Under the lock."""
+        """Move an endpoint to another status, and emit the event. Under the lock."""
         endpoint.enter(status, self.clock.now(), reason)
         tell_state(self.events, endpoint)
 
     def enter_stage(self, endpoint: Endpoint, stage: VariantStage, message: str) -> None:
-        """Let an endpoint's update go on to another stage, and tell everybody. Under the lock."""
+        """Move an endpoint's update to another stage, and emit the event. Under the lock."""
         if endpoint.pending:
             endpoint.pending.enter(stage, message, self.clock.now())
             tell_deployment(self.events, endpoint)
@@ -287,7 +287,7 @@ def start_fleet(context: RolloutContext, endpoint: Endpoint, deployment: Deploym
 
 
 def pause(clock: Clock, seconds: float, halted: threading.Event) -> None:
-    """Let simulated time pass.
+    """Wait for simulated time to pass.
 
     Raises:
         HaltedError: The endpoint is gone.

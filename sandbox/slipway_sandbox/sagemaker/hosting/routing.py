@@ -38,7 +38,7 @@ class Server(Protocol):
 
 
 class Sampler:
-    """Picks an exact share of what comes by: of four, a quarter is the fourth.
+    """Picks an exact share of the requests: a quarter is every fourth.
 
     Args:
         share: From 0 to 1.
@@ -61,7 +61,7 @@ class Sampler:
 
 @dataclass(frozen=True)
 class Shadow:
-    """A variant that gets copies of another one's requests; nobody sees its answers."""
+    """A variant that gets copies of another one's requests; its answers are dropped."""
 
     variant: str
     server: Server

@@ -200,7 +200,7 @@ class Parts:
         self._closed = False
 
     def begin(self, call: Incoming, body: bytes) -> Answer | None:
-        """Send the request; what comes back is an error's whole answer, or None where parts follow."""
+        """Send the request; returns an error's whole answer, or None where parts follow."""
         try:
             *earlier, (name, url) = chain(self._route.server, call.request)
             if earlier:
@@ -225,7 +225,7 @@ class Parts:
 
     @property
     def custom_attributes(self) -> str | None:
-        """What the model says beside it."""
+        """The model's custom attributes."""
         return self._response.headers.get(CUSTOM_ATTRIBUTES) if self._response else None
 
     def __iter__(self) -> Iterator[bytes]:
@@ -240,7 +240,7 @@ class Parts:
             yield eventstream.exception("ModelStreamError", json.dumps(said).encode())
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Close the request to the model, and record it."""
         if not self._closed:
             self._closed = True
             if self._response:

@@ -32,11 +32,11 @@ STOP_GRACE = 2.0
 
 
 class FleetError(Exception):
-    """A fleet did not come up. The text is AWS's FailureReason."""
+    """A fleet did not start. The text is AWS's FailureReason."""
 
 
 class HaltedError(Exception):
-    """The endpoint is gone; nobody waits for this fleet any more."""
+    """The endpoint is gone; the fleet is not needed any more."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class DeployedImage:
 
 
 class InFlight:
-    """Counts the requests under way, and lets no more in than there may be."""
+    """Counts the requests in flight, and refuses those over the limit."""
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit
@@ -137,7 +137,7 @@ class ContainerServer:
         Args:
             variant: For the error's text.
             deadline: The moment of the monotonic clock until which it has time.
-            halted: Set when nobody waits any more.
+            halted: Set when the fleet is not needed any more.
 
         Raises:
             FleetError: It did not.

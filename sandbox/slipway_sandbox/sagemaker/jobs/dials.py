@@ -1,4 +1,4 @@
-"""What a test can do to jobs that no call of AWS does: no capacity, a Spot interruption, a host that is lost."""
+"""What no API call can cause: no capacity for jobs, a Spot interruption, a lost host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class JobIncident(Frozen):
 
 
 class Shortage(Frozen):
-    """How many jobs of an account get no instances, from the next one on."""
+    """How many of an account's next jobs get no instances."""
 
     account: str
     jobs: int = 1
@@ -55,14 +55,14 @@ class JobDialRoom(Room):
 
     @dial("job-capacity")
     def set_shortage(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Let the account's next jobs find no instances: `{"account": …, "jobs": 1}`. They end with AWS's CapacityError."""
+        """The account's next jobs find no instances: `{"account": …, "jobs": 1}`. They end with AWS's CapacityError."""
         shortage = Shortage.model_validate(body)
         self._starter.shortages[shortage.account] = shortage.jobs
         return {}
 
     @dial("job-incident")
     def happen(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Let something happen to a job that runs now: `{"account": …, "kind": "training-job", "job": …, "incident": …}`.
+        """An incident of a job that runs now: `{"account": …, "kind": "training-job", "job": …, "incident": …}`.
 
         `interruption` takes a Spot instance away: the job starts again with its checkpoints. `host-failure` ends it as Failed,
         with AWS's InternalServerError.

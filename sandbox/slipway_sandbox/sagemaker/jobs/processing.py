@@ -130,7 +130,7 @@ class ProcessingRoom(JobRoom):
 
 
 def inputs_of(request: dict[str, Any]) -> list[dict[str, Any]]:
-    """The places in S3 that are brought before the start."""
+    """The places in S3 that are downloaded before the start."""
     return [source["S3Input"] for source in request.get("ProcessingInputs", ())]
 
 

@@ -47,14 +47,14 @@ class Pace:
     strategy: str
 
     @classmethod
-    def of(cls, request: dict[str, Any], wishes: dict[str, Any]) -> Pace:
-        """As the request says or, where it says nothing, as the container wishes."""
-        parallel = request.get("MaxConcurrentTransforms") or number(wishes, "MaxConcurrentTransforms") or 1
+    def of(cls, request: dict[str, Any], suggested: dict[str, Any]) -> Pace:
+        """The request's values; for those that it leaves out, the container's."""
+        parallel = request.get("MaxConcurrentTransforms") or number(suggested, "MaxConcurrentTransforms") or 1
         payload = request.get("MaxPayloadInMB")
         if payload is None:
-            payload = number(wishes, "MaxPayloadInMB")
-        wished = STRATEGIES.get(str(wishes.get("BatchStrategy")), "MultiRecord")
-        return cls(parallel, DEFAULT_PAYLOAD if payload is None else payload, request.get("BatchStrategy", wished))
+            payload = number(suggested, "MaxPayloadInMB")
+        strategy = STRATEGIES.get(str(suggested.get("BatchStrategy")), "MultiRecord")
+        return cls(parallel, DEFAULT_PAYLOAD if payload is None else payload, request.get("BatchStrategy", strategy))
 
     def __str__(self) -> str:
         spelled = {api: container for container, api in STRATEGIES.items()}[self.strategy]
@@ -253,9 +253,9 @@ def batch_environment(request: dict[str, Any]) -> dict[str, str]:
     return {"SAGEMAKER_BATCH": "true"} | {name: str(value) for name, value in asked.items() if value is not None}
 
 
-def number(wishes: dict[str, Any], name: str) -> int | None:
-    """A number that a container wishes, if it is one."""
-    value = wishes.get(name)
+def number(suggested: dict[str, Any], name: str) -> int | None:
+    """A number from the container's execution parameters; None where it is not one."""
+    value = suggested.get(name)
     return value if isinstance(value, int) and value >= 0 else None
 
 

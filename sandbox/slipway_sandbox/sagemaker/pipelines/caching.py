@@ -1,4 +1,4 @@
-"""Step caching: which earlier run may take the place of another."""
+"""Step caching: which earlier run's result a step may reuse."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEYS: Mapping[str, tuple[str, ...] | None] = {
 
 
 def is_cached(step: Step) -> bool:
-    """Whether an earlier run may take the place of one of this step."""
+    """Whether a step may reuse an earlier run's result."""
     return step.cache.enabled and step.type in KEYS
 
 

@@ -1,4 +1,4 @@
-"""The parts of a pipeline definition: parameters, steps, and what a step says beside its arguments."""
+"""The parts of a pipeline definition: parameters, steps, and a step's members beside its arguments."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Trigger = Literal["Completed", "Failed", "Stopped", "Any"]
 
 
 class Parsed(Frozen):
-    """A part of a definition. Members that this sandbox does not use are let pass."""
+    """A part of a definition. Members that the sandbox does not use are accepted."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -52,7 +52,7 @@ class Runner:
             self._finish(execution)
 
     def stop(self, execution: Execution) -> None:
-        """Let the steps that run stop, and no further one begin. A Callback step goes on until somebody answers."""
+        """Stop the steps that run, and start no more. A Callback step runs until it is answered."""
         move_execution(self._world, execution, "Stopping")
         for run in execution.busy:
             if run.waiting:
@@ -105,7 +105,7 @@ class Runner:
         try:
             send_callback(Work(self._tools, execution, run), "Stopping")
         except (StepError, EvaluationError, PathError):
-            log.exception("nobody was told that %s is stopping", execution.arn)
+            log.exception("the queue was not told that %s is stopping", execution.arn)
 
     def _work(self, execution: Execution, run: StepRun) -> None:
         try:

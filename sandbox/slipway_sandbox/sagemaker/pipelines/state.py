@@ -1,4 +1,4 @@
-"""Pipelines, their versions, executions and steps, as they are kept and shown."""
+"""Pipelines, their versions, executions and steps, as they are stored and shown."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class StepRun:
     cached_from: str | None = None
     """The execution whose result took the place of a run."""
     tries: int = 1
-    """How often its policies have let it begin."""
+    """How often it was started, by its retry policies too."""
     waiting: bool = False
     """Whether it waits for its next attempt."""
 
@@ -94,7 +94,7 @@ class Execution:
     tokens: dict[str, str] = field(default_factory=dict[str, str])
     """What was asked for with each ClientRequestToken: `stop` or `retry`."""
     abandoned: threading.Event = field(default_factory=threading.Event)
-    """Set when the sandbox forgets the execution: what still runs ends without a word."""
+    """Set when the sandbox forgets the execution: what still runs ends without an event."""
 
     @property
     def id(self) -> str:
@@ -217,7 +217,7 @@ class Version:
 
 @dataclass
 class Pipeline:
-    """A pipeline. Its executions are kept beside it; it knows their ARNs."""
+    """A pipeline. Its executions are stored beside it; it has their ARNs."""
 
     name: str
     arn: str
