@@ -38,7 +38,3 @@ class Expiry(Generic[Key]):
         while self._due and self._due[0][0] <= now and (self._clock.scale == 0 or self._due[0][1] <= real_now):
             found.append(self._due.popleft()[2])
         return found
-
-    def clear(self) -> None:
-        """Forget all keys."""
-        self._due.clear()
