@@ -16,7 +16,6 @@ from pathlib import Path
 
 from slipway_sandbox.core.world import DEFAULT_ACCOUNT
 from slipway_sandbox.server import SandboxServer
-from slipway_sandbox.state.pickled import UnreadableStateError
 
 
 def main() -> None:
@@ -38,9 +37,8 @@ def parser() -> ArgumentParser:
     add = command.add_argument
     add("--port", type=int, default=4566, metavar="PORT", help="port to listen on; 0 picks a free one (%(default)s)")
     add("--host", default="127.0.0.1", help="address to bind (%(default)s)")
-    add("--data", type=Path, help="folder for what is stored, which the next start picks up; a temporary one unless given")
+    add("--data", type=Path, help="folder for blobs, unpacked images and logs; a temporary one unless given")
     add("--time-scale", type=float, default=1.0, help="simulated seconds that pass in one real second (%(default)s)")
-    add("--forget", action="store_true", help="begin empty and keep no state in the folder for the next start")
     add(
         "--until-input-ends",
         action="store_true",
@@ -49,19 +47,19 @@ def parser() -> ArgumentParser:
     return made
 
 
-def serve(*, port: int, host: str, data: Path | None, time_scale: float, forget: bool, until_input_ends: bool) -> int:
+def serve(*, port: int, host: str, data: Path | None, time_scale: float, until_input_ends: bool) -> int:
     """Serve until interrupted. Prints one JSON line when ready.
 
     Examples:
         slipway-sandbox serve --port 0 --time-scale 60
-        slipway-sandbox serve --data ~/my-aws    # the next start goes on from there
+        slipway-sandbox serve --data /var/tmp/my-aws
     """
     with contextlib.ExitStack() as stack:
         temporary = tempfile.TemporaryDirectory(prefix="slipway-sandbox-", ignore_cleanup_errors=True)
         folder = data or Path(stack.enter_context(temporary))
         try:
-            server = stack.enter_context(SandboxServer(host, port, folder, time_scale, kept=data is not None and not forget))
-        except (OSError, OverflowError, ValueError, UnreadableStateError) as error:
+            server = stack.enter_context(SandboxServer(host, port, folder, time_scale))
+        except (OSError, OverflowError, ValueError) as error:
             print(f"cannot serve on {host}:{port}: {explained(error)}", file=sys.stderr)
             return 1
         stack.callback(server.close_rooms)
@@ -73,8 +71,6 @@ def explained(error: Exception) -> str:
     """What is wrong, and what to do."""
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return "the port is in use. Choose another with --port, or --port 0 for any free one."
-    if isinstance(error, UnreadableStateError):
-        return f"{error}. Choose another folder with --data, or begin anew in this one with --forget."
     return f"{error}"
 
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import WSGIApplication
 
 from slipway_sandbox.autoscaling import AutoscalingQuotas, AutoscalingRoom, ScalableTargets
 from slipway_sandbox.containers.runtime import ContainerRuntime
-from slipway_sandbox.control import snapshots
 from slipway_sandbox.control.api import Control
 from slipway_sandbox.control.page import Guard
-from slipway_sandbox.control.snapshots import Saver
 from slipway_sandbox.core.clock import Clock
 from slipway_sandbox.core.world import Room, World
 from slipway_sandbox.ecr.image_room import ImageRoom
-from slipway_sandbox.ecr.layer_room import LayerRoom
 from slipway_sandbox.ecr.lifecycle_room import LifecycleRoom
 from slipway_sandbox.ecr.registry import RegistryApp
 from slipway_sandbox.ecr.scan_room import ScanRoom
@@ -42,7 +39,6 @@ from slipway_sandbox.sagemaker.pipelines import Pipelines
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.registry import ModelRegistryRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.state.states import States
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +51,8 @@ class Sandbox:
     """All that a sandbox is, but for the port that it serves on."""
 
     rooms: Sequence[Room]
-    states: States
     moto: MotoBackend
     gateway: Gateway
-    application: WSGIApplication
 
     def load(self) -> None:
         """Import and read what the start does not wait for. A call that needs it sooner waits for it."""
@@ -84,7 +78,6 @@ def build(world: World) -> Sandbox:
         ecr,
         ecr.quotas,
         ImageRoom(world, ecr.store),
-        LayerRoom(world, ecr),
         LifecycleRoom(world, ecr.store),
         ScanRoom(world, ecr.store),
         *ecs.rooms,
@@ -100,7 +93,6 @@ def build(world: World) -> Sandbox:
     ]
     principals = Principals(world.strict)
     rooms += [IamRoom(world), StsRoom(world, principals), EventsRoom(world, Delivery(world.clock, moto))]
-    states = States(world, rooms, moto)
     paths: dict[str, WSGIApplication] = {
         "/v2/": RegistryApp(world, ecr),
         "/_ecs/": ecs.metadata,
@@ -110,22 +102,10 @@ def build(world: World) -> Sandbox:
     world.guard = IamGuard(principals, world.clock, ResourcePolicies(rooms, gateway.ask), gateway.ask)
     # The first prefix that fits is taken: the others come before the control page's own, shorter one.
     paths |= hosting.paths(gateway.caller_of)
-    paths |= {snapshots.PREFIX: snapshots.Snapshots(states), "/_sandbox/": Control(world, rooms, states)}
+    paths |= {"/_sandbox/": Control(world, rooms, moto)}
     # What has no login is no browser's business, unless a person has its page open.
     paths |= {prefix: Guard(paths[prefix], world.endpoint) for prefix in paths if prefix.startswith("/_sandbox/")}
-    return Sandbox(rooms, states, moto, gateway, counted(world, gateway))
-
-
-def counted(world: World, application: WSGIApplication) -> WSGIApplication:
-    """The application, with each request counted that it has answered."""
-
-    def answered(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        try:
-            return application(environ, start_response)
-        finally:
-            world.requests += 1
-
-    return answered
+    return Sandbox(rooms, moto, gateway)
 
 
 class SandboxServer(Server):
@@ -136,24 +116,19 @@ class SandboxServer(Server):
         port: The port; 0 picks a free one.
         data: The folder for blobs, image file systems and job folders.
         time_scale: Simulated seconds in a real one.
-        kept: Whether the folder's state is picked up now, and kept for the next start.
 
     Raises:
         OSError: The port is taken, or the folder cannot be written.
-        UnreadableStateError: The folder has a state that this version cannot read.
     """
 
-    def __init__(self, host: str, port: int, data: Path, time_scale: float, *, kept: bool) -> None:
+    def __init__(self, host: str, port: int, data: Path, time_scale: float) -> None:
         clock = Clock(time_scale)
         data.mkdir(parents=True, exist_ok=True)
         super().__init__(host, port)
         self.endpoint = f"http://{host}:{self.server_port}"
         world = World(data=data.resolve(), clock=clock, endpoint=self.endpoint)
         self._sandbox = build(world)
-        self.application = self._sandbox.application
-        self._saver = Saver(world, self._sandbox.states) if kept else None
-        if self._saver:
-            self._saver.start()
+        self.application = self._sandbox.gateway
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Serve until `shutdown`. Only now begins what would keep everybody from the first answer."""
@@ -161,9 +136,7 @@ class SandboxServer(Server):
         super().serve_forever(poll_interval)
 
     def close_rooms(self) -> None:
-        """Keep what is known, where that is asked for, and end everything that runs: containers, jobs, endpoints."""
-        if self._saver:
-            self._saver.stop()
+        """End everything that runs: containers, jobs, endpoints."""
         for room in self._sandbox.rooms:
             if not room.lock.acquire(timeout=LOCK_GRACE):
                 log.warning("%s is busy; ending it anyway", room.service)

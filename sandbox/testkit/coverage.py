@@ -23,7 +23,6 @@ from slipway_sandbox.sagemaker.hosting.runtime import INVOCATIONS
 from slipway_sandbox.server import build
 
 from sandbox.testkit.contract import Behaviour, Contract, declarations_of
-from sandbox.testkit.unprovoked import Unprovoked, of_service, provoked
 
 PAGE = Path(__file__).parent.parent / "COVERAGE.md"
 TESTS = Path(__file__).parent.parent / "tests"
@@ -31,13 +30,15 @@ INTRODUCTION = """\
 # What is like AWS, and what is not
 
 Made by `make coverage` from the code and its tests; a test fails when they and this page disagree. Every operation below has a
-contract test whose answers are held against botocore's own service model, and which brings about the errors named, as a client
-can. Other documented errors are listed with the reason why no test does so, and can be planted (`POST /_sandbox/faults`). The
-same tests run against AWS itself where `AWS_CONTRACT_REGION` names a region.
+contract test whose answers are checked by botocore's own service model, and which provokes the errors named, as a client can.
+Any other documented error can be planted (`POST /_sandbox/faults`). The same tests run against AWS itself where
+`AWS_CONTRACT_REGION` names a region.
 
 Requests are checked against botocore's model, lengths, patterns and enums too, with AWS's wording of such errors. Services that
 are not listed are answered by [moto](https://github.com/getmoto/moto), or with a clean `NotImplemented`.
 """
+EVERYWHERE = {"ecs": frozenset({"AccessDeniedException"})}
+"""Errors by service that one test provokes for each of its operations."""
 TITLES = {
     "ecr": "ECR",
     "ecs": "ECS",
@@ -114,8 +115,8 @@ def _service(service: str, operations: dict[tuple[str, str], str], contracts: Se
     own = {name for of, name in operations if of == service}
     tested = {each.operation for each in contracts if each.service == service}
     rows = [_row(service, name, operations.get((service, name), ""), contracts) for name in sorted(own | tested)]
-    head = f"## {TITLES.get(service, service)}\n\n| Operation | Errors brought about by tests | Differs |\n|---|---|---|\n"
-    table = head + "".join(f"{row}\n" for row in rows) + _left_out(list(of_service(service)))
+    head = f"## {TITLES.get(service, service)}\n\n| Operation | Errors provoked by tests | Differs |\n|---|---|---|\n"
+    table = head + "".join(f"{row}\n" for row in rows)
     if over_moto(service):
         return f"{table}\nIts other operations are as moto has them.\n"
     absent = missing(service)
@@ -125,18 +126,9 @@ def _service(service: str, operations: dict[tuple[str, str], str], contracts: Se
     return f"{table}\n<details><summary>{title}</summary>\n\n{', '.join(absent)}\n\n</details>\n"
 
 
-def _left_out(errors: Sequence[Unprovoked]) -> str:
-    if not errors:
-        return ""
-    rows = "".join(f"| `{each.code}` | {', '.join(each.operations)} | {_cell(each.why)} |\n" for each in errors)
-    title = "Documented errors that no test brings about"
-    head = "| Error | Where, if not everywhere | Why |\n|---|---|---|\n"
-    return f"\n<details><summary>{title}</summary>\n\n{head}{rows}\n</details>\n"
-
-
 def _row(service: str, name: str, differs: str, contracts: Sequence[Contract]) -> str:
     covering = [each for each in contracts if (each.service, each.operation) == (service, name)]
-    errors = sorted(provoked(covering, service, name))
+    errors = sorted({error for each in covering for error in each.errors} | EVERYWHERE.get(service, frozenset()))
     return f"| {name} | {', '.join(f'`{error}`' for error in errors)} | {_cell(differs)} |"
 
 

@@ -39,7 +39,7 @@ WISHES = os.environ.get("WISHES")
 
 
 def predicted(record):
-    return os.environ.get("ANSWER") or str(sum(float(each) for each in record.split(b",")))
+    return str(sum(float(each) for each in record.split(b",")))
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -12,7 +12,7 @@ from sandbox.testkit.contract import behaviour
     "Around the services",
     "time",
     like="waits keep their lengths and their order",
-    differs="they pass `--time-scale` times as fast; timestamps, containers, sessions and registry passwords go by true time",
+    differs="they pass `--time-scale` times as fast; timestamps, containers, sessions and registry passwords use real time",
 )
 def test_given_a_fast_clock_when_ten_minutes_pass_then_it_took_a_moment_and_kept_the_order() -> None:
     clock, order, done = Clock(scale=6000), list[str](), threading.Event()
@@ -68,7 +68,7 @@ def test_given_a_negative_scale_when_a_clock_is_made_then_it_says_so() -> None:
 @behaviour(
     "Around the services",
     "the clock, moved by hand",
-    differs="at the scale 0 nothing falls due before `POST /_sandbox/clock/advance`; what runs in true time, as the grace of "
+    differs="at the scale 0 nothing falls due before `POST /_sandbox/clock/advance`; what runs in real time, as the grace of "
     "a container that is to end, goes on",
 )
 def test_given_a_clock_that_stands_still_when_it_is_moved_by_hand_then_what_is_due_runs_in_order_and_the_rest_waits() -> None:

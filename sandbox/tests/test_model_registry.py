@@ -192,7 +192,7 @@ def test_given_all_that_a_package_can_be_registered_with_then_it_is_described(sa
 def test_given_a_package_with_a_validation_then_it_is_pending_then_in_progress_then_completed(
     sagemaker: Any, sandbox: SandboxProcess, account: str
 ) -> None:
-    sandbox.control("POST", "sagemaker/model-package-fate", {"account": account, "seconds": 1})
+    sandbox.control("POST", "sagemaker/model-package-outcome", {"account": account, "seconds": 1})
     arn = register(sagemaker)
 
     def status() -> str:
@@ -201,11 +201,11 @@ def test_given_a_package_with_a_validation_then_it_is_pending_then_in_progress_t
     wait_until(lambda: status() == "Completed", "the package to be validated")
 
 
-def test_given_a_fate_when_the_package_fails_then_it_says_why_and_no_model_is_made_of_it(
+def test_given_an_outcome_when_the_package_fails_then_it_says_why_and_no_model_is_made_of_it(
     sagemaker: Any, sandbox: SandboxProcess, account: str
 ) -> None:
-    fate = {"account": account, "status": "Failed", "reason": "the image is unsafe", "seconds": 0}
-    sandbox.control("POST", "sagemaker/model-package-fate", fate)
+    outcome = {"account": account, "status": "Failed", "reason": "the image is unsafe", "seconds": 0}
+    sandbox.control("POST", "sagemaker/model-package-outcome", outcome)
     arn = register(sagemaker, ModelApprovalStatus="Approved", InferenceSpecification=OUTSIDE)
 
     def shown() -> dict[str, Any]:
@@ -310,19 +310,6 @@ def test_given_a_policy_that_denies_then_the_other_account_is_refused_explicitly
 def test_given_what_is_no_policy_when_it_is_put_then_it_is_refused(sagemaker: Any, policy: str) -> None:
     with pytest.raises(ClientError, match="The resource policy is not valid"):
         sagemaker.put_model_package_group_policy(ModelPackageGroupName="Screening", ResourcePolicy=policy)
-
-
-def test_given_a_snapshot_when_it_is_restored_then_groups_packages_and_versions_go_on(
-    sagemaker: Any, sandbox: SandboxProcess, account: str
-) -> None:
-    arn = register(sagemaker, ModelApprovalStatus="Approved")
-    sandbox.take_snapshot(f"registry-{account}", account)
-    sagemaker.delete_model_package(ModelPackageName=arn)
-
-    sandbox.restore_snapshot(f"registry-{account}")
-
-    assert sagemaker.describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"] == "Approved"
-    assert register(sagemaker).endswith("/2")
 
 
 @behaviour(

@@ -138,7 +138,7 @@ def test_given_a_held_answer_when_the_fault_is_removed_then_the_answer_comes(san
     "Around the services",
     "slow answers",
     like="the call has its effect, and takes longer",
-    differs="only where a fault is planted (`delay`), by true seconds",
+    differs="only where a fault is planted (`delay`), in real seconds",
 )
 def test_given_a_delay_when_a_call_comes_then_it_takes_that_much_longer_and_is_done(
     sandbox: SandboxProcess, account: str

@@ -20,7 +20,7 @@ class AutoscalingQuotas(QuotaRoom):
     defaults: ClassVar[dict[str, int]] = {POLICIES: 50, STEPS: 20, TARGETS: 500}
 
     def check(self, account: str, name: str, wanted: int) -> None:
-        """Refuse more than a quota lets be.
+        """Refuse a request that exceeds a quota.
 
         Raises:
             AwsError: `LimitExceededException`.

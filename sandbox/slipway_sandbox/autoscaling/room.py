@@ -1,15 +1,13 @@
-"""RegisterScalableTarget, PutScalingPolicy and their kin."""
+"""Scalable targets and scaling policies, as records."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
 
-from slipway_sandbox.autoscaling.alarms import delete_alarms, put_alarms
 from slipway_sandbox.autoscaling.quotas import POLICIES, STEPS, TARGETS, AutoscalingQuotas
 from slipway_sandbox.autoscaling.targets import VARIANT, Policy, PolicyKey, ScalableTargets, Target, TargetKey
-from slipway_sandbox.autoscaling.tracking import Tracker, Variants, variant_of
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.errors import AwsError, validation_error
 from slipway_sandbox.core.world import Room, World, operation
@@ -25,8 +23,16 @@ SERVICE_NAMES = {"sagemaker": "SageMakerEndpoint", "ecs": "ECSService", "dynamod
 Item = TypeVar("Item")
 
 
+class Variants(Protocol):
+    """SageMaker's variants, as Application Auto Scaling sees them."""
+
+    def instances(self, caller: Caller, endpoint: str, variant: str) -> int | None:
+        """How many instances a variant has, or None where there is no such variant, or a serverless one."""
+        ...
+
+
 class AutoscalingRoom(Room):
-    """Application Auto Scaling. SageMaker's variants are really scaled; targets of other services are only kept.
+    """Keeps scalable targets and policies. Nothing is scaled.
 
     Args:
         world: What all rooms share.
@@ -43,12 +49,11 @@ class AutoscalingRoom(Room):
         self._targets = targets
         self._variants = variants
         self._quotas = quotas
-        self._tracker = Tracker(world, targets, variants)
 
     @operation(
         "RegisterScalableTarget",
         concurrent=True,
-        differs="an endpoint's variant has to exist, targets of other services need not and nothing scales them; the wording for "
+        differs="nothing is scaled; an endpoint's variant has to exist, targets of other services need not; the wording for "
         "bounds, quotas and a variant that is not there is not verified on AWS; a quota of 500 targets for each service",
     )
     def register(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -72,36 +77,26 @@ class AutoscalingRoom(Room):
         shown, token = page(found, request)
         return {"ScalableTargets": shown, "NextToken": token}
 
-    @operation("DeregisterScalableTarget", concurrent=True)
+    @operation("DeregisterScalableTarget")
     def deregister(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         key = target_key(caller, request)
-        with self.lock:
-            if key not in self._targets.targets:
-                raise not_found(f"No scalable target found for {described(request)}")
-            dropped = self._targets.deregister(key)
-        delete_alarms(self.world, caller, [alarm for policy in dropped for alarm in policy.alarms])
+        if key not in self._targets.targets:
+            raise not_found(f"No scalable target found for {described(request)}")
+        self._targets.deregister(key)
         return {}
 
     @operation(
         "PutScalingPolicy",
-        concurrent=True,
-        differs="target tracking of SageMakerVariantInvocationsPerInstance really scales, each simulated minute; step and "
-        "predictive scaling and other metrics are only kept; the wording for quotas is not verified on AWS",
+        differs="policies are kept and shown, scale nothing and make no alarms; the wording for quotas is not verified on AWS",
     )
     def put_policy(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         key = policy_key(caller, request)
-        with self.lock:
-            if key[:5] not in self._targets.targets:
-                raise not_found(f"No scalable target registered for {described(request)}")
-            policy = self._policy(caller, request, self._targets.policies.get(key))
-            self._check_quotas(key, policy)
-            self._targets.put_policy(key, policy)
-        if policy.kind == "TargetTrackingScaling" and key[4] == VARIANT:
-            alarms = put_alarms(self.world, caller, request["ResourceId"], policy)
-            with self.lock:
-                policy.alarms = alarms
-            self._tracker.start()
-        return {"PolicyARN": policy.arn, "Alarms": policy.alarms}
+        if key[:5] not in self._targets.targets:
+            raise not_found(f"No scalable target registered for {described(request)}")
+        policy = self._policy(caller, request, self._targets.policies.get(key))
+        self._check_quotas(key, policy)
+        self._targets.put_policy(key, policy)
+        return {"PolicyARN": policy.arn, "Alarms": []}
 
     @operation("DescribeScalingPolicies")
     def describe_policies(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -115,38 +110,15 @@ class AutoscalingRoom(Room):
         shown, token = page(found, request)
         return {"ScalingPolicies": shown, "NextToken": token}
 
-    @operation("DeleteScalingPolicy", concurrent=True)
+    @operation("DeleteScalingPolicy")
     def delete_policy(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        with self.lock:
-            policy = self._targets.drop_policy(policy_key(caller, request))
-        if policy is None:
+        if self._targets.drop_policy(policy_key(caller, request)) is None:
             raise not_found(f"No scaling policy found for {described(request)}, policy name: {request['PolicyName']}")
-        delete_alarms(self.world, caller, policy.alarms)
         return {}
-
-    @operation("DescribeScalingActivities", differs="activities that were not carried out are not listed")
-    def describe_activities(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        found = [
-            activity.shown()
-            for account, region, activity in reversed(self._tracker.activities)
-            if (account, region, activity.namespace) == (caller.account, caller.region, request["ServiceNamespace"])
-            and request.get("ResourceId") in (None, activity.resource)
-        ]
-        shown, token = page(found, request)
-        return {"ScalingActivities": shown, "NextToken": token}
 
     def reset(self, account: str | None) -> None:
         """Forget the targets and policies of one account, or all."""
         self._targets.clear(account)
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The targets and policies."""
-        return {"targets": self._targets.targets, "policies": self._targets.policies}
-
-    def take_up(self, account: str | None) -> None:  # noqa: ARG002  (every account's policies are followed together)
-        """Follow the policies again."""
-        if self._targets.policies:
-            self._tracker.start()
 
     def _check_quotas(self, key: PolicyKey, policy: Policy) -> None:
         steps = policy.configuration.get("StepAdjustments", ()) if policy.kind == "StepScaling" else ()
@@ -205,7 +177,16 @@ class AutoscalingRoom(Room):
         resource = f"resource/{request['ServiceNamespace']}/{request['ResourceId']}:policyName/{request['PolicyName']}"
         arn = old.arn if old else f"arn:aws:autoscaling:{caller.region}:{caller.account}:scalingPolicy:{number}:{resource}"
         created = old.created if old else self.world.clock.now()
-        return Policy(request["PolicyName"], arn, kind, created, configuration, old.alarms if old else [])
+        return Policy(request["PolicyName"], arn, kind, created, configuration)
+
+
+def variant_of(resource: str) -> tuple[str, str] | None:
+    """Endpoint and variant of `endpoint/<name>/variant/<name>`."""
+    match resource.split("/"):
+        case ["endpoint", endpoint, "variant", variant]:
+            return endpoint, variant
+        case _:
+            return None
 
 
 def check_tracking(configuration: dict[str, Any]) -> None:
@@ -223,10 +204,10 @@ def check_tracking(configuration: dict[str, Any]) -> None:
 
 
 def target_key(caller: Caller, request: dict[str, Any]) -> TargetKey:
-    """What a target goes by.
+    """A target's key.
 
     Raises:
-        AwsError: The dimension is none of the namespace's.
+        AwsError: The dimension is not one of the namespace's.
     """
     namespace, dimension = request["ServiceNamespace"], request["ScalableDimension"]
     if dimension.partition(":")[0] != namespace:
@@ -235,7 +216,7 @@ def target_key(caller: Caller, request: dict[str, Any]) -> TargetKey:
 
 
 def policy_key(caller: Caller, request: dict[str, Any]) -> PolicyKey:
-    """What a policy goes by."""
+    """A policy's key."""
     return (*target_key(caller, request), request["PolicyName"])
 
 
@@ -274,7 +255,7 @@ def shown_policy(key: PolicyKey, policy: Policy) -> dict[str, Any]:
         "ScalableDimension": key[4],
         "PolicyType": policy.kind,
         CONFIGURATIONS[policy.kind]: policy.configuration,
-        "Alarms": policy.alarms,
+        "Alarms": [],
         "CreationTime": policy.created,
     }
 

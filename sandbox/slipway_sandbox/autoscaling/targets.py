@@ -58,7 +58,6 @@ class Policy:
     created: datetime
     configuration: dict[str, Any]
     """`TargetTrackingScalingPolicyConfiguration` or that of the other kind, by its name in the API."""
-    alarms: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 
 
 class ScalableTargets:
@@ -104,22 +103,17 @@ class ScalableTargets:
         with self._lock:
             return self.policies.pop(key, None)
 
-    def all_policies(self) -> list[tuple[PolicyKey, Policy, Target]]:
-        """Every policy, with its target."""
-        with self._lock:
-            found = [(key, policy, self.targets.get(key[:5])) for key, policy in self.policies.items()]
-        return [(key, policy, target) for key, policy, target in found if target]
-
-    def deregister(self, key: TargetKey) -> list[Policy]:
-        """Forget a target with its policies, which are returned."""
-        return self._drop(lambda other: other[:5] == key)
+    def deregister(self, key: TargetKey) -> None:
+        """Forget a target with its policies."""
+        self._drop(lambda other: other[:5] == key)
 
     def clear(self, account: str | None) -> None:
         """Forget those of one account, or all."""
         self._drop(lambda key: account in (None, key[0]))
 
-    def _drop(self, fits: Callable[[tuple[str, ...]], bool]) -> list[Policy]:
+    def _drop(self, fits: Callable[[tuple[str, ...]], bool]) -> None:
         with self._lock:
             for key in [key for key in self.targets if fits(key)]:
                 del self.targets[key]
-            return [self.policies.pop(key) for key in [key for key in self.policies if fits(key)]]
+            for key in [key for key in self.policies if fits(key)]:
+                del self.policies[key]

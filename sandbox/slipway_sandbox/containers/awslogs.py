@@ -32,12 +32,12 @@ class LogStream:
     """One container's stream. Lines go out in batches on a thread of its own, so that a container never waits for them.
 
     Args:
-        client: Gives a client of CloudWatch Logs, of whoever writes the log.
+        client: Gives a client of CloudWatch Logs, of the role that writes the log.
         options: The log configuration's options.
         name: The stream's name.
 
     Raises:
-        LogDriverError: The group is missing and not to be created, or whoever writes may not.
+        LogDriverError: The group is missing and not to be created, or the role may not write.
     """
 
     def __init__(self, client: Callable[[], Any], options: dict[str, str], name: str) -> None:
@@ -108,7 +108,7 @@ class LogStream:
 
 
 class DiscardedLog:
-    """In the place of a stream that whoever writes may not make: SageMaker goes on without a log."""
+    """In the place of a stream that the role may not create: SageMaker goes on without a log."""
 
     def write(self, line: str) -> None:
         """Drop a line."""

@@ -29,8 +29,6 @@ class Child:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.pid = 0
-        """Its process id; 0 until it started."""
         self.error: str | None = None
         """Why it could not be started."""
         self.code: int | None = None
@@ -191,9 +189,7 @@ class Children:
     def _note(self, message: dict[str, int | str]) -> None:
         number = int(message["number"])
         if "pid" in message:
-            child = self._running[number]
-            child.pid = int(message["pid"])
-            child.started.set()
+            self._running[number].started.set()
             return
         # Without the lock: who holds it may wait for the keeper, and the keeper for this thread.
         child = self._running.pop(number)

@@ -136,11 +136,6 @@ class Container:
         self._thread = threading.Thread(target=self._run, name=f"container-{spec.name}", daemon=True)
 
     @property
-    def pid(self) -> int:
-        """The process id, on the host, of bubblewrap, which ends with the container."""
-        return self._child.pid if self._child else 0
-
-    @property
     def running(self) -> bool:
         """Whether it has not ended yet."""
         return not self._ended.is_set()

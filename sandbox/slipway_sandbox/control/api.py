@@ -16,7 +16,7 @@ from slipway_sandbox.control.routes import rules
 from slipway_sandbox.core.faults import Fault, PlantedFault
 from slipway_sandbox.core.models import Frozen
 from slipway_sandbox.core.world import Room, World
-from slipway_sandbox.state.states import States
+from slipway_sandbox.moto.backend import MotoBackend
 
 LONGEST_BODY = 16 * 1024**2
 CONTROL_PATHS = {
@@ -53,12 +53,11 @@ class ClockStep(Frozen):
 class Control:
     """A small JSON API beside AWS's."""
 
-    def __init__(self, world: World, rooms: Sequence[Room], states: States) -> None:
+    def __init__(self, world: World, rooms: Sequence[Room], moto: MotoBackend) -> None:
         self._world = world
-        self._states = states
         self._rooms = rooms
+        self._moto = moto
         self._page = Page(world, rooms)
-        states.on_reset.append(self._page.forget)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
@@ -145,7 +144,12 @@ class Control:
 
     def reset(self, request: Request) -> Response:
         """Forget everything of one account (`?account=`), or of all."""
-        self._states.reset(request.args.get("account"))
+        account = request.args.get("account")
+        for room in self._rooms:
+            with room.lock:
+                room.reset(account)
+        self._moto.reset(account)
+        self._page.forget()
         return answer({})
 
 

@@ -49,8 +49,6 @@ class Clock:
         self._due: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
-        self.fired = 0
-        """Calls that were due so far."""
         threading.Thread(target=self._run, name="sandbox-clock", daemon=True).start()
 
     @property
@@ -59,7 +57,7 @@ class Clock:
         return self._scale
 
     def now(self) -> datetime:
-        """The true time, in UTC."""
+        """The real time, in UTC."""
         return datetime.now(UTC)
 
     def seconds(self) -> float:
@@ -68,11 +66,11 @@ class Clock:
             return self._seconds()
 
     def real(self, seconds: float, at_least: float = 0.0) -> float:
-        """How long something that runs in true time gets, such as a process that is to end.
+        """The real seconds for something that runs in real time, such as a process that is to end.
 
         Args:
-            seconds: What AWS gives it, in simulated time. Where the time is moved by hand they are true seconds.
-            at_least: True seconds that it gets however fast the simulated time runs.
+            seconds: What AWS gives it, in simulated time. Where time is moved by hand they are real seconds.
+            at_least: Real seconds that it gets however fast simulated time runs.
         """
         return max(at_least, seconds / (self._scale or 1.0))
 
@@ -89,7 +87,7 @@ class Clock:
             self._changed.notify()
 
     def advance(self, seconds: float) -> None:
-        """Let so many simulated seconds pass at once. What falls due by then runs in order; what that schedules waits anew.
+        """Advance simulated time by `seconds`. Due timers fire in order; timers they set count from the new time.
 
         Raises:
             ValueError: They are below zero.
@@ -122,7 +120,6 @@ class Clock:
             except Exception:
                 # One room's mistake must not stop the time of all the others.
                 log.exception("a scheduled call failed")
-            self.fired += 1
 
     def _next(self) -> Timer:
         with self._changed:

@@ -51,8 +51,6 @@ class EventBus:
     def __init__(self) -> None:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._subscribers: list[Subscriber] = []
-        self.emitted = 0
-        """Events so far."""
         threading.Thread(target=self._run, name="sandbox-events", daemon=True).start()
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -69,7 +67,6 @@ class EventBus:
             detail: Its members, JSON-ready.
             resources: The ARNs that it is about.
         """
-        self.emitted += 1
         self._events.put(Event(caller.account, caller.region, source, detail_type, detail, resources))
 
     def _run(self) -> None:
@@ -79,5 +76,5 @@ class EventBus:
                 try:
                     subscriber(event)
                 except Exception:
-                    # Events are best effort; whoever emitted this one has long gone on.
+                    # Events are best effort; their emitter does not wait.
                     log.exception("the event %s of %s could not be handed on", event.detail_type, event.source)

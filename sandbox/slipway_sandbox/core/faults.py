@@ -27,7 +27,7 @@ class FaultKind(StrEnum):
     hold_answer = "hold-answer"
     """Does what was asked, and holds the answer back until the fault is removed: the moment to kill a client in."""
     delay = "delay"
-    """Waits `seconds` of true time before it does what was asked."""
+    """Waits `seconds` of real time before it does what was asked."""
     error = "error"
     """Answers the given code and message; nothing was done."""
 
@@ -38,12 +38,12 @@ class Fault(Frozen):
     service: str
     operation: str
     kind: FaultKind
-    count: int = Field(default=1, ge=1, description="How many calls it befalls.")
+    count: int = Field(default=1, ge=1, description="How many calls it applies to.")
     probability: float = Field(default=1.0, gt=0, le=1)
     code: str = "InternalFailure"
     message: str = "planted by the sandbox"
     status: int = 400
-    seconds: float = Field(default=1.0, ge=0, le=600, description="Extra latency, in true time.")
+    seconds: float = Field(default=1.0, ge=0, le=600, description="Extra latency, in real time.")
     account: str | None = None
 
 
@@ -92,7 +92,7 @@ class Faults:
             return list(self._planted.values())
 
     def strike(self, service: str, operation: str, account: str) -> PlantedFault | None:
-        """The fault that befalls this call, if any; it is counted as struck."""
+        """The fault that applies to this call, if any; it is counted as struck."""
         with self._lock:
             for planted in self._planted.values():
                 fault = planted.fault

@@ -22,7 +22,9 @@ def from_inside(environ: WSGIEnvironment) -> bool:
 
 
 def observed(world: World, call: Incoming, act: Callable[[], Response], refuse: Callable[[AwsError], Response]) -> Response:
-    """Answer a call under the faults that are planted for it, and note it in the call log. The sandbox's own calls pass unseen.
+    """Answer a call under the faults that are planted for it, and note it in the call log.
+
+    The sandbox's calls to itself are neither faulted nor logged.
 
     Args:
         world: What the rooms share.
@@ -50,10 +52,10 @@ def observed(world: World, call: Incoming, act: Callable[[], Response], refuse: 
 
 
 def guarded(world: World, call: Incoming, act: Callable[[], Response]) -> Response:
-    """Act if whoever calls may. The sandbox's own calls may anything, unless they act as a role.
+    """Act if the caller is allowed to. The sandbox's own calls are always allowed, unless they act as a role.
 
     Raises:
-        AwsError: Whoever calls may not; or what the answer is.
+        AwsError: The caller is not allowed to; or the answer is an error.
     """
     if call.caller.principal or not from_inside(call.environ):
         world.guard.check(call)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -49,10 +48,6 @@ class QuotaRoom(Room):
         else:
             self.limits[quota.account, quota.name] = quota.limit
         return {}
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The quotas by account and name."""
-        return {"limits": self.limits}
 
     def reset(self, account: str | None) -> None:
         """Forget the quotas of one account, or all."""

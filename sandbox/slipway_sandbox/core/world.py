@@ -6,7 +6,7 @@ import functools
 import secrets
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -36,18 +36,11 @@ class World:
     events: EventBus = field(default_factory=EventBus)
     guard: Guard = field(default_factory=OpenDoor)
     strict: dict[str, bool] = field(default_factory=dict[str, bool])
-    """The accounts in which a role may only what a policy allows, and nobody may assume one that IAM does not know."""
+    """Accounts in strict mode: roles may do only what a policy allows; unknown roles cannot be assumed."""
     endpoint: str = ""
     """The base URL this process serves at; set once the port is known."""
-    requests: int = 0
-    """Requests answered so far."""
     _clients: dict[tuple[str, str, str], Any] = field(default_factory=dict[tuple[str, str, str], Any])
     _locks: dict[str, threading.RLock] = field(default_factory=lambda: defaultdict(threading.RLock))
-
-    @property
-    def changes(self) -> int:
-        """A number that is another one whenever something may have changed."""
-        return self.requests + self.clock.fired + self.events.emitted
 
     def lock(self, service: str) -> threading.RLock:
         """The one lock of a service. All its rooms share it, so that rooms may call each other in any order."""
@@ -187,14 +180,3 @@ class Room:
     def policy_of(self, arn: str) -> str | None:  # noqa: ARG002  (rooms with policies look at it)
         """The resource policy of one of the service's resources; None where it has none."""
         return None
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """What a snapshot, or the next start on the same folder, brings back: mappings by a name that stays the same.
-
-        Their keys are ARNs, or tuples that begin with an account or an ARN: that is how one account's part is told. Their values
-        are plain data; locks, events and threads in them are left out or made anew (see `states.py`).
-        """
-        return {}
-
-    def take_up(self, account: str | None) -> None:
-        """Go on after `kept` was filled: end or begin again what was under way when it was saved. Called under the lock."""

@@ -110,58 +110,9 @@ def lifecycle_policy_not_found(name: str, registry: str) -> AwsError:
     return of_repository("LifecyclePolicyNotFoundException", name, registry, "Lifecycle policy does not exist for")
 
 
-def lifecycle_preview_not_found(name: str, registry: str) -> AwsError:
-    """`LifecyclePolicyPreviewNotFoundException`."""
-    return of_repository("LifecyclePolicyPreviewNotFoundException", name, registry, "Lifecycle policy preview does not exist for")
-
-
-def lifecycle_preview_in_progress(name: str, registry: str) -> AwsError:
-    """`LifecyclePolicyPreviewInProgressException`."""
-    return of_repository(
-        "LifecyclePolicyPreviewInProgressException", name, registry, "Lifecycle policy preview is in progress for"
-    )
-
-
 def invalid_lifecycle_policy(reason: str) -> AwsError:
     """`InvalidParameterException` for a lifecycle policy that breaks the rules."""
     return invalid_parameter("LifecyclePolicyText", f"Lifecycle policy validation failure: {reason}")
-
-
-def upload_not_found(upload: str, name: str, registry: str) -> AwsError:
-    """`UploadNotFoundException`."""
-    return of_repository("UploadNotFoundException", name, registry, f"Upload with id '{upload}' could not be found for")
-
-
-def invalid_layer_part(upload: str, name: str, registry: str, last_byte: int) -> AwsError:
-    """`InvalidLayerPartException`: parts come in order, without gaps."""
-    return AwsError(
-        "InvalidLayerPartException",
-        f"Invalid layer part upload for upload with id '{upload}' in the repository with name '{name}' "
-        f"in the registry with id '{registry}'",
-        registryId=registry,
-        repositoryName=name,
-        uploadId=upload,
-        lastValidByteReceived=last_byte,
-    )
-
-
-def layer_not_found(digest: str, name: str, registry: str) -> AwsError:
-    """`LayersNotFoundException` for one layer that is to be downloaded."""
-    return of_repository("LayersNotFoundException", name, registry, f"The layer with digest '{digest}' does not exist within")
-
-
-def layer_inaccessible(digest: str, name: str, registry: str) -> AwsError:
-    """`LayerInaccessibleException`: no image has that layer."""
-    return AwsError(
-        "LayerInaccessibleException",
-        f"The layer with digest '{digest}' is not available because it is not associated with an image in the repository with "
-        f"name '{name}' in the registry with id '{registry}'. Unassociated image layers may be cleaned up at any time.",
-    )
-
-
-def too_many_parts(upload: str, limit: int) -> AwsError:
-    """`LimitExceededException` for one more part of a layer."""
-    return AwsError("LimitExceededException", f"Upload with id '{upload}' already has the maximum of {limit} layer parts")
 
 
 def too_many_repositories(registry: str, limit: int) -> AwsError:

@@ -1,11 +1,7 @@
-"""Lifecycle policies: their rules, and which images they would let expire. Nothing here knows a repository's storage."""
+"""What makes a lifecycle policy valid."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -74,65 +70,14 @@ class Policy(Part):
         return self
 
     @classmethod
-    def read(cls, text: str) -> Policy:
-        """Read a policy's text.
+    def check(cls, text: str) -> None:
+        """Check a policy's text.
 
         Raises:
             AwsError: `InvalidParameterException`, where it is none.
         """
         try:
-            return cls.model_validate_json(text)
+            cls.model_validate_json(text)
         except ValidationError as error:
             place, problem = first_problem(error, "/")
             raise errors.invalid_lifecycle_policy(f"{place}: {problem}" if place else problem) from error
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An image as the rules see it."""
-
-    digest: str
-    tags: Sequence[str]
-    pushed_at: datetime
-    pulled_at: datetime | None
-
-
-@dataclass(frozen=True)
-class Expiry:
-    """An image that a rule lets expire."""
-
-    candidate: Candidate
-    priority: int
-
-
-def expiring(policy: Policy, images: Sequence[Candidate], now: datetime) -> list[Expiry]:
-    """The images that expire, by the first rule that is about each. An image that a rule keeps is not for later rules."""
-    left = sorted(images, key=lambda image: image.pushed_at, reverse=True)
-    found: list[Expiry] = []
-    for rule in sorted(policy.rules, key=lambda rule: rule.priority):
-        selected = [image for image in left if is_selected(rule.selection, image)]
-        found += [Expiry(image, rule.priority) for image in over_the_count(rule.selection, selected, now)]
-        left = [image for image in left if image not in selected]
-    return found
-
-
-def is_selected(selection: Selection, image: Candidate) -> bool:
-    """Whether a rule is about an image. Of several prefixes or patterns, each has to fit one of its tags."""
-    match selection.tag_status:
-        case "any":
-            return True
-        case "untagged":
-            return not image.tags
-        case "tagged":
-            patterns = selection.tag_patterns or [f"{prefix}*" for prefix in selection.tag_prefixes]
-            return bool(image.tags) and all(any(fnmatchcase(tag, pattern) for tag in image.tags) for pattern in patterns)
-
-
-def over_the_count(selection: Selection, images: Sequence[Candidate], now: datetime) -> Sequence[Candidate]:
-    """Of a rule's images, the newest first, those that are too many or too old."""
-    if selection.count_type == "imageCountMoreThan":
-        return images[selection.count_number :]
-    oldest = now - timedelta(days=selection.count_number)
-    if selection.count_type == "sinceImagePushed":
-        return [image for image in images if image.pushed_at < oldest]
-    return [image for image in images if (image.pulled_at or image.pushed_at) < oldest]

@@ -1,4 +1,4 @@
-"""What is wrong with a text that should have been a manifest or a policy."""
+"""The first problem of an invalid manifest or policy."""
 
 from __future__ import annotations
 

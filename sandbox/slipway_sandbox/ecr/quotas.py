@@ -9,11 +9,10 @@ from slipway_sandbox.core.quotas import QuotaRoom
 REPOSITORIES = "Registered repositories"
 IMAGES = "Images per repository"
 TAGS = "Tags per image"
-PARTS = "Layer parts"
 
 
 class EcrQuotas(QuotaRoom):
     """What a registry may hold, as long as no dial says otherwise."""
 
     service = "ecr"
-    defaults: ClassVar[dict[str, int]] = {REPOSITORIES: 100_000, IMAGES: 20_000, TAGS: 1_000, PARTS: 4_200}
+    defaults: ClassVar[dict[str, int]] = {REPOSITORIES: 100_000, IMAGES: 20_000, TAGS: 1_000}

@@ -26,7 +26,7 @@ from slipway_sandbox.core.world import DEFAULT_ACCOUNT, World
 from slipway_sandbox.ecr.image_room import media_type_of
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.ecr.store import DIGEST, Image, Repository, StoredManifest, digest_of
-from slipway_sandbox.ecr.tokens import LINK, ExpiredTokenError, Registry
+from slipway_sandbox.ecr.tokens import ExpiredTokenError, Registry
 from slipway_sandbox.ecr.uploads import PIECE, Upload
 
 SERVICE = "registry"
@@ -309,10 +309,7 @@ def route(method: str, path: str) -> tuple[str, dict[str, str]]:
 
 
 def password_of(request: Request) -> str | None:
-    """The password in a request's header, or in its link; None for one without, or of another user than `AWS`."""
-    link = request.args.get(LINK)
-    if link and request.method == "GET" and "/blobs/" in request.path:
-        return link
+    """The password in a request's header; None for one without, or of another user than `AWS`."""
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     try:
         user, _, password = base64.b64decode(encoded).decode().partition(":")

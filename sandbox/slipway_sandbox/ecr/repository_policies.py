@@ -1,4 +1,4 @@
-"""What ECR takes for a repository's policy."""
+"""What makes a repository policy valid."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def check_tags(there: Mapping[str, str], added: Sequence[Mapping[str, str]]) -> 
 
     Args:
         there: Those that it has.
-        added: Those that come to them.
+        added: The new ones.
 
     Raises:
         AwsError: `InvalidTagParameterException` or `TooManyTagsException`.

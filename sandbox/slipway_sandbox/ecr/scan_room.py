@@ -1,9 +1,8 @@
-"""ECR's scans, basic and enhanced. What a scan finds is seeded, because there is no scanner here; that it takes time is real."""
+"""ECR's scans, basic and enhanced. There is no scanner: findings are set by dials, and a scan takes simulated time."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, MutableMapping
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -76,18 +75,6 @@ class ScanRoom(Room):
         """Forget seeds and configurations; scans go with their images."""
         self._seeds = {key: seed for key, seed in self._seeds.items() if account not in (None, key[0])}
         self._configurations = {key: value for key, value in self._configurations.items() if account not in (None, key[0])}
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """How registries are scanned. What scans find is a test's to say anew."""
-        return {"configurations": self._configurations}
-
-    def take_up(self, account: str | None) -> None:
-        """Begin again the scans that were under way."""
-        for repository in self._store.all():
-            if account in (None, repository.account):
-                for image in repository.images.values():
-                    if image.scan and image.scan.completed_at is None:
-                        self._scan(repository, image)
 
     @dial("scan-findings")
     def seed(self, body: dict[str, Any]) -> dict[str, Any]:

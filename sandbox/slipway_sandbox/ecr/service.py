@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +70,6 @@ class EcrRoom(Room):
         self.store.forget(account)
         self.settings = {key: value for key, value in self.settings.items() if account not in (None, key[0])}
 
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """Repositories with their images, and settings. Blobs are files of their own; uploads and passwords end."""
-        return {"repositories": self.store.repositories, "settings": self.settings}
-
     def repository(self, caller: Caller, request: dict[str, Any]) -> Repository:
         """The repository that a request names."""
         return self.store.get(registry_of(caller, request), caller.region, request["repositoryName"])
@@ -82,7 +77,7 @@ class EcrRoom(Room):
     @operation(
         "GetAuthorizationToken",
         differs="`proxyEndpoint` is this sandbox, for every account: the password says which registry is meant; "
-        "twelve hours are true time, and a restart ends all passwords",
+        "twelve hours are real time",
     )
     def get_authorization_token(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """A password for the registry of each account that is named, else of the caller's own."""

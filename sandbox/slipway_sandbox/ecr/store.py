@@ -1,4 +1,4 @@
-"""What both of ECR's faces show: repositories, manifests by exact bytes, and blobs as files.
+"""What ECR's control plane and registry share: repositories, manifests by exact bytes, and blobs as files.
 
 A blob's file is shared by all repositories; a repository can use it only once it was pushed or mounted there, as on ECR.
 """
@@ -32,8 +32,6 @@ DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 INDEX_TYPES = (DOCKER_LIST, OCI_INDEX)
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 def digest_of(content: bytes) -> str:
@@ -154,8 +152,6 @@ class Repository:
     encryption: dict[str, str] = field(default_factory=lambda: {"encryptionType": "AES256"})
     policy: str | None = None
     lifecycle_policy: str | None = None
-    evaluated_at: datetime | None = None
-    """When the lifecycle policy was applied last."""
     resource_tags: dict[str, str] = field(default_factory=dict[str, str])
     images: dict[str, Image] = field(default_factory=dict[str, Image])
     tags: dict[str, str] = field(default_factory=dict[str, str])

@@ -13,12 +13,8 @@ from datetime import datetime, timedelta
 from slipway_sandbox.core.clock import Clock
 
 LIFETIME = timedelta(hours=12)
-"""As on ECR; true time, because clients compare it with their own clocks."""
-LINK_LIFETIME = timedelta(hours=1)
-"""As long as the links of GetDownloadUrlForLayer work."""
+"""As on ECR; real time, because clients compare it with their own clocks."""
 SIGNATURE = hashlib.sha256().digest_size
-LINK = "X-Sandbox-Token"
-"""The query parameter that such a link has its password in."""
 
 
 class ExpiredTokenError(Exception):
@@ -32,7 +28,7 @@ class Registry:
     account: str
     region: str
     holder: str = ""
-    """The access key of whoever asked for the password: the registry lets in with its rights."""
+    """The access key that asked for the password: requests with the password have its rights."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +46,9 @@ class Tokens:
         self._clock = clock
         self._key = secrets.token_bytes(32)
 
-    def issue(self, registry: Registry, lifetime: timedelta = LIFETIME) -> Token:
+    def issue(self, registry: Registry) -> Token:
         """A new password for a registry."""
-        expires_at = self._clock.now() + lifetime
+        expires_at = self._clock.now() + LIFETIME
         payload = json.dumps({**asdict(registry), "expires": expires_at.timestamp()}).encode()
         return Token(base64.urlsafe_b64encode(self._sign(payload) + payload).decode(), expires_at)
 

@@ -1,9 +1,8 @@
-"""Blobs on their way in: received piece by piece into files, hashed as they come."""
+"""Uploads of blobs: received in pieces into files, and hashed on the way."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import threading
 import uuid
 from pathlib import Path
@@ -22,16 +21,9 @@ class Upload:
         self.repository = repository
         self.path = path
         self.size = 0
-        self.parts: list[int] = []
-        """The sizes of the parts that came by `append`."""
         self.lock = threading.Lock()
         self._hash = hashlib.sha256()
         path.touch()
-
-    def append(self, content: bytes) -> None:
-        """Append one part."""
-        self.parts.append(len(content))
-        self.receive(io.BytesIO(content))
 
     @property
     def digest(self) -> str:

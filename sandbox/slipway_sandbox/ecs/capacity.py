@@ -70,7 +70,7 @@ def check_strategy(strategy: Sequence[dict[str, Any]], providers: Sequence[str])
 
 
 def spread(strategy: Sequence[dict[str, Any]], count: int) -> list[str]:
-    """The provider of each of so many tasks: the base first, then in proportion to the weights."""
+    """The provider of each of `count` tasks: the base first, then in proportion to the weights."""
     chosen = [item["capacityProvider"] for item in strategy for _ in range(item.get("base", 0))][:count]
     weights = {item["capacityProvider"]: item.get("weight", 0) for item in strategy}
     if len(weights) == 1:

@@ -1,4 +1,4 @@
-"""Says what happens to tasks: each change counts a task's version up and is told to EventBridge."""
+"""Task state changes: each one increments the task's version and becomes an event."""
 
 from __future__ import annotations
 

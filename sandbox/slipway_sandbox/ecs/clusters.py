@@ -7,7 +7,7 @@ from typing import Any
 
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.world import Room, World, operation
-from slipway_sandbox.ecs import account_settings, errors
+from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.capacity import check_strategy
 from slipway_sandbox.ecs.listing import page
 from slipway_sandbox.ecs.model import Cluster, merged_tags
@@ -48,7 +48,7 @@ class ClusterRoom(Room):
                 caller.account,
                 caller.region,
                 name,
-                settings=request.get("settings") or self._default_settings(caller),
+                settings=request.get("settings") or [{"name": "containerInsights", "value": "disabled"}],
                 configuration=request.get("configuration"),
                 capacity_providers=providers,
                 default_strategy=request.get("defaultCapacityProviderStrategy", []),
@@ -120,10 +120,6 @@ class ClusterRoom(Room):
         cluster.capacity_providers = providers
         cluster.default_strategy = request["defaultCapacityProviderStrategy"]
         return {"cluster": self.shown(cluster, ["SETTINGS"])}
-
-    def _default_settings(self, caller: Caller) -> list[dict[str, str]]:
-        insights = account_settings.effective(self._store.settings, caller, "containerInsights")
-        return [{"name": "containerInsights", "value": insights}]
 
     def shown(self, cluster: Cluster, include: list[str]) -> dict[str, Any]:
         """As `cluster` in answers."""

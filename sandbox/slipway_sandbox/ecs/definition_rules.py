@@ -180,7 +180,7 @@ def check_files(files: list[dict[str, str]]) -> None:
 
 
 def _check_dependencies(containers: list[dict[str, Any]]) -> None:
-    """Each names another container that can come to what is waited for, and none waits for itself by way of others."""
+    """Each names another container that can reach the condition, and there are no cycles."""
     by_name = {container["name"]: container for container in containers}
     for container in containers:
         for dependency in container.get("dependsOn", []):

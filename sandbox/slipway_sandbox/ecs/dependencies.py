@@ -1,4 +1,4 @@
-"""In which order containers start and stop. What it says of failures is in the words of ECS's own agent."""
+"""The order in which containers start and stop. Failures have the wording of ECS's own agent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def _is_met(target: TaskContainer, other: TaskContainer, condition: str, is_late
         raise NeverReadyError(f"{unresolved} because dependency will never start")
     if condition == "START":
         return other.started_at is not None
-    if condition == "HEALTHY" and other.health == "HEALTHY":
+    if condition == "HEALTHY" and other.started_at and not other.finished_at:
+        # Health checks are not run: what runs counts as healthy.
         return True
     if other.finished_at:
         if condition == "COMPLETE" or (condition == "SUCCESS" and other.exit_code == 0):

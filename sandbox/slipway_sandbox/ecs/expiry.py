@@ -18,7 +18,7 @@ class Expiry(Generic[Key]):
     Args:
         clock: The sandbox's.
         seconds: Simulated seconds that each key is kept.
-        at_least: True seconds that it is kept where the time runs by itself, however fast: clients look in true time.
+        at_least: Real seconds that it is kept at least, unless time is moved by hand: clients poll in real time.
     """
 
     def __init__(self, clock: Clock, seconds: float, at_least: float = 0.0) -> None:
@@ -34,11 +34,7 @@ class Expiry(Generic[Key]):
     def take_due(self) -> list[Key]:
         """The keys whose time has come, each once."""
         found: list[Key] = []
-        now, true_now = self._clock.seconds(), time.monotonic()
-        while self._due and self._due[0][0] <= now and (self._clock.scale == 0 or self._due[0][1] <= true_now):
+        now, real_now = self._clock.seconds(), time.monotonic()
+        while self._due and self._due[0][0] <= now and (self._clock.scale == 0 or self._due[0][1] <= real_now):
             found.append(self._due.popleft()[2])
         return found
-
-    def clear(self) -> None:
-        """Forget all keys."""
-        self._due.clear()

@@ -1,4 +1,4 @@
-"""What befalls tasks that no AWS call can cause: hosts fail or are retired, Spot capacity is taken back, or there is none."""
+"""Task interruptions that no API call causes: host failure or retirement, Spot reclaim, lack of capacity."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ class Interruption(Frozen):
     """Ends a running task from outside.
 
     `SpotInterruption` (of a task on FARGATE_SPOT), `TerminationNotice` and `ServiceSchedulerInitiated` (for what watches tasks
-    of services) send SIGTERM and give it its stopTimeout. `InfrastructureHealth` ends it at once, and nobody learns its exit
-    codes.
+    of services) send SIGTERM and give it its stopTimeout. `InfrastructureHealth` ends it at once, and its exit codes are lost.
     """
 
     task: str = Field(description="The task's ARN.")

@@ -1,21 +1,17 @@
-"""Starts a task's containers, with all that they see around them."""
+"""Starts a task's containers, with their logs, environment, credentials and volumes."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from slipway_sandbox.containers import roots
 from slipway_sandbox.containers.awslogs import LogStream
 from slipway_sandbox.containers.container import Container, ContainerSpec, Mount
 from slipway_sandbox.containers.errors import ContainerStartError
 from slipway_sandbox.containers.images import Image
 from slipway_sandbox.containers.runtime import ContainerRuntime
 from slipway_sandbox.core.world import World
-from slipway_sandbox.ecs.health import HealthMonitor, Surroundings
-from slipway_sandbox.ecs.memory import MemoryWatch
 from slipway_sandbox.ecs.metadata import Metadata
 from slipway_sandbox.ecs.model import Task, TaskContainer
 from slipway_sandbox.iam.trust import ECS_TASKS
@@ -32,14 +28,12 @@ class Platform:
         runtime: Runs containers.
         metadata: The endpoint for containers.
         credentials: Where they get the credentials of the task's role from.
-        memory: Ends what uses too much.
     """
 
     world: World
     runtime: ContainerRuntime
     metadata: Metadata
     credentials: CredentialsEndpoint
-    memory: MemoryWatch
 
 
 @dataclass
@@ -48,12 +42,6 @@ class Running:
 
     container: Container
     logs: LogStream | None
-    monitor: HealthMonitor | None = None
-    out_of_memory: bool = False
-
-    def note_out_of_memory(self) -> None:
-        """One of its processes is killed for using too much."""
-        self.out_of_memory = True
 
 
 class Launcher:
@@ -64,7 +52,6 @@ class Launcher:
         task: The task.
         execution_role: Who writes its logs.
         on_exit: Called when a container has ended, on the container's own thread.
-        on_health: Called with a container's name and `HEALTHY` or `UNHEALTHY`, on a thread of its check.
     """
 
     def __init__(
@@ -73,12 +60,10 @@ class Launcher:
         task: Task,
         execution_role: ActingRole,
         on_exit: Callable[[], None],
-        on_health: Callable[[str, str], None],
     ) -> None:
         self._platform = platform
         self._task = task
         self._on_exit = on_exit
-        self._on_health = on_health
         self._folder = platform.world.data / "tasks" / task.id
         self._execution_role = execution_role
         self._served: list[str] = []
@@ -104,21 +89,7 @@ class Launcher:
             if logs:
                 logs.close()
             raise
-        running = Running(started, logs)
-        self._platform.metadata.note_started(container, started)
-        limit = container.memory_limit or int(self._task.setting("memory") or 0)
-        if limit:
-            self._platform.memory.add(started, limit, running.note_out_of_memory)
-        check: dict[str, Any] | None = container.definition.get("healthCheck")
-        if check:
-            running.monitor = HealthMonitor(
-                self._platform.world.clock,
-                started,
-                check,
-                surroundings_of(image, spec),
-                lambda state: self._on_health(container.name, state),
-            )
-        return running
+        return Running(started, logs)
 
     def close(self) -> None:
         """Take away what the containers had: credentials, metadata, volumes."""
@@ -179,13 +150,6 @@ class Launcher:
             folder.mkdir(parents=True, exist_ok=True)
             mounts.append(Mount(folder, point["containerPath"], read_only=point.get("readOnly", False)))
         return mounts
-
-
-def surroundings_of(image: Image, spec: ContainerSpec) -> Surroundings:
-    """Where a container's command runs, as the runtime decides it."""
-    home = roots.lookup_user(image.root, spec.user or image.config.user or "")[2]
-    variables = {"PATH": roots.DEFAULT_PATH, "HOME": home, **image.config.variables, **spec.environment}
-    return Surroundings(spec.working_directory or image.config.working_directory or "/", variables)
 
 
 def discard(_line: str) -> None:

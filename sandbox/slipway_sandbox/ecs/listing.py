@@ -1,4 +1,4 @@
-"""ECS's pages."""
+"""Pages of ECS's lists."""
 
 from __future__ import annotations
 

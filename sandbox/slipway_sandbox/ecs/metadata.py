@@ -1,14 +1,12 @@
-"""`/_ecs/`: what a container asks about itself: the task metadata endpoint, version 4."""
+"""`/_ecs/`: the task metadata endpoint, version 4."""
 
 from __future__ import annotations
 
 import json
-import os
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -16,38 +14,29 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from slipway_sandbox.containers.container import Container
 from slipway_sandbox.core.clock import Clock
 from slipway_sandbox.ecs.changes import moment
-from slipway_sandbox.ecs.model import DEFAULT_STORAGE, LOCAL_ADDRESS, Task, TaskContainer
-from slipway_sandbox.ecs.processes import usage_of
+from slipway_sandbox.ecs.model import DEFAULT_STORAGE, HEALTH, LOCAL_ADDRESS, Task, TaskContainer
 
 ROUTES = Map(
     [
         Rule("/_ecs/v4/<name>", endpoint="container", methods=["GET"]),
         Rule("/_ecs/v4/<name>/task", endpoint="task", methods=["GET"]),
         Rule("/_ecs/v4/<name>/taskWithTags", endpoint="task_with_tags", methods=["GET"]),
-        Rule("/_ecs/v4/<name>/stats", endpoint="stats", methods=["GET"]),
-        Rule("/_ecs/v4/<name>/task/stats", endpoint="task_stats", methods=["GET"]),
     ]
 )
 CPU_UNITS = 1024
 """In a processor."""
 MEBIBYTES = 1024
 """In a gibibyte."""
-MEBIBYTE = 1 << 20
-NANOSECONDS = 10**9
 
 
-@dataclass
+@dataclass(frozen=True)
 class Served:
-    """A container that is served, and how it ran when it was asked about before."""
+    """A container that is served, in its task."""
 
     task: Task
     container: TaskContainer
-    running: Container | None = None
-    before: dict[str, Any] | None = None
-    """The statistics that were told last."""
 
 
 class Metadata:
@@ -67,11 +56,6 @@ class Metadata:
         with self._lock:
             self._served[container.runtime_id] = Served(task, container)
         return f"/_ecs/v4/{container.runtime_id}"
-
-    def note_started(self, container: TaskContainer, running: Container) -> None:
-        """A container runs, so that it has statistics from now on."""
-        with self._lock:
-            self._served[container.runtime_id].running = running
 
     def remove(self, task: Task) -> None:
         """Serve a task no longer."""
@@ -101,22 +85,6 @@ class Metadata:
         """The same, with its tags."""
         task = self._find(name).task
         return {**self._described_task(task), "TaskTags": {tag["key"]: tag["value"] for tag in task.tags}}
-
-    def stats(self, name: str) -> dict[str, Any] | None:
-        """What a container uses, as the engine tells it; null for one that has ended."""
-        served = self._find(name)
-        now = measured(served)
-        if now is None:
-            return None
-        before, served.before = served.before or now, now
-        return {**now, "preread": before["read"], "precpu_stats": before["cpu_stats"]}
-
-    def task_stats(self, name: str) -> dict[str, Any]:
-        """The same of each of the task's containers, by its id."""
-        task = self._find(name).task
-        with self._lock:
-            known = [container.runtime_id for container in task.containers if container.runtime_id in self._served]
-        return {name: self.stats(name) for name in known}
 
     def _find(self, name: str) -> Served:
         with self._lock:
@@ -157,7 +125,7 @@ def described_container(task: Task, container: TaskContainer) -> dict[str, Any]:
     """A container as the metadata endpoint shows it."""
     logs = container.definition.get("logConfiguration", {})
     limits = {"CPU": container.setting("cpu") or 0, "Memory": container.memory_limit}
-    health = {"status": container.health} if container.definition.get("healthCheck") else None
+    health = {"status": HEALTH} if container.definition.get("healthCheck") else None
     network = {"NetworkMode": task.definition.content.get("networkMode"), "IPv4Addresses": [LOCAL_ADDRESS]}
     volumes = [
         {"Source": point["sourceVolume"], "Destination": point["containerPath"]} for point in container.definition["mountPoints"]
@@ -194,28 +162,6 @@ def described_container(task: Task, container: TaskContainer) -> dict[str, Any]:
             "Snapshotter": "overlayfs",
         }
     )
-
-
-def measured(served: Served) -> dict[str, Any] | None:
-    """What a container uses now, in the members of the engine's statistics that the sandbox can tell."""
-    usage = usage_of(served.running.pid) if served.running else None
-    if usage is None:
-        return None
-    limit = served.container.memory_limit or int(served.task.setting("memory") or 0)
-    return {
-        "id": served.container.runtime_id,
-        "name": served.container.name,
-        "read": moment(datetime.now(UTC)),
-        "num_procs": usage.processes,
-        "pids_stats": {"current": usage.processes},
-        "cpu_stats": {
-            "cpu_usage": {"total_usage": int(usage.cpu_seconds * NANOSECONDS)},
-            "system_cpu_usage": int(time.clock_gettime(time.CLOCK_MONOTONIC) * (os.cpu_count() or 1) * NANOSECONDS),
-            "online_cpus": os.cpu_count(),
-        },
-        "memory_stats": {"usage": usage.memory, "limit": limit * MEBIBYTE},
-        "networks": {},
-    }
 
 
 def without_none(members: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What ECS knows of one cluster, task definition, container and task. Plain data: a snapshot keeps it."""
+"""A cluster, task definition, container and task, as ECS stores and shows them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ LOCAL_ADDRESS = "127.0.0.1"
 """Where a task's ports are: containers share the host's network."""
 ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 """This machine's, which is what images run on."""
+HEALTH = "UNKNOWN"
+"""Health checks are not run."""
 DEFAULT_STORAGE = 20
 """GiB of a Fargate task that asks for no more."""
 
@@ -109,7 +111,6 @@ class TaskContainer:
     override: dict[str, Any] = field(default_factory=dict[str, Any])
     """What RunTask said of it."""
     status: str = "PENDING"
-    health: str = "UNKNOWN"
     exit_code: int | None = None
     reason: str | None = None
     image_digest: str | None = None
@@ -151,7 +152,7 @@ class TaskContainer:
             "reason": self.reason,
             "networkBindings": [] if self.started_at else None,
             "networkInterfaces": [interface] if self.attachment and self.started_at else [],
-            "healthStatus": self.health,
+            "healthStatus": HEALTH,
             "cpu": str(self.setting("cpu") or 0),
             **{name: str(size) for name, size in sizes.items() if size},
         }
@@ -235,12 +236,6 @@ class Task:
         wanted = self.request.get("platformVersion")
         return "1.4.0" if wanted in (None, "LATEST") else wanted
 
-    @property
-    def health(self) -> str:
-        """That of its essential containers together."""
-        states = {container.health for container in self.containers if container.essential}
-        return next((state for state in ("UNHEALTHY", "UNKNOWN") if state in states), "HEALTHY")
-
     def setting(self, name: str) -> Any:
         """RunTask's value of a member, else the definition's."""
         return self.overrides.get(name) or self.definition.content.get(name)
@@ -263,7 +258,7 @@ class Task:
             "enableExecuteCommand": self.request.get("enableExecuteCommand", False),
             "executionStoppedAt": self.execution_stopped_at,
             "group": self.request.get("group") or f"family:{self.family}",
-            "healthStatus": self.health,
+            "healthStatus": HEALTH,
             "lastStatus": self.status,
             "launchType": self.launch_type,
             "memory": self.setting("memory"),

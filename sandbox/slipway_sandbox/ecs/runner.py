@@ -32,8 +32,7 @@ DEFAULT_STOP_TIMEOUT = 30.0
 SHORTEST_TIMEOUT = 2.0
 """Real seconds. Processes run in real time: however fast the sandbox's time runs, they get this long to start or end."""
 START_FAULT = "RunTask.start"
-"""The operation name by which a planted fault befalls the start of a task."""
-OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
+"""The operation name by which a planted fault makes the start of a task fail."""
 
 
 class TaskFailedToStartError(Exception):
@@ -58,14 +57,14 @@ class TaskRunner:
         self._on_stopped = on_stopped
         self._running: dict[str, Running] = {}
         self._late_at: dict[str, float] = {}
-        """When each container's `startTimeout` is over, in true time."""
+        """When each container's `startTimeout` is over, in real time."""
         self._wake = threading.Event()
         self._aborted = threading.Event()
         self._network_gone = threading.Event()
         self._host_lost = False
         self._stopping = False
         self._execution_role = ActingRole(platform.world, task.caller, ECS_TASKS, task.execution_role, task.id)
-        self._launcher = Launcher(platform, task, self._execution_role, self._wake.set, self._note_health)
+        self._launcher = Launcher(platform, task, self._execution_role, self._wake.set)
         self._thread = threading.Thread(target=self._run, name=f"ecs-task-{task.id}", daemon=True)
 
     def start(self) -> None:
@@ -86,7 +85,7 @@ class TaskRunner:
         self._wake.set()
 
     def lose_host(self, code: str, reason: str) -> None:
-        """What the task runs on is gone: it ends at once, and nobody learns its exit codes. Callers hold the lock."""
+        """What the task runs on is gone: it ends at once, and its exit codes are lost. Callers hold the lock."""
         self._host_lost = True
         self.stop(code, reason)
 
@@ -195,7 +194,7 @@ class TaskRunner:
         return at is not None and at <= time.monotonic()
 
     def _until_late(self) -> float | None:
-        """True seconds until the next `startTimeout` is over, where a container waits for that."""
+        """Real seconds until the next `startTimeout` is over, where a container waits for that."""
         waiting = [at for at in self._late_at.values() if at > time.monotonic()]
         return min(waiting) - time.monotonic() if waiting else None
 
@@ -214,18 +213,10 @@ class TaskRunner:
             self._tell()
 
     def _cannot_start(self, container: TaskContainer, reason: str) -> None:
-        """A container will not run; the task goes on without, unless it is essential."""
+        """A container cannot start; the task runs on without it, unless it is essential."""
         self._fail(container, reason)
         if container.essential:
             raise TaskFailedToStartError(reason)
-
-    def _note_health(self, name: str, state: str) -> None:
-        with self._lock:
-            container = next(each for each in self.task.containers if each.name == name)
-            if not container.finished_at:
-                container.health = state
-                self._tell()
-        self._wake.set()
 
     def _note_exits(self) -> bool:
         """Show which containers ended; returns whether there were any."""
@@ -242,8 +233,6 @@ class TaskRunner:
 
     def _note_exit(self, container: TaskContainer, running: Running) -> None:
         """Show that a container ended, once its logs are where they belong."""
-        if running.monitor:
-            running.monitor.close()
         if running.logs:
             running.logs.close()
         failure = running.container.failure
@@ -254,8 +243,6 @@ class TaskRunner:
             container.exit_code = None if failure or self._host_lost else code
             if failure:
                 container.reason = f"CannotStartContainerError: {failure}"
-            elif running.out_of_memory and code:
-                container.reason = OUT_OF_MEMORY
             self._tell()
 
     def _end_containers(self) -> None:
@@ -289,7 +276,7 @@ class TaskRunner:
         self._network_gone.wait()
 
     def _pause(self, seconds: float) -> None:
-        """Let simulated time pass, or less where the task is to stop."""
+        """Wait for simulated time to pass, or until the task is to stop."""
         timer = self._world.clock.call_later(seconds, self._wake.set)
         self._wake.wait()
         self._wake.clear()

@@ -1,4 +1,4 @@
-"""What containers get that is not in their definition: secrets, and environment files. ECS fetches it as the execution role."""
+"""Secrets and environment files for containers, read as the execution role."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def member_of(text: str, key: str, failed: str) -> str:
     """A member of a secret's JSON.
 
     Raises:
-        ResourceError: There is none of that name, or it is no JSON.
+        ResourceError: No secret has that name, or it is no JSON.
     """
     try:
         members: Any = json.loads(text)

@@ -1,10 +1,9 @@
-"""All that ECS knows, of all accounts. Guarded by the service's lock, which callers hold."""
+"""ECS's state, of all accounts. Callers hold the service's lock."""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from slipway_sandbox.core.calls import Caller
@@ -16,7 +15,7 @@ from slipway_sandbox.ecs.model import Cluster, Family, Task, TaskDefinition, Tok
 STOPPED_TASKS_SHOWN = 3600.0
 """Simulated seconds that DescribeTasks shows a task after it stopped."""
 STOPPED_TASKS_SHOWN_AT_LEAST = 120.0
-"""True seconds of the same. A client that polls must find the end of its task however fast the simulated time runs."""
+"""The same in real seconds: a client that polls must find the end of its task, however fast simulated time runs."""
 TOKENS_KEPT = 24 * 3600.0
 """Simulated seconds that a client token stands for its request."""
 IDENTIFIER = re.compile(
@@ -26,7 +25,7 @@ TASK_ID_LENGTHS = (32, 36)
 
 
 class Store:
-    """Clusters, task definitions, tasks, tokens and account settings.
+    """Clusters, task definitions, tasks and tokens.
 
     Args:
         clock: The sandbox's.
@@ -38,31 +37,8 @@ class Store:
         self._tasks: dict[str, Task] = {}
         self._tokens: dict[tuple[str, str], Token] = {}
         """By cluster ARN and client token."""
-        self.settings: dict[tuple[str, str, str, str], str] = {}
-        """Account settings by account, region, principal and name."""
         self._old_tasks: Expiry[str] = Expiry(clock, STOPPED_TASKS_SHOWN, STOPPED_TASKS_SHOWN_AT_LEAST)
         self._old_tokens: Expiry[tuple[str, str]] = Expiry(clock, TOKENS_KEPT)
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """Everything, for a snapshot."""
-        return {
-            "clusters": self._clusters,
-            "families": self._families,
-            "tasks": self._tasks,
-            "tokens": self._tokens,
-            "settings": self.settings,
-        }
-
-    def take_up(self, account: str | None) -> list[Task]:
-        """Begin anew to count the time of what is forgotten later; returns the tasks that had not stopped."""
-        tasks = [task for task in self._tasks.values() if account in (None, task.account)]
-        for task in tasks:
-            if task.stopped_at:
-                self._old_tasks.add(task.arn)
-        for key in self._tokens:
-            if account in (None, account_of(key[0])):
-                self._old_tokens.add(key)
-        return [task for task in tasks if not task.stopped_at]
 
     def put_cluster(self, cluster: Cluster) -> None:
         """Add a cluster, or replace one that was deleted; the old one's tasks are gone with it."""
@@ -117,11 +93,6 @@ class Store:
         own = [(key[2], family) for key, family in self._families.items() if key[:2] == (caller.account, caller.region)]
         return list(itertools.chain.from_iterable(family.revisions for _, family in sorted(own, key=lambda item: item[0])))
 
-    def all_definitions(self, account: str | None) -> list[TaskDefinition]:
-        """The revisions of one account, or of all."""
-        families = [family for key, family in self._families.items() if account in (None, key[0])]
-        return list(itertools.chain.from_iterable(family.revisions for family in families))
-
     def find_definition(self, caller: Caller, name: str) -> TaskDefinition | None:
         """A revision by ARN or `family:revision`; the latest active one of a bare family."""
         account, region = caller.account, caller.region
@@ -167,7 +138,7 @@ class Store:
         return self._tokens.get((cluster.arn, token))
 
     def put_token(self, cluster: Cluster, token: str, meaning: Token) -> None:
-        """Let a client token stand for a request for a day."""
+        """Remember a client token's request for a day."""
         self._tokens[cluster.arn, token] = meaning
         self._old_tokens.add((cluster.arn, token))
 
@@ -192,9 +163,10 @@ class Store:
     def forget(self, account: str | None) -> list[Task]:
         """Drop what one account has, or all; returns the tasks that were among it."""
         gone = [task for task in self._tasks.values() if account in (None, task.account)]
-        for mapping in self.kept().values():
-            for key in [key for key in mapping if account in (None, account_of(key if isinstance(key, str) else key[0]))]:
-                del mapping[key]
+        tables: list[dict[Any, Any]] = [self._clusters, self._families, self._tasks, self._tokens]
+        for table in tables:
+            for key in [key for key in table if account in (None, account_of(key if isinstance(key, str) else key[0]))]:
+                del table[key]
         return gone
 
     def _forget_old(self) -> None:

@@ -29,20 +29,14 @@ class TaskDefinitionRoom(Room):
     def reset(self, account: str | None) -> None:
         """The room of tasks forgets the store, since it has to stop them first."""
 
-    def take_up(self, account: str | None) -> None:
-        """Go on to delete what was to be deleted."""
-        for definition in self._store.all_definitions(account):
-            if definition.delete_requested_at:
-                self._delete_later(definition)
-
     @operation(
         "RegisterTaskDefinition",
-        differs="requiresAttributes stay empty; EFS, FSx and Docker volumes are folders of the task; restart policies, "
-        "FireLens, GPUs, ulimits and the like are shown and do nothing; log drivers other than awslogs discard; the wording for "
-        "bounds of health checks, storage and dependencies is not verified",
+        differs="requiresAttributes stay empty; EFS, FSx and Docker volumes are folders of the task; health checks, restart "
+        "policies, FireLens, GPUs, ulimits and the like are shown and do nothing; memory is no limit; log drivers other than "
+        "awslogs discard; the wording for bounds of health checks, storage and dependencies is not verified",
     )
     def register(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """Register a new revision. Every call makes one, whatever is there already."""
+        """Register a new revision. Every call makes a new one."""
         check_definition(request)
         definition = TaskDefinition(
             account=caller.account,
@@ -82,7 +76,7 @@ class TaskDefinitionRoom(Room):
         "revision are not verified",
     )
     def delete(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """Let inactive revisions go, once no task of theirs runs."""
+        """Delete inactive revisions, once no task of theirs runs."""
         names = request["taskDefinitions"]
         if not 1 <= len(names) <= MOST_DELETED:
             raise errors.invalid_parameter(f"The number of task definitions must be between 1 and {MOST_DELETED}.")

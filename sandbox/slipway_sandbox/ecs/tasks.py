@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -11,7 +10,6 @@ from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.ecs import errors
 from slipway_sandbox.ecs.capacity import FARGATE, SPOT, spread
-from slipway_sandbox.ecs.changes import tell
 from slipway_sandbox.ecs.interruptions import REASONS, Capacity, Interruption
 from slipway_sandbox.ecs.launch import Platform
 from slipway_sandbox.ecs.listing import page
@@ -48,25 +46,6 @@ class TaskRoom(Room):
                 runner.abort()
         for key in [key for key in self._capacity if account in (None, key[0])]:
             del self._capacity[key]
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """All that ECS knows."""
-        return {**self._store.kept(), "capacity": self._capacity}
-
-    def take_up(self, account: str | None) -> None:
-        """Tasks that had not stopped have lost what they ran on."""
-        for task in self._store.take_up(account):
-            now = self.world.clock.now()
-            if task.desired_status != "STOPPED":
-                task.stop_code, task.stopped_reason = "InfrastructureHealth", REASONS["InfrastructureHealth"]
-                task.stopping_at = now
-            for container in task.containers:
-                container.status = "STOPPED"
-            task.desired_status = task.status = "STOPPED"
-            task.execution_stopped_at = task.execution_stopped_at or (now if task.started_at else None)
-            task.stopped_at = now
-            self._store.note_stopped(task)
-            tell(self.world, task)
 
     @operation(
         "RunTask",
@@ -108,7 +87,7 @@ class TaskRoom(Room):
     @operation(
         "DescribeTasks",
         differs="ACTIVATING and DEACTIVATING are never seen, as there are no load balancers; a stopped task is shown for a "
-        "simulated hour, and two true minutes at least where the time runs by itself; containers share the host's network, so "
+        "simulated hour, and at least two real minutes where time runs by itself; containers share the host's network, so "
         "their address is 127.0.0.1",
     )
     def describe_tasks(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +137,7 @@ class TaskRoom(Room):
 
     @operation(
         "StopTask",
-        differs="stopTimeout is scaled, but two true seconds at least; STOPSIGNAL is not used; the task keeps its tags",
+        differs="stopTimeout is scaled, but at least two real seconds; STOPSIGNAL is not used; the task keeps its tags",
     )
     def stop_task(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         """Ask a task to end; one that ended already is answered as it is."""

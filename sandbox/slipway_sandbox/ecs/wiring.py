@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from slipway_sandbox.containers.runtime import ContainerRuntime
 from slipway_sandbox.core.world import Room, World
-from slipway_sandbox.ecs.account_settings import AccountSettingsRoom
 from slipway_sandbox.ecs.capacity import CapacityProviderRoom
 from slipway_sandbox.ecs.clusters import ClusterRoom
 from slipway_sandbox.ecs.launch import Platform
-from slipway_sandbox.ecs.memory import MemoryWatch
 from slipway_sandbox.ecs.metadata import Metadata
-from slipway_sandbox.ecs.protection import ProtectionRoom
 from slipway_sandbox.ecs.store import Store
 from slipway_sandbox.ecs.tagging import TagRoom
 from slipway_sandbox.ecs.task_definitions import TaskDefinitionRoom
@@ -24,14 +21,11 @@ class Ecs:
     def __init__(self, world: World, runtime: ContainerRuntime, credentials: CredentialsEndpoint) -> None:
         store = Store(world.clock)
         self.metadata = Metadata(world.clock)
-        platform = Platform(world, runtime, self.metadata, credentials, MemoryWatch())
-        # The room of tasks keeps and takes up the store for all; it comes first, so that the others find it filled.
+        platform = Platform(world, runtime, self.metadata, credentials)
         self.rooms: list[Room] = [
             TaskRoom(world, store, platform),
             ClusterRoom(world, store),
             TaskDefinitionRoom(world, store),
             CapacityProviderRoom(world, store),
-            AccountSettingsRoom(world, store),
-            ProtectionRoom(world, store),
             TagRoom(world, store),
         ]

@@ -34,23 +34,23 @@ HOPS = 5
 ARN_PARTS = 6
 
 
-class Mischief(Frozen):
-    """What befalls events on their way. Each of them is told at least once, unless it is lost."""
+class Disturbance(Frozen):
+    """How likely events are lost, repeated or late. Each event is delivered at least once, unless it is lost."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     account: str | None = None
     detail_type: str | None = Field(default=None, alias="detailType")
     lost: float = Field(default=0, ge=0, le=1)
-    """The probability that it never comes."""
+    """The probability that it is never delivered."""
     repeated: float = Field(default=0, ge=0, le=1)
-    """The probability that it comes twice, under the same id."""
+    """The probability that it is delivered twice, with the same id."""
     late: float = Field(default=0, ge=0, le=1)
-    """The probability that it, or its repetition, comes late."""
+    """The probability that a delivery is late."""
     delay: float = Field(default=60, ge=0, le=86400)
     """How late, in simulated seconds."""
 
-    def befalls(self, event: Event) -> bool:
+    def applies_to(self, event: Event) -> bool:
         """Whether it is about such an event."""
         return self.account in (None, event.account) and self.detail_type in (None, event.detail_type)
 
@@ -75,7 +75,7 @@ class UndeliverableError(Exception):
 
 
 class Delivery:
-    """Delivers on a thread of its own, so that nobody who emits an event waits.
+    """Delivers on a thread of its own, so that emitting an event does not wait.
 
     Args:
         clock: The simulated time, for events that come late.
@@ -86,18 +86,18 @@ class Delivery:
         self._clock = clock
         self._moto = moto
         self._ready: queue.SimpleQueue[Posted] = queue.SimpleQueue()
-        self._mischief: dict[tuple[str | None, str | None], Mischief] = {}
+        self._disturbances: dict[tuple[str | None, str | None], Disturbance] = {}
         self._random = random.Random(0)
         threading.Thread(target=self._run, name="sandbox-deliveries", daemon=True).start()
 
-    def set_mischief(self, mischief: Mischief) -> None:
-        """Let this befall such events from now on, in place of what was said for the same account and detail type."""
-        self._mischief[mischief.account, mischief.detail_type] = mischief
+    def set_disturbance(self, disturbance: Disturbance) -> None:
+        """Disturb such events from now on; replaces the setting for the same account and detail type."""
+        self._disturbances[disturbance.account, disturbance.detail_type] = disturbance
 
-    def clear_mischief(self, account: str | None) -> None:
-        """Let nothing befall the events of an account, or of any."""
-        for key in [key for key in self._mischief if account in (None, key[0])]:
-            del self._mischief[key]
+    def clear_disturbances(self, account: str | None) -> None:
+        """Stop disturbing the events of one account, or of all."""
+        for key in [key for key in self._disturbances if account in (None, key[0])]:
+            del self._disturbances[key]
 
     def emit(self, event: Event) -> None:
         """Send an event of a service to the default bus of its account."""
@@ -106,17 +106,17 @@ class Delivery:
     def post(self, posted: Posted) -> None:
         """Send an event to a bus."""
         event = posted.event
-        found = [mischief for mischief in list(self._mischief.values()) if mischief.befalls(event)]
+        found = [disturbance for disturbance in list(self._disturbances.values()) if disturbance.applies_to(event)]
         if not found:
             self._ready.put(posted)
             return
-        # What is said for an account and a detail type goes before what is said for all.
-        mischief = max(found, key=lambda each: (each.account is not None, each.detail_type is not None))
-        if self._random.random() < mischief.lost:
+        # The setting for an account and a detail type goes before the one for all.
+        disturbance = max(found, key=lambda each: (each.account is not None, each.detail_type is not None))
+        if self._random.random() < disturbance.lost:
             return
-        for _ in range(2 if self._random.random() < mischief.repeated else 1):
-            if self._random.random() < mischief.late:
-                self._clock.call_later(mischief.delay, lambda: self._ready.put(posted))
+        for _ in range(2 if self._random.random() < disturbance.repeated else 1):
+            if self._random.random() < disturbance.late:
+                self._clock.call_later(disturbance.delay, lambda: self._ready.put(posted))
             else:
                 self._ready.put(posted)
 
@@ -220,10 +220,10 @@ def matching(posted: Posted, whole: Mapping[str, Any]) -> Iterator[Any]:
 def send_message(
     account: str, region: str, name: str, body: str, rule: str, group: str | None, attributes: Mapping[str, Any] | None = None
 ) -> None:
-    """Put a message into a queue, if its policy lets EventBridge. One without a policy takes all.
+    """Put a message into a queue, if its policy allows EventBridge. A queue without a policy accepts all.
 
     Raises:
-        UndeliverableError: The queue is not there, or does not want it.
+        UndeliverableError: The queue is missing, or its policy denies it.
     """
     sqs, arn = stored.backend("sqs", account, region), f"arn:aws:sqs:{region}:{account}:{name}"
     if sqs is None or name not in sqs.queues:

@@ -11,7 +11,7 @@ from slipway_sandbox.core.errors import validation_error
 from slipway_sandbox.core.events import Event
 from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.eventbridge import patterns
-from slipway_sandbox.eventbridge.delivery import DEFAULT_BUS, Delivery, Mischief, Posted, named_bus
+from slipway_sandbox.eventbridge.delivery import DEFAULT_BUS, Delivery, Disturbance, Posted, named_bus
 from slipway_sandbox.protocol import documents
 
 LARGEST = 1024 * 1024
@@ -23,7 +23,7 @@ RESERVED = "aws."
 
 
 class EventsRoom(Room):
-    """Takes users' events, and sets what befalls them all.
+    """Takes users' events, and sets how delivery is disturbed.
 
     Args:
         world: What all rooms share.
@@ -45,8 +45,8 @@ class EventsRoom(Room):
         return bus.policy if bus else None
 
     def reset(self, account: str | None) -> None:
-        """Let nothing befall events."""
-        self._delivery.clear_mischief(account)
+        """Stop disturbing events."""
+        self._delivery.clear_disturbances(account)
 
     @operation("PutEvents", differs="targets are queues, log groups, buses and archives only; a queue without a policy takes all")
     def put_events(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -94,14 +94,14 @@ class EventsRoom(Room):
 
     @dial("deliveries")
     def deliveries(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Let events be lost, repeated or late: `{"account"?, "detailType"?, "lost", "repeated", "late", "delay"}`.
+        """Lose, repeat or delay events: `{"account"?, "detailType"?, "lost", "repeated", "late", "delay"}`.
 
         The first three are probabilities, 0 unless said; `delay` is in simulated seconds. What is said again for the same
         account and detail type takes the place of what was said before.
         """
-        mischief = Mischief.model_validate(body)
-        self._delivery.set_mischief(mischief)
-        return mischief.model_dump(by_alias=True)
+        disturbance = Disturbance.model_validate(body)
+        self._delivery.set_disturbance(disturbance)
+        return disturbance.model_dump(by_alias=True)
 
 
 def problem_of(entry: dict[str, Any]) -> dict[str, Any]:

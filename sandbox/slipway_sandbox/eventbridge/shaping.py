@@ -1,4 +1,4 @@
-"""What a target gets of an event: all of it, a part, a constant, or what a template makes of it."""
+"""The body that a target gets: the event, a part of it, a constant, or a filled-in template."""
 
 from __future__ import annotations
 

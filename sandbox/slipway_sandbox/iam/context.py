@@ -1,4 +1,4 @@
-"""What is known of a call, under the names of IAM's condition keys."""
+"""A call's values for IAM's condition keys."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def of(
         principal: Who calls.
         need: The action.
         tags: Those of the resource.
-        now: The true time.
+        now: The real time.
     """
     environ = call.environ
     found: dict[str, Sequence[str]] = {

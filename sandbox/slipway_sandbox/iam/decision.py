@@ -1,4 +1,4 @@
-"""How AWS decides on an action, from all the policies that have a say (IAM User Guide, policy evaluation logic)."""
+"""How AWS decides on an action, from all the policies that apply (IAM User Guide, policy evaluation logic)."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Denial:
 
 
 def decide(principal: Principal, ask: Ask, resource_policy: str | None, owner: str) -> Denial | None:
-    """Whether a principal may do something; None if so.
+    """The denial of an action to a principal; None where it is allowed.
 
-    A principal that no policy binds is taken as one that may everything in its own account.
+    A principal without policies is allowed everything in its own account.
 
     Args:
         principal: Who asks.
@@ -54,7 +54,7 @@ def decide(principal: Principal, ask: Ask, resource_policy: str | None, owner: s
 
 
 def bound(principal: Principal) -> bool:
-    """Whether any policy says what a principal may."""
+    """Whether any policy limits a principal."""
     return bool(_limits(principal))
 
 
@@ -71,7 +71,7 @@ def lets_service(policy: str, service: str, ask: Ask) -> bool:
 
 
 def lets_provider(policy: str, provider: str, ask: Ask) -> bool:
-    """Whether a role's trust policy lets in those whom a federated provider vouches for."""
+    """Whether a role's trust policy accepts the identities of a federated provider."""
     statements = tuple(statement for statement in parse(policy) if provider in (statement.principals or {}).get("Federated", ()))
     return _applies([statements], ask, allows=True) and not _applies([statements], ask, allows=False)
 

@@ -1,4 +1,4 @@
-"""Lets calls through as AWS does: by the caller's policies, those of the resources, and the credentials' end."""
+"""Authorizes calls as AWS does: by the caller's policies, the resources' policies, and the credentials' expiry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class IamGuard:
 
     Args:
         principals: Who has which access key.
-        clock: The true time, which credentials end by.
+        clock: The real time, by which credentials expire.
         resources: The policies of resources.
         lookup: Asks a room.
     """
@@ -74,7 +74,7 @@ class IamGuard:
 
 
 def decide(principal: Principal, ask: Ask, policy: str | None, owner: str) -> Denial | None:
-    """The decision on one action and resource. A role has to trust whoever assumes it, in its own account, too."""
+    """The decision on one action and resource. A role has to trust the principal that assumes it, in its own account, too."""
     if policy is not None and ask.action in (ASSUMING, "sts:TagSession", "sts:SetSourceIdentity"):
         if not decision.trusts(policy, principal, ask):
             return Denial(ask, "", explicit=False)
@@ -87,7 +87,7 @@ def denied(service: str, principal: Principal, denial: Denial) -> AwsError:
     ask = denial.ask
     action = ask.action.lower() if service in LOWER_CASE else ask.action
     resource = f'"{ask.resource}"' if service == "s3" else ask.resource
-    # Why a role is not trusted is nobody's business but its account's.
+    # AWS tells only the role's own account why it does not trust.
     reason = f" {denial.reason}" if denial.kind else ""
     message = f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource}{reason}"
     if service == "registry":

@@ -24,21 +24,19 @@ class Kind(StrEnum):
     account = "Account"
     user = "User"
     role = "AssumedRole"
-    federated = "FederatedUser"
 
 
 @dataclass(frozen=True)
 class Session:
-    """Temporary credentials, and what they were asked for with."""
+    """A role's temporary credentials, and what they were asked for with."""
 
     account: str
     access_key: str
-    kind: Kind
     arn: str
     """As GetCallerIdentity says it."""
     user_id: str
     source: str
-    """The ARN of the role, or of the user or account, whose credentials they are."""
+    """The ARN of the role."""
     name: str
     issued: datetime
     expires: datetime
@@ -62,12 +60,12 @@ class Principal:
     """The role or user in IAM, where there is one of that name."""
     session: Session | None = None
     strict: bool = False
-    """It may only what a policy allows, even where it has none."""
+    """Without a policy that allows it, every action is denied, even where it has no policies."""
 
     @property
     def iam_arn(self) -> str:
         """What policies may name beside the session: the role's ARN. For all others it is their own."""
-        return self.session.source if self.session and self.kind is Kind.role else self.arn
+        return self.session.source if self.session else self.arn
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -79,7 +77,7 @@ class Principals:
     """Finds who an access key belongs to. The sessions are those that STS handed out.
 
     Args:
-        strict: The accounts whose roles and users may only what a policy allows them.
+        strict: The accounts whose roles and users may do only what a policy allows.
     """
 
     def __init__(self, strict: Mapping[str, bool]) -> None:
@@ -101,8 +99,8 @@ class Principals:
             return account_principal(access_key)
         session = self.session(access_key)
         if session:
-            strict = session.account in self._strict and session.kind is not Kind.account
-            return Principal(session.kind, session.account, session.arn, session.user_id, identity_of(session), session, strict)
+            role, strict = stored.role(session.source), session.account in self._strict
+            return Principal(Kind.role, session.account, session.arn, session.user_id, role, session, strict)
         owner = stored.user_of_key(access_key)
         user = stored.user(*owner) if owner else None
         if owner and user:
@@ -113,13 +111,6 @@ class Principals:
 def account_principal(account: str) -> Principal:
     """The account itself: its root user, on AWS."""
     return Principal(Kind.account, account, f"arn:aws:iam::{account}:root", account)
-
-
-def identity_of(session: Session) -> stored.Identity | None:
-    """The role or user that a session stands for."""
-    if session.kind is Kind.role:
-        return stored.role(session.source)
-    return stored.user(session.account, session.source.rpartition("/")[2])
 
 
 def new_access_key(account: str) -> str:

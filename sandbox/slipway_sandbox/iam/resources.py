@@ -1,4 +1,4 @@
-"""The policies and tags of resources, wherever they are kept: in the sandbox's own rooms, or in moto."""
+"""The policies and tags of resources, from the sandbox's own rooms or from moto."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ResourcePolicies:
                 return next((policy for policy in found if policy is not None), None)
 
     def owner_of(self, arn: str) -> str:
-        """The account that a resource belongs to; empty where its ARN does not say, and nobody has it."""
+        """The account that a resource belongs to; empty where neither its ARN nor a service says."""
         parts = arn.split(":", ARN_PARTS - 1)
         if len(parts) < ARN_PARTS:
             return ""

@@ -1,8 +1,7 @@
-"""What no call of IAM can set: how strictly an account's roles are bound. moto answers IAM's calls."""
+"""The dial for strict accounts, which no call of IAM can set. moto answers IAM's calls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from pydantic import Field
@@ -29,16 +28,12 @@ class IamRoom(Room):
         for key in [key for key in self.world.strict if account in (None, key)]:
             del self.world.strict[key]
 
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The accounts that are strict."""
-        return {"iam.strict": self.world.strict}
-
     @dial("strict")
     def be_strict(self, body: dict[str, Any]) -> dict[str, Any]:
         """Bind an account's roles and users as AWS does: `{"account", "strict"?}`.
 
-        In a strict account a role or user may only what a policy allows, and a role that IAM does not know cannot be assumed, by
-        anybody or any service. In others those may do anything, which is handy where a test is not about rights.
+        In a strict account a role or user may do only what a policy allows, and a role that IAM does not know cannot be
+        assumed. In other accounts such roles may do anything, which is handy where a test is not about permissions.
         """
         wanted = Strictness.model_validate(body)
         if wanted.strict:

@@ -1,4 +1,4 @@
-"""Roles, users and policies, as moto keeps them. Read without its lock: each look-up is one of a dictionary."""
+"""Roles, users and policies, as moto stores them. Read without its lock: each look-up is one in a dictionary."""
 
 from __future__ import annotations
 

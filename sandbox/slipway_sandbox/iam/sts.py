@@ -1,9 +1,8 @@
-"""STS: temporary credentials, and who has them. What moto answers beside is left to it."""
+"""STS: temporary credentials of roles. Other calls are moto's."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, MutableMapping
 from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
@@ -16,7 +15,7 @@ from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.iam import stored, web_identity
 from slipway_sandbox.iam.actions.asked import tags_of
 from slipway_sandbox.iam.policies import parse
-from slipway_sandbox.iam.principals import Kind, Principals, Session, new_access_key
+from slipway_sandbox.iam.principals import Principals, Session, new_access_key
 
 CHAINED = 3600
 """Seconds that a role lasts at most which another role assumed."""
@@ -53,13 +52,9 @@ class StsRoom(Room):
         for key in [key for key in self._principals.sessions if account in (None, key[0])]:
             del self._principals.sessions[key]
 
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The sessions: who has credentials keeps them."""
-        return {"sts.sessions": self._principals.sessions}
-
     @operation(
         "AssumeRole",
-        differs="a role that IAM does not have can be assumed by anybody, unless the account is strict; a session policy takes "
+        differs="any principal can assume a role that IAM does not have, unless the account is strict; a session policy takes "
         "as much of its room as it has characters, of 2,048",
     )
     def assume_role(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -69,14 +64,14 @@ class StsRoom(Room):
         if role is None and parts[4] in self.world.strict:
             raise not_assumed(caller.principal or source.arn, request["RoleArn"])
         seconds = request.get("DurationSeconds", 3600)
-        check_duration(seconds, role, chained=source.kind is Kind.role)
-        inherited = source.session if source.session and source.kind is Kind.role else None
+        check_duration(seconds, role, chained=source.session is not None)
+        inherited = source.session
         name = request["RoleSessionName"]
         role_name = parts[5].rpartition("/")[2]
         user_id = f"{role.id if role else new_id('AROA')}:{name}"
         passed_on = {key: inherited.tags[key] for key in inherited.transitive} if inherited else {}
         session = self._session(
-            Kind.role, parts[4], f"arn:aws:sts::{parts[4]}:assumed-role/{role_name}/{name}", user_id, request["RoleArn"], seconds
+            parts[4], f"arn:aws:sts::{parts[4]}:assumed-role/{role_name}/{name}", user_id, request["RoleArn"], seconds
         )
         session = replace(
             session,
@@ -97,7 +92,7 @@ class StsRoom(Room):
         differs="the token's signature is not checked; wording for a token that has expired is not verified on AWS",
     )
     def assume_role_with_web_identity(self, _caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """Credentials of a role for whoever has a token of a provider that the role trusts, such as a workflow of GitHub's."""
+        """A role's credentials for the holder of a token of a provider that the role trusts, such as a GitHub workflow."""
         arn, name = request["RoleArn"], request["RoleSessionName"]
         account, path = role_parts(arn)[4:]
         identity = web_identity.read(request["WebIdentityToken"], self.world.clock.now())
@@ -106,7 +101,7 @@ class StsRoom(Room):
         check_duration(seconds, role, chained=False)
         user_id = f"{role.id if role else new_id('AROA')}:{name}"
         session_arn = f"arn:aws:sts::{account}:assumed-role/{path.rpartition('/')[2]}/{name}"
-        session = self._session(Kind.role, account, session_arn, user_id, arn, seconds)
+        session = self._session(account, session_arn, user_id, arn, seconds)
         session = replace(session, name=name, policies=self._policies(account, request))
         return self._answer(session) | {
             "AssumedRoleUser": {"AssumedRoleId": user_id, "Arn": session_arn},
@@ -116,38 +111,11 @@ class StsRoom(Room):
             **packed(session),
         }
 
-    @operation("GetSessionToken", differs="multi-factor devices are not checked")
-    def get_session_token(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """Credentials of whoever calls, for a while."""
-        who = self._principals.of(caller.access_key)
-        if who.session:
-            raise AwsError("AccessDenied", "Cannot call GetSessionToken with session credentials", HTTPStatus.FORBIDDEN)
-        longest = CHAINED if who.kind is Kind.account else 43200
-        seconds = min(request.get("DurationSeconds", 43200), longest)
-        return self._answer(self._session(who.kind, who.account, who.arn, who.user_id, who.arn, seconds))
-
-    @operation("GetFederationToken")
-    def get_federation_token(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """Credentials for somebody of a name, with the caller's rights and those of the policies given."""
-        who = self._principals.of(caller.access_key)
-        if who.session:
-            raise AwsError("AccessDenied", "Cannot call GetFederationToken with session credentials", HTTPStatus.FORBIDDEN)
-        name, account = request["Name"], who.account
-        arn, user_id = f"arn:aws:sts::{account}:federated-user/{name}", f"{account}:{name}"
-        session = self._session(Kind.federated, account, arn, user_id, who.arn, request.get("DurationSeconds", 43200))
-        session = replace(session, name=name, policies=self._policies(account, request), tags=tags_of(request.get("Tags")))
-        return self._answer(session) | {"FederatedUser": {"FederatedUserId": user_id, "Arn": arn}, **packed(session)}
-
     @operation("GetCallerIdentity", differs="a key of twelve digits is the root user of that account")
     def get_caller_identity(self, caller: Caller, _request: dict[str, Any]) -> dict[str, Any]:
         """Who calls."""
         who = self._principals.of(caller.access_key)
         return {"UserId": who.user_id, "Account": who.account, "Arn": who.arn}
-
-    @operation("GetAccessKeyInfo")
-    def get_access_key_info(self, _caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-        """The account of an access key."""
-        return {"Account": self._principals.of(request["AccessKeyId"]).account}
 
     @dial("expire-sessions")
     def expire(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -162,12 +130,11 @@ class StsRoom(Room):
             self._principals.sessions[key] = replace(session, expires=now)
         return {"expired": len(found)}
 
-    def _session(self, kind: Kind, account: str, arn: str, user_id: str, source: str, seconds: int) -> Session:
+    def _session(self, account: str, arn: str, user_id: str, source: str, seconds: int) -> Session:
         now = self.world.clock.now()
         return Session(
             account=account,
             access_key=new_access_key(account),
-            kind=kind,
             arn=arn,
             user_id=user_id,
             source=source,

@@ -28,7 +28,7 @@ def spelled(pattern: str) -> str:
 
 
 def fits(pattern: str, value: str, context: Context) -> bool:
-    """Whether a value fits a pattern whose variables are filled in. One that the call has no value for lets nothing fit."""
+    """Whether a value fits a pattern whose variables are filled in. A variable without a value in the call matches nothing."""
     found = _resolved(pattern, context)
     return found is not None and found.fullmatch(value) is not None
 

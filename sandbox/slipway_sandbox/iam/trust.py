@@ -1,4 +1,4 @@
-"""Which roles AWS's own services may assume, on behalf of those who run something there."""
+"""Which roles AWS's services may assume."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from slipway_sandbox.iam import decision, stored
 from slipway_sandbox.iam.policies import Ask
 
 ECS_TASKS = "ecs-tasks.amazonaws.com"
-LAMBDA = "lambda.amazonaws.com"
 SAGEMAKER = "sagemaker.amazonaws.com"
-SOURCES = {ECS_TASKS: "ecs", LAMBDA: "lambda", SAGEMAKER: "sagemaker"}
+SOURCES = {ECS_TASKS: "ecs", SAGEMAKER: "sagemaker"}
 """The service in the ARN of what a role is assumed for."""
 
 

@@ -1,4 +1,4 @@
-"""Tokens of OpenID Connect providers, such as GitHub's, and the roles that they open."""
+"""Tokens of OpenID Connect providers, such as GitHub's, and the roles that trust them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACTION = "sts:AssumeRoleWithWebIdentity"
 
 @dataclass(frozen=True)
 class WebIdentity:
-    """Who a token speaks for."""
+    """The identity in a token."""
 
     provider: str
     """The issuer without its scheme, as IAM names providers."""
@@ -37,7 +37,7 @@ class WebIdentity:
 
 
 def read(token: str, now: datetime) -> WebIdentity:
-    """Read a token, whose signature is taken for good.
+    """Read a token. Its signature is not checked.
 
     Raises:
         AwsError: `InvalidIdentityToken`; it is none. `ExpiredTokenException`.

@@ -30,7 +30,7 @@ class MotoBackend:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        """Held while moto works: its state is safe to look at by whoever has it."""
+        """Held while moto works; its holder may read moto's state."""
 
     @functools.cached_property
     def _application(self) -> Any:
@@ -45,6 +45,15 @@ class MotoBackend:
             _ = self._application
         # What is imported by now stays for good: neither collections nor the end of the process need to walk it.
         gc.freeze()
+
+    def reset(self, account: str | None) -> None:
+        """Forget what moto keeps for one account, or for all."""
+        with self.lock:
+            for backends in list(importlib.import_module("moto.core.base_backend").BackendDict._instances):  # noqa: SLF001  (moto has no other list)
+                for owner in [owner for owner in backends if account in (None, owner)]:
+                    for region in list(backends[owner]):
+                        backends[owner][region].reset()
+                        backends[owner].pop(region)
 
     def answer(self, call: Incoming) -> Response:
         """Let moto answer. Whoever waits for messages does so outside of it.

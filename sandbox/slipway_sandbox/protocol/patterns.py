@@ -19,7 +19,7 @@ OPTIONS.log_errors = False
 
 
 class Expression(Protocol):
-    """What is asked of one."""
+    """The part of `re.Pattern` that is used."""
 
     def fullmatch(self, string: str, /) -> object | None:
         """Something, if the whole text fits."""

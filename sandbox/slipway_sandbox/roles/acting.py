@@ -19,7 +19,7 @@ class ActingRole:
         caller: The account and region of what the role was given to.
         service: The principal of the service that acts, which the role has to trust.
         role: The role's ARN; None where there is none.
-        session: The session's name in the ARN of whoever acts; 2 to 64 letters, digits or `=,.@-`.
+        session: The session's name in the ARN of the role's session; 2 to 64 letters, digits or `=,.@-`.
     """
 
     def __init__(self, world: World, caller: Caller, service: str, role: str | None, session: str) -> None:

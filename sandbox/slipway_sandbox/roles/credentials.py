@@ -21,11 +21,11 @@ from slipway_sandbox.iam.trust import may_assume
 
 PREFIX = "/_credentials/"
 RENEW_BEFORE = timedelta(minutes=20)
-"""AWS's SDKs ask anew a quarter of an hour before the end."""
+"""AWS SDKs refresh credentials 15 minutes before they expire."""
 
 
 class RoleCredentials:
-    """Credentials of a role, by AssumeRole, so that whoever uses them acts in the role's account.
+    """Credentials of a role, by AssumeRole: who uses them acts in the role's account.
 
     Args:
         world: Gives the STS client.

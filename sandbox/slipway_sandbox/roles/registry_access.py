@@ -1,4 +1,4 @@
-"""Whether a role may pull an image. The image itself the container runtime takes from the registry's own store."""
+"""Checks whether a role may pull an image; the runtime reads the image from the registry's store directly."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from slipway_sandbox.roles.acting import ActingRole
 from slipway_sandbox.roles.registry_access import PullDeniedError, RegistryAccess, parsed
 
 SESSION = "SageMaker"
-"""The session's name in the ARN of whoever acts for SageMaker."""
+"""The session's name in the ARN under which SageMaker acts."""
 
 
 def check_role(world: World, caller: Caller, arn: str | None) -> None:

@@ -11,7 +11,7 @@ from slipway_sandbox.core.errors import AwsError, validation_error
 from slipway_sandbox.protocol import documents
 
 NO_POLICY = '{"Version": "2012-10-17", "Statement": []}'
-"""What a group without a policy is worth: nobody else may do anything."""
+"""The policy of a group that has none: no other account may do anything."""
 NEEDED = ("Effect", "Principal", "Action", "Resource")
 
 
@@ -35,7 +35,7 @@ def refuse_malformed(document: str) -> None:
 
 
 def refuse_stranger(document: str | None, owner: str, caller: Caller, action: str, resource: str) -> None:
-    """Refuse an account whom the group's policy does not let in. The owner is always let in.
+    """Refuse an account that the group's policy does not allow. The owner is always allowed.
 
     Args:
         document: The group's policy.

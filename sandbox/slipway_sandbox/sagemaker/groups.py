@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,8 +28,8 @@ class Group:
     managed: dict[str, Any] | None = None
     policy: str | None = None
     versions: int = 0
-    kept: int = 0
-    """Packages that are there now; a group that has any cannot be deleted."""
+    packages: int = 0
+    """Packages that are in it now; a group that has any cannot be deleted."""
 
     @property
     def account(self) -> str:
@@ -54,7 +53,7 @@ class Group:
 
 
 class GroupRoom(Room):
-    """CreateModelPackageGroup and its kin."""
+    """The operations on model package groups."""
 
     service = "sagemaker"
 
@@ -80,7 +79,7 @@ class GroupRoom(Room):
         return next((group for group in self._groups.rows.values() if group.arn == arn), None)
 
     def policy_of(self, arn: str) -> str | None:
-        """The policy on a group, or on the package of one; one that lets nobody in where the group has none."""
+        """The policy on a group, or on the package of one; one that allows no other account where the group has none."""
         kind, _, name = arn.split(":", 5)[-1].partition("/")
         if kind not in ("model-package-group", "model-package"):
             return None
@@ -118,10 +117,10 @@ class GroupRoom(Room):
     def delete(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         group = self.find(caller, request["ModelPackageGroupName"])
         refuse_stranger(group.policy, group.account, caller, "sagemaker:DeleteModelPackageGroup", group.arn)
-        if group.kept:
+        if group.packages:
             raise AwsError(
                 "ConflictException",
-                f"Model Package Group {group.arn} cannot be deleted: it still has {group.kept} model packages.",
+                f"Model Package Group {group.arn} cannot be deleted: it still has {group.packages} model packages.",
             )
         _, _, _, region, account, _ = group.arn.split(":", 5)
         self._groups.remove(Caller(account, region, ""), group.name)
@@ -150,10 +149,6 @@ class GroupRoom(Room):
         group.policy = None
         return {}
 
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The groups by account, region and name."""
-        return {"groups": self._groups.rows}
-
     def reset(self, account: str | None) -> None:
         """Forget the groups of one account, or all."""
         self._groups.clear(account)
@@ -166,7 +161,7 @@ class GroupRoom(Room):
         return self._groups.find(caller, name_or_arn), self._groups.arn(caller, name_or_arn)
 
     def _with_policy(self, caller: Caller, request: dict[str, Any]) -> Group:
-        """The group that a call about policies names; these have words of their own for one that is not there.
+        """The group that a call about policies names; these calls have their own wording for a missing group.
 
         Raises:
             AwsError: There is none.

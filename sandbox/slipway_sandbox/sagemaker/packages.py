@@ -72,7 +72,7 @@ class Package:
         }
 
     def event(self, updated: Sequence[str]) -> dict[str, Any]:
-        """What EventBridge hears of it.
+        """The detail of its events.
 
         Args:
             updated: The fields that an update has changed.

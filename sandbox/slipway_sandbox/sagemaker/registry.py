@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -28,8 +28,8 @@ VALIDATION_SECONDS = 60.0
 """Simulated time that a package with a ValidationSpecification is validated."""
 
 
-class Fate(Frozen):
-    """What becomes of an account's next model package."""
+class PackageOutcome(Frozen):
+    """How an account's next model package ends."""
 
     account: str
     status: Literal["Completed", "Failed"] = "Completed"
@@ -40,7 +40,7 @@ class Fate(Frozen):
 
 
 class ModelRegistryRoom(Room):
-    """CreateModelPackage and its kin.
+    """The operations on model packages.
 
     Args:
         world: What all rooms share.
@@ -60,7 +60,7 @@ class ModelRegistryRoom(Room):
         self._quotas = quotas
         self._packages: dict[str, Package] = {}
         self._tokens: dict[tuple[str, str, str], str] = {}
-        self._fates: dict[str, Fate] = {}
+        self._outcomes: dict[str, PackageOutcome] = {}
 
     def find_package(self, caller: Caller, arn: str) -> dict[str, Any]:
         """The package as DescribeModelPackage shows it, for a model that is made of it.
@@ -135,31 +135,21 @@ class ModelRegistryRoom(Room):
         del self._packages[package.arn]
         group = self._groups.of(package.group_arn) if package.group_arn else None
         if group:
-            group.kept -= 1
+            group.packages -= 1
         self._tags.forget(package.arn)
         package.status = "Deleting"
         self._emit(package, ())
         return {}
 
-    @dial("model-package-fate")
-    def set_fate(self, body: dict[str, Any]) -> dict[str, Any]:
+    @dial("model-package-outcome")
+    def set_outcome(self, body: dict[str, Any]) -> dict[str, Any]:
         """Decide on the account's next package: `{"account": …, "status": "Failed", "reason": …, "seconds": 60}`.
 
-        It is `Pending`, then `InProgress` for so many simulated seconds, then `Completed` or `Failed`.
+        It is `Pending`, then `InProgress` for `seconds` of simulated time, then `Completed` or `Failed`.
         """
-        fate = Fate.model_validate(body)
-        self._fates[fate.account] = fate
+        outcome = PackageOutcome.model_validate(body)
+        self._outcomes[outcome.account] = outcome
         return {}
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The packages by ARN, and the client tokens by account, region and token."""
-        return {"packages": self._packages, "tokens": self._tokens}
-
-    def take_up(self, account: str | None) -> None:
-        """Go on with the validations that were under way."""
-        for package in self._packages.values():
-            if account in (None, package.account) and package.status not in SETTLED:
-                self._validate(package, Fate(account=package.account))
 
     def reset(self, account: str | None) -> None:
         """Forget the packages of one account, or all."""
@@ -167,8 +157,8 @@ class ModelRegistryRoom(Room):
             del self._packages[arn]
         for token in [token for token in self._tokens if account in (None, token[0])]:
             del self._tokens[token]
-        for owner in [owner for owner in self._fates if account in (None, owner)]:
-            del self._fates[owner]
+        for owner in [owner for owner in self._outcomes if account in (None, owner)]:
+            del self._outcomes[owner]
 
     def _count(self, caller: Caller) -> int:
         return sum(package.account == caller.account for package in self._packages.values())
@@ -180,7 +170,7 @@ class ModelRegistryRoom(Room):
             group = self._group(caller, request["ModelPackageGroupName"], "CreateModelPackage")
             members.setdefault("ModelApprovalStatus", "PendingManualApproval")
             group.versions += 1
-            group.kept += 1
+            group.packages += 1
             arn = f"{group.packages_arn.removesuffix('*')}{group.versions}"
             return Package(arn, group.account, None, group.name, group.arn, group.versions, now, members)
         name = request["ModelPackageName"]
@@ -191,16 +181,16 @@ class ModelRegistryRoom(Room):
 
     def _begin(self, package: Package) -> None:
         """Take a new package to its first status."""
-        fate = self._fates.pop(package.account, None)
-        if fate or "ValidationSpecification" in package.members:
+        outcome = self._outcomes.pop(package.account, None)
+        if outcome or "ValidationSpecification" in package.members:
             package.status = "Pending"
-            self._validate(package, fate or Fate(account=package.account))
+            self._validate(package, outcome or PackageOutcome(account=package.account))
         self._emit(package, ())
 
-    def _validate(self, package: Package, fate: Fate) -> None:
+    def _validate(self, package: Package, outcome: PackageOutcome) -> None:
         clock = self.world.clock
         clock.call_later(PENDING_SECONDS, partial(self._settle, package, "InProgress", None))
-        clock.call_later(PENDING_SECONDS + fate.seconds, partial(self._settle, package, fate.status, fate.reason))
+        clock.call_later(PENDING_SECONDS + outcome.seconds, partial(self._settle, package, outcome.status, outcome.reason))
 
     def _settle(self, package: Package, status: str, reason: str | None) -> None:
         with self.lock:

@@ -39,7 +39,7 @@ class Table(Generic[T]):
         self._kind = kind
         self._segment = segment
         self.rows: dict[tuple[str, str, str], T] = {}
-        """The resources by account, region and name: what a room keeps for a restart."""
+        """The resources by account, region and name."""
 
     def arn(self, caller: Caller, name: str) -> str:
         """The ARN of a resource in the caller's account and region; SageMaker spells names in ARNs in lower case."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable
 from typing import Any
 
 from slipway_sandbox.core.calls import Caller
@@ -63,10 +63,6 @@ class TagRoom(Room):
         """Forget the tags of one account's resources, or of all."""
         for arn in [arn for arn in self._tags if account in (None, arn.split(":")[4])]:
             self.forget(arn)
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The tags of every resource, by its ARN."""
-        return {"tags": self._tags}
 
     def _find(self, caller: Caller, request: dict[str, Any]) -> dict[str, str]:
         arn = request["ResourceArn"]

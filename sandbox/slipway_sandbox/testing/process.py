@@ -72,15 +72,11 @@ class SandboxProcess:
         data: Folder for what it stores; a temporary one of its own, removed at the end, unless given.
         time_scale: Simulated seconds that pass in one real second.
         port: Port to listen on; 0 picks a free one.
-        kept: Whether it goes on from where an earlier one on the same folder ended.
         log: File that its standard error goes to; `sandbox.log` in the data folder unless given.
     """
 
-    def __init__(
-        self, *, data: Path | None = None, time_scale: float = 1.0, port: int = 0, kept: bool = False, log: Path | None = None
-    ) -> None:
+    def __init__(self, *, data: Path | None = None, time_scale: float = 1.0, port: int = 0, log: Path | None = None) -> None:
         self._cleanup = contextlib.ExitStack()
-        self._kept = kept
         if data is None:
             data = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="slipway-sandbox-")))
         self.data = data
@@ -130,11 +126,9 @@ class SandboxProcess:
         except OSError as error:
             raise SandboxStartError(f"the sandbox cannot keep its data in {self.data}: {error}") from error
         arguments = ["serve", "--port", str(self._port), "--data", str(self.data), "--time-scale", str(self.time_scale)]
-        if not self._kept:
-            arguments.append("--forget")
         with self.log.open("a") as log:
-            # Its own process group: a Ctrl-C is for whoever started it, who then stops it in good order. And should that one
-            # be killed, the pipe closes, and the sandbox ends by itself.
+            # Its own process group: a Ctrl-C is for the program that started it, which then stops it in good order. If that
+            # program is killed, the pipe closes, and the sandbox ends by itself.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "slipway_sandbox", *arguments, "--until-input-ends"],
                 stdin=subprocess.PIPE,
@@ -262,14 +256,6 @@ class SandboxProcess:
     def advance(self, seconds: float) -> None:
         """Let so many simulated seconds pass at once."""
         self.control("POST", "clock/advance", {"seconds": seconds})
-
-    def take_snapshot(self, name: str, account: str | None = None) -> None:
-        """Keep the state of one account, or of all, under a name."""
-        self.control("POST", "snapshots", {"name": name, "account": account})
-
-    def restore_snapshot(self, name: str) -> None:
-        """Go back to a snapshot: its account, or all, becomes what it was then."""
-        self.control("POST", f"snapshots/{name}/restore")
 
     def control(self, method: str, path: str, body: object = None, query: dict[str, str] | None = None) -> Any:
         """One call of the sandbox's own API under `/_sandbox/`.

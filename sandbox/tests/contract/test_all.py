@@ -15,7 +15,6 @@ from slipway_sandbox.testing.iam import RoleMaker, allow, refusal_of
 
 from sandbox.testkit import coverage
 from sandbox.testkit.contract import Contract
-from sandbox.testkit.unprovoked import of_service, provoked, unprovoked
 
 OWN = sorted({service for service, _ in coverage.answered()})
 """Services with operations of their own."""
@@ -74,22 +73,6 @@ def test_given_an_error_that_contracts_name_when_the_model_is_asked_then_it_know
         if error not in {code_of(shape) for shape in model_of(each).error_shapes} | common
     ]
     assert unknown == []
-
-
-@pytest.mark.parametrize("service", OWN)
-def test_given_the_errors_that_aws_documents_when_contracts_are_asked_then_they_bring_about_each_that_a_client_can(
-    service: str,
-) -> None:
-    documented = {
-        (name, code_of(shape))
-        for of, name in coverage.answered()
-        if of == service
-        for shape in aws_json.service_model(service).operation_model(name).error_shapes
-    }
-    missed = {(name, code) for name, code in documented if code not in provoked(contracts(), service, name)}
-    assert {each for each in missed if not unprovoked(service, *each)} == set(), "neither brought about nor explained"
-    explained = {unprovoked(service, *each) for each in missed}
-    assert [each for each in of_service(service) if each not in explained] == [], "explained and brought about, or not there"
 
 
 def minimal(shape: Shape | None) -> Any:

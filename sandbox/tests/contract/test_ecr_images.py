@@ -1,10 +1,9 @@
-"""ECR, call by call: images, layers and scans."""
+"""ECR, call by call: images and scans."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from typing import Any
 
 import httpx
@@ -25,13 +24,13 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def upload(ecr: Any, name: str, content: bytes) -> str:
-    """Upload a layer in one part."""
-    number = ecr.initiate_layer_upload(repositoryName=name)["uploadId"]
-    ecr.upload_layer_part(
-        repositoryName=name, uploadId=number, partFirstByte=0, partLastByte=len(content) - 1, layerPartBlob=content
-    )
-    return ecr.complete_layer_upload(repositoryName=name, uploadId=number, layerDigests=[digest_of(content)])["layerDigest"]
+def upload(ecr: Any, name: str, content: bytes) -> None:
+    """Push a blob to the registry."""
+    given = ecr.get_authorization_token()["authorizationData"][0]
+    registry = httpx.Client(base_url=given["proxyEndpoint"], headers={"Authorization": f"Basic {given['authorizationToken']}"})
+    with registry:
+        begun = registry.post(f"/v2/{name}/blobs/uploads/").raise_for_status()
+        registry.put(begun.headers["Location"], params={"digest": digest_of(content)}, content=content).raise_for_status()
 
 
 def manifest(note: str = "") -> str:
@@ -56,82 +55,6 @@ def name(aws: Aws) -> str:
     ecr.create_repository(repositoryName=made)
     upload(ecr, made, CONFIG)
     return made
-
-
-@contract("ecr", "InitiateLayerUpload", errors=(MISSING, INVALID))
-@contract(
-    "ecr",
-    "UploadLayerPart",
-    errors=(MISSING, INVALID, "InvalidLayerPartException", "UploadNotFoundException"),
-)
-@contract(
-    "ecr",
-    "CompleteLayerUpload",
-    errors=(
-        MISSING,
-        INVALID,
-        "UploadNotFoundException",
-        "InvalidLayerException",
-        "LayerAlreadyExistsException",
-        "EmptyUploadException",
-        "LayerPartTooSmallException",
-    ),
-)
-def test_layer_uploads(aws: Aws, name: str) -> None:
-    ecr, other = aws.client("ecr"), f"{name}-not"
-    number = ecr.initiate_layer_upload(repositoryName=name)["uploadId"]
-    part = {"uploadId": number, "partFirstByte": 0, "partLastByte": 3, "layerPartBlob": b"part"}
-    with aws.refused("EmptyUploadException"):
-        ecr.complete_layer_upload(repositoryName=name, uploadId=number, layerDigests=[digest_of(b"")])
-    with aws.refused("InvalidLayerPartException"):
-        ecr.upload_layer_part(repositoryName=name, **{**part, "partFirstByte": 7, "partLastByte": 10})
-    ecr.upload_layer_part(repositoryName=name, **part)
-    with aws.refused("InvalidLayerException"):
-        ecr.complete_layer_upload(repositoryName=name, uploadId=number, layerDigests=[NO_DIGEST])
-    assert ecr.complete_layer_upload(repositoryName=name, uploadId=number, layerDigests=[digest_of(b"part")])["uploadId"]
-    with aws.refused("LayerAlreadyExistsException"):
-        upload(ecr, name, b"part")
-    short = ecr.initiate_layer_upload(repositoryName=name)["uploadId"]
-    for first in (0, 4):
-        ecr.upload_layer_part(
-            repositoryName=name, uploadId=short, partFirstByte=first, partLastByte=first + 3, layerPartBlob=b"part"
-        )
-    with aws.refused("LayerPartTooSmallException", match="All layer parts except the last part should be at least 5MB"):
-        ecr.complete_layer_upload(repositoryName=name, uploadId=short, layerDigests=[digest_of(b"partpart")])
-    unknown = {**part, "uploadId": str(uuid.uuid4())}
-    with aws.refused("UploadNotFoundException"):
-        ecr.upload_layer_part(repositoryName=name, **unknown)
-    with aws.refused("UploadNotFoundException"):
-        ecr.complete_layer_upload(repositoryName=name, uploadId=unknown["uploadId"], layerDigests=[NO_DIGEST])
-    for wrong, code in ((other, MISSING), (BAD_NAME, INVALID)):
-        with aws.refused(code):
-            ecr.initiate_layer_upload(repositoryName=wrong)
-        with aws.refused(code):
-            ecr.upload_layer_part(repositoryName=wrong, **part)
-        with aws.refused(code):
-            ecr.complete_layer_upload(repositoryName=wrong, uploadId=number, layerDigests=[NO_DIGEST])
-    ecr.delete_repository(repositoryName=name, force=True)
-
-
-@contract("ecr", "BatchCheckLayerAvailability", errors=(MISSING, INVALID))
-@contract("ecr", "GetDownloadUrlForLayer", errors=(MISSING, INVALID, "LayersNotFoundException", "LayerInaccessibleException"))
-def test_layers(aws: Aws, name: str) -> None:
-    ecr = aws.client("ecr")
-    layers = ecr.batch_check_layer_availability(repositoryName=name, layerDigests=[digest_of(CONFIG), NO_DIGEST])["layers"]
-    assert [layer["layerAvailability"] for layer in layers] == ["AVAILABLE", "UNAVAILABLE"]
-    with aws.refused("LayerInaccessibleException", match="not associated with an image"):
-        ecr.get_download_url_for_layer(repositoryName=name, layerDigest=digest_of(CONFIG))
-    ecr.put_image(repositoryName=name, imageManifest=manifest(), imageTag="v1")
-    link = ecr.get_download_url_for_layer(repositoryName=name, layerDigest=digest_of(CONFIG))["downloadUrl"]
-    assert httpx.get(link).content == CONFIG
-    with aws.refused("LayersNotFoundException"):
-        ecr.get_download_url_for_layer(repositoryName=name, layerDigest=NO_DIGEST)
-    for wrong, code in ((f"{name}-not", MISSING), (BAD_NAME, INVALID)):
-        with aws.refused(code):
-            ecr.batch_check_layer_availability(repositoryName=wrong, layerDigests=[NO_DIGEST])
-        with aws.refused(code):
-            ecr.get_download_url_for_layer(repositoryName=wrong, layerDigest=NO_DIGEST)
-    ecr.delete_repository(repositoryName=name, force=True)
 
 
 @contract(
@@ -173,8 +96,7 @@ def test_put_image(aws: Aws, name: str) -> None:
 
 
 @contract("ecr", "PutImage", errors=("LimitExceededException",))
-@contract("ecr", "UploadLayerPart", errors=("LimitExceededException",))
-def test_quotas_of_images_tags_and_parts(aws: Aws, name: str) -> None:
+def test_quotas_of_images_and_tags(aws: Aws, name: str) -> None:
     ecr, body = aws.client("ecr"), manifest()
     ecr.put_image(repositoryName=name, imageManifest=body, imageTag="v1")
     exceeded = "LimitExceededException"
@@ -188,8 +110,6 @@ def test_quotas_of_images_tags_and_parts(aws: Aws, name: str) -> None:
         aws.refused(exceeded, match="exceeds the maximum allowed number of tags per image which is '1'"),
     ):
         ecr.put_image(repositoryName=name, imageManifest=body, imageTag="v2")
-    with aws.quota("ecr", "Layer parts", 0), aws.refused(exceeded, match="maximum of 0 layer parts"):
-        upload(ecr, name, b"part")
     ecr.delete_repository(repositoryName=name, force=True)
 
 

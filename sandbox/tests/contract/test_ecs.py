@@ -127,37 +127,6 @@ def test_describe_capacity_providers(aws: Aws) -> None:
         ecs.describe_capacity_providers(maxResults=11)
 
 
-@contract("ecs", "PutAccountSetting", errors=("InvalidParameterException",))
-@contract("ecs", "ListAccountSettings", errors=("InvalidParameterException",))
-@contract("ecs", "DeleteAccountSetting", errors=("InvalidParameterException",))
-def test_account_settings(aws: Aws) -> None:
-    ecs, name = aws.client("ecs"), "awsvpcTrunking"
-    put = ecs.put_account_setting(name=name, value="enabled")["setting"]
-    assert (put["name"], put["value"]) == (name, "enabled")
-    assert ecs.list_account_settings(name=name)["settings"] == [put]
-    assert ecs.delete_account_setting(name=name)["setting"]["name"] == name
-    assert ecs.list_account_settings(name=name)["settings"] == []
-    effective = ecs.list_account_settings(name="taskLongArnFormat", effectiveSettings=True)["settings"]
-    assert [setting["value"] for setting in effective] == ["enabled"]
-    with aws.refused("InvalidParameterException"):
-        ecs.put_account_setting(name=name, value="perhaps")
-    with aws.refused("InvalidParameterException"):
-        ecs.list_account_settings(value="enabled")
-    with aws.refused("InvalidParameterException"):
-        ecs.delete_account_setting(name=name, principalArn="none")
-
-
-@contract("ecs", "PutAccountSettingDefault", errors=("InvalidParameterException",))
-def test_put_account_setting_default(aws: Aws) -> None:
-    ecs = aws.client("ecs")
-    before = ecs.list_account_settings(name="containerInsights", effectiveSettings=True)["settings"][0]["value"]
-    put = ecs.put_account_setting_default(name="containerInsights", value="enabled")["setting"]
-    assert (put["name"], put["value"]) == ("containerInsights", "enabled")
-    with aws.refused("InvalidParameterException"):
-        ecs.put_account_setting_default(name="containerInsights", value="perhaps")
-    ecs.put_account_setting_default(name="containerInsights", value=before)
-
-
 @contract(
     "ecs",
     "TagResource",
@@ -189,20 +158,3 @@ def test_tags(aws: Aws, cluster: str) -> None:
         ecs.tag_resource(resourceArn=cluster, tags=[{"key": "aws:a", "value": "1"}])
     with aws.refused("LimitExceededException"):
         ecs.tag_resource(resourceArn=cluster, tags=[{"key": f"k{number}", "value": ""} for number in range(50)])
-
-
-@contract("ecs", "UpdateTaskProtection", errors=("InvalidParameterException", "ClusterNotFoundException"))
-@contract("ecs", "GetTaskProtection", errors=("InvalidParameterException", "ClusterNotFoundException"))
-def test_task_protection(aws: Aws, cluster: str) -> None:
-    ecs = aws.client("ecs")
-    updated = ecs.update_task_protection(cluster=cluster, tasks=[NOBODY], protectionEnabled=True)
-    assert [failure["reason"] for failure in updated["failures"]] == ["MISSING"]
-    assert ecs.get_task_protection(cluster=cluster, tasks=[NOBODY])["protectedTasks"] == []
-    with aws.refused("InvalidParameterException"):
-        ecs.update_task_protection(cluster=cluster, tasks=[NOBODY], protectionEnabled=True, expiresInMinutes=2881)
-    with aws.refused("InvalidParameterException"):
-        ecs.get_task_protection(cluster=cluster, tasks=[NOBODY] * 101)
-    with aws.refused("ClusterNotFoundException"):
-        ecs.update_task_protection(cluster=aws.name("none"), tasks=[NOBODY], protectionEnabled=True)
-    with aws.refused("ClusterNotFoundException"):
-        ecs.get_task_protection(cluster=aws.name("none"), tasks=[NOBODY])

@@ -292,7 +292,6 @@ TRACKING = {
 @contract("application-autoscaling", "PutScalingPolicy", errors=("ObjectNotFoundException", "ValidationException"))
 @contract("application-autoscaling", "DescribeScalingPolicies", errors=("InvalidNextTokenException", "ValidationException"))
 @contract("application-autoscaling", "DeleteScalingPolicy", errors=("ObjectNotFoundException", "ValidationException"))
-@contract("application-autoscaling", "DescribeScalingActivities", errors=("InvalidNextTokenException", "ValidationException"))
 def test_autoscaling(served: Served) -> None:
     aws = served.aws
     scaling = aws.client("application-autoscaling")
@@ -315,12 +314,9 @@ def test_autoscaling(served: Served) -> None:
     scaling.register_scalable_target(**of, MaxCapacity=6)
     (target,) = scaling.describe_scalable_targets(**listed, ResourceIds=[of["ResourceId"]])["ScalableTargets"]
     assert (target["ScalableTargetARN"], target["MinCapacity"], target["MaxCapacity"]) == (arn, 1, 6)
-    put = scaling.put_scaling_policy(
+    scaling.put_scaling_policy(
         **of, PolicyName="track", PolicyType="TargetTrackingScaling", TargetTrackingScalingPolicyConfiguration=TRACKING
     )
-    alarms = [alarm["AlarmName"] for alarm in put["Alarms"]]
-    found = aws.client("cloudwatch").describe_alarms(AlarmNames=alarms)["MetricAlarms"]
-    assert sorted(alarm["AlarmName"] for alarm in found) == sorted(alarms)
     (policy,) = scaling.describe_scaling_policies(**listed)["ScalingPolicies"]
     assert (policy["PolicyName"], policy["PolicyType"]) == ("track", "TargetTrackingScaling")
     with aws.refused("ValidationException", match="exactly one of"):
@@ -330,20 +326,7 @@ def test_autoscaling(served: Served) -> None:
             PolicyType="TargetTrackingScaling",
             TargetTrackingScalingPolicyConfiguration={"TargetValue": 5.0},
         )
-    runtime = aws.client("sagemaker-runtime")
-
-    def scaled() -> bool:
-        runtime.invoke_endpoint(EndpointName=served.name, Body=b"1")
-        return served.described()["ProductionVariants"][0]["CurrentInstanceCount"] > 1
-
-    if aws.sandbox:
-        wait_until(scaled, "more instances for more traffic")
-    assert scaling.describe_scaling_activities(**listed)["ScalingActivities"]
-    for describe in (
-        scaling.describe_scalable_targets,
-        scaling.describe_scaling_policies,
-        scaling.describe_scaling_activities,
-    ):
+    for describe in (scaling.describe_scalable_targets, scaling.describe_scaling_policies):
         with aws.refused("InvalidNextTokenException"):
             describe(**listed, NextToken="no token")
         with aws.refused("ValidationException"):

@@ -148,7 +148,7 @@ def test_what_the_registry_refuses_by_its_state(aws: Aws, group: str) -> None:
     sagemaker.create_model_package(ModelPackageName=name, InferenceSpecification=specification())
     with aws.refused("ConflictException", match="already exists"):
         sagemaker.create_model_package(ModelPackageName=name, InferenceSpecification=specification())
-    aws.sandbox.control("POST", "sagemaker/model-package-fate", {"account": aws.account, "seconds": 36000})
+    aws.sandbox.control("POST", "sagemaker/model-package-outcome", {"account": aws.account, "seconds": 36000})
     slow = sagemaker.create_model_package(ModelPackageGroupName=group)["ModelPackageArn"]
     assert sagemaker.describe_model_package(ModelPackageName=slow)["ModelPackageStatus"] in ("Pending", "InProgress")
     with aws.refused("ConflictException"):

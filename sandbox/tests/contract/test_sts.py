@@ -28,13 +28,9 @@ def trusting(account: str) -> str:
 
 
 @contract("sts", "GetCallerIdentity")
-@contract("sts", "GetAccessKeyInfo", errors=("ValidationError",))
 def test_who_calls(aws: Aws) -> None:
     sts = aws.client("sts")
     assert sts.get_caller_identity()["Account"] == aws.account
-    assert sts.get_access_key_info(AccessKeyId="ASIAY34FZKBOKMUTVV7A")["Account"]
-    with aws.refused("ValidationError", match="accessKeyId"):
-        sts.get_access_key_info(AccessKeyId="not-a-key-of-aws-at-all")
 
 
 @contract("sts", "AssumeRole", errors=("MalformedPolicyDocument", "PackedPolicyTooLarge", "ValidationError", "AccessDenied"))
@@ -104,22 +100,3 @@ def test_assume_role_with_web_identity(aws: Aws) -> None:
     ):
         sts.assume_role_with_web_identity(**good)
     iam.delete_role(RoleName=name)
-
-
-@contract("sts", "GetSessionToken", errors=("ValidationError",))
-def test_get_session_token(aws: Aws) -> None:
-    sts = aws.client("sts")
-    assert sts.get_session_token(DurationSeconds=900)["Credentials"]["AccessKeyId"].startswith("ASIA")
-    with aws.refused("ValidationError", match="durationSeconds"):
-        sts.get_session_token(DurationSeconds=1000000)
-
-
-@contract("sts", "GetFederationToken", errors=("MalformedPolicyDocument", "ValidationError"))
-def test_get_federation_token(aws: Aws) -> None:
-    sts = aws.client("sts")
-    answered = sts.get_federation_token(Name="ann", Policy=POLICY)
-    assert answered["FederatedUser"]["Arn"] == f"arn:aws:sts::{aws.account}:federated-user/ann"
-    with aws.refused("MalformedPolicyDocument"):
-        sts.get_federation_token(Name="ann", Policy="{}")
-    with aws.refused("ValidationError", match="name"):
-        sts.get_federation_token(Name="not a name")

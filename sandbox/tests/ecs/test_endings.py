@@ -16,7 +16,6 @@ from slipway_sandbox.ecs.changes import tell
 from slipway_sandbox.ecs.model import Task, TaskContainer, TaskDefinition
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 
-from sandbox.testkit.contract import behaviour
 from sandbox.testkit.ecs import TaskDesk, until
 
 DAY = 24 * 3600
@@ -62,44 +61,6 @@ def test_given_a_client_token_when_a_day_has_passed_then_it_stands_for_a_new_tas
     assert (again["tasks"], again["failures"]) == ([], [{"arn": task, "reason": "MISSING"}])
     desk.sandbox.advance(3600)
     assert desk.start(definition, clientToken="once") != task
-
-
-def test_given_tasks_when_the_sandbox_starts_again_then_they_ended_as_by_a_host_failure(tmp_path: Path) -> None:
-    account = fresh_account()
-    with SandboxProcess(data=tmp_path / "data", time_scale=60, kept=True) as sandbox:
-        desk = TaskDesk(sandbox, account)
-        definition = desk.register(desk.container("echo ready; sleep 600"), tags=[{"key": "a", "value": "b"}])
-        ended = desk.finish("exit 3")
-        running = desk.start(definition, clientToken="once")
-        desk.until_line(running, "ready")
-    with SandboxProcess(data=tmp_path / "data", time_scale=60, kept=True) as sandbox:
-        ecs = sandbox.client("ecs", account)
-        first, second = ecs.describe_tasks(cluster="main", tasks=[ended["taskArn"], running])["tasks"]
-        assert first == ended
-        assert (second["lastStatus"], second["stopCode"]) == ("STOPPED", "InfrastructureHealth")
-        assert "exitCode" not in second["containers"][0]
-        described = ecs.describe_task_definition(taskDefinition=definition, include=["TAGS"])
-        assert described["tags"] == [{"key": "a", "value": "b"}]
-        network = {"awsvpcConfiguration": {"subnets": ["subnet-0a"]}}
-        again = ecs.run_task(
-            cluster="main", taskDefinition=definition, launchType="FARGATE", networkConfiguration=network, clientToken="once"
-        )
-        assert [task["taskArn"] for task in again["tasks"]] == [running]
-
-
-@behaviour(
-    "In a task",
-    "memory",
-    like="a container that uses more than its memory, or its task's, has its largest process killed: exit code 137 and "
-    "`OutOfMemoryError: Container killed due to memory usage`",
-    differs="looked at twice a second, so what grows fast goes further; a task's limit holds for each of its containers alone",
-)
-def test_given_more_memory_than_it_may_when_it_is_used_then_the_container_is_killed(desk: TaskDesk) -> None:
-    script = "a=x; while true; do a=$a$a; [ ${#a} -gt 60000000 ] && sleep 60; done"
-    task = desk.until(desk.start(desk.register(desk.container(script, memory=32))), "STOPPED")
-    container = task["containers"][0]
-    assert (container["exitCode"], container["reason"]) == (137, "OutOfMemoryError: Container killed due to memory usage")
-    assert task["stoppedReason"] == "Essential container in task exited"
 
 
 def test_given_a_task_when_it_changes_then_an_event_tells_it_and_the_version_counts_up(tmp_path: Path) -> None:

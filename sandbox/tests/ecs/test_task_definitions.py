@@ -163,12 +163,6 @@ def test_given_a_deleted_definition_when_a_task_of_it_runs_then_it_stays_until_t
     until(lambda: not desk.ecs.list_task_definitions(status="DELETE_IN_PROGRESS")["taskDefinitionArns"], "the end of it")
 
 
-def test_given_container_insights_on_for_the_account_when_a_cluster_is_made_then_it_has_them(desk: TaskDesk) -> None:
-    desk.ecs.put_account_setting_default(name="containerInsights", value="enhanced")
-    made = desk.ecs.create_cluster(clusterName="watched")["cluster"]
-    assert made["settings"] == [{"name": "containerInsights", "value": "enhanced"}]
-
-
 def test_given_another_accounts_identifiers_when_used_then_they_are_refused(desk: TaskDesk) -> None:
     other = desk.cluster.replace(desk.account, "111122223333")
     assert refused(desk.ecs.describe_clusters, clusters=[other]) == ("InvalidParameterException", "AccountIDs mismatch")

@@ -136,8 +136,8 @@ printf 'GET /%s HTTP/1.0\\r\\n\\r\\n' "${rest#*/}" >&3; cat <&3; echo; }
 @behaviour(
     "In a task",
     "metadata",
-    like="version 4: container, task, taskWithTags, stats and task/stats; memory, processors and processes as they are",
-    differs="the address in networks is 127.0.0.1, no bytes of networks and disks are counted; no task protection endpoint",
+    like="version 4: container, task and taskWithTags",
+    differs="the address in networks is 127.0.0.1; no statistics and no task protection",
 )
 def test_given_a_container_when_it_asks_then_metadata_and_region_are_its_own(desk: TaskDesk) -> None:
     script = FETCH + "fetch $ECS_CONTAINER_METADATA_URI_V4/task; fetch $ECS_CONTAINER_METADATA_URI_V4; echo $AWS_REGION"
@@ -148,17 +148,6 @@ def test_given_a_container_when_it_asks_then_metadata_and_region_are_its_own(des
     assert '"Family": "job", "Revision": "1"' in text
     assert '"DockerName": "main"' in text
     assert text.endswith("us-east-1")
-
-
-def test_given_a_container_when_it_asks_for_statistics_then_they_are_measured(desk: TaskDesk) -> None:
-    script = FETCH + "fetch $ECS_CONTAINER_METADATA_URI_V4/stats; fetch $ECS_CONTAINER_METADATA_URI_V4/task/stats"
-    task = desk.until(desk.start(desk.register(desk.container(command=["bash", "-c", script], memory=64))), "STOPPED")
-    own, whole = [json.loads(line) for line in desk.lines(task) if line.startswith("{")]
-    assert own["name"] == "main"
-    assert own["memory_stats"]["limit"] == 64 * 1024 * 1024
-    assert 0 < own["memory_stats"]["usage"] < own["memory_stats"]["limit"]
-    assert own["pids_stats"]["current"] >= 1
-    assert whole[own["id"]]["precpu_stats"] == own["cpu_stats"]
 
 
 @behaviour(

@@ -14,7 +14,7 @@ import pytest
 from slipway_sandbox.autoscaling import ScalableTargets
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.clock import Clock, Timer
-from slipway_sandbox.core.errors import AwsError
+from slipway_sandbox.core.errors import AwsError, validation_error
 from slipway_sandbox.core.events import Event
 from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.hosting.alarms import AlarmWatch
@@ -22,9 +22,8 @@ from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig, EndpointCo
 from slipway_sandbox.sagemaker.hosting.dials import DialRoom
 from slipway_sandbox.sagemaker.hosting.endpoints import EndpointRoom
 from slipway_sandbox.sagemaker.hosting.fleet import Fleet
-from slipway_sandbox.sagemaker.hosting.model_containers import NoPackages
 from slipway_sandbox.sagemaker.hosting.models import ModelRoom
-from slipway_sandbox.sagemaker.hosting.rollout import Workshop
+from slipway_sandbox.sagemaker.hosting.rollout import RolloutContext
 from slipway_sandbox.sagemaker.hosting.servers import DeployedImage, FleetError
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
@@ -40,6 +39,13 @@ LOOK_EVERY = 0.005
 def eventually(condition: Callable[[], bool], what: str) -> None:
     """Wait for what another thread is about to do."""
     wait_until(condition, what, every=LOOK_EVERY)
+
+
+class NoPackages:
+    """A model registry that has no packages."""
+
+    def find_package(self, caller: Caller, arn: str) -> dict[str, Any]:  # noqa: ARG002  (the registry's signature)
+        raise validation_error(f'Could not find model package "{arn}".')
 
 
 class HandClock(Clock):
@@ -147,7 +153,7 @@ class Stage:
         self.fleets = QuickFleets()
         self.alarms = HandAlarms()
         self.dial_room = DialRoom(self.world)
-        self.dials = self.dial_room.fates
+        self.dials = self.dial_room.forced
         self.targets = ScalableTargets()
         self.told: list[Event] = []
         self.world.events.subscribe(self.told.append)
@@ -155,8 +161,8 @@ class Stage:
         self.quotas = SageMakerQuotas(self.world)
         self.models = ModelRoom(self.world, NoPackages(), tags, self.quotas)
         self.configs = EndpointConfigRoom(self.world, self.models, tags, self.quotas)
-        shop = Workshop(self.clock, self.world.lock("sagemaker"), self.fleets, self.alarms, self.world.events)
-        self.endpoints = EndpointRoom(self.world, self.configs, shop, self.dial_room, tags, self.quotas, self.targets)
+        context = RolloutContext(self.clock, self.world.lock("sagemaker"), self.fleets, self.alarms, self.world.events)
+        self.endpoints = EndpointRoom(self.world, self.configs, context, self.dial_room, tags, self.quotas, self.targets)
         image = {"Image": "111111111111.dkr.ecr.us-east-1.amazonaws.com/model:1"}
         self.models.create_model(CALLER, {"ModelName": "model", "PrimaryContainer": image, "ExecutionRoleArn": ROLE})
         for name in ("one", "two", "broken-three"):

@@ -34,7 +34,7 @@ def test_given_a_container_that_exits_when_an_endpoint_is_created_then_it_failed
     "an image listens on 8080 unless its label `com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true` says that it "
     "takes `SAGEMAKER_BIND_TO_PORT`",
     differs="listening on 8080 takes network namespaces, and the creation fails where the machine forbids them; such a container "
-    "reaches nothing but this sandbox; a container has 20 s of true time at least to become healthy, and may exit twice before; "
+    "reaches nothing but this sandbox; a container has at least 20 s of real time to become healthy, and may exit twice before; "
     "the old fleet answers what it has begun before it ends",
 )
 def test_given_two_images_that_insist_on_8080_when_their_endpoint_is_created_then_both_serve_side_by_side(hosted: Hosted) -> None:

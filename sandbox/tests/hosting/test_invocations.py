@@ -95,21 +95,3 @@ def test_given_a_model_that_refuses_when_the_stream_is_asked_for_then_its_words_
     with pytest.raises(ClientError) as refused:
         serving.runtime.invoke_endpoint_with_response_stream(EndpointName="ep", Body=b"bad")
     assert refused.value.response["Error"]["Code"] == "ModelError"  # pyright: ignore[reportTypedDictNotRequiredAccess]
-
-
-@behaviour(
-    "Around an endpoint",
-    "restart and snapshots",
-    like="an endpoint in service serves again as soon as its containers do, and requests wait for that; an update that was under "
-    "way is rolled back with a reason",
-    differs="asynchronous requests that wait are lost; an endpoint whose containers do not come up again stays InService and "
-    "answers 503",
-)
-def test_given_a_snapshot_when_it_is_restored_then_the_endpoint_serves_what_it_served_then(hosted: Hosted) -> None:
-    hosted.serve("one")
-    name = f"served-{hosted.account}"
-    hosted.sandbox.take_snapshot(name, hosted.account)
-    hosted.sagemaker.delete_endpoint(EndpointName="ep")
-    hosted.sandbox.restore_snapshot(name)
-    assert hosted.sagemaker.describe_endpoint(EndpointName="ep")["EndpointStatus"] == "InService"
-    assert hosted.ask()["said"]["model"] == "one"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from slipway_sandbox.sagemaker.hosting.dials import Dial
-from slipway_sandbox.sagemaker.hosting.rollout import FateKind
+from slipway_sandbox.sagemaker.hosting.rollout import OutcomeKind
 
 from .conftest import CALLER, Stage, eventually
 
@@ -58,7 +58,7 @@ def test_given_an_unhealthy_new_fleet_when_an_endpoint_is_updated_then_it_is_rol
 
 def test_given_a_dial_for_a_silent_rollback_when_an_endpoint_is_updated_then_no_reason_is_told(stage: Stage) -> None:
     stage.in_service()
-    stage.dials.set(Dial(endpoint="ep", kind=FateKind.rollback))
+    stage.dials.set(Dial(endpoint="ep", kind=OutcomeKind.rollback))
     stage.update()
     stage.clock.pass_wait(10)
     stage.clock.pass_wait(5)
@@ -69,7 +69,7 @@ def test_given_a_dial_for_a_silent_rollback_when_an_endpoint_is_updated_then_no_
 
 def test_given_a_dial_for_capacity_when_an_endpoint_is_updated_then_the_reason_is_awss(stage: Stage) -> None:
     stage.in_service()
-    stage.dials.set(Dial(endpoint="ep", kind=FateKind.capacity))
+    stage.dials.set(Dial(endpoint="ep", kind=OutcomeKind.capacity))
     stage.update()
     stage.clock.pass_wait(10)
     stage.clock.pass_wait(5)
@@ -78,7 +78,7 @@ def test_given_a_dial_for_capacity_when_an_endpoint_is_updated_then_the_reason_i
 
 def test_given_a_dial_for_a_failed_rollback_when_an_endpoint_is_updated_then_a_person_is_needed(stage: Stage) -> None:
     stage.in_service()
-    stage.dials.set(Dial(endpoint="ep", kind=FateKind.rollback_failed, reason="no way back"))
+    stage.dials.set(Dial(endpoint="ep", kind=OutcomeKind.rollback_failed, reason="no way back"))
     stage.update()
     stage.clock.pass_wait(10)
     stage.clock.pass_wait(5)

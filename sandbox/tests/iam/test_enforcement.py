@@ -263,7 +263,7 @@ def test_given_each_protocol_when_a_call_is_refused_then_the_client_reads_its_er
 
 
 def registry(sandbox: SandboxProcess, ecr: Any, **of: Any) -> httpx.Client:
-    """A client of the registry, with a password of whoever asks."""
+    """A client of the registry, with the password of a caller."""
     token = ecr.get_authorization_token(**of)["authorizationData"][0]["authorizationToken"]
     return httpx.Client(base_url=sandbox.endpoint, headers={"Authorization": f"Basic {token}"}, trust_env=False)
 
@@ -271,7 +271,7 @@ def registry(sandbox: SandboxProcess, ecr: Any, **of: Any) -> httpx.Client:
 @behaviour(
     "Permissions",
     "the registry",
-    like="a password has the rights of whoever asked for it",
+    like="a password has the rights of the caller that asked for it",
 )
 def test_given_a_registry_password_of_a_role_when_it_pushes_then_the_roles_policy_binds_it(
     act: Act, sandbox: SandboxProcess, account: str

@@ -26,7 +26,6 @@ def test_given_a_role_of_another_account_when_it_is_assumed_then_the_session_is_
     assert identity["Arn"] == f"arn:aws:sts::{other}:assumed-role/{name}/test"
     assert identity["Account"] == other
     assert identity["UserId"].endswith(":test")
-    assert sandbox.client("sts").get_access_key_info(AccessKeyId=assumed.keys["AccessKeyId"])["Account"] == other
 
 
 def test_given_a_role_that_trusts_another_when_it_is_assumed_then_access_is_denied(sandbox: SandboxProcess, account: str) -> None:
@@ -124,12 +123,3 @@ def test_given_credentials_whose_time_is_over_when_they_are_used_then_the_error_
     assert sandbox.control("POST", "sts/expire-sessions", {"account": account}) == {"expired": 1}
 
     assert refusal_of(getattr(acting.client(service), method), **members)[0] == code
-
-
-def test_given_an_accounts_session_token_when_it_is_used_then_it_is_still_the_account(
-    sandbox: SandboxProcess, account: str
-) -> None:
-    keys = sandbox.client("sts", account).get_session_token()["Credentials"]
-
-    assert client(sandbox, "sts", keys).get_caller_identity()["Arn"] == f"arn:aws:iam::{account}:root"
-    assert refusal_of(client(sandbox, "sts", keys).get_session_token)[0] == "AccessDenied"

@@ -1,4 +1,4 @@
-"""What befalls jobs beside their own work: checkpoints, interruptions, quotas, roles, restarts, and who hears of it."""
+"""Jobs beside their own work: checkpoints, interruptions, quotas, roles and events."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.events import Event
 from slipway_sandbox.core.world import World
-from slipway_sandbox.sagemaker.jobs.job import Job
+from slipway_sandbox.sagemaker.jobs.events import emit
+from slipway_sandbox.sagemaker.jobs.job import Job, failed
 from slipway_sandbox.sagemaker.jobs.training import TrainingRoom
 from slipway_sandbox.sagemaker.tags import TagRoom
-from slipway_sandbox.testing import SandboxProcess, fresh_account
 
 from sandbox.testkit.contract import behaviour
 from sandbox.testkit.jobs import JobDesk, s3_channel, s3_input
@@ -33,7 +33,7 @@ WAITS = f"trap 'exit 0' TERM; {LOOPS}"
 @behaviour(
     "In a job",
     "checkpoints",
-    like="brought from S3 before the start, stored after the end, whatever it was, and at an interruption",
+    like="brought from S3 before the start, stored after any end, and at an interruption",
     differs="not stored while the container runs",
 )
 def test_given_checkpoints_of_an_earlier_run_when_a_job_ends_then_it_had_them_and_has_added_its_own(jobs: JobDesk) -> None:
@@ -250,26 +250,7 @@ def test_given_a_finished_job_when_it_is_deleted_then_its_name_is_free_again(job
     assert jobs.trained()["TrainingJobStatus"] == "Completed"
 
 
-def test_given_a_restart_on_the_same_folder_then_ended_jobs_are_there_and_running_ones_have_failed(tmp_path: Path) -> None:
-    account = fresh_account()
-    with SandboxProcess(data=tmp_path, time_scale=60, kept=True) as first:
-        desk = JobDesk(first, account)
-        desk.train(desk.image("echo trained"), "ended")
-        desk.trained("ended")
-        desk.train(desk.image(WAITS), "running")
-        desk.wait_for_line(GROUP, "ready")
-
-    with SandboxProcess(data=tmp_path, time_scale=60, kept=True) as second:
-        sagemaker = second.client("sagemaker", account)
-        ended = sagemaker.describe_training_job(TrainingJobName="ended")
-        running = sagemaker.describe_training_job(TrainingJobName="running")
-
-    assert ended["TrainingJobStatus"] == "Completed"
-    assert (running["TrainingJobStatus"], running["SecondaryStatus"]) == ("Failed", "Failed")
-    assert running["FailureReason"].startswith("InternalServerError: We encountered an internal error.")
-
-
-def test_given_a_job_that_ran_when_it_is_taken_up_then_its_event_is_like_its_description(tmp_path: Path) -> None:
+def test_given_a_job_that_fails_when_its_event_is_emitted_then_it_is_like_its_description(tmp_path: Path) -> None:
     world, caller = World(data=tmp_path), Caller("111111111111", "us-east-1", "")
     heard: list[Event] = []
     came = threading.Event()
@@ -279,9 +260,10 @@ def test_given_a_job_that_ran_when_it_is_taken_up_then_its_event_is_like_its_des
     arn = "arn:aws:sagemaker:us-east-1:111111111111:training-job/job"
     tags.put(arn, [{"Key": "team", "Value": "screening"}])
     request = {"OutputDataConfig": {"S3OutputPath": "s3://out"}, "ResourceConfig": {"InstanceCount": 1}}
-    room.kept()["training-job"]["111111111111", "us-east-1", "job"] = Job("job", arn, caller, request, world.clock.now())
+    job = Job("job", arn, caller, request, world.clock.now())
+    job.end(failed("InternalServerError: We encountered an internal error."), world.clock.now())
 
-    room.take_up("111111111111")
+    emit(world, room.noun, job, room.described(job), tags.of(arn))
 
     assert came.wait(5)
     (event,) = heard

@@ -33,8 +33,8 @@ def unpacked(content: bytes) -> dict[str, bytes]:
     "In a job",
     "all kinds",
     like="an S3Prefix is a prefix of keys, as on AWS, so `data/train` takes `data/train2` along; manifests; logs in "
-    "`/aws/sagemaker/TrainingJobs` and its kin; files that the image has below `/opt/ml` are seen; a restart of the sandbox "
-    "fails what ran, as a host failure does; EventBridge hears of each state",
+    "`/aws/sagemaker/TrainingJobs` and its kin; files that the image has below `/opt/ml` are seen; "
+    "EventBridge hears of each state",
     differs="files that the image has below `/opt/ml` are read-only; links are not followed when outputs are uploaded; wording "
     "for an image that is not there is not verified on AWS; times in events are numbers of milliseconds, where AWS's examples "
     "have them as text, by kind of job",

@@ -62,7 +62,7 @@ def test_given_something_somewhere_when_no_account_is_named_then_the_page_leads_
 ) -> None:
     sandbox.client("ecr", browser.account, "eu-west-1").create_repository(repositoryName="screening")
     led = browser.http.get("/_sandbox/")
-    # Other tests may have called since; the page leads to whoever did so last.
+    # Other tests may have called since; the page leads to the latest caller.
     assert re.fullmatch(r"/_sandbox/\?account=\d{12}&region=[a-z0-9-]+", led.headers["Location"])
     chosen = browser.http.get("/_sandbox/", params={"place": f"{browser.account}/eu-west-1"})
     assert chosen.headers["Location"] == f"/_sandbox/?account={browser.account}&region=eu-west-1"
@@ -291,7 +291,7 @@ def test_given_another_site_when_it_plants_a_fault_by_a_persons_browser_then_it_
     sandbox: SandboxProcess, browser: Browser
 ) -> None:
     fault = {"service": "ecr", "operation": "PutImage", "kind": "throttle", "account": browser.account}
-    for path in ("faults", "sagemaker/dials", "reset", "snapshots"):
+    for path in ("faults", "sagemaker/dials", "reset"):
         answer = httpx.post(f"{sandbox.endpoint}/_sandbox/{path}", json=fault, headers={"Origin": "http://evil.example"})
         assert answer.status_code == 403, path
     assert browser.view()["faults"] == []

@@ -2,7 +2,7 @@
 
     python sandbox/tests/pipelines/compile_definitions.py
 
-writes them anew. The SDK takes seconds to import and hundreds of megabytes to install, so that the tests read the files.
+writes them again. The SDK takes seconds to import and hundreds of megabytes to install, so that the tests read the files.
 """
 
 # The SDK's types are partly absent, and where present they leave out what it accepts: parameters in place of strings.

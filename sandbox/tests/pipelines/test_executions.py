@@ -66,7 +66,7 @@ def test_given_a_poor_model_when_the_pipeline_runs_then_it_fails_with_the_messag
     assert "Register" not in steps
 
 
-def test_given_a_failed_job_when_its_cause_is_mended_and_it_is_retried_then_only_the_rest_runs_again(
+def test_given_a_failed_job_when_its_cause_is_fixed_and_it_is_retried_then_only_the_rest_runs_again(
     desk: PipelineDesk, stored: dict[str, Any], job_parameters: dict[str, str]
 ) -> None:
     bucket = job_parameters["OutputUri"].split("/")[2]

@@ -64,9 +64,9 @@ def test_given_a_role_that_trusts_sagemaker_no_more_when_a_step_calls_then_it_fa
 
 @pytest.mark.parametrize("allowed", [True, False])
 def test_given_the_roles_policy_when_a_lambda_step_calls_then_only_what_it_allows_is_done(
-    desk: PipelineDesk, tmp_path: Path, allowed: bool
+    desk: PipelineDesk, allowed: bool
 ) -> None:
-    arn = desk.register_function(tmp_path / "f.py", "def handler(event, context):\n    return {}\n")
+    arn = desk.function()
     action = allow("lambda:InvokeFunction", arn if allowed else f"{arn}-other")
     desk.role = RoleMaker(desk.sandbox, desk.account).create([action], trust=TRUST)
     step: dict[str, Any] = {"Name": "Call", "Type": "Lambda", "FunctionArn": arn, "Arguments": {}}

@@ -230,3 +230,19 @@ def test_given_another_accounts_execution_when_it_is_described_then_it_is_not_fo
     stranger = desk.sandbox.client("sagemaker", "999999999999")
     with pytest.raises(stranger.exceptions.ResourceNotFound):
         stranger.describe_pipeline_execution(PipelineExecutionArn=execution)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"SelectiveExecutionConfig": {"SelectedSteps": [{"StepName": "Stop"}]}},
+        {"MlflowExperimentName": "mine"},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_given_what_the_sandbox_has_not_when_an_execution_is_started_then_it_is_not_implemented(
+    desk: PipelineDesk, more: dict[str, Any]
+) -> None:
+    desk.create({"Version": "2020-12-01", "Steps": [{"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}]})
+    with pytest.raises(ClientError, match=f"NotImplemented.*{next(iter(more))}"):
+        desk.start(**more)

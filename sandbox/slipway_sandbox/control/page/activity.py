@@ -1,21 +1,20 @@
-"""Where something goes on: which accounts and regions have anything, their latest calls, and whether one changed since."""
+"""Activity by account and region: the latest calls, and whether something changed since."""
 
 from __future__ import annotations
 
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from slipway_sandbox.control.page.reader import SHOWN
 from slipway_sandbox.core.calls import Call, Caller
 from slipway_sandbox.core.events import Event
-from slipway_sandbox.core.world import DEFAULT_ACCOUNT, Room, World
+from slipway_sandbox.core.world import DEFAULT_ACCOUNT, World
 
 READING = re.compile(r"^(Describe|List|Get|BatchGet|BatchCheck|Head|Lookup|Query|Filter|Pull)")
 """Calls that change nothing begin so."""
-ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):")
 ACCOUNT = re.compile(r"\d{12}")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 DEFAULT_REGION = "us-east-1"
@@ -30,11 +29,8 @@ class Place:
 
     @property
     def caller(self) -> Caller:
-        """Whoever acts there."""
+        """A caller of that account and region."""
         return Caller(self.account, self.region, self.account)
-
-
-DEFAULT_PLACE = Place(DEFAULT_ACCOUNT, DEFAULT_REGION)
 
 
 @dataclass
@@ -55,12 +51,10 @@ class Activity:
 
     Args:
         world: Has the log and the bus.
-        rooms: What they keep tells of places, too: a restart brings resources back and no calls.
     """
 
-    def __init__(self, world: World, rooms: Sequence[Room]) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._rooms = rooms
         self._traces: dict[Place, Trace] = {}
         self._seen = 0
         self._lock = threading.Lock()
@@ -70,8 +64,7 @@ class Activity:
         """Every place that has anything, the latest call's first."""
         with self._lock:
             self._follow()
-            busy = sorted(self._traces, key=lambda place: self._traces[place].last, reverse=True)
-        return [*busy, *sorted(set(self._kept()) - set(busy))]
+            return sorted(self._traces, key=lambda place: self._traces[place].last, reverse=True)
 
     def trace(self, place: Place) -> Trace:
         """A copy of what is known of a place."""
@@ -102,15 +95,6 @@ class Activity:
                 own = [call for call in calls if Place(call.account, call.region) == place and call.number <= self._seen]
                 trace.total, trace.failed = len(own), sum(call.error is not None for call in own)
 
-    def _kept(self) -> Iterator[Place]:
-        for room in self._rooms:
-            with room.lock:
-                keys = [key for mapping in room.kept().values() for key in list(mapping)]
-            for key in keys:
-                place = place_of(key)
-                if place:
-                    yield place
-
     def _on_event(self, event: Event) -> None:
         with self._lock:
             self._traces.setdefault(Place(event.account, event.region), Trace()).changes += 1
@@ -124,18 +108,6 @@ def newer(calls: Sequence[Call], seen: int) -> list[Call]:
             break
         found.append(call)
     return found[::-1]
-
-
-def place_of(key: object) -> Place | None:
-    """The place that a key of a room's mappings belongs to: an ARN, or a tuple of account, region, or of an ARN and more."""
-    parts = key if isinstance(key, tuple) else (key,)  # pyright: ignore[reportUnknownVariableType]
-    texts = [str(part) for part in parts[:2]]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    found = ARN.match(texts[0]) if texts else None
-    if found:
-        return Place(found["account"], found["region"])
-    if len(texts) > 1 and ACCOUNT.fullmatch(texts[0]) and REGION.fullmatch(texts[1]):
-        return Place(texts[0], texts[1])
-    return None
 
 
 def wanted_place(account: str | None, region: str | None) -> Place:

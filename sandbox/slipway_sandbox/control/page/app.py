@@ -65,12 +65,12 @@ class Page:
 
     Args:
         world: What it shows.
-        rooms: What has dials, and tells which accounts have anything.
+        rooms: What has dials.
     """
 
     def __init__(self, world: World, rooms: Sequence[Room]) -> None:
         self._world = world
-        self._activity = Activity(world, rooms)
+        self._activity = Activity(world)
         self._dials = Dials(world, rooms)
         self._views = Views(world, self._activity, self._dials)
         # Tags of an earlier process must not be taken for this one's.

@@ -17,7 +17,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from werkzeug.wrappers import Response
 
 OWN_NAMES = (".localhost", ".internal")
-"""Top-level names that nobody can register (RFC 6761, and ICANN's reservation for private use)."""
+"""Top-level names that cannot be registered (RFC 6761, and ICANN's reservation for private use)."""
 SAME_SITE = frozenset({"same-origin", "none"})
 READING = frozenset({"GET", "HEAD"})
 
@@ -27,7 +27,7 @@ class Guard:
 
     Args:
         application: What is guarded.
-        endpoint: The sandbox's own address; its name is trusted whatever it is.
+        endpoint: The sandbox's own address; its host name is always trusted.
     """
 
     def __init__(self, application: WSGIApplication, endpoint: str) -> None:
@@ -73,5 +73,5 @@ def is_private(name: str) -> bool:
 
 
 def is_visit(environ: WSGIEnvironment) -> bool:
-    """Whether a person follows a link to here: that only shows the page, and to nobody else."""
+    """Whether a person follows a link to here: that only shows the page, and only to them."""
     return environ["REQUEST_METHOD"] in READING and environ.get("HTTP_SEC_FETCH_MODE") == "navigate"

@@ -32,7 +32,7 @@ TONE_OF = {state: tone for tone, states in TONES.items() for state in states}
 
 
 def tone(state: object) -> str:
-    """What a state means for whoever waits on it: good, busy, warn, bad, or idle for one that says nothing."""
+    """How a state is coloured: good, busy, warn, bad, or idle for one without a meaning of its own."""
     return TONE_OF.get(str(state), "idle")
 
 

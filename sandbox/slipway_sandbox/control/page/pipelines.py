@@ -22,7 +22,7 @@ def pipelines(reader: Reader, generation: int) -> dict[str, Any]:
 
     Args:
         reader: Asks the API.
-        generation: A number that changes with whatever a client did; an execution that has ended is asked for once in each.
+        generation: A number that changes with each change by a client; an execution that has ended is asked for once in each.
     """
     found, more = reader.listed("sagemaker", "ListPipelines", "PipelineSummaries")
     for pipeline in found:

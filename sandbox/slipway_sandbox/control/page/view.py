@@ -94,19 +94,19 @@ class Views:
         found, number = self._resources(place, trace.changes) if place in places else (nothing(), 0)
         calls = {"items": [call.to_json() for call in reversed(trace.calls)], "total": trace.total, "failed": trace.failed}
         dials = self._dials.shown(place.account)
-        # In one order whatever happens elsewhere, so that an idle page stays the same.
+        # Always in the same order, so that an idle page stays the same.
         offered = [asdict(each) for each in sorted(places[:PLACES])]
         view = {**asdict(place), "places": offered, **found, "calls": calls, **dials}
         tag = json.dumps([asdict(place), offered, number, trace.last, trace.total, dials], default=str)
         return view, tag
 
     def forget(self) -> None:
-        """Read everything anew: the state was taken away or replaced, and names may stand for something else."""
+        """Read everything again: after a reset, names may stand for something else."""
         with self._lock:
             self._readings.clear()
 
     def expire(self, place: Place) -> None:
-        """Read a place anew when it is looked at next: something was done there that is no client's call."""
+        """Read a place again at the next look: it was changed by something that is no client's call."""
         with self._lock:
             reading = self._readings.get(place)
         if reading:

@@ -1,4 +1,4 @@
-"""What a call asks for, as tables of actions read it."""
+"""A call's request, as the tables of actions read it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Asked:
         return f"arn:aws:{service}:{self.caller.region}:{account or self.caller.account}:{resource}"
 
     def arns(self, service: str, *templates: str) -> tuple[str, ...]:
-        """The ARNs of templates such as `endpoint/{EndpointName}`; `*` where the call names none of these resources."""
+        """The ARNs of templates such as `endpoint/{EndpointName}`; `*` where the call does not name such a resource."""
         found = [arn for template in templates for arn in self._filled(service, template)]
         return tuple(dict.fromkeys(found)) or ("*",)
 
@@ -70,7 +70,7 @@ def role_arn(asked: Asked, role: str) -> str:
 
 
 def tags_of(tags: Any) -> dict[str, str]:
-    """Tags in whatever form a call has them."""
+    """A call's tags, in any of the forms that calls use."""
     if isinstance(tags, Mapping):
         return {str(key): str(value) for key, value in tags.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""SageMaker's actions, and those of its runtime. Its ARNs spell names in lower case, whatever case the call has, but for jobs."""
+"""SageMaker's actions, and those of its runtime. Its ARNs spell names in lower case, except those of jobs."""
 
 from __future__ import annotations
 

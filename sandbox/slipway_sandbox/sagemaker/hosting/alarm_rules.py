@@ -1,4 +1,4 @@
-"""What an alarm's metrics come to: statistics, metric math, and the state that follows."""
+"""Evaluates an alarm's metrics: statistics, metric math, and the state that follows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
 """Metric math's operators, which are spelled as Python's."""
 FUNCTIONS: dict[str, Callable[[Sequence[float]], float]] = {"SUM": sum, "AVG": statistics.fmean, "MIN": min, "MAX": max}
 Point = float | None
-"""What a period comes to; None where there is no data."""
+"""A period's value; None where there is no data."""
 Values = Callable[[str, Mapping[str, str], int], Sequence[float]]
 """The values of a metric by its name and dimensions, in the period of that number: 0 is the newest."""
 
@@ -50,11 +50,11 @@ class UnknownExpressionError(Exception):
 
 
 def judge(alarm: dict[str, Any], points: Sequence[Point]) -> str | None:
-    """The state that an alarm's periods come to.
+    """The state that follows from an alarm's periods.
 
     Args:
         alarm: The alarm as DescribeAlarms shows it.
-        points: What its last `EvaluationPeriods` periods come to.
+        points: The values of its last `EvaluationPeriods` periods.
 
     Returns:
         `ALARM`, `OK`, `INSUFFICIENT_DATA`, or None where the state is to stay as it is.
@@ -109,7 +109,7 @@ def period_of(alarm: dict[str, Any]) -> int:
 
 
 def points_of(alarm: dict[str, Any], values: Values) -> list[Point]:
-    """What each of an alarm's periods comes to, the newest first.
+    """The value of each of an alarm's periods, the newest first.
 
     Raises:
         UnknownExpressionError: Its metric math is not evaluated here.
@@ -128,7 +128,7 @@ def named(dimensions: Sequence[dict[str, str]]) -> dict[str, str]:
 
 
 def _math(queries: Sequence[dict[str, Any]], number: int, values: Values) -> Point:
-    """What the query that returns data comes to in one period."""
+    """The value, in one period, of the query that returns data."""
     known: dict[str, Point] = {}
     for query in queries:
         if "MetricStat" in query:

@@ -1,4 +1,4 @@
-"""CloudWatch alarms over the invocation metrics. moto stores them; here they are evaluated, and their changes told."""
+"""CloudWatch alarms over the invocation metrics. moto stores them; here they are evaluated, and their changes become events."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AlarmWatch:
 
     Args:
         world: Its clock says how long a period of 60 s lasts.
-        metrics: The values to go by.
+        metrics: The values to evaluate.
     """
 
     def __init__(self, world: World, metrics: Metrics) -> None:
@@ -55,7 +55,7 @@ class AlarmWatch:
         """When each place's values were last looked at, in Unix seconds."""
         self._judged: dict[tuple[str, ...], str] = {}
         self._told: dict[AlarmKey, dict[str, Any]] = {}
-        """Each alarm's state as EventBridge heard of it last."""
+        """Each alarm's state as EventBridge was last told."""
         self._lock = threading.Lock()
         self._evaluating = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -110,7 +110,7 @@ class AlarmWatch:
                     composites.append(alarm)
                 elif is_ours(alarm):
                     states[alarm["AlarmName"]] = self._update(client, place, alarm, now)
-            # A composite alarm goes by the states of the others as they are now; by that of another composite one as it was.
+            # A composite alarm uses the others' states of now, and another composite alarm's state of the last round.
             for alarm in composites:
                 self._update_composite(client, place, alarm, states)
             self._looked[place] = now
@@ -148,7 +148,7 @@ class AlarmWatch:
     def _settle(
         self, client: Any, place: tuple[str, str], alarm: dict[str, Any], state: str, reason: str, data: dict[str, Any]
     ) -> str:
-        """Tell CloudWatch an alarm's state when it comes out otherwise than last time; returns the state that it is in.
+        """Tell CloudWatch an alarm's state when it differs from the last one; returns the state.
 
         A state that somebody set by hand therefore stays until what the alarm watches changes its mind.
         """
@@ -178,7 +178,7 @@ class AlarmWatch:
         return values
 
     def _tell(self, place: tuple[str, str], alarm: dict[str, Any]) -> None:
-        """Tell EventBridge when an alarm's state is another one than last time, whoever changed it."""
+        """Tell EventBridge when an alarm's state has changed, by evaluation or by SetAlarmState."""
         key = (*place, alarm["AlarmName"])
         state = state_of(alarm)
         before = self._told.get(key)

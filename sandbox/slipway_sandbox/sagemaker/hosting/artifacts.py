@@ -1,4 +1,4 @@
-"""Model artifacts: brought from S3 into the folder that a container sees as `/opt/ml/model`."""
+"""Model artifacts: downloaded from S3 into the folder that a container sees as `/opt/ml/model`."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ DEFAULT_CONCURRENCY = 4
 DEFAULT_TTL = 21_600
 DEFAULT_TIMEOUT = 900
 LOOK_AGAIN = 5.0
-"""Simulated seconds until a queue is looked at anew whose endpoint has no instance to work on it."""
+"""Simulated seconds until a queue is looked at again whose endpoint has no instance."""
 LARGEST_NOTE = 128 * 1024
 """Bytes of an answer up to which a notification repeats it."""
 
@@ -259,7 +259,7 @@ class AsyncRequests:
 
 
 def room_of(endpoint: Endpoint) -> int:
-    """How many requests an endpoint may work on at a time: so many for each instance."""
+    """How many requests an endpoint may work on at a time: `MaxConcurrentInvocationsPerInstance` for each instance."""
     config = endpoint.served.config
     if config.request.get("AsyncInferenceConfig") is None:
         return 1

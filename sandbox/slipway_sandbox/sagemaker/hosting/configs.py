@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -67,7 +66,7 @@ class Consistency(Frozen):
 
 
 class EndpointConfigRoom(Room):
-    """CreateEndpointConfig and its kin.
+    """The operations on endpoint configurations.
 
     Args:
         world: What all rooms share.
@@ -99,9 +98,9 @@ class EndpointConfigRoom(Room):
 
     @operation(
         "CreateEndpointConfig",
-        differs="explainers, KMS keys, VPC settings, core dumps, SSM access, instance pools and capacity reservations are shown "
-        "and do nothing; inference components (variants without a model) answer `NotImplemented`; the wording of most refusals, "
-        "and the quota's name, are not verified on AWS",
+        differs="data capture, explainers, KMS keys, VPC settings, core dumps, SSM access, instance pools and capacity "
+        "reservations are shown and do nothing; inference components (variants without a model) answer `NotImplemented`; the "
+        "wording of most refusals, and the quota's name, are not verified on AWS",
     )
     def create_endpoint_config(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointConfigName"]
@@ -147,7 +146,7 @@ class EndpointConfigRoom(Room):
 
     @dial("config-consistency")
     def set_consistency(self, body: dict[str, Any]) -> dict[str, Any]:
-        """For so many simulated `seconds` CreateEndpoint and UpdateEndpoint do not find a configuration that was just made.
+        """For `seconds` of simulated time CreateEndpoint and UpdateEndpoint do not find a new configuration.
 
         DescribeEndpointConfig finds it at once. `{"seconds": 30, "account": "…"}`; without an account it goes for all.
         """
@@ -161,10 +160,6 @@ class EndpointConfigRoom(Room):
         if account is None:
             self._late.clear()
         self._late.pop(account, None)
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The configurations by account, region and name."""
-        return {"endpoint-configs": self.configs.rows}
 
     def _tell(self, caller: Caller, config: EndpointConfig) -> None:
         detail = {

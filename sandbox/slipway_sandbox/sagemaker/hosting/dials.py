@@ -1,4 +1,4 @@
-"""What no AWS call can cause: the fate of an endpoint's next create or update."""
+"""Dials that force the outcome of an endpoint's next create or update."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.models import Frozen
 from slipway_sandbox.core.world import Room, World, dial
-from slipway_sandbox.sagemaker.hosting.rollout import Fate, FateKind
+from slipway_sandbox.sagemaker.hosting.rollout import ForcedOutcome, OutcomeKind
 
 
 class Dial(Frozen):
     """One dial; it is used up by the next create or update that it fits."""
 
     endpoint: str
-    kind: FateKind
+    kind: OutcomeKind
     reason: str | None = None
     """The FailureReason of a rollback; none makes it a silent one."""
     account: str | None = None
@@ -34,13 +34,13 @@ class Dials:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
-    def take(self, caller: Caller, endpoint: str, kinds: Set[FateKind]) -> Fate | None:
+    def take(self, caller: Caller, endpoint: str, kinds: Set[OutcomeKind]) -> ForcedOutcome | None:
         """Use up the oldest dial that fits, if any."""
         with self._lock:
             for number, each in self._dials.items():
                 if each.endpoint == endpoint and each.kind in kinds and each.account in (None, caller.account):
                     del self._dials[number]
-                    return Fate(each.kind, each.reason)
+                    return ForcedOutcome(each.kind, each.reason)
         return None
 
     def set(self, each: Dial) -> int:
@@ -77,28 +77,28 @@ class DialRoom(Room):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.fates = Dials()
+        self.forced = Dials()
 
     @dial("dials")
     def set_dial(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Decide what becomes of an endpoint's next create or update: `{"endpoint", "kind", "reason", "account"}`.
+        """Force the outcome of an endpoint's next create or update: `{"endpoint", "kind", "reason", "account"}`.
 
         Kinds: `capacity` (no instances; AWS's words), `rollback` (with that reason, or silently without), `rollback-failed`
         (`UpdateRollbackFailed`).
         """
-        return {"number": self.fates.set(Dial.model_validate(body))}
+        return {"number": self.forced.set(Dial.model_validate(body))}
 
     @dial("dials", method="GET")
     def list_dials(self, _query: dict[str, Any]) -> dict[str, Any]:
         """The dials that wait for their create or update."""
-        return {"dials": [each.model_dump(mode="json") for each in self.fates.all()]}
+        return {"dials": [each.model_dump(mode="json") for each in self.forced.all()]}
 
     @dial("dials", method="DELETE")
     def clear_dials(self, query: dict[str, Any]) -> dict[str, Any]:
         """Take all dials away, or those of one `account`."""
-        self.fates.clear(query.get("account"))
+        self.forced.clear(query.get("account"))
         return {}
 
     def reset(self, account: str | None) -> None:
         """Forget the dials of one account, or all."""
-        self.fates.clear(account)
+        self.forced.clear(account)

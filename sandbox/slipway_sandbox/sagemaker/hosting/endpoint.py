@@ -13,13 +13,13 @@ from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.sagemaker.hosting.configs import EndpointConfig
 from slipway_sandbox.sagemaker.hosting.deployment import EVERYTHING
 from slipway_sandbox.sagemaker.hosting.fleet import Fleet
-from slipway_sandbox.sagemaker.hosting.routing import Capture, Route, Router, Sampler, Shadow
+from slipway_sandbox.sagemaker.hosting.routing import Route, Router, Sampler, Shadow
 
 LONGEST_REASON = 1024
 
 
 class EndpointStatus(StrEnum):
-    """AWS's `EndpointStatus`, as far as the sandbox comes to it."""
+    """The values of AWS's `EndpointStatus` that the sandbox uses."""
 
     creating = "Creating"
     updating = "Updating"
@@ -84,13 +84,13 @@ class Deployment:
     """A configuration that is served, or is about to be.
 
     Attributes:
-        fleet: What runs; it is not kept over a restart.
+        fleet: What runs, once it is up.
         percent: Its share of the endpoint's traffic.
         stage: What happens to its variants, while an update is under way.
         message: The stage in words.
         stage_since: When that began.
         rolling: Its instances come and go with its share, as in a rolling update.
-        capture: The data capture in effect, which an update may retain.
+        capture: The data capture as DescribeEndpoint shows it, which an update may retain.
         wanted: What its variants are about to get, while UpdateEndpointWeightsAndCapacities is at work.
         wanted_since: When that began.
     """
@@ -108,9 +108,6 @@ class Deployment:
     wanted: dict[str, Capacity] = field(default_factory=dict[str, Capacity])
     wanted_since: datetime | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "fleet": None}
-
     def enter(self, stage: VariantStage | None, message: str, now: datetime) -> None:
         """Go on to the next stage, or to none."""
         self.stage, self.message, self.stage_since = stage, message, now
@@ -127,7 +124,6 @@ class Deployment:
         if self.fleet is None or self.percent <= 0:
             return []
         total = sum(self.capacities[name].weight for name in self.fleet.servers) or 1.0
-        capture = self._capture()
         return [
             Route(
                 name,
@@ -136,7 +132,6 @@ class Deployment:
                 self.percent * self.capacities[name].weight / total,
                 max(1, self.instances(name)),
                 self._shadow(self.capacities[name].weight),
-                capture,
             )
             for name, server in self.fleet.servers.items()
         ]
@@ -155,11 +150,6 @@ class Deployment:
         name, server = next(iter(self.fleet.shadows.items()))
         sampler = Sampler(self.capacities[name].weight / weight if weight else 0.0)
         return Shadow(name, server, max(1, self.instances(name)), sampler)
-
-    def _capture(self) -> Capture | None:
-        if self.capture is None or not self.capture.get("EnableCapture", True):
-            return None
-        return Capture(self.capture, Sampler(self.capture["InitialSamplingPercentage"] / EVERYTHING))
 
 
 @dataclass
@@ -181,19 +171,10 @@ class Endpoint:
     """Those that it was created with, for its events."""
     router: Router = field(default_factory=Router)
     halted: threading.Event = field(default_factory=threading.Event)
-    """Set when the endpoint is gone, for whoever still works on it."""
-    ready: threading.Event = field(default_factory=threading.Event)
-    """Set once its fleet was started, for requests that come while that happens anew after a restart."""
+    """Set when the endpoint is gone, for threads that still work on it."""
 
     def __post_init__(self) -> None:
         self.modified = self.created
-
-    def __getstate__(self) -> dict[str, Any]:
-        running = ("router", "halted", "ready")
-        return {name: value for name, value in self.__dict__.items() if name not in running}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, router=Router(), halted=threading.Event(), ready=threading.Event())
 
     def enter(self, status: EndpointStatus, now: datetime, reason: str | None = None) -> None:
         """Go on to another status; the reason of an earlier failure is forgotten."""

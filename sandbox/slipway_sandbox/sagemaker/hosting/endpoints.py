@@ -1,10 +1,10 @@
-"""Endpoints: CreateEndpoint, UpdateEndpoint and their kin."""
+"""Endpoints: create, update, describe, list and delete."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from slipway_sandbox.sagemaker.hosting.endpoint import (
     EndpointStatus,
     initial_capacities,
 )
-from slipway_sandbox.sagemaker.hosting.rollout import Creation, FateKind, Revival, Update, Workshop
+from slipway_sandbox.sagemaker.hosting.rollout import Creation, OutcomeKind, RolloutContext, Update
 from slipway_sandbox.sagemaker.hosting.views import described, summary, tell_deployment, tell_state
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select, within
@@ -34,7 +34,6 @@ RESIZE_SECONDS = 10.0
 """Simulated seconds until new weights and instance counts are in effect."""
 DELETE_SECONDS = 5.0
 """Simulated seconds that a deletion takes."""
-INTERRUPTED = "The update was interrupted by a failure of the underlying hosts and has been rolled back."
 
 
 class EndpointRoom(Room):
@@ -43,8 +42,8 @@ class EndpointRoom(Room):
     Args:
         world: What all rooms share.
         configs: The endpoint configurations.
-        workshop: What creating and updating work with.
-        dials: What tests set to become of the next create or update.
+        context: What creating and updating need of the sandbox.
+        dials: The outcomes that tests force on the next create or update.
         tags: The tags of all resources.
         quotas: How many instances an account's endpoints may have.
         targets: The variants that Application Auto Scaling looks after.
@@ -56,7 +55,7 @@ class EndpointRoom(Room):
         self,
         world: World,
         configs: EndpointConfigRoom,
-        workshop: Workshop,
+        context: RolloutContext,
         dials: DialRoom,
         tags: TagRoom,
         quotas: SageMakerQuotas,
@@ -65,7 +64,7 @@ class EndpointRoom(Room):
         super().__init__(world)
         self.endpoints: Table[Endpoint] = Table("endpoint", "endpoint")
         self._configs = configs
-        self._shop = workshop
+        self._context = context
         self._dials = dials
         self._tags = tags
         self._quotas = quotas
@@ -90,10 +89,10 @@ class EndpointRoom(Room):
             self._check_quotas(caller, instances_of([*config.variants, *config.shadows]))
         self.endpoints.add(caller, endpoint)
         self._tags.put(endpoint.arn, request.get("Tags", ()))
-        self._shop.alarms.watch(caller)
+        self._context.alarms.watch(caller)
         tell_state(self.world.events, endpoint)
-        fate = self._dials.fates.take(caller, name, {FateKind.capacity})
-        self._start(endpoint, Creation(self._shop, endpoint, fate).run)
+        forced = self._dials.forced.take(caller, name, {OutcomeKind.capacity})
+        self._start(endpoint, Creation(self._context, endpoint, forced).run)
         return {"EndpointArn": endpoint.arn}
 
     @operation(
@@ -136,12 +135,12 @@ class EndpointRoom(Room):
         now = self.world.clock.now()
         pending = Deployment(config, _capacities(config, endpoint, request), now, stage_since=now)
         pending.capture = _capture(config, endpoint, request)
-        fate = self._dials.fates.take(caller, endpoint.name, set(FateKind))
+        forced = self._dials.forced.take(caller, endpoint.name, set(OutcomeKind))
         endpoint.deployment_config = deployment
         endpoint.pending = pending
-        self._shop.enter(endpoint, EndpointStatus.updating)
+        self._context.enter(endpoint, EndpointStatus.updating)
         tell_deployment(self.world.events, endpoint)
-        self._start(endpoint, Update(self._shop, endpoint, pending, plan, fate).run)
+        self._start(endpoint, Update(self._context, endpoint, pending, plan, forced).run)
         return {"EndpointArn": endpoint.arn}
 
     @operation(
@@ -166,24 +165,19 @@ class EndpointRoom(Room):
     def delete_endpoint(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])
         self._refuse_in_progress(endpoint)
-        self._shop.enter(endpoint, EndpointStatus.deleting)
+        self._context.enter(endpoint, EndpointStatus.deleting)
         endpoint.router.set([])
         self._targets.forget(caller, endpoint.name)
         self._start(endpoint, lambda: stop_fleets(endpoint))
         self.world.clock.call_later(DELETE_SECONDS, lambda: self._forget(endpoint))
         return {}
 
-    def scale(self, caller: Caller, name: str, variant: str, instances: int) -> bool:
-        """Give a variant so many instances, if the endpoint can be changed now. Takes the lock itself."""
+    def instances(self, caller: Caller, endpoint: str, variant: str) -> int | None:
+        """How many instances a variant has; None where there is no such variant, or a serverless one."""
         with self.lock:
-            endpoint = self.endpoints.find(caller, name)
-            if endpoint is None or endpoint.status is not EndpointStatus.in_service:
-                return False
-            capacities = endpoint.served.capacities
-            if variant not in capacities:
-                return False
-            self._resize(endpoint, {**capacities, variant: replace(capacities[variant], instances=instances)})
-            return True
+            found = self.endpoints.find(caller, endpoint)
+            capacity = found.served.capacities.get(variant) if found else None
+            return None if capacity is None or capacity.serverless else capacity.instances
 
     def reset(self, account: str | None) -> None:
         """Forget the endpoints of one account, or all, and stop their fleets."""
@@ -191,39 +185,7 @@ class EndpointRoom(Room):
             endpoint.halted.set()
             endpoint.router.set([])
             self._start(endpoint, lambda endpoint=endpoint: stop_fleets(endpoint))
-        self._shop.alarms.forget(account)
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The endpoints by account, region and name."""
-        return {"endpoints": self.endpoints.rows}
-
-    def take_up(self, account: str | None) -> None:
-        """Start the fleets again. An endpoint serves what it served; an update that was under way is rolled back."""
-        for (owner, _, _), endpoint in self.endpoints.rows.items():
-            if account in (None, owner):
-                self._shop.alarms.watch(endpoint.caller)
-                self._take_up(endpoint)
-
-    def _take_up(self, endpoint: Endpoint) -> None:
-        match endpoint.status:
-            case EndpointStatus.creating:
-                self._start(endpoint, Creation(self._shop, endpoint, None).run)
-            case EndpointStatus.deleting:
-                self.world.clock.call_later(DELETE_SECONDS, lambda: self._forget(endpoint))
-            case EndpointStatus.failed:
-                pass
-            case EndpointStatus.in_service | EndpointStatus.update_rollback_failed:
-                self._start(endpoint, Revival(self._shop, endpoint, endpoint.status, endpoint.failure_reason).run)
-            case _:
-                self._take_up_update(endpoint)
-
-    def _take_up_update(self, endpoint: Endpoint) -> None:
-        reason = INTERRUPTED if endpoint.pending else None
-        endpoint.pending = None
-        endpoint.served.rolling, endpoint.served.wanted = False, {}
-        if reason:
-            self._shop.enter(endpoint, EndpointStatus.rolling_back, reason)
-        self._start(endpoint, Revival(self._shop, endpoint, EndpointStatus.in_service, reason).run)
+        self._context.alarms.forget(account)
 
     def _refuse_in_progress(self, endpoint: Endpoint) -> None:
         if endpoint.status in BUSY:
@@ -263,7 +225,7 @@ class EndpointRoom(Room):
 
     def _resize(self, endpoint: Endpoint, capacities: dict[str, Capacity]) -> None:
         endpoint.served.wanted, endpoint.served.wanted_since = capacities, self.world.clock.now()
-        self._shop.enter(endpoint, EndpointStatus.updating)
+        self._context.enter(endpoint, EndpointStatus.updating)
         tell_deployment(self.world.events, endpoint)
         self.world.clock.call_later(RESIZE_SECONDS, lambda: self._resized(endpoint, capacities))
 
@@ -272,7 +234,7 @@ class EndpointRoom(Room):
             if not endpoint.halted.is_set():
                 endpoint.served.resize(capacities)
                 endpoint.split(0)
-                self._shop.enter(endpoint, EndpointStatus.in_service)
+                self._context.enter(endpoint, EndpointStatus.in_service)
 
     def _forget(self, endpoint: Endpoint) -> None:
         with self.lock:

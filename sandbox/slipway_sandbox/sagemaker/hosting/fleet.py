@@ -124,7 +124,7 @@ class ContainerFleets:
         self._roles = roles
         self._shortest_startup = shortest_startup
         self._folder = world.data.resolve() / "hosting"
-        # Folders of containers that ran before are nobody's any more.
+        # Folders of an earlier sandbox's containers are not needed any more.
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
 

@@ -1,4 +1,4 @@
-"""What CloudWatch learns about invocations (namespace AWS/SageMaker)."""
+"""Invocation metrics for CloudWatch (namespace AWS/SageMaker)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 NAMESPACE = "AWS/SageMaker"
 KEPT = 50_000
-"""Values that are kept of one metric; alarms look at the last few periods only."""
+"""Values that are stored of one metric; alarms look at the last few periods only."""
 PUBLISH_EVERY = 0.5
 """Real seconds between two batches to CloudWatch."""
 CLIENT_ERRORS = range(400, 500)
@@ -126,7 +126,7 @@ class Metrics:
             try:
                 self._publish(batch)
             except Exception:
-                # Metrics are no reason to stop serving; the alarms go by the values kept here.
+                # Metrics are no reason to stop serving; alarms use the values kept here.
                 log.exception("could not publish metrics to CloudWatch")
             time.sleep(PUBLISH_EVERY)
 

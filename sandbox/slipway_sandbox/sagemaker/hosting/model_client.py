@@ -81,7 +81,7 @@ class ModelClient:
         return Answer(answer.status, answer.body, answer.headers, answer.container, time.monotonic() - started)
 
     def open(self, url: str, request: Mapping[str, Any], body: bytes) -> BaseHTTPResponse:
-        """Begin a request whose answer comes in parts; whoever has it closes it.
+        """Begin a request whose answer comes in parts; the caller closes it.
 
         Raises:
             urllib3.exceptions.HTTPError: The container did not answer.

@@ -1,4 +1,4 @@
-"""What a model's containers come to: image, artifact and environment, of the model and of its package together."""
+"""Resolves a model's containers: image, artifact and environment, from the model and its package."""
 
 from __future__ import annotations
 
@@ -16,18 +16,6 @@ class Packages(Protocol):
     def find_package(self, caller: Caller, arn: str) -> dict[str, Any]:
         """The package as DescribeModelPackage shows it, or an AwsError."""
         ...
-
-
-class NoPackages:
-    """A model registry that has no packages."""
-
-    def find_package(self, caller: Caller, arn: str) -> dict[str, Any]:  # noqa: ARG002  (the protocol's signature)
-        """There is none.
-
-        Raises:
-            AwsError: `Could not find …`.
-        """
-        raise validation_error(f'Could not find model package "{arn}".')
 
 
 @dataclass(frozen=True)

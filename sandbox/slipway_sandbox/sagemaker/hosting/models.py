@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +19,7 @@ QUOTA = "Number of models"
 
 @dataclass(frozen=True)
 class Model:
-    """A model, with what its containers came to when it was created."""
+    """A model, with its containers as they were resolved when it was created."""
 
     name: str
     arn: str
@@ -50,7 +49,7 @@ class Model:
 
 
 class ModelRoom(Room):
-    """CreateModel and its kin.
+    """The operations on models.
 
     Args:
         world: What all rooms share.
@@ -106,10 +105,6 @@ class ModelRoom(Room):
     def reset(self, account: str | None) -> None:
         """Forget the models of one account, or all."""
         self.models.clear(account)
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The models by account, region and name."""
-        return {"models": self.models.rows}
 
     def _tell(self, caller: Caller, model: Model) -> None:
         shown = {**described(model), "CreationTime": round(model.created.timestamp() * 1000)}

@@ -24,14 +24,14 @@ LARGEST_ASYNC_BODY = 128_000
 
 
 def named(environ: WSGIEnvironment) -> tuple[str, str]:
-    """Operation and endpoint of a request; method and path where it is none of the runtime's."""
+    """Operation and endpoint of a request; method and path where it is not one of the runtime's."""
     found = PATH.fullmatch(environ["PATH_INFO"])
     name, action = (found["name"], found["action"]) if found else ("", "")
     return OPERATIONS.get(action, f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"), name
 
 
 def members(operation: str, endpoint: str, environ: WSGIEnvironment) -> dict[str, Any]:
-    """What the path and the headers of a request say, by the API's names; without the body, which is nobody else's business."""
+    """What the path and the headers of a request say, by the API's names; without the body."""
     shape = aws_json.service_model(SERVICE).operation_model(operation).input_shape if operation in OPERATIONS.values() else None
     found: dict[str, Any] = {"EndpointName": endpoint}
     for name, member in shape.members.items() if shape else ():

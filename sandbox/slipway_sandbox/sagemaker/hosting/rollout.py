@@ -1,6 +1,6 @@
-"""How an endpoint comes up, and how it changes from one configuration to the next.
+"""How an endpoint is created, and how it is updated from one configuration to the next.
 
-Each runs on a thread of its own, from top to bottom. Waits go by the sandbox's clock.
+Each runs on a thread of its own, from top to bottom. Waits use the sandbox's clock.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NO_CAPACITY = (
 )
 
 
-class FateKind(StrEnum):
+class OutcomeKind(StrEnum):
     """What a dial makes of the next create or update."""
 
     capacity = "capacity"
@@ -45,10 +45,10 @@ class FateKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What is to become of a create or an update, whatever its containers do."""
+class ForcedOutcome:
+    """The outcome that a dial forces on the next create or update."""
 
-    kind: FateKind
+    kind: OutcomeKind
     reason: str | None = None
 
 
@@ -57,8 +57,8 @@ class RollbackError(Exception):
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """What a rollout works with."""
+class RolloutContext:
+    """What a rollout needs: clock, lock, fleets, alarms and events."""
 
     clock: Clock
     lock: threading.RLock
@@ -68,12 +68,12 @@ class Workshop:
     events: EventBus
 
     def enter(self, endpoint: Endpoint, status: EndpointStatus, reason: str | None = None) -> None:
-        """Let an endpoint go on to another status, and tell everybody. Under the lock."""
+        """Move an endpoint to another status, and emit the event. Under the lock."""
         endpoint.enter(status, self.clock.now(), reason)
         tell_state(self.events, endpoint)
 
     def enter_stage(self, endpoint: Endpoint, stage: VariantStage, message: str) -> None:
-        """Let an endpoint's update go on to another stage, and tell everybody. Under the lock."""
+        """Move an endpoint's update to another stage, and emit the event. Under the lock."""
         if endpoint.pending:
             endpoint.pending.enter(stage, message, self.clock.now())
             tell_deployment(self.events, endpoint)
@@ -83,21 +83,21 @@ class Creation:
     """Brings a new endpoint up.
 
     Args:
-        workshop: What it works with.
+        context: What it needs of the sandbox.
         endpoint: The endpoint, in status `Creating`.
-        fate: What a dial says is to become of it.
+        forced: The outcome that a dial forces, if any.
     """
 
-    def __init__(self, workshop: Workshop, endpoint: Endpoint, fate: Fate | None) -> None:
-        self._shop = workshop
+    def __init__(self, context: RolloutContext, endpoint: Endpoint, forced: ForcedOutcome | None) -> None:
+        self._context = context
         self._endpoint = endpoint
-        self._fate = fate
+        self._forced = forced
 
     def run(self) -> None:
         """Do it, to `InService` or `Failed`."""
         endpoint = self._endpoint
         try:
-            fleet = start_fleet(self._shop, endpoint, endpoint.served, self._fate)
+            fleet = start_fleet(self._context, endpoint, endpoint.served, self._forced)
         except HaltedError:
             return
         except FleetError as error:
@@ -112,87 +112,45 @@ class Creation:
         self._serve(fleet)
 
     def _serve(self, fleet: Fleet) -> None:
-        with self._shop.lock:
+        with self._context.lock:
             if not self._endpoint.halted.is_set():
                 self._endpoint.served.fleet = fleet
                 self._endpoint.split(0)
-                self._endpoint.ready.set()
                 self._end(EndpointStatus.in_service, None)
                 return
         fleet.stop()
 
     def _end(self, status: EndpointStatus, reason: str | None) -> None:
-        with self._shop.lock:
-            self._endpoint.served.enter(None, "", self._shop.clock.now())
-            self._shop.enter(self._endpoint, status, reason)
-
-
-class Revival:
-    """Gives an endpoint its fleet again after the sandbox has started anew: it serves what it served.
-
-    Args:
-        workshop: What it works with.
-        endpoint: The endpoint.
-        status: What it is in, once the fleet is up.
-        reason: The FailureReason then.
-    """
-
-    def __init__(self, workshop: Workshop, endpoint: Endpoint, status: EndpointStatus, reason: str | None) -> None:
-        self._shop = workshop
-        self._endpoint = endpoint
-        self._status = status
-        self._reason = reason
-
-    def run(self) -> None:
-        """Do it. An endpoint whose fleet does not come up answers no requests."""
-        endpoint = self._endpoint
-        try:
-            fleet = self._shop.fleets.start(endpoint.caller, endpoint.name, endpoint.served.config, endpoint.halted)
-        except HaltedError:
-            return
-        except FleetError as error:
-            log.warning("the endpoint %s has no fleet any more: %s", endpoint.name, error)
-            fleet = None
-        with self._shop.lock:
-            if not endpoint.halted.is_set():
-                self._serve(fleet)
-                return
-        if fleet:
-            fleet.stop()
-
-    def _serve(self, fleet: Fleet | None) -> None:
-        endpoint = self._endpoint
-        endpoint.served.fleet = fleet
-        endpoint.served.resize(endpoint.served.capacities)
-        endpoint.split(0)
-        if endpoint.status is not self._status:
-            self._shop.enter(endpoint, self._status, self._reason)
-        endpoint.ready.set()
+        with self._context.lock:
+            self._endpoint.served.enter(None, "", self._context.clock.now())
+            self._context.enter(self._endpoint, status, reason)
 
 
 class Update:
     """Takes an endpoint from the configuration it serves to the pending one, or back.
 
     Args:
-        workshop: What it works with.
+        context: What it needs of the sandbox.
         endpoint: The endpoint, in status `Updating`.
         pending: What is to be served; also the endpoint's pending deployment.
         plan: The steps.
-        fate: What a dial says is to become of it.
+        forced: The outcome that a dial forces, if any.
     """
 
-    def __init__(self, workshop: Workshop, endpoint: Endpoint, pending: Deployment, plan: Plan, fate: Fate | None) -> None:
-        self._shop = workshop
+    def __init__(
+        self, context: RolloutContext, endpoint: Endpoint, pending: Deployment, plan: Plan, forced: ForcedOutcome | None
+    ) -> None:
+        self._context = context
         self._endpoint = endpoint
         self._pending = pending
         self._plan = plan
-        self._fate = fate
+        self._forced = forced
         self._timed_out = threading.Event()
         pending.rolling = endpoint.served.rolling = plan.rolling
 
     def run(self) -> None:
         """Do it, to `InService` on the new configuration, or on the old one with a reason."""
-        timer = self._shop.clock.call_later(self._plan.timeout, self._timed_out.set)
+        timer = self._context.clock.call_later(self._plan.timeout, self._timed_out.set)
         try:
             self._go_forward()
         except RollbackError as error:
@@ -207,8 +165,8 @@ class Update:
 
     def _go_forward(self) -> None:
         self._provision()
-        if self._fate and self._fate.kind is not FateKind.capacity:
-            raise RollbackError(self._fate.reason or "")
+        if self._forced and self._forced.kind is not OutcomeKind.capacity:
+            raise RollbackError(self._forced.reason or "")
         for shift in self._plan.shifts:
             self._activate(shift.percent)
             self._bake(shift.wait, f"{shift.percent:g}% of the traffic is on the new fleet.")
@@ -217,23 +175,23 @@ class Update:
 
     def _provision(self) -> None:
         try:
-            self._pending.fleet = start_fleet(self._shop, self._endpoint, self._pending, self._fate)
+            self._pending.fleet = start_fleet(self._context, self._endpoint, self._pending, self._forced)
         except FleetError as error:
             raise RollbackError(str(error)) from error
 
     def _activate(self, percent: float) -> None:
-        with self._shop.lock:
+        with self._context.lock:
             message = f"Shifting {percent:g}% of the traffic to the new fleet."
-            self._shop.enter_stage(self._endpoint, VariantStage.activating_traffic, message)
+            self._context.enter_stage(self._endpoint, VariantStage.activating_traffic, message)
             if not self._endpoint.halted.is_set():
                 self._endpoint.split(percent)
 
     def _bake(self, seconds: float, message: str) -> None:
         """Watch the alarms for a while, and once at least where there are any."""
-        with self._shop.lock:
-            self._shop.enter_stage(self._endpoint, VariantStage.baking, message)
+        with self._context.lock:
+            self._context.enter_stage(self._endpoint, VariantStage.baking, message)
         over = threading.Event()
-        timer = self._shop.clock.call_later(seconds, over.set)
+        timer = self._context.clock.call_later(seconds, over.set)
         try:
             ended = False
             while not ended:
@@ -255,43 +213,43 @@ class Update:
             raise RollbackError(
                 f"The deployment did not complete within its maximum execution timeout of {self._plan.timeout:g} s."
             )
-        tripped = self._shop.alarms.tripped(self._endpoint.caller, self._plan.alarms)
+        tripped = self._context.alarms.tripped(self._endpoint.caller, self._plan.alarms)
         if tripped:
             raise RollbackError(
                 f"The deployment was rolled back because of CloudWatch alarms in ALARM state: {', '.join(tripped)}."
             )
 
     def _complete(self) -> None:
-        with self._shop.lock:
+        with self._context.lock:
             if self._endpoint.halted.is_set():
                 raise HaltedError
             old = self._endpoint.served
-            self._pending.enter(None, "", self._shop.clock.now())
+            self._pending.enter(None, "", self._context.clock.now())
             self._pending.rolling = False
             self._endpoint.served, self._endpoint.pending = self._pending, None
             self._endpoint.split(0)
-            self._shop.enter(self._endpoint, EndpointStatus.in_service)
+            self._context.enter(self._endpoint, EndpointStatus.in_service)
         if old.fleet:
             old.fleet.stop()
 
     def _roll_back(self, reason: str) -> None:
         endpoint = self._endpoint
-        with self._shop.lock:
+        with self._context.lock:
             if not endpoint.halted.is_set():
-                self._shop.enter(endpoint, EndpointStatus.rolling_back, reason)
-                self._shop.enter_stage(endpoint, VariantStage.deleting, "Rolling back.")
+                self._context.enter(endpoint, EndpointStatus.rolling_back, reason)
+                self._context.enter_stage(endpoint, VariantStage.deleting, "Rolling back.")
         try:
             self._shift_back()
         except HaltedError:
             self._drop_new_fleet()
             return
-        failed = self._fate is not None and self._fate.kind is FateKind.rollback_failed
+        failed = self._forced is not None and self._forced.kind is OutcomeKind.rollback_failed
         self._drop_new_fleet()
-        with self._shop.lock:
+        with self._context.lock:
             endpoint.pending = None
             endpoint.served.rolling = False
             status = EndpointStatus.update_rollback_failed if failed else EndpointStatus.in_service
-            self._shop.enter(endpoint, status, reason)
+            self._context.enter(endpoint, status, reason)
 
     def _shift_back(self) -> None:
         """Give the old fleet all traffic again: at once, or a rolling update's in its batches.
@@ -302,10 +260,10 @@ class Update:
         left = self._pending.percent
         while True:
             left = max(0.0, left - self._plan.rollback_percent)
-            with self._shop.lock:
+            with self._context.lock:
                 if not self._endpoint.halted.is_set():
                     self._endpoint.split(left)
-            pause(self._shop.clock, ROLLBACK_SECONDS, self._endpoint.halted)
+            pause(self._context.clock, ROLLBACK_SECONDS, self._endpoint.halted)
             if left <= 0:
                 return
 
@@ -315,21 +273,21 @@ class Update:
             fleet.stop()
 
 
-def start_fleet(workshop: Workshop, endpoint: Endpoint, deployment: Deployment, fate: Fate | None) -> Fleet:
+def start_fleet(context: RolloutContext, endpoint: Endpoint, deployment: Deployment, forced: ForcedOutcome | None) -> Fleet:
     """Get instances, and start a deployment's containers on them.
 
     Raises:
         FleetError: There are no instances, or a container does not come up.
         HaltedError: The endpoint is gone.
     """
-    pause(workshop.clock, PROVISION_SECONDS, endpoint.halted)
-    if fate and fate.kind is FateKind.capacity:
+    pause(context.clock, PROVISION_SECONDS, endpoint.halted)
+    if forced and forced.kind is OutcomeKind.capacity:
         raise FleetError(NO_CAPACITY)
-    return workshop.fleets.start(endpoint.caller, endpoint.name, deployment.config, endpoint.halted)
+    return context.fleets.start(endpoint.caller, endpoint.name, deployment.config, endpoint.halted)
 
 
 def pause(clock: Clock, seconds: float, halted: threading.Event) -> None:
-    """Let simulated time pass.
+    """Wait for simulated time to pass.
 
     Raises:
         HaltedError: The endpoint is gone.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 
 class BusyError(Exception):
@@ -38,7 +38,7 @@ class Server(Protocol):
 
 
 class Sampler:
-    """Picks an exact share of what comes by: of four, a quarter is the fourth.
+    """Picks an exact share of the requests: a quarter is every fourth.
 
     Args:
         share: From 0 to 1.
@@ -53,7 +53,7 @@ class Sampler:
         """Whether the next one is picked."""
         with self._lock:
             self._earned += self._share
-            # Nine tenths, ten times, come to a little less than nine.
+            # Ten times nine tenths is a little less than nine in floating point.
             picked = self._earned >= 1 - 1e-9
             self._earned -= picked
             return picked
@@ -61,20 +61,11 @@ class Sampler:
 
 @dataclass(frozen=True)
 class Shadow:
-    """A variant that gets copies of another one's requests; nobody sees its answers."""
+    """A variant that gets copies of another one's requests; its answers are dropped."""
 
     variant: str
     server: Server
     instances: int
-    sampler: Sampler
-
-
-@dataclass(frozen=True)
-class Capture:
-    """What is to be kept of the traffic, and how much of it."""
-
-    config: dict[str, Any]
-    """`DataCaptureConfig` as requested."""
     sampler: Sampler
 
 
@@ -88,14 +79,13 @@ class Route:
     weight: float
     instances: int = 1
     shadow: Shadow | None = None
-    capture: Capture | None = None
 
 
 class Router:
     """Splits requests by weight in exact proportions: of any hundred requests, a canary of 25 % gets 25.
 
     This is smooth weighted round robin: each route earns its weight with every request, and the richest one is picked and
-    pays for all. AWS throws dice instead; over many requests that comes to the same.
+    pays for all. AWS chooses at random; over many requests the result is the same.
     """
 
     def __init__(self) -> None:
@@ -110,13 +100,13 @@ class Router:
             self._earned = [0.0] * len(self._routes)
 
     def take(self, variant: str | None = None) -> Route | None:
-        """The route of the next request, entered: whoever takes it calls `server.leave()` at the end.
+        """The route of the next request, entered: the caller has to call `server.leave()` at the end.
 
         Args:
             variant: Only this variant may answer.
 
         Returns:
-            None where no route is left, or none of that variant.
+            None where there is no route, or no route to that variant.
 
         Raises:
             BusyError: The variant answers as many requests as it may.

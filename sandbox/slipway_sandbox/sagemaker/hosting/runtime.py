@@ -1,4 +1,4 @@
-"""SageMaker's runtime: InvokeEndpoint and its kin, answered by the model's own containers."""
+"""SageMaker's runtime: the three InvokeEndpoint operations, answered by the model's own containers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from slipway_sandbox.protocol.operations import Signature, signature_of
 from slipway_sandbox.protocol.refusals import request_id
 from slipway_sandbox.sagemaker.hosting import eventstream
 from slipway_sandbox.sagemaker.hosting.async_requests import AsyncRequests
-from slipway_sandbox.sagemaker.hosting.capture import CaptureLog, Destination, Exchange, Payload
 from slipway_sandbox.sagemaker.hosting.endpoint import SERVING, Endpoint
 from slipway_sandbox.sagemaker.hosting.metrics import Invocation, Metrics, Place
-from slipway_sandbox.sagemaker.hosting.model_client import CUSTOM_ATTRIBUTES, MODEL_TIMEOUT, Answer, ModelClient, chain
+from slipway_sandbox.sagemaker.hosting.model_client import CUSTOM_ATTRIBUTES, Answer, ModelClient, chain
 from slipway_sandbox.sagemaker.hosting.requests import LARGEST_BODY, SERVICE, check, invalid, members, named
 from slipway_sandbox.sagemaker.hosting.routing import BusyError, Route, Shadow
 from slipway_sandbox.sagemaker.hosting.workers import Workers
@@ -62,7 +61,6 @@ class Runtime:
         self._caller_of = caller_of
         self._models = ModelClient()
         self._later = AsyncRequests(world, self._models, metrics)
-        self._captured = CaptureLog(world)
         self._shadows = Workers("shadow", SHADOW_THREADS, SHADOWS_WAITING)
         self._acts = {
             "InvokeEndpoint": self._invoke,
@@ -99,7 +97,6 @@ class Runtime:
         self._record(endpoint, route, answer.status, answer.seconds, overhead)
         if answer.failed:
             raise model_error(call, answer)
-        self._capture(call, endpoint, route, body, answer)
         headers = {**request_id(), INVOKED_VARIANT: route.variant, **custom_attributes(answer.headers.get(CUSTOM_ATTRIBUTES))}
         return Response(answer.body, headers=headers, content_type=answer.content_type)
 
@@ -136,8 +133,6 @@ class Runtime:
         endpoint = self._endpoints.find(caller, name)
         if endpoint is None or endpoint.status not in SERVING:
             raise invalid(f"Endpoint {name} of account {caller.account} not found.")
-        # After a restart its fleet is on its way.
-        endpoint.ready.wait(MODEL_TIMEOUT)
         return endpoint
 
     @staticmethod
@@ -164,20 +159,6 @@ class Runtime:
             work = Copy(self._models, self._metrics, endpoint, shadow, route.config)
             if not self._shadows.submit(lambda: work.send(dict(call.request), body)):
                 shadow.server.leave()
-
-    def _capture(self, call: Incoming, endpoint: Endpoint, route: Route, body: bytes, answer: Answer) -> None:
-        if route.capture is None or not route.capture.sampler.take():
-            return
-        exchange = Exchange(
-            self._world.clock.now(),
-            Payload(call.request.get("ContentType", "application/octet-stream"), body),
-            Payload(answer.content_type, answer.body),
-            call.request.get("InferenceId"),
-            call.request.get("CustomAttributes"),
-        )
-        config = route.capture.config
-        destination = Destination(endpoint.caller, config["DestinationS3Uri"], endpoint.name, route.variant)
-        self._captured.add(destination, config, exchange)
 
 
 class Copy:
@@ -219,7 +200,7 @@ class Parts:
         self._closed = False
 
     def begin(self, call: Incoming, body: bytes) -> Answer | None:
-        """Send the request; what comes back is an error's whole answer, or None where parts follow."""
+        """Send the request; returns an error's whole answer, or None where parts follow."""
         try:
             *earlier, (name, url) = chain(self._route.server, call.request)
             if earlier:
@@ -244,7 +225,7 @@ class Parts:
 
     @property
     def custom_attributes(self) -> str | None:
-        """What the model says beside it."""
+        """The model's custom attributes."""
         return self._response.headers.get(CUSTOM_ATTRIBUTES) if self._response else None
 
     def __iter__(self) -> Iterator[bytes]:
@@ -259,7 +240,7 @@ class Parts:
             yield eventstream.exception("ModelStreamError", json.dumps(said).encode())
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Close the request to the model, and record it."""
         if not self._closed:
             self._closed = True
             if self._response:

@@ -32,11 +32,11 @@ STOP_GRACE = 2.0
 
 
 class FleetError(Exception):
-    """A fleet did not come up. The text is AWS's FailureReason."""
+    """A fleet did not start. The text is AWS's FailureReason."""
 
 
 class HaltedError(Exception):
-    """The endpoint is gone; nobody waits for this fleet any more."""
+    """The endpoint is gone; the fleet is not needed any more."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class DeployedImage:
 
 
 class InFlight:
-    """Counts the requests under way, and lets no more in than there may be."""
+    """Counts the requests in flight, and refuses those over the limit."""
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit
@@ -71,7 +71,7 @@ class InFlight:
             self._changed.notify_all()
 
     def drain(self, seconds: float) -> None:
-        """Wait until there are none, for so many real seconds at most."""
+        """Wait until there are none, for at most `seconds` of real time."""
         with self._changed:
             self._changed.wait_for(lambda: self._count <= 0, seconds)
 
@@ -137,7 +137,7 @@ class ContainerServer:
         Args:
             variant: For the error's text.
             deadline: The moment of the monotonic clock until which it has time.
-            halted: Set when nobody waits any more.
+            halted: Set when the fleet is not needed any more.
 
         Raises:
             FleetError: It did not.
@@ -223,7 +223,7 @@ class ContainerVariant:
         return self._requests.limit
 
     def set_limit(self, limit: int | None) -> None:
-        """Let it answer so many requests at a time from now on."""
+        """Limit how many requests it answers at a time, from now on."""
         self._requests.limit = limit
 
     @property

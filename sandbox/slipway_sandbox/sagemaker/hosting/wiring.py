@@ -6,6 +6,7 @@ from collections.abc import Callable
 from wsgiref.types import WSGIApplication
 
 from slipway_sandbox.autoscaling import ScalableTargets
+from slipway_sandbox.autoscaling.room import Variants
 from slipway_sandbox.containers.runtime import ContainerRuntime
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.world import Room, World
@@ -19,9 +20,8 @@ from slipway_sandbox.sagemaker.hosting.fleet import ContainerFleets
 from slipway_sandbox.sagemaker.hosting.metrics import Metrics
 from slipway_sandbox.sagemaker.hosting.model_containers import Packages
 from slipway_sandbox.sagemaker.hosting.models import ModelRoom
-from slipway_sandbox.sagemaker.hosting.rollout import Workshop
+from slipway_sandbox.sagemaker.hosting.rollout import RolloutContext
 from slipway_sandbox.sagemaker.hosting.runtime import RUNTIME_PREFIX, Runtime
-from slipway_sandbox.sagemaker.hosting.scaling import HostedVariants
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
 
@@ -51,7 +51,7 @@ class Hosting:
     ) -> None:
         self._world = world
         self._metrics = Metrics(world)
-        workshop = Workshop(
+        context = RolloutContext(
             clock=world.clock,
             lock=world.lock("sagemaker"),
             fleets=ContainerFleets(world, containers, roles),
@@ -63,9 +63,9 @@ class Hosting:
         self.models = models.models
         """For transform jobs, which serve them too."""
         configs = EndpointConfigRoom(world, models, tags, quotas)
-        self._endpoints = EndpointRoom(world, configs, workshop, dials, tags, quotas, targets)
+        self._endpoints = EndpointRoom(world, configs, context, dials, tags, quotas, targets)
         self.rooms: list[Room] = [models, configs, self._endpoints, dials]
-        self.variants = HostedVariants(world.clock, self._endpoints, self._metrics)
+        self.variants: Variants = self._endpoints
         """For Application Auto Scaling."""
 
     def paths(self, caller_of: Callable[[Signature | None], Caller]) -> dict[str, WSGIApplication]:

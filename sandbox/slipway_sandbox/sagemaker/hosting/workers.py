@@ -1,4 +1,4 @@
-"""Work that nobody waits for, on a few threads of its own."""
+"""Background work on a few threads of its own."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from slipway_sandbox.core.world import Room, World
 from slipway_sandbox.roles.credentials import CredentialsEndpoint
 from slipway_sandbox.sagemaker.jobs.dials import JobDialRoom
 from slipway_sandbox.sagemaker.jobs.processing import ProcessingRoom
-from slipway_sandbox.sagemaker.jobs.room import Workshop
+from slipway_sandbox.sagemaker.jobs.room import JobStarter
 from slipway_sandbox.sagemaker.jobs.training import TrainingRoom
 from slipway_sandbox.sagemaker.jobs.transform import Models, TransformRoom
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
@@ -37,10 +37,10 @@ class Jobs:
         tags: TagRoom,
         quotas: SageMakerQuotas,
     ) -> None:
-        workshop = Workshop(world, containers, roles)
+        starter = JobStarter(world, containers, roles)
         rooms = [
-            TrainingRoom(world, workshop, tags, quotas),
-            ProcessingRoom(world, workshop, tags, quotas),
-            TransformRoom(world, workshop, models, tags, quotas),
+            TrainingRoom(world, starter, tags, quotas),
+            ProcessingRoom(world, starter, tags, quotas),
+            TransformRoom(world, starter, models, tags, quotas),
         ]
-        self.rooms: list[Room] = [*rooms, JobDialRoom(world, workshop, rooms)]
+        self.rooms: list[Room] = [*rooms, JobDialRoom(world, starter, rooms)]

@@ -1,4 +1,4 @@
-"""A training job's checkpoints: brought before it begins, stored when it ends or is interrupted."""
+"""A training job's checkpoints: downloaded before it starts, uploaded when it ends or is interrupted."""
 
 from __future__ import annotations
 

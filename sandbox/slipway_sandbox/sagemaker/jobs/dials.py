@@ -1,4 +1,4 @@
-"""What a test can do to jobs that no call of AWS does: no capacity, a Spot interruption, a host that is lost."""
+"""What no API call can cause: no capacity for jobs, a Spot interruption, a lost host."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.models import Frozen
 from slipway_sandbox.core.world import Room, World, dial
-from slipway_sandbox.sagemaker.jobs.room import JobRoom, Workshop
+from slipway_sandbox.sagemaker.jobs.room import JobRoom, JobStarter
 
 
 class Incident(StrEnum):
@@ -31,7 +31,7 @@ class JobIncident(Frozen):
 
 
 class Shortage(Frozen):
-    """How many jobs of an account get no instances, from the next one on."""
+    """How many of an account's next jobs get no instances."""
 
     account: str
     jobs: int = 1
@@ -42,27 +42,27 @@ class JobDialRoom(Room):
 
     Args:
         world: What all rooms share.
-        workshop: Starts jobs.
+        starter: Starts jobs.
         rooms: The rooms of each kind.
     """
 
     service = "sagemaker"
 
-    def __init__(self, world: World, workshop: Workshop, rooms: Sequence[JobRoom]) -> None:
+    def __init__(self, world: World, starter: JobStarter, rooms: Sequence[JobRoom]) -> None:
         super().__init__(world)
-        self._workshop = workshop
+        self._starter = starter
         self._rooms: Mapping[str, JobRoom] = {room.segment: room for room in rooms}
 
     @dial("job-capacity")
     def set_shortage(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Let the account's next jobs find no instances: `{"account": …, "jobs": 1}`. They end with AWS's CapacityError."""
+        """The account's next jobs find no instances: `{"account": …, "jobs": 1}`. They end with AWS's CapacityError."""
         shortage = Shortage.model_validate(body)
-        self._workshop.shortages[shortage.account] = shortage.jobs
+        self._starter.shortages[shortage.account] = shortage.jobs
         return {}
 
     @dial("job-incident")
     def happen(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Let something happen to a job that runs now: `{"account": …, "kind": "training-job", "job": …, "incident": …}`.
+        """An incident of a job that runs now: `{"account": …, "kind": "training-job", "job": …, "incident": …}`.
 
         `interruption` takes a Spot instance away: the job starts again with its checkpoints. `host-failure` ends it as Failed,
         with AWS's InternalServerError.
@@ -80,5 +80,5 @@ class JobDialRoom(Room):
 
     def reset(self, account: str | None) -> None:
         """Forget the shortages of one account, or all."""
-        for key in [key for key in self._workshop.shortages if account in (None, key)]:
-            del self._workshop.shortages[key]
+        for key in [key for key in self._starter.shortages if account in (None, key)]:
+            del self._starter.shortages[key]

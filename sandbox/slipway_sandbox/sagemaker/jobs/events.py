@@ -1,4 +1,4 @@
-"""What EventBridge hears of a job: its description, and its tags."""
+"""A job's events: its description, and its tags."""
 
 from __future__ import annotations
 

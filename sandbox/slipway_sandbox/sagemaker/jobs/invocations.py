@@ -69,7 +69,7 @@ class ModelServer:
         self._client.clear()
 
     def wait_until_healthy(self, container: Container, stopping: threading.Event, seconds: float) -> bool:
-        """Whether it answers `/ping` with 200 before it ends, the job ends, or so many real seconds have passed."""
+        """Whether it answers `/ping` with 200 before it ends, the job ends, or `seconds` of real time have passed."""
         deadline = time.monotonic() + seconds
         while container.running and time.monotonic() < deadline and not stopping.is_set():
             if self._is_healthy():

@@ -52,7 +52,7 @@ COMPLETED = Ending("Completed", "Completed")
 STOPPED = Ending("Stopped", "Stopped")
 OUT_OF_TIME = Ending("Stopped", "MaxRuntimeExceeded")
 INTERRUPTED = Ending("InProgress", "Interrupted")
-"""No end at all: the instance was taken away, and the job begins anew on another."""
+"""No end at all: the instance was taken away, and the job starts again on another."""
 
 
 def failed(reason: str) -> Ending:

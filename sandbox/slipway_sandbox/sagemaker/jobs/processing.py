@@ -1,4 +1,4 @@
-"""Processing jobs: CreateProcessingJob and its kin."""
+"""Processing jobs: create, describe, list, stop and delete."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ class ProcessingRoom(JobRoom):
         "CreateProcessingJob",
         differs="one instance; Pipe mode, data sets and feature store answer `NotImplemented`; Continuous upload comes at the "
         "end, too; an input without objects fails the job, where AWS refuses some at once; networks are not looked at, and "
-        "a role that IAM does not know will do, unless the account is strict; MaxRuntimeInSeconds is true time, as containers "
-        "run in true time",
+        "a role that IAM does not know will do, unless the account is strict; MaxRuntimeInSeconds is real time, as containers "
+        "run in real time",
     )
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         refuse_experiment(request)
@@ -113,7 +113,7 @@ class ProcessingRoom(JobRoom):
         with job.lock:
             return self.described(job)
 
-    @operation("StopProcessingJob", differs="SIGKILL follows SIGTERM after 120 s, scaled, but after 2 s of true time at least")
+    @operation("StopProcessingJob", differs="SIGKILL follows SIGTERM after 120 s, scaled, but after at least 2 s of real time")
     def stop_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         self.stop(caller, request["ProcessingJobName"])
         return {}
@@ -130,7 +130,7 @@ class ProcessingRoom(JobRoom):
 
 
 def inputs_of(request: dict[str, Any]) -> list[dict[str, Any]]:
-    """The places in S3 that are brought before the start."""
+    """The places in S3 that are downloaded before the start."""
     return [source["S3Input"] for source in request.get("ProcessingInputs", ())]
 
 

@@ -9,7 +9,7 @@ MEGABYTE = 1 << 20
 
 
 class RecordError(Exception):
-    """A record that cannot be sent, or an answer that cannot be used. The object has no output then."""
+    """A record that cannot be sent. The object has no output then."""
 
 
 def records_of(file: IO[bytes], split: str, limit: int) -> Iterator[bytes]:

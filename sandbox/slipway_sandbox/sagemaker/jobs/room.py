@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from slipway_sandbox.containers.runtime import ContainerRuntime
@@ -12,8 +12,8 @@ from slipway_sandbox.core.errors import AwsError, validation_error
 from slipway_sandbox.core.world import Room, World
 from slipway_sandbox.roles.credentials import CredentialsEndpoint
 from slipway_sandbox.sagemaker.jobs import events
-from slipway_sandbox.sagemaker.jobs.job import Job, failed
-from slipway_sandbox.sagemaker.jobs.runner import INTERNAL_ERROR, JobRunner, Tools
+from slipway_sandbox.sagemaker.jobs.job import Job
+from slipway_sandbox.sagemaker.jobs.runner import JobRunner, Tools
 from slipway_sandbox.sagemaker.jobs.work import Work
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.resources import Table, page, select, within
@@ -24,7 +24,7 @@ END_SECONDS = 5.0
 RUNNING = ("InProgress", "Stopping")
 
 
-class Workshop:
+class JobStarter:
     """Starts jobs' runners, each in a folder of its own.
 
     Args:
@@ -35,7 +35,7 @@ class Workshop:
 
     def __init__(self, world: World, containers: ContainerRuntime, roles: CredentialsEndpoint) -> None:
         folder = world.data.resolve() / "jobs"
-        # A sandbox before this one may have been killed.
+        # An earlier sandbox on this folder may have been killed.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         self._tools = Tools(world, containers, roles, folder)
@@ -58,7 +58,7 @@ class JobRoom(Room):
 
     Args:
         world: What all rooms share.
-        workshop: Runs them.
+        starter: Runs them.
         tags: The tags of all SageMaker resources.
         quotas: How many instances an account may have.
     """
@@ -77,10 +77,10 @@ class JobRoom(Room):
     )
     """What AWS says of a name that is taken; the ARN follows."""
 
-    def __init__(self, world: World, workshop: Workshop, tags: TagRoom, quotas: SageMakerQuotas) -> None:
+    def __init__(self, world: World, starter: JobStarter, tags: TagRoom, quotas: SageMakerQuotas) -> None:
         super().__init__(world)
         self._quotas = quotas
-        self._workshop = workshop
+        self._starter = starter
         self._tags = tags
         self._jobs: Table[Job] = Table(self.kind, self.segment)
         self._runners: dict[str, JobRunner] = {}
@@ -109,7 +109,7 @@ class JobRoom(Room):
         self._jobs.add(caller, job)
         self._tags.put(arn, request.get("Tags", ()))
         self._emit(job)
-        self._runners[arn] = self._workshop.begin(work(job), lambda: self._emit(job))
+        self._runners[arn] = self._starter.begin(work(job), lambda: self._emit(job))
         return job
 
     def _check_quota(self, caller: Caller, request: dict[str, Any]) -> None:
@@ -190,17 +190,6 @@ class JobRoom(Room):
         if request.get("SortBy") == "Status":
             jobs.sort(key=lambda job: job.status, reverse=request.get("SortOrder", "Descending") == "Descending")
         return page(jobs, request)
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The jobs by account, region and name."""
-        return {self.segment: self._jobs.rows}
-
-    def take_up(self, account: str | None) -> None:
-        """Fail the jobs that ran when they were saved: their instances are gone."""
-        for (owner, _, _), job in self._jobs.rows.items():
-            if account in (None, owner) and job.status in RUNNING:
-                job.end(failed(INTERNAL_ERROR), self.world.clock.now())
-                self._emit(job)
 
     def reset(self, account: str | None) -> None:
         """Forget the jobs of one account, or all, and kill those that run."""

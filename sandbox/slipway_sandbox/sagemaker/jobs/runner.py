@@ -45,7 +45,7 @@ START_SECONDS = 10.0
 STOP_GRACE = 120.0
 """Simulated seconds between SIGTERM and SIGKILL, as SageMaker gives."""
 SHORTEST_STOP_GRACE = 2.0
-"""Real seconds. Processes run in real time: however fast the sandbox's time runs, they get this long to end in good order."""
+"""Real seconds. Processes run in real time: however fast the sandbox's time runs, they get this long to shut down."""
 PULSE_SECONDS = 1.0
 """Real seconds between two looks at what a running container has said."""
 NO_CAPACITY = "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
@@ -103,7 +103,7 @@ class JobRunner:
         self._wake.set()
 
     def interrupt(self) -> None:
-        """Take its instance away, as happens to Spot instances: it begins anew, with its checkpoints.
+        """Take its instance away, as happens to Spot instances: it starts again, with its checkpoints.
 
         Raises:
             ValueError: It has no Spot instance.
@@ -114,7 +114,7 @@ class JobRunner:
         self._wake.set()
 
     def lose_host(self) -> None:
-        """Let its instance break: the job fails."""
+        """Its instance breaks, and the job fails."""
         self._lost.set()
         self._wake.set()
         container = self._container
@@ -122,7 +122,7 @@ class JobRunner:
             container.stop(0)
 
     def abort(self) -> None:
-        """Kill what runs; nobody looks at the job any more."""
+        """Kill what runs; the job is forgotten."""
         self._aborted.set()
         self._job.stop(self._world.clock.now())
         self._stopping.set()
@@ -132,7 +132,7 @@ class JobRunner:
             container.stop(0)
 
     def join(self, seconds: float) -> None:
-        """Wait for the end, for so many real seconds at most."""
+        """Wait for the end, for at most `seconds` of real time."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -227,7 +227,7 @@ class JobRunner:
             try:
                 ending = self._follow(container)
             finally:
-                # Whatever went wrong, no container outlives its job.
+                # No container outlives its job, even after an error.
                 container.stop(0)
             self._work.pulse()
         finally:

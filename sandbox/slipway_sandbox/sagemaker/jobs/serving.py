@@ -53,7 +53,7 @@ class Served:
         )
 
 
-class Door:
+class ServingAddress:
     """Where a container is to listen, and where it is reached.
 
     Args:

@@ -204,7 +204,7 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def relative_name(key: str, prefix: str) -> str:
-    """Where an object goes below the folder that its prefix is brought to.
+    """Where an object goes below the folder that its prefix is downloaded to.
 
     A prefix that is the whole key is one file, and one that ends within a name keeps that name.
     """

@@ -1,4 +1,4 @@
-"""Training jobs: CreateTrainingJob and its kin."""
+"""Training jobs: create, describe, list, stop and delete."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class TrainingRoom(JobRoom):
         "`NotImplemented`; FastFile is File; an input without objects fails the job, where AWS refuses some at once; "
         "networks are not looked at, and a role that IAM does not know will do, unless the account is strict; profiling, "
         "debugging and warm pools do nothing; "
-        "MaxRuntimeInSeconds is true time, as containers run in true time",
+        "MaxRuntimeInSeconds is real time, as containers run in real time",
     )
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         refuse_experiment(request)
@@ -159,7 +159,7 @@ class TrainingRoom(JobRoom):
         with job.lock:
             return described(job)
 
-    @operation("StopTrainingJob", differs="SIGKILL follows SIGTERM after 120 s, scaled, but after 2 s of true time at least")
+    @operation("StopTrainingJob", differs="SIGKILL follows SIGTERM after 120 s, scaled, but after at least 2 s of real time")
     def stop_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         self.stop(caller, request["TrainingJobName"])
         return {}

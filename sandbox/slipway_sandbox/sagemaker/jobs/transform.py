@@ -1,4 +1,4 @@
-"""Transform jobs: CreateTransformJob and its kin."""
+"""Transform jobs: create, describe, list and stop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from slipway_sandbox.sagemaker.access import check_role
 from slipway_sandbox.sagemaker.hosting.models import Model
 from slipway_sandbox.sagemaker.jobs.contract import not_implemented, refuse_experiment
 from slipway_sandbox.sagemaker.jobs.job import Job
-from slipway_sandbox.sagemaker.jobs.joins import DEFAULTS, Joiner
-from slipway_sandbox.sagemaker.jobs.room import JobRoom, Workshop
+from slipway_sandbox.sagemaker.jobs.room import JobRoom, JobStarter
 from slipway_sandbox.sagemaker.jobs.serving import Served
 from slipway_sandbox.sagemaker.jobs.transform_work import TransformWork
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
 from slipway_sandbox.sagemaker.tags import TagRoom
 
+DATA_PROCESSING = {"InputFilter": "$", "OutputFilter": "$", "JoinSource": "None"}
+"""What SageMaker fills in: whole records, and answers alone."""
 MOST_MEGABYTES = 100
 """Of one payload, and of all payloads that are under way at once."""
 
@@ -35,7 +36,7 @@ class TransformRoom(JobRoom):
 
     Args:
         world: What all rooms share.
-        workshop: Runs them.
+        starter: Runs them.
         models: What they serve.
         tags: The tags of all SageMaker resources.
         quotas: How many instances an account may have.
@@ -46,8 +47,8 @@ class TransformRoom(JobRoom):
     noun = "Transform Job"
     not_there = "Could not find requested job with name: {name}"
 
-    def __init__(self, world: World, workshop: Workshop, models: Models, tags: TagRoom, quotas: SageMakerQuotas) -> None:
-        super().__init__(world, workshop, tags, quotas)
+    def __init__(self, world: World, starter: JobStarter, models: Models, tags: TagRoom, quotas: SageMakerQuotas) -> None:
+        super().__init__(world, starter, tags, quotas)
         self._models = models
 
     def described(self, job: Job) -> dict[str, Any]:
@@ -61,8 +62,8 @@ class TransformRoom(JobRoom):
 
     @operation(
         "CreateTransformJob",
-        differs="one container answers for all instances; SplitType RecordIO and TFRecord, data capture and Converse answer "
-        "`NotImplemented`; FailureReasons other than `See job logs for more "
+        differs="one container answers for all instances; SplitType RecordIO and TFRecord, filters and joins of "
+        "DataProcessing, data capture and Converse answer `NotImplemented`; FailureReasons other than `See job logs for more "
         "information`, and the wording of the bounds on payloads, are not verified on AWS",
     )
     def create_job(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +112,8 @@ def refuse(request: dict[str, Any]) -> None:
             f"MaxPayloadInMB ({payload}) and its product with MaxConcurrentTransforms ({parallel}) must not exceed "
             f"{MOST_MEGABYTES} MB."
         )
-    Joiner(request)
+    if {**DATA_PROCESSING, **request.get("DataProcessing", {})} != DATA_PROCESSING:
+        raise not_implemented("a DataProcessing that filters or joins records")
 
 
 def with_defaults(request: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def with_defaults(request: dict[str, Any]) -> dict[str, Any]:
         **request,
         "TransformInput": {"CompressionType": "None", "SplitType": "None", **request["TransformInput"]},
         "TransformOutput": {"AssembleWith": "None", **request["TransformOutput"]},
-        "DataProcessing": {**DEFAULTS, **request.get("DataProcessing", {})},
+        "DataProcessing": {**DATA_PROCESSING, **request.get("DataProcessing", {})},
     }
 
 

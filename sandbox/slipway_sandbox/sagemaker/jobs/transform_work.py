@@ -21,9 +21,8 @@ from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
 from slipway_sandbox.sagemaker.jobs.invocations import DEFAULT_RETRIES, DEFAULT_TIMEOUT, ModelFaultError, ModelServer, Terms
 from slipway_sandbox.sagemaker.jobs.job import COMPLETED, STOPPED, Ending, Job, JobFailedError, failed
-from slipway_sandbox.sagemaker.jobs.joins import Joiner
 from slipway_sandbox.sagemaker.jobs.records import MEGABYTE, RecordError, assembled, batches_of, records_of
-from slipway_sandbox.sagemaker.jobs.serving import SHORTEST_STARTUP, STARTUP_SECONDS, Door, Served
+from slipway_sandbox.sagemaker.jobs.serving import SHORTEST_STARTUP, STARTUP_SECONDS, Served, ServingAddress
 from slipway_sandbox.sagemaker.jobs.storage import Source, Storage, split_uri
 from slipway_sandbox.sagemaker.jobs.work import HOST, Command, Work
 
@@ -48,14 +47,14 @@ class Pace:
     strategy: str
 
     @classmethod
-    def of(cls, request: dict[str, Any], wishes: dict[str, Any]) -> Pace:
-        """As the request says or, where it says nothing, as the container wishes."""
-        parallel = request.get("MaxConcurrentTransforms") or number(wishes, "MaxConcurrentTransforms") or 1
+    def of(cls, request: dict[str, Any], suggested: dict[str, Any]) -> Pace:
+        """The request's values; for those that it leaves out, the container's."""
+        parallel = request.get("MaxConcurrentTransforms") or number(suggested, "MaxConcurrentTransforms") or 1
         payload = request.get("MaxPayloadInMB")
         if payload is None:
-            payload = number(wishes, "MaxPayloadInMB")
-        wished = STRATEGIES.get(str(wishes.get("BatchStrategy")), "MultiRecord")
-        return cls(parallel, DEFAULT_PAYLOAD if payload is None else payload, request.get("BatchStrategy", wished))
+            payload = number(suggested, "MaxPayloadInMB")
+        strategy = STRATEGIES.get(str(suggested.get("BatchStrategy")), "MultiRecord")
+        return cls(parallel, DEFAULT_PAYLOAD if payload is None else payload, request.get("BatchStrategy", strategy))
 
     def __str__(self) -> str:
         spelled = {api: container for container, api in STRATEGIES.items()}[self.strategy]
@@ -76,8 +75,7 @@ class TransformWork(Work):
     def __init__(self, world: World, job: Job, model: Served) -> None:
         super().__init__(world, job)
         self._model = model
-        self._joiner = Joiner(job.request)
-        self._door = Door(world.endpoint, isolated=self.isolated)
+        self._address = ServingAddress(world.endpoint, isolated=self.isolated)
         self._storage: Storage
         self._sources: list[Source] = []
         self._folder = Path()
@@ -99,12 +97,12 @@ class TransformWork(Work):
 
     def command(self, image: Image) -> Command:
         """`serve`, with what SageMaker tells a container of batch transform."""
-        network = self._door.network(image)
+        network = self._address.network(image)
         return Command(
             entry_point=None,
             command=["serve"],
             environment={
-                **self._door.environment(),
+                **self._address.environment(),
                 "SAGEMAKER_REGION": self.job.caller.region,
                 **batch_environment(self.job.request),
                 **self._model.environment,
@@ -139,9 +137,9 @@ class TransformWork(Work):
             pace = Pace.of(self.job.request, server.parameters())
             note(said, str(pace))
             pool = ThreadPoolExecutor(pace.parallel, thread_name_prefix=f"transform-{self.job.name}")
-            desk = Desk(server, pace, pool, container, stopping)
+            sender = BatchSender(server, pace, pool, container, stopping)
             try:
-                return self._transform_all(desk, said)
+                return self._transform_all(sender, said)
             except HaltedError:
                 return STOPPED
             finally:
@@ -163,17 +161,17 @@ class TransformWork(Work):
             timeout=client.get("InvocationsTimeoutInSeconds", DEFAULT_TIMEOUT),
             retries=client.get("InvocationsMaxRetries", DEFAULT_RETRIES),
         )
-        return ModelServer(self._door.url(container), terms)
+        return ModelServer(self._address.url(container), terms)
 
     def _open_log(self) -> Log:
         return self.access.open_log(self.log_group, f"{self.job.name}/{HOST}-{int(time.time())}/data-log")
 
-    def _transform_all(self, desk: Desk, said: Log) -> Ending:
+    def _transform_all(self, sender: BatchSender, said: Log) -> Ending:
         """One object after the other; one that cannot be transformed does not keep the others from it."""
         worst: str | None = None
         for source in self._sources:
             try:
-                self._transform(desk, source)
+                self._transform(sender, source)
             except RecordError as error:
                 note(said, f"{source.bucket}/{source.key}: {error}")
                 worst = worst or f"ClientError: {SEE_LOGS}"
@@ -183,16 +181,16 @@ class TransformWork(Work):
                 worst = worst or f"{'ClientError' if error.is_clients else 'AlgorithmError'}: {SEE_LOGS}"
         return failed(worst) if worst else COMPLETED
 
-    def _transform(self, desk: Desk, source: Source) -> None:
+    def _transform(self, sender: BatchSender, source: Source) -> None:
         request = self.job.request
         taken, target = self._folder / "in", self._folder / "out" / f"{source.name}.out"
         self._storage.fetch(source, taken)
         target.parent.mkdir(parents=True, exist_ok=True)
-        limit = desk.pace.payload * MEGABYTE
+        limit = sender.pace.payload * MEGABYTE
         try:
             with opened(taken, request["TransformInput"]["CompressionType"]) as file, target.open("wb") as output:
                 records = records_of(file, request["TransformInput"]["SplitType"], limit)
-                answers = desk.answers(batches_of(records, desk.pace.strategy, limit), self._joiner)
+                answers = sender.answers(batches_of(records, sender.pace.strategy, limit))
                 for part in assembled(answers, request["TransformOutput"]["AssembleWith"]):
                     output.write(part)
         except (RecordError, ModelFaultError):
@@ -204,7 +202,7 @@ class TransformWork(Work):
 
 
 @dataclass(frozen=True)
-class Desk:
+class BatchSender:
     """Sends mini-batches, several at once, and gives their answers in order."""
 
     server: ModelServer
@@ -213,31 +211,31 @@ class Desk:
     container: Container
     stopping: threading.Event
 
-    def answers(self, batches: Iterator[list[bytes]], joiner: Joiner) -> Iterator[bytes]:
-        """What is to be written for each mini-batch.
+    def answers(self, batches: Iterator[list[bytes]]) -> Iterator[bytes]:
+        """The answer to each mini-batch.
 
         Raises:
-            RecordError: A record or an answer cannot be used.
+            RecordError: A record is too long.
             ModelFaultError: The model does not answer as it should.
             HaltedError: The job is to end.
         """
-        under_way: deque[tuple[list[bytes], Future[bytes]]] = deque()
+        under_way: deque[Future[bytes]] = deque()
         for batch in batches:
             if len(under_way) >= self.pace.parallel:
-                yield self._next(under_way, joiner)
-            under_way.append((batch, self.pool.submit(self.server.invoke, joiner.to_model(batch))))
+                yield self._next(under_way)
+            under_way.append(self.pool.submit(self.server.invoke, b"\n".join(batch)))
         while under_way:
-            yield self._next(under_way, joiner)
+            yield self._next(under_way)
 
-    def _next(self, under_way: deque[tuple[list[bytes], Future[bytes]]], joiner: Joiner) -> bytes:
-        batch, future = under_way.popleft()
+    def _next(self, under_way: deque[Future[bytes]]) -> bytes:
+        future = under_way.popleft()
         while not wait([future], LOOK_EVERY).done:
             if self.stopping.is_set():
                 raise HaltedError
             if not self.container.running:
                 raise ModelFaultError(None, "")
         try:
-            return joiner.from_model(batch, future.result())
+            return future.result()
         except ModelFaultError as error:
             if self.stopping.is_set():
                 raise HaltedError from error
@@ -255,9 +253,9 @@ def batch_environment(request: dict[str, Any]) -> dict[str, str]:
     return {"SAGEMAKER_BATCH": "true"} | {name: str(value) for name, value in asked.items() if value is not None}
 
 
-def number(wishes: dict[str, Any], name: str) -> int | None:
-    """A number that a container wishes, if it is one."""
-    value = wishes.get(name)
+def number(suggested: dict[str, Any], name: str) -> int | None:
+    """A number from the container's execution parameters; None where it is not one."""
+    value = suggested.get(name)
     return value if isinstance(value, int) and value >= 0 else None
 
 

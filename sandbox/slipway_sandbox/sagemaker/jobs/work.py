@@ -1,4 +1,4 @@
-"""What a kind of job has to say to be run: its command, its files, and what becomes of them."""
+"""What the runner needs of each kind of job: its command, its files, and where they go."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Work(ABC):
 
     @property
     def longest(self) -> float:
-        """Seconds that its container may run. They are true ones: containers run in true time."""
+        """Real seconds that its container may run: containers run in real time."""
         return self.job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
 
     @property

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from slipway_sandbox.core.world import Room, World
 from slipway_sandbox.sagemaker.pipelines.callbacks import CallbackRoom
 from slipway_sandbox.sagemaker.pipelines.executions import ExecutionRoom
-from slipway_sandbox.sagemaker.pipelines.function_room import FunctionRoom
-from slipway_sandbox.sagemaker.pipelines.functions import Functions
+from slipway_sandbox.sagemaker.pipelines.functions import FunctionRoom
 from slipway_sandbox.sagemaker.pipelines.service import PipelineRoom
 from slipway_sandbox.sagemaker.pipelines.work import Tools
 from slipway_sandbox.sagemaker.quotas import SageMakerQuotas
@@ -27,12 +26,12 @@ class Pipelines:
     """
 
     def __init__(self, world: World, tags: TagRoom, quotas: SageMakerQuotas) -> None:
-        functions = Functions(world)
+        functions = FunctionRoom(world)
         pipelines = PipelineRoom(world, tags, quotas)
         executions = ExecutionRoom(Tools(world, functions), pipelines, quotas)
         self.rooms: Sequence[Room] = (
             pipelines,
             executions,
             CallbackRoom(pipelines, executions),
-            FunctionRoom(world, functions),
+            functions,
         )

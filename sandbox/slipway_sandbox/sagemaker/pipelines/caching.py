@@ -1,4 +1,4 @@
-"""Step caching: which earlier run may take the place of another."""
+"""Step caching: which earlier run's result a step may reuse."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEYS: Mapping[str, tuple[str, ...] | None] = {
 
 
 def is_cached(step: Step) -> bool:
-    """Whether an earlier run may take the place of one of this step."""
+    """Whether a step may reuse an earlier run's result."""
     return step.cache.enabled and step.type in KEYS
 
 
@@ -66,7 +66,6 @@ def find_hit(step: Step, signature: str, executions: Iterable[Execution], now: f
         and run.status == "Succeeded"
         and run.signature == signature
         and run.cached_from is None
-        and run.reused_from is None
         and run.ended_at is not None
         and (oldest is None or run.ended_at >= oldest)
     ]

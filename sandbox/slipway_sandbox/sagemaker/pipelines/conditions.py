@@ -98,7 +98,7 @@ def _ordered(kind: str, left: Any, right: Any) -> bool:
 
 
 def _alike(left: Any, right: Any) -> tuple[Any, Any]:
-    """Text beside a number counts as the number that it spells: what comes out of a property file may be either."""
+    """Text that is compared with a number counts as the number that it spells: a property file may have either."""
     if _is_number(left) and isinstance(right, str):
         return left, _number(right)
     if isinstance(left, str) and _is_number(right):

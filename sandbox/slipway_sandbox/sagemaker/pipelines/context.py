@@ -1,4 +1,4 @@
-"""What the expressions of an execution may ask for, fetched through the sandbox's own AWS API."""
+"""The values that an execution's expressions refer to, read through the sandbox's own AWS API."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def _reference_problem(reference: str, definition: Definition) -> str | None:
         case "Parameters" | "Execution":
             return None
         case _:
-            return f"gets '{reference}', which is none of Parameters, Steps and Execution"
+            return f"gets '{reference}', which is not one of Parameters, Steps and Execution"
 
 
 def _property_file_problem(step: str, path: tuple[str | int, ...], definition: Definition) -> str | None:

@@ -1,4 +1,4 @@
-"""What the expressions of a pipeline definition come to. Pure: whatever has to be fetched, the context fetches.
+"""Evaluates a definition's expressions. Pure: look-ups go through the context.
 
 An expression is a JSON object with one member, `Get`, `Std:Join` or `Std:JsonGet`, anywhere in a step's arguments.
 """
@@ -53,7 +53,7 @@ class Context(Protocol):
 
 
 def evaluate(value: Any, context: Context) -> Any:
-    """The value with every expression in it replaced by what it comes to.
+    """The value with every expression in it evaluated.
 
     Raises:
         EvaluationError: One has no value.
@@ -127,7 +127,7 @@ def _get(reference: str, context: Context) -> Any:
         case "Steps":
             return follow(context.properties(name), parse_path(rest), reference)
         case _:
-            raise EvaluationError(f"'{reference}' is none of Parameters, Steps and Execution")
+            raise EvaluationError(f"'{reference}' is not one of Parameters, Steps and Execution")
 
 
 def _join(values: Any, between: Any, context: Context) -> str:

@@ -1,18 +1,15 @@
-"""StartPipelineExecution and its kin."""
+"""Executions: start, stop, retry, describe and list."""
 
 from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.errors import AwsError, validation_error
 from slipway_sandbox.core.world import Room, operation
-from slipway_sandbox.sagemaker.pipelines import selective
 from slipway_sandbox.sagemaker.pipelines.evaluate import text_of
-from slipway_sandbox.sagemaker.pipelines.experiment import experiment_of
 from slipway_sandbox.sagemaker.pipelines.notices import tell_execution
 from slipway_sandbox.sagemaker.pipelines.requests import TOKEN, digest_of, refuse_other, version_of, version_with
 from slipway_sandbox.sagemaker.pipelines.runner import Runner
@@ -45,8 +42,8 @@ class ExecutionRoom(Room):
 
     @operation(
         "StartPipelineExecution",
-        differs="the code for a token that comes with other parameters is not verified; MlflowExperimentName answers "
-        f"`NotImplemented`; tokens do not expire; {UNVERIFIED}",
+        differs="the code for a token that comes with other parameters is not verified; SelectiveExecutionConfig and "
+        f"MlflowExperimentName answer `NotImplemented`; tokens do not expire; {UNVERIFIED}",
     )
     def start(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         pipeline = self._pipelines.find(caller, request["PipelineName"])
@@ -66,7 +63,7 @@ class ExecutionRoom(Room):
         self.runner.advance(execution)
         return {"PipelineExecutionArn": execution.arn}
 
-    @operation("DescribePipelineExecution", differs="experiments and trials are named, but not made")
+    @operation("DescribePipelineExecution", differs="there are no experiments and trials")
     def describe(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         execution = self._find(caller, request)
         return execution.described(self._aliases(execution))
@@ -125,7 +122,7 @@ class ExecutionRoom(Room):
         rows = [{"Name": name, "Value": text_of(execution.parameters[name])} for name in names]
         return {"PipelineParameters": rows, "NextToken": token}
 
-    @operation("StopPipelineExecution", differs="an execution that is stopping already is let pass, whatever the token")
+    @operation("StopPipelineExecution", differs="a second stop of an execution that is stopping is accepted with any token")
     def stop(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         execution = self._find(caller, request)
         if execution.tokens.get(request[TOKEN]) == "stop":
@@ -160,23 +157,6 @@ class ExecutionRoom(Room):
         execution.parallelism = request.get("ParallelismConfiguration", execution.parallelism)
         self.runner.retry(execution)
         return {"PipelineExecutionArn": execution.arn}
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """Nothing of its own: the pipelines keep their executions."""
-        return {}
-
-    def take_up(self, account: str | None) -> None:
-        """Go on with the executions that ran when they were saved."""
-        now, seconds = self.world.clock.now(), self.world.clock.seconds()
-        for execution in list(self._pipelines.executions.values()):
-            if account not in (None, execution.caller.account):
-                continue
-            for run in execution.runs.values():
-                run.began = seconds - (now - run.created).total_seconds() * self.world.clock.scale
-                if run.ended:
-                    run.ended_at = seconds - (now - run.ended).total_seconds() * self.world.clock.scale
-            if execution.status in RUNNING:
-                self.runner.take_up(execution)
 
     def reset(self, account: str | None) -> None:
         """The pipelines take their executions along."""
@@ -214,23 +194,10 @@ class ExecutionRoom(Room):
             role=pipeline.role,
             description=request.get("PipelineExecutionDescription"),
             parallelism=request.get("ParallelismConfiguration", pipeline.parallelism),
-            selective=request.get("SelectiveExecutionConfig"),
         )
         execution.parameters = execution.definition.values(request.get("PipelineParameters", ()))
-        execution.experiment = experiment_of(execution, now)
-        if execution.selective:
-            self._select(caller, pipeline, execution, execution.selective)
         version.last_execution = execution.arn
         return execution
-
-    def _select(self, caller: Caller, pipeline: Pipeline, execution: Execution, config: dict[str, Any]) -> None:
-        selected = selective.selected_of(config)
-        selective.refuse(execution.definition, selected)
-        arn = config.get("SourcePipelineExecutionArn")
-        source = self._pipelines.find_execution(caller, arn) if arn else None
-        if source and source.pipeline_arn != pipeline.arn:
-            raise validation_error(f"The source pipeline execution '{arn}' is not one of the pipeline '{pipeline.arn}'.")
-        execution.runs = selective.reused(execution.definition, selected, source)
 
 
 def refuse(request: dict[str, Any]) -> None:
@@ -241,5 +208,6 @@ def refuse(request: dict[str, Any]) -> None:
     """
     if "RoleArn" in request:
         raise validation_error("RoleArn can't be specified for a pipeline that is not managed by AWS.")
-    if "MlflowExperimentName" in request:
-        raise AwsError("NotImplemented", "The sandbox has no MLflow: leave MlflowExperimentName out.", 501)
+    for member in ("MlflowExperimentName", "SelectiveExecutionConfig"):
+        if member in request:
+            raise AwsError("NotImplemented", f"The sandbox has no {member}: leave it out.", 501)

@@ -18,7 +18,7 @@ from slipway_sandbox.sagemaker.pipelines.work import (
 )
 
 POLL = 0.2
-"""Seconds of true time between two looks at a job, which runs in true time, too."""
+"""Real seconds between two looks at a job, which runs in real time, too."""
 ENDS = ("Completed", "Failed", "Stopped")
 KINDS_OF_FAILURE = (
     ("InternalServerError", INTERNAL_ERROR),

@@ -1,4 +1,4 @@
-"""The parts of a pipeline definition: parameters, steps, and what a step says beside its arguments."""
+"""The parts of a pipeline definition: parameters, steps, and a step's members beside its arguments."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Trigger = Literal["Completed", "Failed", "Stopped", "Any"]
 
 
 class Parsed(Frozen):
-    """A part of a definition. Members that this sandbox does not use are let pass."""
+    """A part of a definition. Members that the sandbox does not use are accepted."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -189,7 +189,7 @@ class RetryPolicy(Parsed):
 
 
 class Dependency(Parsed):
-    """A step that comes before, and what has to have become of it."""
+    """A step that comes before, and how it has to have ended."""
 
     step: Annotated[str, Field(alias="Step")]
     trigger: Annotated[Trigger, Field(alias="Trigger")] = "Completed"
@@ -228,12 +228,12 @@ class Step(Parsed):
 
     @property
     def expressions(self) -> list[Any]:
-        """Whatever of it may refer to something else."""
+        """Its parts that may refer to something else."""
         return [self.own_arguments if self.type == "Condition" else self.arguments, self.queue, self.function]
 
     @property
     def needs(self) -> Mapping[str, Trigger]:
-        """The steps that come before this one, named or by their properties, and what is to become of each."""
+        """The steps that come before this one, named or by their properties, and how each has to end."""
         used = (split_reference(reference) for reference in references(self.expressions))
         named = [Dependency.model_validate({"Step": entry}) if isinstance(entry, str) else entry for entry in self.depends_on]
         from_use: dict[str, Trigger] = {name: "Completed" for scope, name, _ in used if scope == "Steps"}

@@ -1,4 +1,4 @@
-"""What requests for pipelines have in common: what is not there, tokens that come again, and versions by number or alias."""
+"""What requests for pipelines have in common: missing resources, repeated tokens, and versions by number or alias."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def not_found(what: str) -> AwsError:
 
 
 def digest_of(request: dict[str, Any]) -> str:
-    """What a request asks for, without its token."""
+    """A digest of a request without its token."""
     asked = {name: value for name, value in request.items() if name != TOKEN}
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def refuse_other(token: str, before: str, now: str) -> None:
-    """Refuse a token that comes again for something else.
+    """Refuse a token that was used for another request.
 
     Raises:
         AwsError: `ConflictException`.

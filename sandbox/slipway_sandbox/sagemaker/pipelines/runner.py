@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 
 from slipway_sandbox.sagemaker.pipelines.caching import find_hit, is_cached, signature_of
 from slipway_sandbox.sagemaker.pipelines.evaluate import EvaluationError
-from slipway_sandbox.sagemaker.pipelines.functions import TIMED_OUT
 from slipway_sandbox.sagemaker.pipelines.notices import move_execution, move_step, tell_step
 from slipway_sandbox.sagemaker.pipelines.parts import RetryPolicy, Step
 from slipway_sandbox.sagemaker.pipelines.paths import PathError
@@ -53,7 +52,7 @@ class Runner:
             self._finish(execution)
 
     def stop(self, execution: Execution) -> None:
-        """Let the steps that run stop, and no further one begin. A Callback step goes on until somebody answers."""
+        """Stop the steps that run, and start no more. A Callback step runs until it is answered."""
         move_execution(self._world, execution, "Stopping")
         for run in execution.busy:
             if run.waiting:
@@ -82,17 +81,6 @@ class Runner:
         execution.modified = self._world.clock.now()
         self._world.clock.call_later(wait, lambda: self._again(execution, run))
 
-    def take_up(self, execution: Execution) -> None:
-        """Go on with an execution that ran when it was saved. Its jobs' hosts are gone, and the jobs say so themselves."""
-        for run in execution.busy:
-            if run.waiting:
-                self._again(execution, run)
-            elif "Lambda" in run.metadata:
-                self._end(execution, run, Outcome("Failed", INTERNAL_ERROR, run.metadata))
-            elif "Callback" not in run.metadata:
-                self._thread(execution, run, self._work)
-        self.advance(execution)
-
     def _start(self, execution: Execution, name: str) -> None:
         attempt = execution.attempts[name] = execution.attempts.get(name, 0) + 1
         run = StepRun(name, attempt, self._world.clock.now(), self._world.clock.seconds())
@@ -117,7 +105,7 @@ class Runner:
         try:
             send_callback(Work(self._tools, execution, run), "Stopping")
         except (StepError, EvaluationError, PathError):
-            log.exception("nobody was told that %s is stopping", execution.arn)
+            log.exception("the queue was not told that %s is stopping", execution.arn)
 
     def _work(self, execution: Execution, run: StepRun) -> None:
         try:
@@ -174,11 +162,7 @@ class Runner:
         move_step(self._world, execution, run, outcome.status)
 
     def _finish(self, execution: Execution) -> None:
-        if execution.status == "Stopping":
-            out_of_time = any(run.failure and TIMED_OUT in run.failure for run in execution.runs.values())
-            status = "Failed" if out_of_time else "Stopped"
-        else:
-            status = execution.verdict()
+        status = "Stopped" if execution.status == "Stopping" else execution.verdict()
         failure = STEP_FAILURE if status in ("Failed", "CompletedWithFailures") else None
         move_execution(self._world, execution, status, failure)
 

@@ -1,8 +1,7 @@
-"""CreatePipeline and its kin."""
+"""Pipelines: create, update, describe, list and delete."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -190,10 +189,6 @@ class PipelineRoom(Room):
         version.display_name = request.get("PipelineVersionDisplayName", version.display_name)
         version.description = request.get("PipelineVersionDescription", version.description)
         return {"PipelineArn": pipeline.arn, "PipelineVersionId": version.number}
-
-    def kept(self) -> Mapping[str, MutableMapping[Any, Any]]:
-        """The pipelines by account, region and name, and their executions by ARN."""
-        return {"pipelines": self._pipelines, "executions": self.executions}
 
     def reset(self, account: str | None) -> None:
         """Forget the pipelines of one account, or all, and end what runs."""

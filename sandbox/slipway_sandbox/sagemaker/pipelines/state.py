@@ -1,4 +1,4 @@
-"""Pipelines, their versions, executions and steps, as they are kept and shown. Plain data: a snapshot holds it as it is."""
+"""Pipelines, their versions, executions and steps, as they are stored and shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEETS: Mapping[str, frozenset[str]] = {
     "Stopped": frozenset({"Stopped"}),
     "Any": frozenset({"Succeeded", "Failed", "Stopped"}),
 }
-"""What has to have become of a step that another depends on, by trigger."""
+"""How a step that another depends on has to have ended, by trigger."""
 UNHAPPY = frozenset({"Failed", "Stopped"})
 STEP_FAILURE = "Step failure: One or multiple steps failed."
 
@@ -48,10 +48,8 @@ class StepRun:
     """By which a later run with the same arguments finds this one; None where the step is not cached."""
     cached_from: str | None = None
     """The execution whose result took the place of a run."""
-    reused_from: str | None = None
-    """The execution that a selective one takes this step's result from."""
     tries: int = 1
-    """How often its policies have let it begin."""
+    """How often it was started, by its retry policies too."""
     waiting: bool = False
     """Whether it waits for its next attempt."""
 
@@ -68,7 +66,6 @@ class StepRun:
             "FailureReason": self.failure,
             "Metadata": self.metadata,
             "AttemptCount": self.attempt,
-            "SelectiveExecutionResult": {"SourcePipelineExecutionArn": self.reused_from} if self.reused_from else None,
         }
 
 
@@ -89,8 +86,6 @@ class Execution:
     role: str
     description: str | None = None
     parallelism: dict[str, Any] | None = None
-    selective: dict[str, Any] | None = None
-    experiment: dict[str, str] | None = None
     status: str = "Executing"
     failure: str | None = None
     runs: dict[str, StepRun] = field(default_factory=dict[str, StepRun])
@@ -99,7 +94,7 @@ class Execution:
     tokens: dict[str, str] = field(default_factory=dict[str, str])
     """What was asked for with each ClientRequestToken: `stop` or `retry`."""
     abandoned: threading.Event = field(default_factory=threading.Event)
-    """Set when the sandbox forgets the execution: what still runs ends without a word."""
+    """Set when the sandbox forgets the execution: what still runs ends without an event."""
 
     @property
     def id(self) -> str:
@@ -116,13 +111,6 @@ class Execution:
         """The steps that run."""
         return [run for run in self.runs.values() if run.status in RUNNING]
 
-    @property
-    def selected(self) -> frozenset[str]:
-        """The steps that may run."""
-        if self.selective is None:
-            return frozenset(self.definition.placed)
-        return frozenset(step["StepName"] for step in self.selective["SelectedSteps"])
-
     def step(self, name: str) -> Step:
         """A step of its definition."""
         return self.definition.placed[name].step
@@ -134,12 +122,7 @@ class Execution:
         """
         if self.status != "Executing" or any(self.step(name).type == "Fail" for name in self.runs):
             return []
-        selected = self.selected
-        waiting = [
-            placed
-            for name, placed in self.definition.placed.items()
-            if name in selected and name not in self.runs and self._may(placed)
-        ]
+        waiting = [placed for name, placed in self.definition.placed.items() if name not in self.runs and self._may(placed)]
         most = (self.parallelism or {}).get("MaxParallelExecutionSteps", MOST_PARALLEL)
         return waiting[: max(0, most - len(self.busy))]
 
@@ -190,14 +173,12 @@ class Execution:
             "PipelineExecutionDisplayName": self.display_name,
             "PipelineExecutionStatus": self.status,
             "PipelineExecutionDescription": self.description,
-            "PipelineExperimentConfig": self.experiment,
             "FailureReason": self.failure,
             "CreationTime": self.created,
             "LastModifiedTime": self.modified,
             "CreatedBy": {},
             "LastModifiedBy": {},
             "ParallelismConfiguration": self.parallelism,
-            "SelectiveExecutionConfig": self.selective,
             "PipelineVersionId": self.version,
             "PipelineVersionAliases": aliases or None,
         }
@@ -236,7 +217,7 @@ class Version:
 
 @dataclass
 class Pipeline:
-    """A pipeline. Its executions are kept beside it; it knows their ARNs."""
+    """A pipeline. Its executions are stored beside it; it has their ARNs."""
 
     name: str
     arn: str

@@ -7,7 +7,7 @@ import json
 import secrets
 import string
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -54,14 +54,14 @@ def create_model(work: Work) -> Outcome:
 
 
 def call_back(work: Work) -> Outcome | None:
-    """Send a message with a token, and leave the rest to whoever gets it. A message that was sent before is enough."""
+    """Send a message with a token; its receiver ends the step. It is sent once."""
     if work.run.metadata:
         return None
     if work.stopping:
         return Outcome("Stopped")
     token = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(TOKEN_LENGTH))
     queue = text_of(work.value(work.step.queue))
-    # Whoever gets the message may answer at once: the token is known before.
+    # The receiver may answer at once: the token is stored first.
     work.report({"Callback": {"CallbackToken": token, "SqsQueueUrl": queue}})
     try:
         send_callback(work, "Executing")
@@ -88,7 +88,7 @@ def send_callback(work: Work, status: str) -> None:
 
 
 def invoke_function(work: Work) -> Outcome:
-    """Run the function that was registered for the ARN, and take its outputs. A function cannot be stopped.
+    """Take the answer that is set for the function's ARN.
 
     Raises:
         StepError: It failed, or does not give what the step says it does.
@@ -98,12 +98,10 @@ def invoke_function(work: Work) -> Outcome:
     arn = text_of(work.value(work.step.function))
     work.report({"Lambda": {"Arn": arn}})
     try:
-        work.tools.functions.authorize(work.execution.caller, work.role_keys, arn)
-        answer = work.tools.functions.invoke(work.execution.caller, arn, work.arguments, work.execution.abandoned)
+        answer = work.tools.functions.invoke(work.execution.caller, work.role_keys, arn)
     except FunctionError as error:
-        raise StepError(f"ClientError: {error}", error.exception) from error
-    given = cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
-    outputs = typed(work.step.outputs, given)
+        raise StepError(f"ClientError: {error}") from error
+    outputs = typed(work.step.outputs, answer)
     return Outcome("Succeeded", None, {"Lambda": {"Arn": arn, "OutputParameters": shown(outputs)}}, {"OutputParameters": outputs})
 
 

@@ -19,13 +19,13 @@ from slipway_sandbox.iam.trust import SAGEMAKER
 from slipway_sandbox.roles.acting import ActingRole
 from slipway_sandbox.sagemaker.pipelines.context import ExecutionContext
 from slipway_sandbox.sagemaker.pipelines.evaluate import evaluate
-from slipway_sandbox.sagemaker.pipelines.functions import Functions
+from slipway_sandbox.sagemaker.pipelines.functions import FunctionRoom
 from slipway_sandbox.sagemaker.pipelines.notices import move_step
 from slipway_sandbox.sagemaker.pipelines.parts import Step
 from slipway_sandbox.sagemaker.pipelines.state import Execution, StepRun
 
 SESSION = "SageMakerPipelines"
-"""The session's name in the ARN of whoever acts for a pipeline."""
+"""The session's name in the ARN under which a pipeline acts."""
 ATTEMPTS = 1
 """Steps have retry policies of their own."""
 USER_AGENT = "sagemaker-pipelines"
@@ -41,7 +41,7 @@ LONGEST_PREFIX = 20
 LONGEST_REASON = 1024
 """Characters of a FailureReason, by the service's model."""
 FAULTS = "pipelines."
-"""Faults that are planted for `sagemaker` `pipelines.<Operation>` strike what steps call, whoever their role is."""
+"""Faults that are planted for `sagemaker` `pipelines.<Operation>` apply to what steps call, under any role."""
 THROTTLES = frozenset(
     {
         "Throttling",
@@ -84,7 +84,7 @@ class StepError(Exception):
 
 
 class AbandonedError(Exception):
-    """The execution is forgotten; whatever its step did counts for nothing."""
+    """The execution is forgotten; the result of its step is dropped."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Tools:
     """What steps work with."""
 
     world: World
-    functions: Functions
+    functions: FunctionRoom
 
 
 class Work:
@@ -134,7 +134,7 @@ class Work:
         return self._evaluated(self.step.own_arguments if self.step.type == "Condition" else self.step.arguments, jobs)
 
     def value(self, expression: Any) -> Any:
-        """What an expression beside the arguments comes to."""
+        """The value of an expression beside the arguments."""
         return self._evaluated(expression)
 
     def call(self, service: str, operation: str, method: str, **request: Any) -> dict[str, Any]:

@@ -1,1 +1,0 @@
-"""What is kept over a restart, in snapshots, and what a reset forgets."""
