@@ -18,7 +18,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.tasks.activities import TaskActivities
     from activities.tasks.messages import RegisterTaskDefinition
     from slipway.api import Evidence, LedgerState, ModelPackage, Outcome, PromotionInput, PromotionStatus, StageName, StageState
-    from slipway.errors import RefusedError, to_application_error
+    from slipway.errors import RefusedError
+    from slipway.temporal.failures import to_application_error
     from slipway.text import counted
 
 from workflows.activity_options import CHANGE, COPY, GIT, READ, follow

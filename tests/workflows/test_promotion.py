@@ -14,7 +14,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner
 
 from activities.endpoints.messages import RolloutEnd
 from slipway.api import Decision, Evidence, LedgerState, OperatorCommand, Outcome, PromotionRequest, StageName, StageState
-from slipway.errors import Ending, TransientError, to_application_error
+from slipway.errors import Ending, TransientError
+from slipway.temporal.failures import to_application_error
 from slipway.temporal.start import Handle, start_promotion, tell
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, refused, request, transient, working
