@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import types
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -36,11 +39,42 @@ This page is made from the models in `slipway/app/spec.py` by `python -m slipway
 
 def schema() -> str:
     """The JSON Schema of the file."""
-    document = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **ModelPromotion.model_json_schema(by_alias=True, mode="validation"),
+    document = ModelPromotion.model_json_schema(by_alias=True, mode="validation")
+    for model in _models(ModelPromotion):
+        place = document if model is ModelPromotion else document["$defs"][model.__name__]
+        _describe(place["properties"], model)
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps({**dialect, **document}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _describe(properties: dict[str, Any], model: type[BaseModel]) -> None:
+    meanings = _meanings(model)
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        if name in meanings:
+            properties[key] = dict(sorted({**properties[key], "description": meanings[name]}.items()))
+
+
+def _meanings(model: type[BaseModel]) -> dict[str, str]:
+    """The text under each field.
+
+    Read here, and not by pydantic's `use_attribute_docstrings`: that would read the sources each time a command starts.
+    """
+    [definition] = ast.parse(inspect.getsource(model)).body
+    assert isinstance(definition, ast.ClassDef)  # noqa: S101 -- for the type checker: it is the source of a class
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        if inner := _model_in(field.annotation):
+            yield from _models(inner)
 
 
 def reference() -> str:
@@ -60,8 +94,9 @@ def _sections(model: type[BaseModel], path: str, seen: set[type[BaseModel]]) -> 
     yield f"## {f'`{path}`' if path else 'The file'}\n"
     yield f"{_paragraph(model.__doc__)}\n"
     yield "| Key | Type | Default | Meaning |\n|---|---|---|---|"
+    meanings = _meanings(model)
     for name, field in model.model_fields.items():
-        yield f"| `{field.alias or name}` | {_type(field)} | {_default(field)} | {_paragraph(field.description)} |"
+        yield f"| `{field.alias or name}` | {_type(field)} | {_default(field)} | {_paragraph(meanings.get(name))} |"
     yield from _rules(model)
     yield ""
     for name, field in model.model_fields.items():
