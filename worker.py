@@ -21,7 +21,7 @@ from activities.repositories import Repositories
 from slipway.api import follower_queue, rollout_queue
 from slipway.aws.clients import Aws
 from slipway.errors import SlipwayError
-from slipway.exit import leave
+from slipway.exit import hard_exit
 from slipway.git.rules import RepositoryPolicy
 from slipway.temporal.connect import connect
 from slipway.temporal.interceptor import SlipwayInterceptor
@@ -43,7 +43,7 @@ log = structlog.stdlib.get_logger("slipway.worker")
 
 def main() -> None:
     """The entry point."""
-    leave(run())
+    hard_exit(run())
 
 
 def run() -> int:
