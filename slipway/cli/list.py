@@ -60,7 +60,7 @@ async def list_promotions(
     rows = await find(client, {name: str(value) for name, value in filters.items() if value}, limit)
     for row in rows:
         out.data(row)
-    out.show(table_of(rows, WIDE if wide else NARROW) if rows else Text("no promotions"))
+    out.show_whole(table_of(rows, WIDE if wide else NARROW) if rows else Text("no promotions"))
     return Exit.ok
 
 
@@ -93,11 +93,8 @@ def row_of(found: WorkflowExecution, now: datetime, namespace: str) -> dict[str,
 
 
 def table_of(rows: list[dict[str, Any]], names: tuple[str, ...]) -> Table:
-    """The promotions in columns; an id is never cut."""
+    """The promotions in columns."""
     table = columns(*(name.replace("_", " ") for name in names))
-    for column in table.columns:
-        column.no_wrap = True
-    table.columns[0].min_width = max(len(row["id"]) for row in rows)
     for row in rows:
         table.add_row(*(Text(row[name]) for name in names))
     return table

@@ -53,8 +53,11 @@ class Out:
         if self.console.is_terminal:
             self.console.print(renderable)
         else:
-            sys.stdout.write(_unpadded(renderable))
-            sys.stdout.flush()
+            self.show_whole(renderable)
+
+    def show_whole(self, renderable: RenderableType) -> None:
+        """The same without colours, with lines as long as they are: a terminal that is narrower wraps them."""
+        self.say("\n".join(line.rstrip() for line in _lines(renderable)))
 
     def data(self, value: object) -> None:
         """A value for programs; nothing where text is asked for."""
@@ -68,12 +71,11 @@ class Out:
             Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"warning: {text}", markup=False)
 
 
-def _unpadded(renderable: RenderableType) -> str:
-    """The text without the spaces that fill a table's last column."""
+def _lines(renderable: RenderableType) -> list[str]:
     console = Console(file=io.StringIO(), highlight=False, soft_wrap=True, emoji=False, width=PIPE_WIDTH)
     with console.capture() as drawn:
         console.print(renderable)
-    return "".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines())
+    return drawn.get().splitlines()
 
 
 def plain(value: Any) -> Any:

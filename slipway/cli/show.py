@@ -64,7 +64,7 @@ def _stages(status: PromotionStatus) -> Table:
     table = columns()
     for _ in range(4):
         table.add_column(no_wrap=True)
-    table.add_column()
+    table.add_column(overflow="fold")
     for stage in status.stages:
         view, style = stage_view(stage, datetime.now(UTC)), STYLES[stage.state]
         table.add_row(Text(view.mark, style), Text(view.name), Text(view.label, style), view.length, Text(view.summary))

@@ -8,11 +8,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from rich.console import Console
 from temporalio.client import Client
 
 from slipway.api import AppRef, StageName
 from slipway.cli.list import NARROW, table_of
+from slipway.cli.out import Out
 from slipway.temporal.search_attributes import State
 from slipway.temporal.start import start_promotion
 from tests.support.shell import Shell
@@ -87,11 +87,9 @@ async def test_given_a_pipe_when_promotions_are_listed_then_no_line_is_filled_wi
     await handle.terminate()
 
 
-def test_given_80_columns_and_the_longest_names_then_nothing_is_cut() -> None:
+def test_given_the_longest_names_then_they_are_whole_and_fit_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     row = {"id": f"{'a' * 32}-{'0' * 12}-999", "stage": "approval", "state": "rolled-back", "age": "119m"}
-    console = Console(width=80)
-    with console.capture() as drawn:
-        console.print(table_of([row], NARROW))
-    lines = drawn.get().splitlines()
+    Out(as_json=False).show_whole(table_of([row], NARROW))
+    lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == list(row.values())
     assert max(map(len, lines)) <= 80

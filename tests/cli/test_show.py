@@ -48,6 +48,13 @@ def test_given_lines_longer_than_the_terminal_when_they_are_drawn_live_then_noth
     assert "the end of a long reason" in folded
 
 
+def test_given_a_summary_of_one_long_word_when_it_is_drawn_then_it_is_folded_and_not_cut() -> None:
+    image = "222222222222.dkr.ecr.us-east-1.amazonaws.com/screening-pipeline"
+    drawn_stage = stage(timedelta(seconds=1)).model_copy(update={"summary": image})
+    folded = drawn(status(Outcome.promoted).model_copy(update={"stages": (drawn_stage,)}))
+    assert image in "".join(folded.split())
+
+
 def test_given_an_effect_when_the_promotion_succeeded_then_it_is_no_news_that_it_was_kept() -> None:
     assert "revert the commit" not in drawn(status(Outcome.promoted))
     assert "taskdef: revert the commit: kept: because" in drawn(status(Outcome.aborted))
