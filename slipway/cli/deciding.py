@@ -17,7 +17,7 @@ from slipway.cli.out import Out
 from slipway.cli.reading import open_promotion, read_evidence
 from slipway.cli.show import show_evidence
 from slipway.errors import RefusedError
-from slipway.temporal.start import tell
+from slipway.temporal.start import send_update
 
 Hash = Annotated[
     str | None,
@@ -50,7 +50,7 @@ async def decide(client: Client, name: str, promotion_id: str, who: str, evidenc
         WorkflowUpdateFailedError: The promotion does not take it.
     """
     decision = checked(Decision, name, by=who, evidence=evidence, reason=reason)
-    receipt = await tell(await open_promotion(client, promotion_id), name, decision)
+    receipt = await send_update(await open_promotion(client, promotion_id), name, decision)
     out.say(f"{promotion_id}: {receipt.text} (claimed)")
     out.data({"id": promotion_id, "evidence": evidence, "by": who, "text": receipt.text})
     return Exit.ok

@@ -14,7 +14,7 @@ from slipway.cli.common import AsJson
 from slipway.cli.exits import Exit
 from slipway.cli.out import Out
 from slipway.errors import RefusedError
-from slipway.text import counted
+from slipway.text import pluralize
 
 Form = Annotated[Literal["text", "github"], Parameter(name="--format")]
 
@@ -43,7 +43,7 @@ def lint(folder: Path = Path(), /, *, form: Form = "text", as_json: AsJson = Fal
             out.say(str(problem))
             out.data(problem)
     errors = sum(problem.severity is Severity.error for problem in problems)
-    out.say(f"{counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}")
+    out.say(f"{pluralize(errors, 'error')}, {pluralize(len(problems) - errors, 'warning')}")
     return Exit.usage if errors else Exit.ok
 
 

@@ -9,7 +9,7 @@ from slipway.cli.common import checked
 from slipway.cli.exits import Exit
 from slipway.cli.out import Out
 from slipway.cli.reading import open_promotion
-from slipway.temporal.start import tell
+from slipway.temporal.start import send_update
 
 
 async def operate(client: Client, name: str, promotion_id: str, who: str, reason: str, out: Out) -> int:
@@ -20,7 +20,7 @@ async def operate(client: Client, name: str, promotion_id: str, who: str, reason
         WorkflowUpdateFailedError: The promotion does not take it.
     """
     command = checked(OperatorCommand, name, by=who, reason=reason)
-    receipt = await tell(await open_promotion(client, promotion_id), name, command)
+    receipt = await send_update(await open_promotion(client, promotion_id), name, command)
     out.say(f"{promotion_id}: {receipt.text}")
     out.data({"id": promotion_id, "by": who, "text": receipt.text})
     return Exit.ok

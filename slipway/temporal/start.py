@@ -124,7 +124,7 @@ async def has_worker(client: Client, task_queue: str) -> bool:
     return any(poller.last_access_time.ToDatetime(UTC) > earliest for poller in answer.pollers)
 
 
-async def tell(handle: Handle, name: str, command: Message, within: timedelta = ANSWERS_WITHIN) -> Receipt:
+async def send_update(handle: Handle, name: str, command: Message, within: timedelta = ANSWERS_WITHIN) -> Receipt:
     """Send an update, as `approve`, and wait for its receipt.
 
     Raises:

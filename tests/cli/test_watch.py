@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 from demo.temporal import TemporalServer
 from slipway.api import Decision
 from slipway.cli import following, reading
-from slipway.temporal.start import start_promotion, tell
+from slipway.temporal.start import send_update, start_promotion
 from tests.support.shell import Done, Shell
 from tests.support.waiting import until_asked
 from tests.support.world import EVIDENCE, World, approval, request, working
@@ -48,7 +48,7 @@ async def test_given_a_promotion_that_ends_when_it_is_watched_then_the_end_is_no
     handle, _ = await start_promotion(client, request(), world.task_queue)
     await until_asked(handle)
     watching = asyncio.create_task(shell.slipway("watch", handle.id))
-    await tell(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
+    await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
     done = await asyncio.wait_for(watching, 30)
     assert (done.code, done.out.splitlines()[-1]) == (0, f"promotion {handle.id}: promoted")
 
@@ -64,7 +64,7 @@ async def test_given_a_worker_that_is_away_for_a_while_when_it_is_watched_then_t
     watching = asyncio.create_task(shell.slipway("watch", handle.id, "--timeout", "60s"))
     await shell.until_said("no worker answers since")
     async with working(client, world):
-        await tell(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
+        await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
         done = await asyncio.wait_for(watching, 40)
     assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == f"promotion {handle.id}: promoted"
@@ -93,7 +93,7 @@ async def test_given_a_server_that_goes_away_when_it_is_watched_then_the_watch_w
         await road.close()
         await shell.until_said("Temporal does not answer since")
         await road.open()
-        await tell(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
+        await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
         done = await asyncio.wait_for(watching, 40)
     assert (done.code, done.err) == (0, "")
 
