@@ -103,7 +103,7 @@ COMMANDS = (
 
 ENVIRONMENT = """Environment:
 
-TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE: the Temporal server and namespace; localhost:7233 and slipway if not set.
+TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE: the Temporal server and namespace; localhost:7233 and default if not set.
 TEMPORAL_API_KEY, TEMPORAL_TLS_…: credentials, as for Temporal's own tools.
 TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE: a profile of temporal.toml that holds all of these.
 SLIPWAY_USER: who you are, for --by. SLIPWAY_TASK_QUEUE: the workers' task queue.

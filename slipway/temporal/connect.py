@@ -10,7 +10,7 @@ from temporalio.runtime import Runtime
 from slipway.errors import NeedsPersonError
 
 DEFAULT_ADDRESS = "localhost:7233"
-DEFAULT_NAMESPACE = "slipway"
+DEFAULT_NAMESPACE = "default"
 _NO_FRONTEND = "that is no Temporal frontend: its port is 7233 as a rule; the web page has another"
 _WORDS = (
     ("connection refused", "nothing answers there"),

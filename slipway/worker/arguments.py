@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import textwrap
 from collections.abc import Sequence
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from slipway import __version__
 from slipway.worker.settings import WorkerSettings
 
 _END = """\
@@ -33,7 +33,7 @@ def read_arguments(arguments: Sequence[str]) -> None:
         epilog=f"settings, by environment variables:\n{_settings()}\n\n{_END}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=importlib.metadata.version("slipway"))
+    parser.add_argument("--version", action="version", version=__version__)
     parser.parse_args(arguments)
 
 
