@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import images, local_aws, throughput, wall
+from bench import commands, images, local_aws, throughput, wall
 from bench.figures import line_of, told, write
 
 ROOT = Path(__file__).parent.parent
@@ -20,6 +20,7 @@ def main() -> int:
         ("promotions beside empty workflows", throughput.measure),
         ("what the pipeline image carries", lambda: images.sizes(ROOT)),
         ("the local AWS", local_aws.measure),
+        ("what the commands cost before they do anything", commands.measure),
         ("how fast the pipeline image starts an execution", lambda: images.start_times(ROOT)),
     )
     figures: dict[str, float] = {}
