@@ -1,125 +1,253 @@
-"""Records the histories that `tests/workflows/test_replay.py` replays: `python -m tests.record_histories`.
+"""Records the histories that `tests/workflows/test_replay.py` replays: `make histories`.
 
-Record anew only after every promotion that runs on the old code is over, or once the change is behind `workflow.patched`.
+Each is a promotion on real parts: the local AWS, git, Temporal and a worker of its own. Record only what is missing, or what no
+promotion that runs anywhere was made with: `python -m tests.record_histories rejected expired` records these two.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
-from uuid import uuid4
 
-from temporalio.client import Client, WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.client import WorkflowHistory
 
-from activities.endpoints.messages import RolloutEnd
-from demo.stack import base_environment
-from demo.temporal import TemporalServer
-from slipway.api import Decision, OperatorCommand, StageName
-from slipway.temporal.setup import set_up
-from slipway.temporal.start import Handle, send_update, start_promotion
-from tests.support.waiting import until_asked, until_parked
-from tests.support.world import EVIDENCE, World, approval, needs_person, request, working
+from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_pipeline_image
+from demo.stack import Stack
+from demo.story import with_traffic
+from demo.team import ROOT
+from slipway.api import Decision, Outcome, PromotionStatus, StageName, StageState
+from slipway.temporal.start import send_update
+from tests.support.images import light_model_image
+from tests.support.scenario import Scenario, hold_pushes
 
 FOLDER = Path(__file__).parent / "histories"
-CHILD = "-screening-prod-us-east-1"
+Act = Callable[[Scenario], Awaitable[Outcome]]
 
 
-async def _promoted(handle: Handle) -> None:
-    await until_asked(handle)
-    await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
+async def good_image(scenario: Scenario) -> str:
+    return await pushed(scenario, None, "pipeline")
 
 
-async def _parked(handle: Handle) -> None:
-    await until_parked(handle, StageName.task)
-    await send_update(handle, "retry", OperatorCommand(by="ana"))
-    await _promoted(handle)
+async def pushed(scenario: Scenario, settings: Mapping[str, Any] | None, name: str) -> str:
+    """A pipeline image, pushed by CI."""
+    image = build_pipeline_image(ROOT, settings, name)
+    return await asyncio.to_thread(scenario.team.push_pipeline_image, image, "recorded")
 
 
-async def _aborted(handle: Handle) -> None:
-    await until_asked(handle)
-    await handle.signal("approve", {"by": "nobody"})
-    await send_update(handle, "abort", OperatorCommand(by="ana"))
+async def promoted(scenario: Scenario) -> Outcome:
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.when_ana_approves()
+    return Outcome.promoted
 
 
-async def _by_itself(handle: Handle) -> None:
-    del handle
+async def promoted_in_two_waves(scenario: Scenario) -> Outcome:
+    """A quorum of two, and a second wave that follows after a soak."""
+    scenario.given_its_file("promotion.yaml", "quorum: 1", "quorum: 2")
+    waves = "- targets: [{endpoint: screening-staging}]\n      - soak: 2s\n        targets: [{endpoint: screening-prod}]"
+    scenario.given_its_file("promotion.yaml", "- targets: [{endpoint: screening-prod}]", waves)
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.when_ana_approves()
+    await decide(scenario, "approve", "bo")
+    return Outcome.promoted
 
 
-def _fail_task(world: World) -> None:
-    world.fail("follow_task", needs_person())
+async def parked_and_retried(scenario: Scenario) -> Outcome:
+    scenario.team.remove_data()
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.until_stage(StageName.task, StageState.parked)
+    scenario.team.upload_data()
+    await scenario.when_an_operator_says("retry")
+    await scenario.when_ana_approves()
+    return Outcome.promoted
 
 
-def _bad_model(world: World) -> None:
-    world.accuracy = 0.5
+async def asked_again(scenario: Scenario) -> Outcome:
+    """The approval cannot be set; until the operator retries, the evidence has changed, and a decision is wanted on it."""
+    sandbox, account = scenario.stack.sandbox, scenario.team.ml_account
+    denial = sandbox.plant_fault(
+        "sagemaker", "UpdateModelPackage", "error", code="AccessDeniedException", message="not allowed", account=account
+    )
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.when_ana_approves()
+    parked = await scenario.until_stage(StageName.approval, StageState.parked)
+    sandbox.remove_fault(denial)
+    scenario.team.client("sagemaker").update_model_package(
+        ModelPackageArn=parked.package, CustomerMetadataProperties={"rows": "570"}
+    )
+    await scenario.when_an_operator_says("retry")
+    again = await scenario.until_stage(StageName.approval, StageState.waiting)
+    assert again.evidence != parked.evidence, "the evidence is the same"
+    await scenario.when_ana_approves()
+    return Outcome.promoted
 
 
-def _bad_rollout(world: World) -> None:
-    world.set_approval(approval(mode="auto"))
-    world.verdicts["screening-prod"] = RolloutEnd.rolled_back
+async def refused(scenario: Scenario) -> Outcome:
+    await scenario.when_ci_starts(await pushed(scenario, BAD_ACCURACY, "pipeline-bad-accuracy"))
+    return Outcome.refused
 
 
-def _nothing(world: World) -> None:
-    del world
+async def rejected(scenario: Scenario) -> Outcome:
+    await scenario.when_ci_starts(await good_image(scenario))
+    await decide(scenario, "reject", "bo")
+    return Outcome.rejected
 
 
-SCENARIOS: dict[str, tuple[Callable[[World], None], Callable[[Handle], Awaitable[None]]]] = {
-    "promoted": (_nothing, _promoted),
-    "parked-and-retried": (_fail_task, _parked),
-    "aborted": (_nothing, _aborted),
-    "refused": (_bad_model, _by_itself),
-    "rolled-back": (_bad_rollout, _by_itself),
+async def expired(scenario: Scenario) -> Outcome:
+    scenario.given_its_file("promotion.yaml", "timeout: 72h}", "timeout: 10s}")
+    await scenario.when_ci_starts(await good_image(scenario))
+    return Outcome.expired
+
+
+async def rolled_back(scenario: Scenario) -> Outcome:
+    await scenario.given_a_champion(await good_image(scenario))
+    await scenario.when_ci_starts(await pushed(scenario, BAD_COLUMNS, "pipeline-bad-rollout"))
+    await scenario.when_ana_approves()
+    await with_traffic(scenario.team, scenario.then_it_ends(Outcome.rolled_back))
+    return Outcome.rolled_back
+
+
+async def aborted_at_image(scenario: Scenario) -> Outcome:
+    return await aborted_while_held(scenario, "ecr", "DescribeImages")
+
+
+async def aborted_at_taskdef(scenario: Scenario) -> Outcome:
+    gate = hold_pushes(scenario.team.remote.path)
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.until((scenario.team.remote.path / "pushed").exists, "the push")
+    await scenario.when_an_operator_says("abort")
+    gate.unlink()
+    return Outcome.aborted
+
+
+async def aborted_at_task(scenario: Scenario) -> Outcome:
+    return await aborted_while_held(scenario, "ecs", "RunTask")
+
+
+async def aborted_at_pipeline(scenario: Scenario) -> Outcome:
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.until_stage(StageName.pipeline, StageState.running)
+    await scenario.when_an_operator_says("abort")
+    return Outcome.aborted
+
+
+async def aborted_at_approval(scenario: Scenario) -> Outcome:
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.until_stage(StageName.approval, StageState.waiting)
+    await scenario.handle.signal("approve", {"by": "nobody"})
+    await scenario.when_an_operator_says("abort")
+    return Outcome.aborted
+
+
+async def aborted_at_rollout(scenario: Scenario) -> Outcome:
+    sandbox, account = scenario.stack.sandbox, scenario.team.ml_account
+    held = sandbox.plant_fault("sagemaker", "CreateEndpoint", "hold-answer", account=account)
+    await promoted(scenario)
+    await scenario.until(lambda: sandbox.struck(held) > 0, "CreateEndpoint")
+    await scenario.when_an_operator_says("abort")
+    sandbox.remove_fault(held)
+    return Outcome.aborted
+
+
+async def cancelled_while_undoing(scenario: Scenario) -> Outcome:
+    """Request Cancellation in the Temporal UI, twice: the second comes while the effects are being undone."""
+    sandbox, account = scenario.stack.sandbox, scenario.team.ml_account
+    held = sandbox.plant_fault("sagemaker", "StopPipelineExecution", "hold-answer", account=account)
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.until_stage(StageName.pipeline, StageState.running)
+    await scenario.until(lambda: bool(scenario.executions()), "the execution")
+    await scenario.handle.cancel()
+    await scenario.until(lambda: sandbox.struck(held) > 0, "StopPipelineExecution")
+    await scenario.handle.cancel()
+    sandbox.remove_fault(held)
+    return Outcome.aborted
+
+
+async def aborted_while_held(scenario: Scenario, service: str, operation: str) -> Outcome:
+    """Abort while the answer of one call is held back."""
+    sandbox, account = scenario.stack.sandbox, scenario.team.ml_account
+    image = await good_image(scenario)
+    held = sandbox.plant_fault(service, operation, "hold-answer", account=account)
+    await scenario.when_ci_starts(image)
+    await scenario.until(lambda: sandbox.struck(held) > 0, operation)
+    await scenario.when_an_operator_says("abort")
+    sandbox.remove_fault(held)
+    return Outcome.aborted
+
+
+async def decide(scenario: Scenario, what: str, who: str) -> PromotionStatus:
+    status = await scenario.until_stage(StageName.approval, StageState.waiting)
+    await send_update(scenario.handle, what, Decision(by=who, evidence=status.evidence or ""))
+    return status
+
+
+RECORDED: dict[str, Act] = {
+    act.__name__.replace("_", "-"): act
+    for act in (
+        promoted,
+        promoted_in_two_waves,
+        parked_and_retried,
+        asked_again,
+        refused,
+        rejected,
+        expired,
+        rolled_back,
+        aborted_at_image,
+        aborted_at_taskdef,
+        aborted_at_task,
+        aborted_at_pipeline,
+        aborted_at_approval,
+        aborted_at_rollout,
+        cancelled_while_undoing,
+    )
 }
+"""By the name of its history."""
+WITH_ROLLOUT = {"promoted", "rolled-back"}
+"""Histories whose rollout is kept, too."""
 
 
-async def record(client: Client) -> None:
-    """Run each scenario, and write its history and that of its rollout."""
-    for name, (prepare, act) in SCENARIOS.items():
-        world = World(task_queue=f"record-{uuid4()}")
-        prepare(world)
-        async with working(client, world):
-            handle, _ = await start_promotion(client, request(), world.task_queue)
-            await act(handle)
-            await handle.result()
-        history = await handle.fetch_history()
-        write(name, history)
-        if name in {"promoted", "rolled-back"}:
-            child = await client.get_workflow_handle(handle.id + CHILD).fetch_history()
-            write(f"rollout-{name}", child)
+async def record(scenario: Scenario, name: str) -> None:
+    """Run a promotion, and write its history and, where asked, that of its rollout."""
+    outcome = await RECORDED[name](scenario)
+    await scenario.then_it_ends(outcome)
+    write(name, await scenario.handle.fetch_history())
+    if name in WITH_ROLLOUT:
+        client = await scenario.connect()
+        child = f"{scenario.handle.id}-{scenario.team.endpoint}-us-east-1"
+        write(f"rollout-{name}", await client.get_workflow_handle(child).fetch_history())
+    print(f"recorded {name}", flush=True)  # noqa: T201 -- it takes minutes
 
 
 def write(name: str, history: WorkflowHistory) -> None:
-    """Keep a history without what tells of the machine: the paths in stack traces."""
-    (FOLDER / f"{name}.json").write_text(json.dumps(without_traces(history.to_json_dict()), indent=1) + "\n")
+    """Keep a history without what tells of the machine: stack traces and the identities of processes."""
+    (FOLDER / f"{name}.json").write_text(json.dumps(without_machine(history.to_json_dict()), indent=1) + "\n")
 
 
-def without_traces(value: Any) -> Any:
-    """The same JSON with no `stackTrace` in it."""
+def without_machine(value: Any) -> Any:
+    """The same JSON with no `stackTrace` in it, and one `identity`."""
     if isinstance(value, list):
-        return [without_traces(each) for each in cast("list[Any]", value)]
+        return [without_machine(each) for each in cast("list[Any]", value)]
     if isinstance(value, dict):
         members = cast("dict[str, Any]", value)
-        return {key: without_traces(each) for key, each in members.items() if key != "stackTrace"}
+        kept = {key: without_machine(each) for key, each in members.items() if key != "stackTrace"}
+        return kept | ({"identity": "recorder"} if "identity" in kept else {})
     return value
 
 
-async def main(address: str) -> None:
-    """Record on a server."""
-    client = await Client.connect(address, data_converter=pydantic_data_converter, identity="recorder")
-    await set_up(client)
+def main(names: list[str]) -> None:
+    """Record the histories of these names, or all."""
     FOLDER.mkdir(exist_ok=True)
-    await record(client)
+    model_image = light_model_image()
+    with tempfile.TemporaryDirectory() as scratch, Stack(Path(scratch), time_scale=600) as stack:
+        for name in names or RECORDED:
+            scenario = Scenario(stack, model_image).given_a_team()
+            with scenario.crew:
+                asyncio.run(record(scenario, name))
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as scratch:
-        server = TemporalServer(Path(scratch), base_environment(Path(scratch)))
-        server.start()
-        try:
-            asyncio.run(main(server.address))
-        finally:
-            server.process.stop()
+    main(sys.argv[1:])

@@ -48,6 +48,12 @@ class Scenario:
         assert self._handle, "no promotion was started"
         return self._handle
 
+    async def connect(self) -> Client:
+        """A client of the team's namespace."""
+        return await Client.connect(
+            self.stack.temporal.address, namespace=self.crew.namespace, data_converter=pydantic_data_converter
+        )
+
     # --- Given -------------------------------------------------------------------------------------------
 
     def given_a_team(self) -> Self:
@@ -84,10 +90,7 @@ class Scenario:
             *("--image", image, "--commit", COMMIT, "--requested-by", "ci", "--json"),
         )
         assert done.returncode == 0, done.stderr
-        client = await Client.connect(
-            self.stack.temporal.address, namespace=self.crew.namespace, data_converter=pydantic_data_converter
-        )
-        self._handle = promotion(client, json.loads(done.stdout.splitlines()[-1])["id"])
+        self._handle = promotion(await self.connect(), json.loads(done.stdout.splitlines()[-1])["id"])
         return self
 
     async def when_ana_approves(self) -> Self:
