@@ -34,7 +34,7 @@ class Ending(StrEnum):
 class FailureReport(BaseModel):
     """An error as an operator reads it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     ending: Ending
     tried: str
