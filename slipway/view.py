@@ -123,12 +123,14 @@ def end_lines(status: PromotionStatus) -> tuple[str, ...]:
 def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
     """What an approver looks at beside the gates: each fact's name and value, the hash last."""
     champions = (f"{champion.target.endpoint} serves {champion.package or 'nothing yet'}" for champion in evidence.champions)
+    cached = (f"{step.name} did not run; its result is from {step.cached_from}" for step in evidence.steps if step.cached_from)
     return (
         ("model", evidence.package.arn),
         ("container", evidence.model_image),
         ("image", evidence.image),
         ("taskdef", f"{evidence.taskdef.file} at {evidence.taskdef.commit[:12]}"),
         *(("champion", line) for line in champions),
+        *(("cached", line) for line in cached),
         ("rollback", evidence.rollback_plan),
         ("evidence", evidence.hash),
     )

@@ -25,7 +25,6 @@ from workflows.activity_options import CHANGE, READ, follow, shown
 
 CREATION = timedelta(hours=1)
 """Beyond an update's own time: what SageMaker may take to bring instances up."""
-ANSWER_LIMIT = 1_000
 
 
 @workflow.defn
@@ -100,6 +99,6 @@ def result(plan: EndpointPlan, verdict: EndpointVerdict, answer: SmokeAnswer | N
             region=plan.region,
             config=verdict.config,
             package=verdict.package,
-            answer=answer.body[:ANSWER_LIMIT] if answer and answer.ok else None,
+            answer=answer.body if answer and answer.ok else None,
         ),
     )

@@ -38,7 +38,7 @@ def report_of(error: BaseException) -> FailureReport:
         ending=Ending.needs_person,
         tried="running a step of the promotion",
         answered=cap(f"{type(innermost).__name__}: {message}"),
-        remedy="see the worker's log; retry once the cause is mended, or abort",
+        remedy="see the worker's log; retry once the cause is fixed, or abort",
     )
 
 

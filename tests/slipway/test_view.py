@@ -8,17 +8,21 @@ import pytest
 
 from slipway.api import (
     AppRef,
+    Evidence,
     LedgerEntry,
     LedgerState,
+    ModelPackage,
     Outcome,
     PromotionStatus,
     StageName,
     StageReport,
     StageState,
+    StepReport,
+    TaskdefCommit,
     WaitingFor,
 )
 from slipway.errors import Ending, FailureReport
-from slipway.view import MARKS, end_lines, format_age, format_length, ledger_line, stage_view, waiting_lines
+from slipway.view import MARKS, end_lines, evidence_facts, format_age, format_length, ledger_line, stage_view, waiting_lines
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -89,3 +93,27 @@ def test_given_an_end_then_effects_are_told_only_where_it_was_not_promoted() -> 
     assert end_lines(ended.model_copy(update={"outcome": Outcome.promoted})) == ("promoted",)
     refused = ended.model_copy(update={"outcome": Outcome.refused, "reason": "a gate"})
     assert end_lines(refused) == ("refused: a gate", "  image: keep the copy: kept")
+
+
+def test_given_a_step_that_came_from_sagemakers_cache_then_the_evidence_says_so() -> None:
+    former = "arn:aws:sagemaker:us-east-1:1:pipeline/screening/execution/former"
+    steps = (
+        StepReport(name="Train", kind="Training", status="Succeeded"),
+        StepReport(name="Evaluate", kind="Processing", status="Succeeded", cached_from=former),
+    )
+    evidence = Evidence(
+        hash="0123",
+        package=ModelPackage(arn="arn:aws:sagemaker:us-east-1:1:model-package/screening/7", version=7, region="us-east-1"),
+        model_image="image",
+        metrics={},
+        champions=(),
+        gates=(),
+        image="image",
+        taskdef=TaskdefCommit(commit="1" * 40, changed=True, file="taskdef.yaml", before="a", after="b"),
+        steps=steps,
+        rollback_plan="",
+    )
+
+    assert [value for name, value in evidence_facts(evidence) if name == "cached"] == [
+        f"Evaluate did not run; its result is from {former}"
+    ]
