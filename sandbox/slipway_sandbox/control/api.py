@@ -13,6 +13,7 @@ from werkzeug.wrappers import Request, Response
 
 from slipway_sandbox.control.page import PAGE_PATHS, Page
 from slipway_sandbox.control.routes import rules
+from slipway_sandbox.core.calls import Call
 from slipway_sandbox.core.faults import Fault, PlantedFault
 from slipway_sandbox.core.models import Frozen
 from slipway_sandbox.core.world import Room, World
@@ -36,6 +37,23 @@ CONTROL_PATHS = {
     "DELETE /<service>/<name>": "look",
 }
 ROUTES = Map([EndpointPrefix("page.", rules("/_sandbox", PAGE_PATHS)), *rules("/_sandbox", CONTROL_PATHS)])
+
+
+class CallsQuery(Frozen):
+    """Which calls are asked for."""
+
+    service: str | None = None
+    operation: str | None = None
+    account: str | None = None
+    since: int = 0
+
+    def includes(self, call: Call) -> bool:
+        """Whether a call is of the service, operation and account that are asked for."""
+        return (
+            self.service in (None, call.service)
+            and self.operation in (None, call.operation)
+            and self.account in (None, call.account)
+        )
 
 
 class ClockSetting(Frozen):
@@ -79,10 +97,14 @@ class Control:
         return answer({"status": "ok", "timeScale": self._world.clock.scale})
 
     def list_calls(self, request: Request) -> Response:
-        """The call log, narrowed by `service`, `operation` and `account`."""
-        wanted = {name: request.args[name] for name in ("service", "operation", "account") if name in request.args}
-        calls = [call.to_json() for call in self._world.calls.all()]
-        return answer({"calls": [call for call in calls if wanted.items() <= call.items()]})
+        """The call log, narrowed by `service`, `operation` and `account`, after the call number `since`.
+
+        `last` is the number of the newest call, whatever it was narrowed by: the `since` of the next poll.
+        """
+        query = CallsQuery.model_validate(request.args.to_dict())
+        calls = self._world.calls.after(query.since)
+        last = calls[-1].number if calls else query.since
+        return answer({"calls": [call.to_json() for call in calls if query.includes(call)], "last": last})
 
     def clear_calls(self, _request: Request) -> Response:
         """Forget the calls so far."""

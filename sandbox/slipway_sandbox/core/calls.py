@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from wsgiref.types import WSGIEnvironment
@@ -92,7 +92,7 @@ class Call:
     def to_json(self) -> dict[str, Any]:
         """The call as JSON-ready values."""
         needs = [{"action": need.action, "resources": need.resources} for need in self.needs]
-        return {**asdict(self), "at": self.at.isoformat(), "needs": needs}
+        return {**vars(self), "at": self.at.isoformat(), "needs": needs}
 
 
 class CallLog:
@@ -126,6 +126,12 @@ class CallLog:
         """Every call that is kept, oldest first."""
         with self._lock:
             return list(self._calls)
+
+    def after(self, number: int) -> list[Call]:
+        """The calls that are kept and have a higher number, oldest first. Costs as much as there are new calls."""
+        with self._lock:
+            newest_first = list(itertools.takewhile(lambda call: call.number > number, reversed(self._calls)))
+        return newest_first[::-1]
 
     def counts(self, account: str | None = None) -> dict[str, int]:
         """Calls by `service.Operation`, the most frequent first; of one account, or of all."""
