@@ -13,9 +13,10 @@ import threading
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from inspect import cleandoc
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from slipway_sandbox.core.world import DEFAULT_ACCOUNT
-from slipway_sandbox.server import SandboxServer
+if TYPE_CHECKING:
+    from slipway_sandbox.server import SandboxServer
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
 
 def parser() -> ArgumentParser:
     """What the command takes. By argparse: what is nicer to use takes a tenth of the start to import."""
-    made = ArgumentParser("slipway-sandbox", description=__doc__)
+    made = ArgumentParser("slipway-sandbox", description=__doc__, epilog="Example: slipway-sandbox serve --port 4566")
     command = made.add_subparsers(dest="command", required=True).add_parser(
         "serve",
         help="serve until interrupted",
@@ -54,6 +55,9 @@ def serve(*, port: int, host: str, data: Path | None, time_scale: float, until_i
         slipway-sandbox serve --port 0 --time-scale 60
         slipway-sandbox serve --data /var/tmp/my-aws
     """
+    # Only now: with all services it takes far longer to import than --help takes to answer.
+    from slipway_sandbox.server import SandboxServer  # noqa: PLC0415
+
     with contextlib.ExitStack() as stack:
         temporary = tempfile.TemporaryDirectory(prefix="slipway-sandbox-", ignore_cleanup_errors=True)
         folder = data or Path(stack.enter_context(temporary))
@@ -98,6 +102,8 @@ def serve_until_stopped(server: SandboxServer, *, until_input_ends: bool) -> Non
 
 def environment_lines(endpoint: str) -> str:
     """What points any AWS client at this sandbox."""
+    from slipway_sandbox.core.world import DEFAULT_ACCOUNT  # noqa: PLC0415
+
     values = {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": DEFAULT_ACCOUNT,
