@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from slipway_sandbox.server import SandboxServer
 
+RECURSION_LIMIT = 5000
+"""Python's own, 1000, is too low to walk through JSON that is nested as deeply as clients may send it."""
+
 
 def main() -> None:
     """Entry point of the command."""
@@ -67,6 +70,7 @@ def serve(*, port: int, host: str, data: Path | None, time_scale: float, until_i
             print(f"cannot serve on {host}:{port}: {explained(error)}", file=sys.stderr)
             return 1
         stack.callback(server.close_rooms)
+        sys.setrecursionlimit(RECURSION_LIMIT)
         serve_until_stopped(server, until_input_ends=until_input_ends)
     return 0
 
