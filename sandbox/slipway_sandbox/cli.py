@@ -86,8 +86,8 @@ def serve_until_stopped(server: SandboxServer, *, until_input_ends: bool) -> Non
     """Say that it is ready, and serve until SIGTERM, SIGINT or, where that is asked for, the end of standard input."""
 
     def stop(*_: object) -> None:
-        # shutdown() waits for the serving loop, which a signal's handler interrupts: another thread has to wait.
-        threading.Thread(target=server.shutdown, daemon=True).start()
+        # It waits for the serving loop, which a signal's handler interrupts: another thread has to wait.
+        threading.Thread(target=server.stop, daemon=True).start()
 
     def stop_after_input() -> None:
         # Python's own reader would hold its lock at the end, which Python then complains about.
@@ -101,7 +101,7 @@ def serve_until_stopped(server: SandboxServer, *, until_input_ends: bool) -> Non
         threading.Thread(target=stop_after_input, daemon=True).start()
     print(json.dumps({"endpoint": server.endpoint, "pid": os.getpid()}), flush=True)
     print(environment_lines(server.endpoint), file=sys.stderr, flush=True)
-    server.serve_forever(poll_interval=0.1)
+    server.serve()
 
 
 def environment_lines(endpoint: str) -> str:

@@ -128,12 +128,12 @@ class SandboxServer(Server):
         self.endpoint = f"http://{host}:{self.server_port}"
         world = World(data=data.resolve(), clock=clock, endpoint=self.endpoint)
         self._sandbox = build(world)
-        self.application = self._sandbox.gateway
+        self.wsgi_app = self._sandbox.gateway
 
-    def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Serve until `shutdown`. Only now begins what would keep everybody from the first answer."""
+    def serve(self) -> None:
+        """Serve until `stop`. What the first answer need not wait for is imported only now."""
         threading.Thread(target=self._sandbox.load, name="late-imports", daemon=True).start()
-        super().serve_forever(poll_interval)
+        super().serve()
 
     def close_rooms(self) -> None:
         """End everything that runs: containers, jobs, endpoints."""
