@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import queue
 import socket
-import struct
 import threading
 from typing import Any, Self
 from urllib.parse import unquote_to_bytes
@@ -23,6 +22,7 @@ from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest
 from cheroot.workers.threadpool import WorkerThread
 
 from slipway_sandbox.core.errors import LostConnectionError
+from slipway_sandbox.core.sockets import reset_on_close
 from slipway_sandbox.http.bodies import BODY_LIMIT, BUFFER, body_of
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,6 @@ SILENCE = 60
 """Seconds that a client may send nothing, or read nothing of an answer, before its connection is closed."""
 STOP_POLL = 0.1
 """Seconds that `stop` waits at most for the loop that accepts connections."""
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-"""SO_LINGER on, with no time to linger: closing sends a reset."""
 
 
 class Headers(HeaderReader):
@@ -80,7 +78,7 @@ class Gateway(wsgi.Gateway_10):
                 pass
         except LostConnectionError:
             # As a broken network does: a reset, and no answer.
-            self.req.conn.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            reset_on_close(self.req.conn.socket)
             self._give_up()
         except (ConnectionError, TimeoutError):
             self._give_up()

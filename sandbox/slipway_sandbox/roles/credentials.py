@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import uuid
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ from werkzeug.wrappers import Request, Response
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.world import World
 from slipway_sandbox.iam.trust import may_assume
+from slipway_sandbox.protocol.responses import json_response
 
 PREFIX = "/_credentials/"
 RENEW_BEFORE = timedelta(minutes=20)
@@ -123,7 +123,9 @@ class CredentialsEndpoint:
         with self._lock:
             found = self._served.get(request.path.removeprefix(PREFIX))
         try:
-            response = answer(found.get()) if found else refusal("NotFound", "nothing that runs has these credentials", 404)
+            response = (
+                json_response(found.get()) if found else refusal("NotFound", "nothing running has these credentials", 404)
+            )
         except (ClientError, BotoCoreError) as error:
             response = refusal("RoleNotAssumed", str(error), HTTPStatus.BAD_REQUEST)
         return response(environ, start_response)
@@ -144,11 +146,6 @@ def local_endpoint(endpoint: str) -> str:
     return endpoint
 
 
-def answer(body: object) -> Response:
-    """A JSON response."""
-    return Response(json.dumps(body), content_type="application/json")
-
-
 def refusal(code: str, message: str, status: int) -> Response:
     """An error as the metadata service says it."""
-    return Response(json.dumps({"code": code, "message": message}), status, content_type="application/json")
+    return json_response({"code": code, "message": message}, status)

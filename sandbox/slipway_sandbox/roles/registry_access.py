@@ -9,14 +9,9 @@ from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from slipway_sandbox.containers.image_uri import ImageUri
+from slipway_sandbox.protocol.media_types import IMAGE_TYPES
 from slipway_sandbox.roles.credentials import RoleCredentials, local_endpoint
 
-MEDIA_TYPES = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
 LARGEST = 4 << 20
 """Bytes that are read of a manifest or configuration."""
 SECONDS = 30.0
@@ -82,7 +77,7 @@ class RegistryAccess:
         password = self._passwords.get((uri.account, uri.region), "")
         address = f"{self._endpoint}/v2/{uri.repository}/{path}"
         credentials = base64.b64encode(password.encode()).decode()
-        request = Request(address, headers={"Accept": ", ".join(MEDIA_TYPES), "Authorization": f"Basic {credentials}"})  # noqa: S310  (our own)
+        request = Request(address, headers={"Accept": ", ".join(IMAGE_TYPES), "Authorization": f"Basic {credentials}"})  # noqa: S310  (our own)
         try:
             # The sandbox is never behind a proxy, whatever the environment says.
             with build_opener(ProxyHandler({})).open(request, timeout=SECONDS) as response:
