@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def parser() -> ArgumentParser:
-    """What the command takes. By argparse: what is nicer to use takes a tenth of the start to import."""
+    """What the command takes. By argparse: other libraries take a tenth of the start to import."""
     made = ArgumentParser("slipway-sandbox", description=__doc__, epilog="Example: slipway-sandbox serve --port 4566")
     command = made.add_subparsers(dest="command", required=True).add_parser(
         "serve",
@@ -83,10 +83,10 @@ def explained(error: Exception) -> str:
 
 
 def serve_until_stopped(server: SandboxServer, *, until_input_ends: bool) -> None:
-    """Say that it is ready, and serve until SIGTERM, SIGINT or, where that is asked for, the end of standard input."""
+    """Print that it is ready, and serve until SIGTERM, SIGINT or, with `until_input_ends`, the end of standard input."""
 
     def stop(*_: object) -> None:
-        # It waits for the serving loop, which a signal's handler interrupts: another thread has to wait.
+        # `stop` waits for the serving loop, which the signal handler interrupts, so it needs another thread.
         threading.Thread(target=server.stop, daemon=True).start()
 
     def stop_after_input() -> None:

@@ -64,13 +64,13 @@ class ClockSetting(Frozen):
 
 
 class ClockStep(Frozen):
-    """How much simulated time is to pass at once."""
+    """By how much simulated time is advanced."""
 
     seconds: float = Field(ge=0)
 
 
 class Control:
-    """A small JSON API beside AWS's."""
+    """The JSON API that controls the sandbox."""
 
     def __init__(self, world: World, rooms: Sequence[Room], moto: MotoBackend) -> None:
         self._world = world
@@ -125,22 +125,22 @@ class Control:
         return json_response({"number": self._world.faults.plant(Fault.model_validate_json(request.get_data()))}, 201)
 
     def clear_faults(self, _request: Request) -> Response:
-        """Take every fault away."""
+        """Remove every fault."""
         self._world.faults.clear()
         return json_response({})
 
     def remove_fault(self, _request: Request, number: int) -> Response:
-        """Take one fault away."""
+        """Remove one fault."""
         self._world.faults.remove(number)
         return json_response({})
 
     def set_clock(self, request: Request) -> Response:
-        """Let the simulated time run at `timeScale`; 0 stops it."""
+        """Set the speed of simulated time to `timeScale`; 0 stops it."""
         self._world.clock.set_scale(ClockSetting.model_validate_json(request.get_data()).time_scale)
         return json_response({"timeScale": self._world.clock.scale})
 
     def advance(self, request: Request) -> Response:
-        """Let `seconds` of simulated time pass at once."""
+        """Advance simulated time by `seconds`."""
         self._world.clock.advance(ClockStep.model_validate_json(request.get_data()).seconds)
         return json_response({"seconds": self._world.clock.seconds()})
 
@@ -154,7 +154,7 @@ class Control:
             return json_response(handler(room, json.loads(request.get_data() or b"{}")))
 
     def look(self, request: Request, service: str, name: str) -> Response:
-        """Show what a room's dial is set to, or take it back."""
+        """Show what a room's dial is set to, or clear it."""
         key = ("GET" if request.method == "HEAD" else request.method, name)
         found = next(
             ((room, room.dial_views[key]) for room in self._rooms if room.service == service and key in room.dial_views), None

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from wsgiref.types import WSGIEnvironment
 
 KEPT = 100_000
-"""Calls that are kept; older ones fall off, so that a long-lived sandbox does not grow without end."""
+"""Calls that are kept. Older ones are dropped, so that the memory of a long-lived sandbox is bounded."""
 
 
 @dataclass(frozen=True)
@@ -23,24 +23,24 @@ class Caller:
     region: str
     access_key: str
     principal: str = ""
-    """The ARN of whoever it is, as GetCallerIdentity says it; empty for the sandbox itself."""
+    """The caller's ARN, as GetCallerIdentity returns it; empty for the sandbox itself."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """An action that whoever calls must be allowed on each of some resources."""
+    """An action that the caller must be allowed on each of some resources."""
 
     action: str
     """In IAM's spelling, such as `ecr:BatchGetImage`."""
     resources: tuple[str, ...] = ("*",)
     """Their ARNs."""
     context: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
-    """Condition keys that this action has beside those that every call has."""
+    """Condition keys of this action, in addition to those of every call."""
 
 
 @dataclass
 class Incoming:
-    """One call as it comes in. Whoever answers it may fill in `request` (what it asks for) and `error` (its code)."""
+    """One call as it comes in. The service that answers it may fill in `request` (its parameters) and `error` (its code)."""
 
     environ: WSGIEnvironment
     caller: Caller
@@ -49,14 +49,14 @@ class Incoming:
     request: dict[str, Any] = field(default_factory=dict[str, Any])
     error: str | None = None
     needs: Sequence[Need] = ()
-    """What it has to be allowed; filled in by the guard."""
+    """The permissions that it needs; filled in by the guard."""
 
 
 class Guard(Protocol):
-    """Lets calls through, or not."""
+    """Allows or refuses calls."""
 
     def check(self, call: Incoming) -> None:
-        """Say what a call needs to be allowed, and refuse it where a policy does not.
+        """Note which permissions a call needs, and refuse it if a policy does not grant them.
 
         Raises:
             AwsError: It is not allowed, or its credentials have expired.
@@ -65,10 +65,10 @@ class Guard(Protocol):
 
 
 class OpenDoor:
-    """The guard of a sandbox without one."""
+    """A guard that allows every call."""
 
     def check(self, call: Incoming) -> None:
-        """Let every call through."""
+        """Allow every call."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class Call:
     status: int
     error: str | None
     principal: str
-    """The ARN of whoever called."""
+    """The caller's ARN."""
     needs: Sequence[Need]
-    """The actions that it took, and the resources it took them on."""
+    """The actions that the call needed, and the resources it needed them on."""
 
     def to_json(self) -> dict[str, Any]:
         """The call as JSON-ready values."""

@@ -134,7 +134,7 @@ class Server(wsgi.Server):
         port: The port; 0 picks a free one.
 
     Raises:
-        OSError: The port is taken, or the address is none of this machine.
+        OSError: The port is taken, or the address is not one of this machine.
     """
 
     wsgi_app: WSGIApplication

@@ -1,4 +1,4 @@
-"""`/_credentials/`: where containers get the credentials of their role from, in place of AWS's metadata services."""
+"""`/_credentials/`: gives containers the credentials of their role, in place of AWS's metadata services."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RENEW_BEFORE = timedelta(minutes=20)
 
 
 class RoleCredentials:
-    """Credentials of a role, by AssumeRole: who uses them acts in the role's account.
+    """Credentials of a role, by AssumeRole. They act in the role's account.
 
     Args:
         world: Gives the STS client.
@@ -61,7 +61,7 @@ class RoleCredentials:
         }
 
     def client(self, service: str, region: str, **how: Any) -> Any:
-        """A boto3 client that acts as the role. Its calls are logged and judged as the role's, unlike the sandbox's own.
+        """A boto3 client that acts as the role. Its calls are logged and need the role's permissions, unlike the sandbox's own.
 
         Args:
             service: Its name in boto3.
@@ -88,7 +88,7 @@ class RoleCredentials:
 
 
 class CredentialsEndpoint:
-    """Serves the credentials of what runs now. The names in its paths cannot be guessed."""
+    """Serves the credentials of running containers. The names in its paths cannot be guessed."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -113,7 +113,7 @@ class CredentialsEndpoint:
         return name, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{local_endpoint(self._world.endpoint)}{PREFIX}{name}"}
 
     def remove(self, name: str) -> None:
-        """Serve these no longer. An unknown name is nothing to do."""
+        """Stop serving these. An unknown name is ignored."""
         with self._lock:
             self._served.pop(name, None)
 
@@ -124,7 +124,7 @@ class CredentialsEndpoint:
             found = self._served.get(request.path.removeprefix(PREFIX))
         try:
             response = (
-                json_response(found.get()) if found else refusal("NotFound", "nothing running has these credentials", 404)
+                json_response(found.get()) if found else refusal("NotFound", "no running container has these credentials", 404)
             )
         except (ClientError, BotoCoreError) as error:
             response = refusal("RoleNotAssumed", str(error), HTTPStatus.BAD_REQUEST)

@@ -20,10 +20,10 @@ FORBIDDEN = 403
 
 
 class PullDeniedError(Exception):
-    """The role may not.
+    """The role is not allowed to pull.
 
     Args:
-        action: What it may not do, as IAM calls it without the service.
+        action: The action that is missing, in IAM's spelling without the service.
     """
 
     def __init__(self, action: str) -> None:
@@ -32,11 +32,11 @@ class PullDeniedError(Exception):
 
 
 class RegistryAccess:
-    """Asks the registry for images as a role does on AWS, and leaves all but refusals to the runtime.
+    """Asks the registry for images as the role, as AWS does. Other errors than refusals are left to the runtime.
 
     Args:
         endpoint: The sandbox's base URL.
-        role: Whose rights they are.
+        role: The role that pulls.
     """
 
     def __init__(self, endpoint: str, role: RoleCredentials) -> None:
@@ -49,7 +49,7 @@ class RegistryAccess:
         """Get a password for an image's registry.
 
         Raises:
-            ClientError: The role may not.
+            ClientError: The role is not allowed to.
         """
         if (uri.account, uri.region) in self._passwords:
             return
@@ -61,7 +61,7 @@ class RegistryAccess:
         """Look at an image's manifest and configuration.
 
         Raises:
-            PullDeniedError: The role may not.
+            PullDeniedError: The role is not allowed to.
         """
         manifest = self._get(uri, f"manifests/{uri.reference}", "BatchGetImage")
         for _ in range(INDEXES_DEEP):
@@ -92,7 +92,7 @@ class RegistryAccess:
 
 
 def parsed(image: str) -> ImageUri | None:
-    """An image's name, if it is one of ECR."""
+    """An image's name, if it is in ECR."""
     try:
         return ImageUri.parse(image)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A small process between the sandbox and its containers, so that none of them outlives it, however it ends.
+"""A small process between the sandbox and its containers, so that they end with it, however it ends.
 
 The kernel's own means ("kill me when my parent dies") begins only when a new process has asked for it, and bubblewrap makes a
 second process before that. A sandbox that is killed in these milliseconds would leave it asleep for ever. So containers are

@@ -1,7 +1,7 @@
 """Carries connections in and out of a container's own network namespace.
 
 A socket belongs to the namespace that it was made in, wherever it is used. So the bridge, a process inside of the namespace,
-takes connections from listeners that were made outside, and asks the keeper, who is outside, for sockets that lead to the
+takes connections from listeners that were made outside, and asks the keeper, which is outside, for sockets that lead to the
 sandbox.
 """
 
@@ -120,7 +120,7 @@ def carry(near: socket.socket, connect_on: Callable[[], socket.socket]) -> None:
         try:
             far = connect_on()
         except OSError:
-            # As if the port itself had refused: a plain end would look like an empty answer.
+            # As if the port itself had refused: an orderly end would look like an empty answer.
             reset_on_close(near)
             return
         with far:
