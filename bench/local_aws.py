@@ -1,4 +1,4 @@
-"""How fast the local AWS starts, what it takes when idle, and how long a Describe takes among ten thousand."""
+"""How fast the local AWS starts, what it takes when idle, and how long a call and a poll take among ten thousand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DEFINITION = json.dumps(
 
 def measure() -> dict[str, float]:
     """All figures of the local AWS."""
-    # As pip does when it installs it: where Python may write no bytecode, each start would compile it anew.
+    # As pip does when it installs it: where Python may write no bytecode, each start would compile it again.
     compileall.compile_dir(Path(slipway_sandbox.__file__).parent, quiet=1)
     starts = [start_seconds() for _ in range(STARTS)]
     with SandboxProcess(time_scale=1000) as sandbox:
@@ -44,6 +44,9 @@ def measure() -> dict[str, float]:
             "describe_model_ms_alone": describe_model(sagemaker),
             "describe_endpoint_ms_among_10000": describe_endpoint(sagemaker),
             "describe_execution_ms_among_10000": describe_execution(sagemaker),
+            # The calls that made the endpoints and executions are in the log by now.
+            "calls_of_one_kind_ms_among_20000": median_ms(lambda _: sandbox.calls(operation="DescribeModel", account=ACCOUNT)),
+            "poll_calls_ms_among_20000": poll_calls(sandbox),
         }
 
 
@@ -104,6 +107,12 @@ def describe_execution(sagemaker: Any) -> float:
 
     make_many("executions", start)
     return median_ms(lambda number: sagemaker.describe_pipeline_execution(PipelineExecutionArn=made[number]))
+
+
+def poll_calls(sandbox: SandboxProcess) -> float:
+    """Milliseconds of a poll for new calls, as a test does that waits for one."""
+    last = sandbox.control("GET", "calls", query={"operation": "none"})["last"]
+    return median_ms(lambda _: sandbox.calls(since=last))
 
 
 def make_many(what: str, make: Callable[[int], object]) -> None:

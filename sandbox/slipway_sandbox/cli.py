@@ -13,9 +13,13 @@ import threading
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from inspect import cleandoc
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from slipway_sandbox.core.world import DEFAULT_ACCOUNT
-from slipway_sandbox.server import SandboxServer
+if TYPE_CHECKING:
+    from slipway_sandbox.server import SandboxServer
+
+RECURSION_LIMIT = 5000
+"""Python's own, 1000, is too low to walk through JSON that is nested as deeply as clients may send it."""
 
 
 def main() -> None:
@@ -26,8 +30,8 @@ def main() -> None:
 
 
 def parser() -> ArgumentParser:
-    """What the command takes. By argparse: what is nicer to use takes a tenth of the start to import."""
-    made = ArgumentParser("slipway-sandbox", description=__doc__)
+    """What the command takes. By argparse: other libraries take a tenth of the start to import."""
+    made = ArgumentParser("slipway-sandbox", description=__doc__, epilog="Example: slipway-sandbox serve --port 4566")
     command = made.add_subparsers(dest="command", required=True).add_parser(
         "serve",
         help="serve until interrupted",
@@ -54,6 +58,9 @@ def serve(*, port: int, host: str, data: Path | None, time_scale: float, until_i
         slipway-sandbox serve --port 0 --time-scale 60
         slipway-sandbox serve --data /var/tmp/my-aws
     """
+    # Only now: with all services it takes far longer to import than --help takes to answer.
+    from slipway_sandbox.server import SandboxServer  # noqa: PLC0415
+
     with contextlib.ExitStack() as stack:
         temporary = tempfile.TemporaryDirectory(prefix="slipway-sandbox-", ignore_cleanup_errors=True)
         folder = data or Path(stack.enter_context(temporary))
@@ -63,6 +70,7 @@ def serve(*, port: int, host: str, data: Path | None, time_scale: float, until_i
             print(f"cannot serve on {host}:{port}: {explained(error)}", file=sys.stderr)
             return 1
         stack.callback(server.close_rooms)
+        sys.setrecursionlimit(RECURSION_LIMIT)
         serve_until_stopped(server, until_input_ends=until_input_ends)
     return 0
 
@@ -75,11 +83,11 @@ def explained(error: Exception) -> str:
 
 
 def serve_until_stopped(server: SandboxServer, *, until_input_ends: bool) -> None:
-    """Say that it is ready, and serve until SIGTERM, SIGINT or, where that is asked for, the end of standard input."""
+    """Print that it is ready, and serve until SIGTERM, SIGINT or, with `until_input_ends`, the end of standard input."""
 
     def stop(*_: object) -> None:
-        # shutdown() waits for the serving loop, which a signal's handler interrupts: another thread has to wait.
-        threading.Thread(target=server.shutdown, daemon=True).start()
+        # `stop` waits for the serving loop, which the signal handler interrupts, so it needs another thread.
+        threading.Thread(target=server.stop, daemon=True).start()
 
     def stop_after_input() -> None:
         # Python's own reader would hold its lock at the end, which Python then complains about.
@@ -93,11 +101,13 @@ def serve_until_stopped(server: SandboxServer, *, until_input_ends: bool) -> Non
         threading.Thread(target=stop_after_input, daemon=True).start()
     print(json.dumps({"endpoint": server.endpoint, "pid": os.getpid()}), flush=True)
     print(environment_lines(server.endpoint), file=sys.stderr, flush=True)
-    server.serve_forever(poll_interval=0.1)
+    server.serve()
 
 
 def environment_lines(endpoint: str) -> str:
     """What points any AWS client at this sandbox."""
+    from slipway_sandbox.core.world import DEFAULT_ACCOUNT  # noqa: PLC0415
+
     values = {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": DEFAULT_ACCOUNT,

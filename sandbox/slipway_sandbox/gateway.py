@@ -1,4 +1,4 @@
-"""The one WSGI application: finds who answers a request, and lets faults and call log see it."""
+"""The WSGI application: finds the service that answers a request, under planted faults and the call log."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 REGISTRY = "/v2/"
 LONGEST_REQUEST = 32 * 1024**2
-"""Bytes of a call's body. The longest that AWS takes are the parts of layers in ECR's own API: 20 MiB, which base64 makes 27."""
+"""Bytes of a call's body, more than any call of the own services needs."""
 ANONYMOUS = "*"
-"""Whoever does not sign."""
+"""The principal of a request without a signature."""
 
 
 class Gateway:
-    """Routes by the path for what is no AWS call, by `X-Amz-Target` for the own services, and to moto for the rest.
+    """Routes by path what is not an AWS call, by `X-Amz-Target` to the own services, and the rest to moto.
 
     Args:
         world: What the rooms share.
@@ -61,7 +61,7 @@ class Gateway:
 
     @functools.cached_property
     def targets(self) -> dict[str, str]:
-        """The own services by what `X-Amz-Target` begins with. Their models are long: the start does not wait for them."""
+        """The own services by the prefix of `X-Amz-Target`. Their models are long: the start does not wait for them."""
         return {
             str(metadata["targetPrefix"]): name
             for name in self._services
@@ -78,7 +78,7 @@ class Gateway:
             caller = replace(caller, principal="")
         prefix, _, name = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
         service = self.targets.get(prefix, "")
-        # Services that sign as an own one, and speak another protocol, are not meant by it.
+        # A service may share its signing name with an own one and speak another protocol. That one is for moto.
         own = service in self._own
         if not service:
             service, name = operation_of(environ, signature)
@@ -98,7 +98,7 @@ class Gateway:
         return Caller(principal.account, signature.region, signature.access_key, principal.arn)
 
     def ask(self, caller: Caller, service: str, name: str, request: dict[str, Any]) -> dict[str, Any]:
-        """What a room answers to an operation, such as which revision a task definition is; nothing if it refuses."""
+        """What a room answers to an operation, such as the revision of a task definition; empty if it refuses."""
         room, handler = self._handlers.get((service, name), (None, None))
         if room is None or handler is None:
             return {}
@@ -150,7 +150,7 @@ def run(room: Room, handler: Handler, model: OperationModel, call: Incoming) -> 
     """Run a handler under its service's lock, unless it takes that itself.
 
     Raises:
-        AwsError: What the handler refuses with; `InternalFailure` for a mistake of its own.
+        AwsError: What the handler refuses with; `InternalFailure` for a bug in it.
     """
     try:
         result = handle(room, handler, call.caller, call.request)
@@ -164,7 +164,7 @@ def run(room: Room, handler: Handler, model: OperationModel, call: Incoming) -> 
     except Exception as error:
         log.exception("%s.%s failed", call.service, call.operation)
         raise AwsError(
-            "InternalFailure", "The sandbox made a mistake; its log has the details.", HTTPStatus.INTERNAL_SERVER_ERROR
+            "InternalFailure", "The sandbox failed; its log has the details.", HTTPStatus.INTERNAL_SERVER_ERROR
         ) from error
 
 
@@ -177,7 +177,7 @@ def handle(room: Room, handler: Handler, caller: Caller, request: dict[str, Any]
 
 
 def is_query(model: OperationModel) -> bool:
-    """Whether an operation comes as a form, and is answered in XML."""
+    """Whether an operation uses the query protocol: a form in, XML out."""
     return model.service_model.metadata["protocol"] == "query"
 
 
@@ -194,10 +194,10 @@ def operation_model(service: str, name: str) -> OperationModel:
 
 
 def whole(body: BinaryIO) -> bytes:
-    """A call's body, which is held in memory.
+    """A call's whole body.
 
     Raises:
-        AwsError: It is longer than any call's.
+        AwsError: It is longer than `LONGEST_REQUEST`.
     """
     read = body.read(LONGEST_REQUEST + 1)
     if len(read) > LONGEST_REQUEST:

@@ -48,7 +48,7 @@ LOCK_GRACE = 5.0
 
 @dataclass(frozen=True)
 class Sandbox:
-    """All that a sandbox is, but for the port that it serves on."""
+    """A sandbox without the port that it serves on."""
 
     rooms: Sequence[Room]
     moto: MotoBackend
@@ -100,10 +100,10 @@ def build(world: World) -> Sandbox:
     }
     gateway = Gateway(world, rooms, moto, principals, paths)
     world.guard = IamGuard(principals, world.clock, ResourcePolicies(rooms, gateway.ask), gateway.ask)
-    # The first prefix that fits is taken: the others come before the control page's own, shorter one.
+    # The first prefix that matches is taken, so the shorter one of the control page comes last.
     paths |= hosting.paths(gateway.caller_of)
     paths |= {"/_sandbox/": Control(world, rooms, moto)}
-    # What has no login is no browser's business, unless a person has its page open.
+    # There is no login: browsers are refused, unless a person has the page itself open.
     paths |= {prefix: Guard(paths[prefix], world.endpoint) for prefix in paths if prefix.startswith("/_sandbox/")}
     return Sandbox(rooms, moto, gateway)
 
@@ -128,12 +128,12 @@ class SandboxServer(Server):
         self.endpoint = f"http://{host}:{self.server_port}"
         world = World(data=data.resolve(), clock=clock, endpoint=self.endpoint)
         self._sandbox = build(world)
-        self.application = self._sandbox.gateway
+        self.wsgi_app = self._sandbox.gateway
 
-    def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Serve until `shutdown`. Only now begins what would keep everybody from the first answer."""
+    def serve(self) -> None:
+        """Serve until `stop`. What the first answer need not wait for is imported only now."""
         threading.Thread(target=self._sandbox.load, name="late-imports", daemon=True).start()
-        super().serve_forever(poll_interval)
+        super().serve()
 
     def close_rooms(self) -> None:
         """End everything that runs: containers, jobs, endpoints."""

@@ -53,3 +53,12 @@ def test_given_whoever_started_it_when_that_process_is_gone_then_the_sandbox_end
         process.stdout.readline()
         os.close(writing)
         assert process.wait(20) == 0
+
+
+def test_when_help_is_asked_for_then_it_comes_without_the_import_of_the_services() -> None:
+    report = (
+        "import sys; from slipway_sandbox import cli; cli.parser().format_help(); print('slipway_sandbox.server' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True, timeout=30)
+
+    assert done.stdout == "False\n"

@@ -42,5 +42,5 @@ def test_given_what_re2_cannot_read_when_it_is_asked_then_python_answers(pattern
 
 
 def test_given_what_nobody_can_read_when_it_is_compiled_then_that_is_said() -> None:
-    with pytest.raises(ValueError, match="no regular expression"):
+    with pytest.raises(ValueError, match="not a regular expression"):
         expression("(")

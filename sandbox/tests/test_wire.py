@@ -4,15 +4,14 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
-from slipway_sandbox.http import bodies
-from slipway_sandbox.http.server import DRAIN_LIMIT, Connections, Server
-from slipway_sandbox.testing import SandboxProcess
+from slipway_sandbox.http.server import HEAD_LIMIT, Server
+from slipway_sandbox.testing import SandboxProcess, wait_until
 
 from sandbox.testkit.contract import behaviour
 
@@ -21,12 +20,6 @@ from sandbox.testkit.contract import behaviour
 def line(sandbox: SandboxProcess) -> http.client.HTTPConnection:
     """One connection to the sandbox."""
     return http.client.HTTPConnection(urlsplit(sandbox.endpoint).netloc, timeout=10)
-
-
-def wait_for(condition: Callable[[], bool], what: str, timeout: float = 10) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"timeout after {timeout} s waiting for {what}"
 
 
 @behaviour(
@@ -125,7 +118,7 @@ def test_given_a_held_answer_when_the_fault_is_removed_then_the_answer_comes(san
     fault = sandbox.plant_fault("ecr", "CreateRepository", "hold-answer", account=account)
     waiting = threading.Thread(target=ecr.create_repository, kwargs={"repositoryName": "app"}, daemon=True)
     waiting.start()
-    wait_for(lambda: bool(sandbox.calls(operation="CreateRepository", account=account)), "the effect")
+    wait_until(lambda: bool(sandbox.calls(operation="CreateRepository", account=account)), "the effect")
 
     assert waiting.is_alive()
     sandbox.remove_fault(fault)
@@ -188,11 +181,11 @@ def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
 def server() -> Iterator[Server]:
     """The server alone, in front of `echo`."""
     with Server("127.0.0.1", 0) as server:
-        server.application = echo
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        server.wsgi_app = echo
+        thread = threading.Thread(target=server.serve)
         thread.start()
         yield server
-        server.shutdown()
+        server.stop()
         thread.join()
 
 
@@ -219,40 +212,26 @@ END = b"Connection: close\r\n\r\n"
 @pytest.mark.parametrize(
     ("head", "status"),
     [
-        (b"GET /" + b"a" * bodies.REQUEST_LINE_LIMIT + b" HTTP/1.1\r\n", 414),
-        (b"GET / HTTP/1.1\r\nX-Long: " + b"a" * bodies.HEAD_LIMIT + b"\r\n", 431),
-        (b"GET / HTTP/1.1\r\n" + b"X-Many: a\r\n" * 6_000, 431),
-        (b"GET / HTTP/1.1\r\n" + b"X-Few: a\r\n" * 101, 431),
-        (b"GET / HTTP/1.1\r\nX-Folded: a\r\n b\r\n", 400),
-        (b"GET / HTTP/1.1\r\nContent-Length : 5\r\n", 400),
+        (b"GET /" + b"a" * HEAD_LIMIT + b" HTTP/1.1\r\n", 414),
+        (b"GET / HTTP/1.1\r\nX-Long: " + b"a" * HEAD_LIMIT + b"\r\n", 413),
+        (b"GET / HTTP/1.1\r\n" + b"X-Many: a\r\n" * 6_000, 413),
         (b"GET / HTTP/1.1\r\nnonsense\r\n", 400),
         (b"GET / HTTP/3.7\r\n", 505),
         (b"nonsense\r\n", 400),
-        (b"STEAL / HTTP/1.1\r\n", 501),
-        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1_0\r\n", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5_000 + b"\r\n", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: 99999999999999\r\n", 413),
         (b"POST / HTTP/1.1\r\nContent-Length: 99999999999999\r\nExpect: 100-continue\r\n", 413),
-        (b"POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n", 501),
     ],
 )
 @behaviour(
     "Around the services",
     "malformed and oversized requests",
-    like="refused before they reach a service: 400, 408, 413, 414, 431, 501",
-    differs="request line of 16 KiB, 64 KiB with the headers, 100 headers; a body of 52,000 MiB; 512 connections at once",
+    like="refused before they reach a service: 400, 413, 414, 501",
+    differs="64 KiB of request line and headers; a body of 52,000 MiB",
 )
-def test_given_a_request_beyond_the_limits_when_it_comes_then_it_is_refused_in_plain_text(
-    server: Server, head: bytes, status: int
-) -> None:
-    answer = asked(server, head, END)
-
-    assert answer.startswith(f"HTTP/1.1 {status} ")
-    assert "Content-Type: text/plain" in answer
-    assert "Connection: close" in answer
+def test_given_a_request_beyond_the_limits_when_it_comes_then_it_is_refused(server: Server, head: bytes, status: int) -> None:
+    assert asked(server, head, END).startswith(f"HTTP/1.1 {status} ")
     assert asked(server, b"GET / HTTP/1.1\r\n", END).endswith("0 -")
 
 
@@ -260,90 +239,88 @@ def test_given_no_length_when_a_request_comes_then_its_body_is_empty(server: Ser
     assert asked(server, b"POST / HTTP/1.1\r\n", END).endswith("\r\n\r\n0 -")
 
 
+def test_given_a_negative_length_when_a_request_comes_then_its_body_is_empty(server: Server) -> None:
+    assert asked(server, b"POST / HTTP/1.1\r\nContent-Length: -5\r\n", END, b"hello").endswith("0 -")
+
+
 def test_given_a_header_with_an_underscore_when_it_comes_then_it_passes_for_no_other(server: Server) -> None:
     assert asked(server, b"GET / HTTP/1.1\r\nX_Amz_Target: mine\r\n", END).endswith("0 -")
 
 
-@pytest.mark.parametrize("size", [b"-5", b"+5", b"0x5", b"1_0", b"", b"f" * 17, b"fffffffffffffff"])
+def test_given_an_escaped_slash_when_a_path_comes_then_it_is_a_slash(server: Server) -> None:
+    def path_of(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return [environ["PATH_INFO"].encode("latin-1")]
+
+    server.wsgi_app = path_of
+
+    assert asked(server, b"GET /a%2Fb%20%C3%A4?c=%2F HTTP/1.0\r\n\r\n").endswith("\r\n\r\n/a/b ä".encode().decode("latin-1"))
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_given_a_body_in_chunks_when_it_has_trailers_then_the_next_request_begins_behind_them(server: Server) -> None:
+    body = b"5;extension=x\r\nhello\r\n6\r\n world\r\n0\r\nX-Trailer: a\r\n\r\n"
+
+    answer = asked(server, CHUNKED, body, b"GET / HTTP/1.1\r\n", END)
+
+    assert answer.count("HTTP/1.1 200 OK") == 2
+    assert "\r\n\r\n11 -HTTP/1.1" in answer
+
+
+@pytest.mark.parametrize("size", [b"-5", b"", b"long", b"fffffffffffffff"])
 def test_given_a_chunk_of_no_size_when_it_comes_then_the_connection_ends(server: Server, size: bytes) -> None:
-    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert asked(server, head, size + b"\r\nhello\r\n0\r\n\r\n") == ""
+    assert asked(server, CHUNKED, size + b"\r\nhello\r\n0\r\n\r\n") == ""
 
 
-def test_given_trailers_without_end_when_they_come_then_the_connection_ends(server: Server) -> None:
-    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
-    assert asked(server, head, b"X-Trailer: a\r\n" * 10_000) == ""
-    assert asked(server, head, b"X-Trailer: a\r\n\r\nGET / HTTP/1.1\r\n", END).count("HTTP/1.1 200 OK") == 2
-
-
-def test_given_a_client_that_drips_its_head_when_the_time_is_over_then_it_is_told_so(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("slipway_sandbox.http.server.HEAD_SECONDS", 0.5)
+@pytest.mark.parametrize("start", [b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", CHUNKED + b"5\r\n"])
+def test_given_a_body_that_breaks_off_when_it_is_read_then_it_does_not_pass_for_a_whole_one(server: Server, start: bytes) -> None:
     with connected(server) as client:
-        client.settimeout(0.1)
-        client.sendall(b"GET / HTTP/1.1\r\nX-Slow: ")
-        answer = b""
-        while not answer:
-            client.sendall(b"a")
-            with contextlib.suppress(TimeoutError):
-                answer = client.recv(65536)
+        client.sendall(start + b"hel")
+        client.shutdown(socket.SHUT_WR)
 
-    assert answer.startswith(b"HTTP/1.1 408 ")
+        assert client.recv(65536) == b""
 
 
-def test_given_a_client_that_falls_silent_in_its_body_when_the_time_is_over_then_the_connection_ends(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bodies, "SILENCE", 0.2)
+def test_given_a_client_that_falls_silent_when_the_time_is_over_then_the_connection_ends(server: Server) -> None:
+    server.timeout = 0.2
+
     assert asked(server, b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhel") == ""
-
-
-def test_given_an_open_connection_when_it_idles_for_long_then_it_is_closed(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("slipway_sandbox.http.server.IDLE_SECONDS", 0.2)
+    assert asked(server, b"GET / HTTP/1.1\r\nX-Slow: ").startswith("HTTP/1.1 408 ")
     assert asked(server, b"GET / HTTP/1.1\r\n\r\n").endswith("0 -")
 
 
-def test_given_the_most_connections_when_another_comes_then_the_one_that_idled_longest_makes_room(
-    server: Server,
-) -> None:
-    server.connections = Connections(2)
+def test_given_answers_that_are_held_when_another_request_comes_then_it_is_answered(server: Server) -> None:
+    goes_on = threading.Event()
+
+    def held(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/held":
+            goes_on.wait()
+        return echo(environ, start_response)
+
+    server.wsgi_app = held
     with contextlib.ExitStack() as stack:
-        first, second = (stack.enter_context(connected(server)) for _ in range(2))
-        wait_for(lambda: server.connections.counts() == (2, 2), "both to be there")
-        for client in (first, second):
-            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            assert client.recv(65536).endswith(b"0 -")
-            wait_for(lambda: server.connections.counts() == (2, 2), "it to idle again")
+        clients = [stack.enter_context(connected(server)) for _ in range(100)]
+        for client in clients:
+            client.sendall(b"GET /held HTTP/1.1\r\n" + END)
 
         assert asked(server, b"GET / HTTP/1.1\r\n", END).endswith("0 -")
 
-        assert first.recv(1) == b""
-        assert answered(second, b"GET / HTTP/1.1\r\n", END).endswith("0 -")
+        goes_on.set()
+        assert all(answered(client).endswith("0 -") for client in clients)
 
 
-def test_given_the_most_connections_when_none_of_them_idles_then_another_one_is_told_to_come_later(
-    server: Server,
+def test_given_an_application_that_fails_when_a_request_comes_then_it_is_answered_with_500_and_logged(
+    server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    began = threading.Event()
+    def fail(_environ: WSGIEnvironment, _start_response: StartResponse) -> Iterable[bytes]:
+        raise LookupError("a mistake")
 
-    def slow(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        began.set()
-        return echo(environ, start_response)
+    server.wsgi_app = fail
 
-    server.application = slow
-    server.connections = Connections(1)
-    with connected(server) as busy:
-        busy.sendall(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n" + END + b"hel")
-        assert began.wait(10)
-
-        assert asked(server).startswith("HTTP/1.1 503 ")
-        assert answered(busy, b"lo").endswith("5 -")
-
-    wait_for(lambda: server.connections.counts() == (0, 0), "room for another one")
-    assert asked(server, b"GET / HTTP/1.1\r\n", END).endswith("0 -")
+    assert asked(server, b"GET / HTTP/1.1\r\n\r\n").startswith("HTTP/1.1 500 ")
+    assert "a mistake" in caplog.text
 
 
 def test_given_an_unread_body_that_is_long_when_its_request_is_refused_then_the_client_sees_the_answer(
@@ -353,9 +330,9 @@ def test_given_an_unread_body_that_is_long_when_its_request_is_refused_then_the_
         start_response("401 Unauthorized", [("Content-Length", "2")])
         return [b"no"]
 
-    server.application = refuse
-    length = 8 * DRAIN_LIMIT
-    answer = asked(server, f"POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode(), b"x" * length)
+    server.wsgi_app = refuse
+    length = 8 * 1024**2
+    answer = asked(server, f"POST / HTTP/1.1\r\nContent-Length: {length}\r\n".encode() + END, b"x" * length)
 
     assert answer.startswith("HTTP/1.1 401 ")
     assert answer.endswith("no")

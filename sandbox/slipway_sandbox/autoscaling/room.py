@@ -11,6 +11,7 @@ from slipway_sandbox.autoscaling.targets import VARIANT, Policy, PolicyKey, Scal
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.errors import AwsError, validation_error
 from slipway_sandbox.core.world import Room, World, operation
+from slipway_sandbox.protocol.pages import numbered_page
 
 DEFAULT_PAGE = 50
 CONFIGURATIONS = {
@@ -260,15 +261,10 @@ def shown_policy(key: PolicyKey, policy: Policy) -> dict[str, Any]:
     }
 
 
-def page(items: Sequence[Item], request: dict[str, Any]) -> tuple[Sequence[Item], str | None]:
+def page(items: Sequence[Item], request: dict[str, Any]) -> tuple[list[Item], str | None]:
     """One page of a list, and the token of the next one.
 
     Raises:
         AwsError: `InvalidNextTokenException`.
     """
-    token = request.get("NextToken", "0")
-    if not token.isdecimal():
-        raise AwsError("InvalidNextTokenException", "The NextToken is not valid")
-    start = int(token)
-    end = start + request.get("MaxResults", DEFAULT_PAGE)
-    return items[start:end], str(end) if end < len(items) else None
+    return numbered_page(items, request, DEFAULT_PAGE, AwsError("InvalidNextTokenException", "The NextToken is not valid"))

@@ -1,4 +1,4 @@
-"""The sandbox's side of the keeper: starts processes through it, and hears how they end."""
+"""The sandbox's side of the keeper: starts processes through it, and learns how they end."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Child:
 
 
 class Children:
-    """Starts a keeper when it is first needed, and again should somebody kill it.
+    """Starts a keeper when it is first needed, and again if it was killed.
 
     Args:
         label: Shown in the keeper's command line, so that a person can tell whose it is.
@@ -95,7 +95,7 @@ class Children:
         """Carry connections in and out of the network namespace that a process is in, for as long as the child runs.
 
         Args:
-            child: Whose it is.
+            child: The process that the namespace was made for.
             pid: A process inside of it.
             published: Listeners, by the port inside that they lead to.
             reachable: Addresses outside; each is found inside at 127.0.0.1 and the same port.
@@ -149,7 +149,7 @@ class Children:
             lines.send(self._line, message, files)
 
     def _connected(self) -> socket.socket:
-        """The line to the keeper, who is started where there is none."""
+        """The connection to the keeper, which is started if there is none."""
         if self._line is not None:
             return self._line
         if self._closed:
@@ -191,14 +191,14 @@ class Children:
         if "pid" in message:
             self._running[number].started.set()
             return
-        # Without the lock: who holds it may wait for the keeper, and the keeper for this thread.
+        # Without the lock: its holder may wait for the keeper, and the keeper for this thread.
         child = self._running.pop(number)
         child.error = str(message["error"]) if "error" in message else None
         child.end(int(message.get("code", -signal.SIGKILL)))
 
 
 def memory_file(name: str, content: bytes) -> int:
-    """A file descriptor to read the content from, which is on no disk."""
+    """A file descriptor to read the content from; the content is in memory only."""
     file = os.memfd_create(name)
     left = memoryview(content)
     while left:

@@ -25,11 +25,11 @@ START_SECONDS = 30.0
 
 
 def _ignore(_line: str) -> None:
-    """Output that nobody asked for."""
+    """Ignore output."""
 
 
 def _nothing() -> None:
-    """An end that nobody waits for."""
+    """Ignore the end."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Mount:
 
 @dataclass(frozen=True)
 class OwnNetwork:
-    """A network namespace of the container's own, for images that insist on a port: it shares none with anybody.
+    """A network namespace of the container's own, for images that insist on a port: it shares none with others.
 
     It has a loopback interface and nothing else. Connections are carried in and out of it:
 
     - in: each published port gets a free port of this machine's loopback; `Container.published` says which. Connecting works at
-      once; where nobody listens inside (yet), the connection is reset.
+      once; if nothing listens inside (yet), the connection is reset.
     - out: each reachable address is found inside at 127.0.0.1 and the same port. With the sandbox's own address among them,
       `AWS_ENDPOINT_URL` works inside as it does outside.
 
@@ -92,13 +92,13 @@ class ContainerSpec:
 
 @dataclass(frozen=True)
 class Launch:
-    """How bubblewrap is run for one container."""
+    """How to run bubblewrap for one container."""
 
     command: Sequence[str]
     files: Sequence[int]
     """What it finds open from `FIRST_FILE` on; the container closes them."""
     status: int
-    """Where bubblewrap says how it goes; the container closes it."""
+    """Where bubblewrap reports its state; the container closes it."""
     gate: int | None = None
     """The command begins when this pipe gets a byte; only with a network of its own."""
     listeners: Mapping[int, socket.socket] = field(default_factory=dict[int, socket.socket])
@@ -111,7 +111,7 @@ class Container:
     Args:
         spec: What to run.
         launch: How to run it.
-        children: Starts it, and ends it should the sandbox be gone.
+        children: Starts it, and ends it if the sandbox is gone.
     """
 
     def __init__(self, spec: ContainerSpec, launch: Launch, children: Children) -> None:
@@ -180,7 +180,7 @@ class Container:
         self._ended.wait()
 
     def _kill(self) -> None:
-        # Heeded at the end of a start that is under way, when there is nothing to kill yet.
+        # Read at the end of a start that is in progress, when there is nothing to kill yet.
         self._doomed = True
         self._send(signal.SIGKILL)
         if self._first is None and self._child and self.running:
@@ -271,7 +271,7 @@ class Container:
             try:
                 self._spec.on_output(text)
             except Exception:
-                # A container whose output is no longer read would stand still.
+                # A container whose output is no longer read would block.
                 log.exception("a line of %s could not be handed over", self.name)
 
     def _finish(self, child: Child, status: IO[bytes]) -> None:

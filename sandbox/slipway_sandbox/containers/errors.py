@@ -1,10 +1,10 @@
-"""Why an image could not be had, or a container not be started."""
+"""Why an image could not be pulled, or a container not be started."""
 
 from __future__ import annotations
 
 
 class ImagePullError(Exception):
-    """An image cannot be had. The text is the one that ECS shows as the container's reason.
+    """An image cannot be pulled. The text is the one that ECS shows as the container's reason.
 
     Args:
         detail: What went wrong, without ECS's own words around it.
@@ -16,7 +16,7 @@ class ImagePullError(Exception):
 
 
 class LayerError(Exception):
-    """A layer is damaged, or asks for what no image needs and an attack would."""
+    """A layer is damaged, or has what no image needs and an attack would use."""
 
 
 class ContainerStartError(Exception):

@@ -40,7 +40,7 @@ class ImageUri:
 
     @property
     def reference(self) -> str:
-        """What names the manifest: the digest where there is one, else the tag, else `latest`."""
+        """The manifest's reference: the digest if there is one, else the tag, else `latest`."""
         return self.digest or self.tag or "latest"
 
     def __str__(self) -> str:

@@ -44,7 +44,7 @@ class ImageSource(Protocol):
     """Where manifests and blobs come from: the sandbox's registry."""
 
     def find_manifest(self, uri: ImageUri) -> Manifest:
-        """The manifest or index of a name. Raises LookupError with the reason in words where there is none."""
+        """The manifest or index of a name. Raises LookupError with the reason if there is none."""
         ...
 
     def blob_path(self, digest: str) -> Path:
@@ -53,7 +53,7 @@ class ImageSource(Protocol):
 
 
 class Document(Frozen):
-    """A part of what OCI's image specification calls manifest, index and configuration; what is not needed is left aside."""
+    """A part of what OCI's image specification calls manifest, index and configuration; what is not needed is ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -73,7 +73,7 @@ class Descriptor(Document):
 
 
 class IndexBody(Document):
-    """An index, or what is none."""
+    """An index, or another document."""
 
     manifests: tuple[Descriptor, ...] | None = None
 
@@ -156,7 +156,7 @@ class ImageStore:
         """Find and unpack an image. Safe to call from many threads.
 
         Raises:
-            ImagePullError: There is none of that name for this machine, or it is damaged.
+            ImagePullError: There is no image of that name for this machine, or it is damaged.
         """
         try:
             name = ImageUri.parse(uri)
@@ -169,7 +169,9 @@ class ImageStore:
             described = ImageDescription.model_validate_json(self._read_blob(content.config.digest))
             blobs = [self._source.blob_path(layer.digest) for layer in content.layers]
         except ValueError as error:
-            raise ImagePullError(f"failed to read the image {uri}: its manifest or config is no OCI image: {error}") from error
+            raise ImagePullError(
+                f"failed to read the image {uri}: its manifest or config is not an OCI image: {error}"
+            ) from error
         root = self._unpack_once(uri, manifest.digest, blobs, described.rootfs.diff_ids)
         return Image(digest=named.digest, manifest_digest=manifest.digest, config=described.config or ImageConfig(), root=root)
 
@@ -224,7 +226,7 @@ def choose_platform(name: ImageUri, children: Sequence[Descriptor]) -> str:
     """The digest of an index's child for this machine.
 
     Raises:
-        ImagePullError: It has none.
+        ImagePullError: It has no image for this machine.
     """
     machine = ARCHITECTURES.get(platform.machine(), platform.machine())
     for child in children:

@@ -35,7 +35,7 @@ DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, 
 
 
 class Budget:
-    """What is left of an image's size and members."""
+    """How many bytes and members an image may still have."""
 
     def __init__(self, size: int = SIZE_LIMIT, members: int = MEMBER_LIMIT) -> None:
         self._size = self._size_limit = size

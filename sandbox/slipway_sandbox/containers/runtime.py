@@ -1,4 +1,4 @@
-"""The door: pull an image, start a container."""
+"""The entry point: pull an image, start a container."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from slipway_sandbox.containers.images import CA_BUNDLES, Image, ImageSource, Im
 from slipway_sandbox.containers.layers import SIZE_LIMIT
 
 WRITABLE = ("/tmp", "/dev")  # noqa: S108  (the container's)
-"""Mounted afresh in each container; mount points below are made there by bubblewrap."""
+"""Mounted empty in each container; bubblewrap makes the mount points below."""
 
 
 class ContainerRuntime:
@@ -43,7 +43,7 @@ class ContainerRuntime:
         """Find and unpack an image, once per digest. Safe to call from many threads; takes as long as unpacking does.
 
         Raises:
-            ImagePullError: There is none of that name for this machine, or it is damaged.
+            ImagePullError: There is no image of that name for this machine, or it is damaged.
         """
         return self._store.pull(uri)
 
@@ -115,7 +115,7 @@ def container_arguments(image: Image, spec: ContainerSpec) -> tuple[list[str], l
     for mount in sorted(spec.mounts, key=lambda mount: len(PurePosixPath(mount.target).parts)):
         arguments += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), mount_point(root, mount, spec.mounts)]
     if not is_below(folder, [mount.target for mount in spec.mounts]) and not is_below(folder, WRITABLE):
-        # Engines make a working directory that is not there.
+        # Engines create a working directory that does not exist.
         roots.make_mount_point(root, folder, is_file=False)
     arguments += ["--chdir", folder, "--clearenv"]
     for name, value in environment.items():
@@ -131,7 +131,7 @@ def command_of(image: Image, spec: ContainerSpec) -> list[str]:
     """Entry point and command, by the rules of container engines.
 
     Raises:
-        ContainerStartError: There is neither.
+        ContainerStartError: Neither is given.
     """
     if spec.entry_point:
         command = [*spec.entry_point, *(spec.command or ())]
@@ -174,7 +174,7 @@ def network_files(root: Path) -> list[str]:
 
 
 def has_content(path: Path) -> bool:
-    """Whether it is a file, and no empty one (which is a mount point)."""
+    """Whether it is a file that is not empty: an empty one is a mount point."""
     return path.is_file() and path.stat().st_size > 0
 
 

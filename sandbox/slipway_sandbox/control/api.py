@@ -13,10 +13,12 @@ from werkzeug.wrappers import Request, Response
 
 from slipway_sandbox.control.page import PAGE_PATHS, Page
 from slipway_sandbox.control.routes import rules
+from slipway_sandbox.core.calls import Call
 from slipway_sandbox.core.faults import Fault, PlantedFault
 from slipway_sandbox.core.models import Frozen
 from slipway_sandbox.core.world import Room, World
 from slipway_sandbox.moto.backend import MotoBackend
+from slipway_sandbox.protocol.responses import json_response
 
 LONGEST_BODY = 16 * 1024**2
 CONTROL_PATHS = {
@@ -38,6 +40,23 @@ CONTROL_PATHS = {
 ROUTES = Map([EndpointPrefix("page.", rules("/_sandbox", PAGE_PATHS)), *rules("/_sandbox", CONTROL_PATHS)])
 
 
+class CallsQuery(Frozen):
+    """Which calls are asked for."""
+
+    service: str | None = None
+    operation: str | None = None
+    account: str | None = None
+    since: int = 0
+
+    def includes(self, call: Call) -> bool:
+        """Whether a call is of the service, operation and account that are asked for."""
+        return (
+            self.service in (None, call.service)
+            and self.operation in (None, call.operation)
+            and self.account in (None, call.account)
+        )
+
+
 class ClockSetting(Frozen):
     """How fast simulated time runs."""
 
@@ -45,13 +64,13 @@ class ClockSetting(Frozen):
 
 
 class ClockStep(Frozen):
-    """How much simulated time is to pass at once."""
+    """By how much simulated time is advanced."""
 
     seconds: float = Field(ge=0)
 
 
 class Control:
-    """A small JSON API beside AWS's."""
+    """The JSON API that controls the sandbox."""
 
     def __init__(self, world: World, rooms: Sequence[Room], moto: MotoBackend) -> None:
         self._world = world
@@ -67,59 +86,63 @@ class Control:
             name = endpoint.removeprefix("page.")
             response = getattr(self if name == endpoint else self._page, name)(request, **arguments)
         except HTTPException as error:
-            response = answer({"error": error.description}, error.code or 500)
+            response = json_response({"error": error.description}, error.code or 500)
         except ValidationError as error:
-            response = answer({"error": json.loads(error.json(include_url=False))}, 422)
+            response = json_response({"error": json.loads(error.json(include_url=False))}, 422)
         except ValueError as error:
-            response = answer({"error": str(error)}, 422)
+            response = json_response({"error": str(error)}, 422)
         return response(environ, start_response)
 
     def health(self, _request: Request) -> Response:
         """Whether the sandbox serves, and how fast its time runs."""
-        return answer({"status": "ok", "timeScale": self._world.clock.scale})
+        return json_response({"status": "ok", "timeScale": self._world.clock.scale})
 
     def list_calls(self, request: Request) -> Response:
-        """The call log, narrowed by `service`, `operation` and `account`."""
-        wanted = {name: request.args[name] for name in ("service", "operation", "account") if name in request.args}
-        calls = [call.to_json() for call in self._world.calls.all()]
-        return answer({"calls": [call for call in calls if wanted.items() <= call.items()]})
+        """The call log, narrowed by `service`, `operation` and `account`, after the call number `since`.
+
+        `last` is the number of the newest call, whatever it was narrowed by: the `since` of the next poll.
+        """
+        query = CallsQuery.model_validate(request.args.to_dict())
+        calls = self._world.calls.after(query.since)
+        last = calls[-1].number if calls else query.since
+        return json_response({"calls": [call.to_json() for call in calls if query.includes(call)], "last": last})
 
     def clear_calls(self, _request: Request) -> Response:
         """Forget the calls so far."""
         self._world.calls.clear()
-        return answer({})
+        return json_response({})
 
     def count_calls(self, request: Request) -> Response:
         """How often each operation was called, by one account (`?account=`) or by all."""
-        return answer(self._world.calls.counts(request.args.get("account")))
+        return json_response(self._world.calls.counts(request.args.get("account")))
 
     def list_faults(self, _request: Request) -> Response:
         """The faults that are planted, and how often each struck."""
-        return answer({"faults": [shown(planted) for planted in self._world.faults.all()]})
+        return json_response({"faults": [shown(planted) for planted in self._world.faults.all()]})
 
     def plant_fault(self, request: Request) -> Response:
         """Plant one fault; answers its number."""
-        return answer({"number": self._world.faults.plant(Fault.model_validate_json(request.get_data()))}, 201)
+        return json_response({"number": self._world.faults.plant(Fault.model_validate_json(request.get_data()))}, 201)
 
     def clear_faults(self, _request: Request) -> Response:
-        """Take every fault away."""
+        """Remove every fault."""
         self._world.faults.clear()
-        return answer({})
+        return json_response({})
 
     def remove_fault(self, _request: Request, number: int) -> Response:
-        """Take one fault away."""
+        """Remove one fault."""
         self._world.faults.remove(number)
-        return answer({})
+        return json_response({})
 
     def set_clock(self, request: Request) -> Response:
-        """Let the simulated time run at `timeScale`; 0 stops it."""
+        """Set the speed of simulated time to `timeScale`; 0 stops it."""
         self._world.clock.set_scale(ClockSetting.model_validate_json(request.get_data()).time_scale)
-        return answer({"timeScale": self._world.clock.scale})
+        return json_response({"timeScale": self._world.clock.scale})
 
     def advance(self, request: Request) -> Response:
-        """Let `seconds` of simulated time pass at once."""
+        """Advance simulated time by `seconds`."""
         self._world.clock.advance(ClockStep.model_validate_json(request.get_data()).seconds)
-        return answer({"seconds": self._world.clock.seconds()})
+        return json_response({"seconds": self._world.clock.seconds()})
 
     def turn(self, request: Request, service: str, name: str) -> Response:
         """Turn a room's dial."""
@@ -128,10 +151,10 @@ class Control:
             raise NotFound(f"{service} has no dial {name}")
         room, handler = found
         with room.lock:
-            return answer(handler(room, json.loads(request.get_data() or b"{}")))
+            return json_response(handler(room, json.loads(request.get_data() or b"{}")))
 
     def look(self, request: Request, service: str, name: str) -> Response:
-        """Show what a room's dial is set to, or take it back."""
+        """Show what a room's dial is set to, or clear it."""
         key = ("GET" if request.method == "HEAD" else request.method, name)
         found = next(
             ((room, room.dial_views[key]) for room in self._rooms if room.service == service and key in room.dial_views), None
@@ -140,7 +163,7 @@ class Control:
             raise NotFound(f"{service} has nothing to {request.method} by the name {name}")
         room, handler = found
         with room.lock:
-            return answer(handler(room, request.args.to_dict()))
+            return json_response(handler(room, request.args.to_dict()))
 
     def reset(self, request: Request) -> Response:
         """Forget everything of one account (`?account=`), or of all."""
@@ -150,14 +173,9 @@ class Control:
                 room.reset(account)
         self._moto.reset(account)
         self._page.forget()
-        return answer({})
+        return json_response({})
 
 
 def shown(planted: PlantedFault) -> dict[str, object]:
     """A fault as the API shows it."""
     return {"number": planted.number, "left": planted.left, "struck": planted.struck, **planted.fault.model_dump(mode="json")}
-
-
-def answer(body: object, status: int = 200) -> Response:
-    """A JSON response."""
-    return Response(json.dumps(body, default=str), status, content_type="application/json")

@@ -1,4 +1,4 @@
-"""The paths of the small APIs beside AWS's."""
+"""The paths of the sandbox's own APIs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from werkzeug.routing import Rule
 
 
 def rules(prefix: str, table: Mapping[str, str]) -> list[Rule]:
-    """The rules for a table of what answers which `<method> <path>`.
+    """The routing rules for a table of endpoints by `<method> <path>`.
 
     Args:
         prefix: What all paths begin with.

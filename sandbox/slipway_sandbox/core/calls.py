@@ -6,13 +6,13 @@ import itertools
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from wsgiref.types import WSGIEnvironment
 
 KEPT = 100_000
-"""Calls that are kept; older ones fall off, so that a long-lived sandbox does not grow without end."""
+"""Calls that are kept. Older ones are dropped, so that the memory of a long-lived sandbox is bounded."""
 
 
 @dataclass(frozen=True)
@@ -23,24 +23,24 @@ class Caller:
     region: str
     access_key: str
     principal: str = ""
-    """The ARN of whoever it is, as GetCallerIdentity says it; empty for the sandbox itself."""
+    """The caller's ARN, as GetCallerIdentity returns it; empty for the sandbox itself."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """An action that whoever calls must be allowed on each of some resources."""
+    """An action that the caller must be allowed on each of some resources."""
 
     action: str
     """In IAM's spelling, such as `ecr:BatchGetImage`."""
     resources: tuple[str, ...] = ("*",)
     """Their ARNs."""
     context: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
-    """Condition keys that this action has beside those that every call has."""
+    """Condition keys of this action, in addition to those of every call."""
 
 
 @dataclass
 class Incoming:
-    """One call as it comes in. Whoever answers it may fill in `request` (what it asks for) and `error` (its code)."""
+    """One call as it comes in. The service that answers it may fill in `request` (its parameters) and `error` (its code)."""
 
     environ: WSGIEnvironment
     caller: Caller
@@ -49,14 +49,14 @@ class Incoming:
     request: dict[str, Any] = field(default_factory=dict[str, Any])
     error: str | None = None
     needs: Sequence[Need] = ()
-    """What it has to be allowed; filled in by the guard."""
+    """The permissions that it needs; filled in by the guard."""
 
 
 class Guard(Protocol):
-    """Lets calls through, or not."""
+    """Allows or refuses calls."""
 
     def check(self, call: Incoming) -> None:
-        """Say what a call needs to be allowed, and refuse it where a policy does not.
+        """Note which permissions a call needs, and refuse it if a policy does not grant them.
 
         Raises:
             AwsError: It is not allowed, or its credentials have expired.
@@ -65,10 +65,10 @@ class Guard(Protocol):
 
 
 class OpenDoor:
-    """The guard of a sandbox without one."""
+    """A guard that allows every call."""
 
     def check(self, call: Incoming) -> None:
-        """Let every call through."""
+        """Allow every call."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,14 @@ class Call:
     status: int
     error: str | None
     principal: str
-    """The ARN of whoever called."""
+    """The caller's ARN."""
     needs: Sequence[Need]
-    """The actions that it took, and the resources it took them on."""
+    """The actions that the call needed, and the resources it needed them on."""
 
     def to_json(self) -> dict[str, Any]:
         """The call as JSON-ready values."""
         needs = [{"action": need.action, "resources": need.resources} for need in self.needs]
-        return {**asdict(self), "at": self.at.isoformat(), "needs": needs}
+        return {**vars(self), "at": self.at.isoformat(), "needs": needs}
 
 
 class CallLog:
@@ -126,6 +126,12 @@ class CallLog:
         """Every call that is kept, oldest first."""
         with self._lock:
             return list(self._calls)
+
+    def after(self, number: int) -> list[Call]:
+        """The calls that are kept and have a higher number, oldest first. Costs as much as there are new calls."""
+        with self._lock:
+            newest_first = list(itertools.takewhile(lambda call: call.number > number, reversed(self._calls)))
+        return newest_first[::-1]
 
     def counts(self, account: str | None = None) -> dict[str, int]:
         """Calls by `service.Operation`, the most frequent first; of one account, or of all."""

@@ -25,7 +25,7 @@ class Timer:
         self._cancelled = False
 
     def cancel(self) -> None:
-        """Drop the call, if it has not run yet."""
+        """Cancel the call, if it has not run yet."""
         self._cancelled = True
 
     def fire(self) -> None:
@@ -38,7 +38,7 @@ class Clock:
     """Schedules calls on one thread of its own, at `scale` times the speed of real time.
 
     Args:
-        scale: Simulated seconds that pass in one real second. At 0 the time stands still until `advance` moves it.
+        scale: Simulated seconds that pass in one real second. At 0 time stands still until `advance` moves it.
     """
 
     def __init__(self, scale: float = 1.0) -> None:
@@ -53,7 +53,7 @@ class Clock:
 
     @property
     def scale(self) -> float:
-        """Simulated seconds in a real one; 0 where the time is moved by hand."""
+        """Simulated seconds in a real one; 0 if time is moved by hand."""
         return self._scale
 
     def now(self) -> datetime:
@@ -118,7 +118,7 @@ class Clock:
             try:
                 timer.fire()
             except Exception:
-                # One room's mistake must not stop the time of all the others.
+                # A bug in one room must not stop the time of the others.
                 log.exception("a scheduled call failed")
 
     def _next(self) -> Timer:

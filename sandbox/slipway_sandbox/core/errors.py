@@ -24,16 +24,16 @@ class AwsError(Exception):
 
 
 class LostConnectionError(Exception):
-    """The client is to see its connection cut: what a planted fault raises."""
+    """Raised by a planted fault, so that the client's connection is cut."""
 
 
 def validation_error(message: str) -> AwsError:
-    """SageMaker's and ECS's way to say that a request makes no sense."""
+    """The error with which SageMaker and ECS refuse an invalid request."""
     return AwsError("ValidationException", message)
 
 
 def boto3_error() -> type[Exception]:
-    """What boto3's transfers raise beside botocore's errors. Imported when one is looked for: boto3 is a third of the start."""
+    """What boto3's transfers raise in addition to botocore's errors. Imported when needed: boto3 is a third of the start."""
     from boto3.exceptions import Boto3Error  # noqa: PLC0415
 
     return Boto3Error

@@ -1,4 +1,4 @@
-"""What AWS's services tell EventBridge. A room says what happened; who wants to know hears of it on a thread of the bus's own.
+"""What AWS's services tell EventBridge. Rooms emit events; subscribers receive them on the bus's own thread.
 
 An event is a wake-up. It carries no state that a Describe would not show, and may be lost, late or told twice.
 """

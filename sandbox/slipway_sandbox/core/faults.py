@@ -75,7 +75,7 @@ class Faults:
             return number
 
     def remove(self, number: int) -> None:
-        """Take a fault away and let go the answers it holds. An unknown number is nothing to do."""
+        """Take a fault away and let go the answers it holds. An unknown number is ignored."""
         with self._lock:
             planted = self._planted.pop(number, None)
         if planted:

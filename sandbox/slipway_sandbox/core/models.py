@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """A model that does not change, and refuses members it does not know.
+    """A frozen model that refuses unknown members.
 
-    pydantic builds it when it is used first: most are not in most runs, and all of them together are a fifth of the start.
+    pydantic builds it at its first use: most are not used in most runs, and all of them together take a fifth of the start.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

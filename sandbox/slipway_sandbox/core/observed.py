@@ -73,7 +73,7 @@ def act_unless(fault: PlantedFault | None, act: Callable[[], Response]) -> Respo
 
 
 def withhold(fault: PlantedFault) -> None:
-    """What a fault does to an answer that is ready."""
+    """Hold back or lose an answer that is ready, if the fault says so."""
     if fault.fault.kind is FaultKind.hold_answer:
         fault.removed.wait()
     if fault.fault.kind is FaultKind.lost_answer:

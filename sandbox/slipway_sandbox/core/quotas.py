@@ -23,19 +23,19 @@ class QuotaRoom(Room):
     """Keeps the quotas of all accounts of one service, which a class of the service's own names."""
 
     defaults: ClassVar[dict[str, int]] = {}
-    """The quotas that hold where no dial sets one; there is room for any number of whatever is not among them."""
+    """The quotas that hold where no dial sets one; what is not among them has no limit."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.limits: dict[tuple[str, str], int] = {}
-        """Those that were set, by account and name."""
+        """The quotas that were set, by account and name."""
 
     def limit(self, account: str, name: str) -> int | None:
-        """How many there may be; None where nothing limits them."""
+        """How many are allowed; None for no limit."""
         return self.limits.get((account, name), self.defaults.get(name))
 
     def exceeded(self, account: str, name: str, wanted: int) -> int | None:
-        """The quota, where so many are too many."""
+        """The quota, if that many exceed it."""
         limit = self.limit(account, name)
         return limit if limit is not None and wanted > limit else None
 

@@ -18,8 +18,8 @@ from slipway_sandbox.core.faults import Faults
 
 DEFAULT_ACCOUNT = "123456789012"
 INTERNAL_USER_AGENT = f"slipway-sandbox/{secrets.token_hex(16)}"
-"""Marks the sandbox's own calls to itself, which are no client's: no policy binds them and they stay out of the call log. It is
-another one in each process, so that no client can say it."""
+"""Marks the sandbox's own calls to itself, which no policy restricts and the call log leaves out. It is
+different in each process, so that no client can send it."""
 
 Handler = Callable[[Any, Caller, dict[str, Any]], dict[str, Any]]
 HandlerT = TypeVar("HandlerT", bound=Handler)
@@ -57,14 +57,14 @@ class World:
     def role_client(
         self, service: str, region: str, keys: Mapping[str, Any], attempts: int = 3, user_agent: str | None = None
     ) -> Any:
-        """A boto3 client that acts by a role's credentials: its calls are logged and judged, unlike the sandbox's own.
+        """A boto3 client with a role's credentials: its calls are logged and need permission, unlike the sandbox's own.
 
         Args:
             service: Its name in boto3.
             region: Where it acts.
             keys: `AccessKeyId`, `SecretAccessKey` and `SessionToken`.
-            attempts: How often it tries in all.
-            user_agent: What its calls say of who makes them, beside boto3.
+            attempts: How many attempts it makes in all.
+            user_agent: What is added to boto3's user agent.
         """
         from botocore.config import Config  # noqa: PLC0415
 
@@ -129,7 +129,7 @@ DialT = TypeVar("DialT", bound=DialHandler)
 def dial(name: str, method: str = "POST") -> Callable[[DialT], DialT]:
     """Mark a room's method as the answer to `POST /_sandbox/<service>/<name>`: what no AWS call can set, by a JSON object.
 
-    The method runs under the service's lock. It raises ValueError for a body that makes no sense.
+    The method runs under the service's lock. It raises ValueError for an invalid body.
 
     Args:
         name: The dial's.

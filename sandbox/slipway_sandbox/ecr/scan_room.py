@@ -16,7 +16,8 @@ from slipway_sandbox.core.world import Room, World, dial, operation
 from slipway_sandbox.ecr import errors
 from slipway_sandbox.ecr.image_room import ImageId, require, shown_id
 from slipway_sandbox.ecr.service import registry_of
-from slipway_sandbox.ecr.store import INDEX_TYPES, Image, Repository, Scan, Store
+from slipway_sandbox.ecr.store import Image, Repository, Scan, Store
+from slipway_sandbox.protocol.media_types import INDEX_TYPES
 from slipway_sandbox.protocol.pages import page
 
 DURATION = 30.0

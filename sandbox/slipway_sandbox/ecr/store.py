@@ -29,9 +29,6 @@ from slipway_sandbox.ecr.problems import first_problem
 from slipway_sandbox.ecr.quotas import IMAGES, REPOSITORIES, TAGS, EcrQuotas
 
 DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
-DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-INDEX_TYPES = (DOCKER_LIST, OCI_INDEX)
 
 
 def digest_of(content: bytes) -> str:

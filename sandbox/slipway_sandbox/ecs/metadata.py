@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import Map, Rule
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Request
 
 from slipway_sandbox.core.clock import Clock
 from slipway_sandbox.ecs.changes import moment
 from slipway_sandbox.ecs.model import DEFAULT_STORAGE, HEALTH, LOCAL_ADDRESS, Task, TaskContainer
+from slipway_sandbox.protocol.responses import json_response
 
 ROUTES = Map(
     [
@@ -67,9 +67,9 @@ class Metadata:
         Request(environ).get_data()
         try:
             endpoint, arguments = ROUTES.bind_to_environ(environ).match()
-            response = answer(getattr(self, endpoint)(**arguments))
+            response = json_response(getattr(self, endpoint)(**arguments))
         except HTTPException as error:
-            response = answer({"code": str(error.code), "message": error.description}, error.code or 500)
+            response = json_response({"code": str(error.code), "message": error.description}, error.code or 500)
         return response(environ, start_response)
 
     def container(self, name: str) -> dict[str, Any]:
@@ -172,8 +172,3 @@ def without_none(members: dict[str, Any]) -> dict[str, Any]:
 def time_of(value: datetime | None) -> str | None:
     """A time in RFC 3339."""
     return moment(value) if value else None
-
-
-def answer(body: object, status: int = 200) -> Response:
-    """A JSON response."""
-    return Response(json.dumps(body), status, content_type="application/json")

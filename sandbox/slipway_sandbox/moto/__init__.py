@@ -1,1 +1,1 @@
-"""moto, which answers the services and operations that the sandbox has no own ones for."""
+"""moto, which answers what the sandbox does not implement itself."""

@@ -15,7 +15,7 @@ STATE_PARTS = ("stateValue", "stateReason", "stateReasonData")
 
 
 def extend() -> None:
-    """Teach moto both. Called once, with its lock held."""
+    """Add both to moto. Called once, with its lock held."""
     from moto.cloudwatch.responses import CloudWatchResponse  # noqa: PLC0415  (moto is imported late, as it takes long)
 
     methods: Any = CloudWatchResponse
@@ -43,7 +43,7 @@ def describe_history(response: Any) -> Any:
 
 
 def fits(item: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Whether a part of the history is asked for."""
+    """Whether a request asks for an item of the history."""
     return (
         wanted["AlarmName"] in (None, item["AlarmName"])
         and wanted["HistoryItemType"] in (None, item["HistoryItemType"])
@@ -59,7 +59,7 @@ def moment(value: Any, like: datetime) -> datetime:
 
 
 def history_of(alarm: Any) -> Iterator[dict[str, Any]]:
-    """What became of an alarm: its making (or its last change), and each of its states."""
+    """An alarm's history: its creation (or last change), and each of its states."""
     head = {"AlarmName": alarm.name, "AlarmType": "MetricAlarm" if alarm.rule is None else "CompositeAlarm"}
     yield {
         **head,

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 ERROR_CODE = re.compile(rb"<Code>(?P<xml>[^<]+)</Code>|\"__type\":\s*\"(?:[^\"#]*#)?(?P<json>[^\"]+)\"")
 ERROR_HEAD = 4096
 PAGES = (b"<!doctype html", b"<html")
-"""How answers begin that are for people: moto's web framework's own."""
+"""How answers of moto's web framework begin, which are for people."""
 
 
 class MotoBackend:
@@ -56,7 +56,7 @@ class MotoBackend:
                         backends[owner].pop(region)
 
     def answer(self, call: Incoming) -> Response:
-        """Let moto answer. Whoever waits for messages does so outside of it.
+        """Let moto answer. Calls that wait for messages do so outside of its lock.
 
         Raises:
             AwsError: See `_answer`.
@@ -74,10 +74,10 @@ class MotoBackend:
             with self.lock:
                 response = Response.from_app(self._application, call.environ, buffered=True)
         except (NotImplementedError, ModuleNotFoundError) as error:
-            # A module that is not there is one of moto's extras, which only a service needs that is none of the sandbox's.
+            # The missing module is an extra of moto's, for a service that the sandbox does not offer.
             raise not_implemented(call) from error
         except ConnectionError:
-            # The client went away inside its request; there is no one to answer.
+            # The client went away in the middle of its request.
             raise
         except Exception as error:
             if not self._knows(call):
@@ -85,7 +85,7 @@ class MotoBackend:
             log.exception("%s.%s failed in moto", call.service, call.operation)
             raise AwsError(
                 "InternalFailure",
-                f"moto, which answers {call.service} here, made a mistake; the sandbox's log has the details.",
+                f"moto failed to answer {call.service}.{call.operation}; the sandbox's log has the details.",
                 HTTPStatus.INTERNAL_SERVER_ERROR,
             ) from error
         if response.status_code >= HTTPStatus.BAD_REQUEST:
@@ -105,5 +105,5 @@ class MotoBackend:
 
 
 def not_implemented(call: Incoming) -> AwsError:
-    """The answer to what moto has no answer to."""
+    """The error for an operation that moto does not implement."""
     return AwsError("NotImplemented", f"The sandbox does not answer {call.service}.{call.operation}.", HTTPStatus.NOT_IMPLEMENTED)

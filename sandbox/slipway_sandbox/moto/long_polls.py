@@ -1,4 +1,4 @@
-"""Waiting for messages of SQS, without keeping moto from answering others meanwhile."""
+"""Waits for messages of SQS without blocking moto's other callers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway_sandbox.core.calls import Incoming
 from slipway_sandbox.iam.resources import queue_of
 
 PAUSE = 0.05
-"""Seconds between two looks into a queue."""
+"""Seconds between two checks of a queue."""
 LONGEST = 20
 
 
@@ -25,7 +25,7 @@ def waits(call: Incoming) -> bool:
 
 
 def receive(call: Incoming, answer: Callable[[], Response]) -> Response:
-    """Ask again and again until there are messages, or the time that the call or its queue gives is over.
+    """Poll until there are messages, or until the wait time of the call or its queue is over.
 
     Args:
         call: A ReceiveMessage.
@@ -49,7 +49,7 @@ def receive(call: Incoming, answer: Callable[[], Response]) -> Response:
 
 
 def usual_wait(call: Incoming) -> int:
-    """How long a queue lets callers wait who do not say."""
+    """The queue's wait time, for calls that do not set one."""
     account, _, name = str(call.request.get("QueueUrl", "")).rpartition("/")
     queue = queue_of(account.rpartition("/")[2], call.caller.region, name)
     return int(queue.receive_message_wait_time_seconds or 0) if queue else 0

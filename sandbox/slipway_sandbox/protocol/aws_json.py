@@ -20,7 +20,7 @@ from slipway_sandbox.protocol.patterns import Expression, expression
 
 _LOADER = Loader()
 WORDS = {"integer": 2**31, "long": 2**63}
-"""What the model's whole numbers stay below, as Smithy has them."""
+"""The upper bounds of Smithy's integer types."""
 
 
 @functools.cache
@@ -45,7 +45,7 @@ def parse_request(model: OperationModel, body: bytes) -> dict[str, Any]:
 
 
 def checked(model: OperationModel, request: dict[str, Any]) -> dict[str, Any]:
-    """A parsed request that keeps the model's constraints.
+    """A parsed request that meets the model's constraints.
 
     Raises:
         AwsError: It does not.
@@ -69,7 +69,7 @@ class Problem:
 
 
 def _invalid(service: ServiceModel, problems: list[Problem]) -> AwsError:
-    """A service's way to say that a request breaks its model. ECR names the first problem only, in words of its own."""
+    """The error for a request that breaks the service's model. ECR names the first problem only, in its own words."""
     if service.service_name == "ecr":
         rule = problems[0].rule.removeprefix("Member ")
         return AwsError(
@@ -210,7 +210,7 @@ def _length_problems(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
 @functools.cache
 def _compiled(pattern: str) -> Expression | None:
     try:
-        # The model's patterns are Java's; the few that cannot be read are not enforced.
+        # The model's patterns are Java's; the few that Python cannot read are not enforced.
         return expression(pattern.replace(r"\p{Alnum}", "[A-Za-z0-9]"))
     except ValueError:
         return None

@@ -32,7 +32,7 @@ LOGGED_BODY = 64 * 1024
 
 @dataclass(frozen=True)
 class Signature:
-    """What a request's signature says of it."""
+    """What a request's signature names."""
 
     access_key: str
     region: str
@@ -71,7 +71,7 @@ class Route:
 
 @functools.cache
 def routes(service: str) -> list[Route]:
-    """A REST service's operations, those that need most first."""
+    """A REST service's operations, those with most required parts first."""
     model = aws_json.service_model(service)
     found = [_route(model.operation_model(name)) for name in model.operation_names]
     return sorted(found, key=lambda route: len(route.query) + len(route.headers), reverse=True)
@@ -115,7 +115,7 @@ def operation_of(environ: WSGIEnvironment, signature: Signature | None) -> tuple
 
 
 def request_of(environ: WSGIEnvironment) -> dict[str, Any]:
-    """What a call asks for, as well as it can be told without knowing its service."""
+    """A call's parameters, as far as they can be read without its service's model."""
     if "HTTP_X_AMZ_TARGET" in environ:
         try:
             return documents.parsed(_small_body(environ) or b"{}")
@@ -146,7 +146,7 @@ def _form(environ: WSGIEnvironment) -> dict[str, list[str]]:
 
 
 def _small_body(environ: WSGIEnvironment) -> bytes:
-    """A body's bytes, left in place for whoever answers; none of a large one."""
+    """A body's bytes, which stay readable for the service that answers; empty for a large body."""
     length = environ.get("CONTENT_LENGTH", "")
     if not length.isdecimal() or int(length) > LOGGED_BODY:
         return b""

@@ -1,4 +1,4 @@
-"""Regular expressions that take time in proportion to the text, whoever wrote them: RE2's, where it can read them.
+"""Regular expressions that take linear time, whatever the pattern: RE2's, if it can read them.
 
 Some of the models' own patterns take Python's engine years for a name of sixty letters that does not fit, and wildcards come from
 clients.
@@ -22,7 +22,7 @@ class Expression(Protocol):
     """The part of `re.Pattern` that is used."""
 
     def fullmatch(self, string: str, /) -> object | None:
-        """Something, if the whole text fits."""
+        """Match the whole text."""
         ...
 
 
@@ -30,7 +30,7 @@ def expression(pattern: str) -> Expression:
     """An expression whose dot stands for line ends, too. Lookarounds and counts over 1000 are left to Python's engine.
 
     Raises:
-        ValueError: Neither can read it.
+        ValueError: Neither engine can read it.
     """
     try:
         return ENGINE.compile(pattern, options=OPTIONS)
@@ -39,9 +39,9 @@ def expression(pattern: str) -> Expression:
     try:
         return re.compile(pattern, re.DOTALL)
     except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from error
+        raise ValueError(f"not a regular expression: {error}") from error
 
 
 def literally(text: str) -> str:
-    """A pattern that only this text fits."""
+    """A pattern that matches this text only."""
     return ENGINE.escape(text)

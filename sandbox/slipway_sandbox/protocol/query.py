@@ -43,7 +43,7 @@ def response_body(model: OperationModel, response: Mapping[str, Any], request_id
 
 
 def _parse(shape: Shape, form: Mapping[str, str], prefix: str) -> Any:
-    """The value at a prefix, or None where the form has none."""
+    """The value at a prefix, or None if the form has none."""
     match shape:
         case StructureShape():
             found = {name: _parse(member, form, _join(prefix, _name(member, name))) for name, member in shape.members.items()}

@@ -1,4 +1,4 @@
-"""AWS as a role sees it: what services do on behalf of those who gave them the role."""
+"""AWS as a role sees it: what services do with the role that they were given."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slipway_sandbox.roles.credentials import RoleCredentials, refused
 
 
 class ActingRole:
-    """Acts as a role, so that its policies decide. A role that IAM does not know has none: its account acts, unless it is strict.
+    """Acts as a role, so that its policies decide. For a role that IAM does not know the account acts, unless it is strict.
 
     Args:
         world: The sandbox.
@@ -28,7 +28,7 @@ class ActingRole:
         self._service = service
         self._role = role
         self.credentials: RoleCredentials | None = None
-        """Those of a role that IAM knows."""
+        """The credentials of a role that IAM knows."""
         if role and stored.role(role):
             self.credentials = RoleCredentials(world, caller, service, role, session)
 

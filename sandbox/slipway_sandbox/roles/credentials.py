@@ -1,8 +1,7 @@
-"""`/_credentials/`: where containers get the credentials of their role from, in place of AWS's metadata services."""
+"""`/_credentials/`: gives containers the credentials of their role, in place of AWS's metadata services."""
 
 from __future__ import annotations
 
-import json
 import threading
 import uuid
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ from werkzeug.wrappers import Request, Response
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.world import World
 from slipway_sandbox.iam.trust import may_assume
+from slipway_sandbox.protocol.responses import json_response
 
 PREFIX = "/_credentials/"
 RENEW_BEFORE = timedelta(minutes=20)
@@ -25,7 +25,7 @@ RENEW_BEFORE = timedelta(minutes=20)
 
 
 class RoleCredentials:
-    """Credentials of a role, by AssumeRole: who uses them acts in the role's account.
+    """Credentials of a role, by AssumeRole. They act in the role's account.
 
     Args:
         world: Gives the STS client.
@@ -61,7 +61,7 @@ class RoleCredentials:
         }
 
     def client(self, service: str, region: str, **how: Any) -> Any:
-        """A boto3 client that acts as the role. Its calls are logged and judged as the role's, unlike the sandbox's own.
+        """A boto3 client that acts as the role. Its calls are logged and need the role's permissions, unlike the sandbox's own.
 
         Args:
             service: Its name in boto3.
@@ -88,7 +88,7 @@ class RoleCredentials:
 
 
 class CredentialsEndpoint:
-    """Serves the credentials of what runs now. The names in its paths cannot be guessed."""
+    """Serves the credentials of running containers. The names in its paths cannot be guessed."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -113,7 +113,7 @@ class CredentialsEndpoint:
         return name, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{local_endpoint(self._world.endpoint)}{PREFIX}{name}"}
 
     def remove(self, name: str) -> None:
-        """Serve these no longer. An unknown name is nothing to do."""
+        """Stop serving these. An unknown name is ignored."""
         with self._lock:
             self._served.pop(name, None)
 
@@ -123,7 +123,9 @@ class CredentialsEndpoint:
         with self._lock:
             found = self._served.get(request.path.removeprefix(PREFIX))
         try:
-            response = answer(found.get()) if found else refusal("NotFound", "nothing that runs has these credentials", 404)
+            response = (
+                json_response(found.get()) if found else refusal("NotFound", "no running container has these credentials", 404)
+            )
         except (ClientError, BotoCoreError) as error:
             response = refusal("RoleNotAssumed", str(error), HTTPStatus.BAD_REQUEST)
         return response(environ, start_response)
@@ -144,11 +146,6 @@ def local_endpoint(endpoint: str) -> str:
     return endpoint
 
 
-def answer(body: object) -> Response:
-    """A JSON response."""
-    return Response(json.dumps(body), content_type="application/json")
-
-
 def refusal(code: str, message: str, status: int) -> Response:
     """An error as the metadata service says it."""
-    return Response(json.dumps({"code": code, "message": message}), status, content_type="application/json")
+    return json_response({"code": code, "message": message}, status)

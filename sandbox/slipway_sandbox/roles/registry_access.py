@@ -9,14 +9,9 @@ from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from slipway_sandbox.containers.image_uri import ImageUri
+from slipway_sandbox.protocol.media_types import IMAGE_TYPES
 from slipway_sandbox.roles.credentials import RoleCredentials, local_endpoint
 
-MEDIA_TYPES = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
 LARGEST = 4 << 20
 """Bytes that are read of a manifest or configuration."""
 SECONDS = 30.0
@@ -25,10 +20,10 @@ FORBIDDEN = 403
 
 
 class PullDeniedError(Exception):
-    """The role may not.
+    """The role is not allowed to pull.
 
     Args:
-        action: What it may not do, as IAM calls it without the service.
+        action: The action that is missing, in IAM's spelling without the service.
     """
 
     def __init__(self, action: str) -> None:
@@ -37,11 +32,11 @@ class PullDeniedError(Exception):
 
 
 class RegistryAccess:
-    """Asks the registry for images as a role does on AWS, and leaves all but refusals to the runtime.
+    """Asks the registry for images as the role, as AWS does. Other errors than refusals are left to the runtime.
 
     Args:
         endpoint: The sandbox's base URL.
-        role: Whose rights they are.
+        role: The role that pulls.
     """
 
     def __init__(self, endpoint: str, role: RoleCredentials) -> None:
@@ -54,7 +49,7 @@ class RegistryAccess:
         """Get a password for an image's registry.
 
         Raises:
-            ClientError: The role may not.
+            ClientError: The role is not allowed to.
         """
         if (uri.account, uri.region) in self._passwords:
             return
@@ -66,7 +61,7 @@ class RegistryAccess:
         """Look at an image's manifest and configuration.
 
         Raises:
-            PullDeniedError: The role may not.
+            PullDeniedError: The role is not allowed to.
         """
         manifest = self._get(uri, f"manifests/{uri.reference}", "BatchGetImage")
         for _ in range(INDEXES_DEEP):
@@ -82,7 +77,7 @@ class RegistryAccess:
         password = self._passwords.get((uri.account, uri.region), "")
         address = f"{self._endpoint}/v2/{uri.repository}/{path}"
         credentials = base64.b64encode(password.encode()).decode()
-        request = Request(address, headers={"Accept": ", ".join(MEDIA_TYPES), "Authorization": f"Basic {credentials}"})  # noqa: S310  (our own)
+        request = Request(address, headers={"Accept": ", ".join(IMAGE_TYPES), "Authorization": f"Basic {credentials}"})  # noqa: S310  (our own)
         try:
             # The sandbox is never behind a proxy, whatever the environment says.
             with build_opener(ProxyHandler({})).open(request, timeout=SECONDS) as response:
@@ -97,7 +92,7 @@ class RegistryAccess:
 
 
 def parsed(image: str) -> ImageUri | None:
-    """An image's name, if it is one of ECR."""
+    """An image's name, if it is in ECR."""
     try:
         return ImageUri.parse(image)
     except ValueError:

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.errors import AwsError, validation_error
+from slipway_sandbox.protocol.pages import numbered_page
 
 DEFAULT_PAGE = 10
 """Items in a page of a List call that does not say, as on AWS."""
@@ -112,9 +113,4 @@ def page(items: list[Item], request: dict[str, Any]) -> tuple[list[Item], str | 
     Raises:
         AwsError: The token is none that was handed out.
     """
-    token = request.get("NextToken", "0")
-    if not token.isdecimal():
-        raise validation_error("The NextToken is not valid.")
-    start = int(token)
-    end = start + request.get("MaxResults", DEFAULT_PAGE)
-    return items[start:end], str(end) if end < len(items) else None
+    return numbered_page(items, request, DEFAULT_PAGE, validation_error("The NextToken is not valid."))

@@ -234,9 +234,11 @@ class SandboxProcess:
         faults = self.control("GET", "faults")["faults"]
         return next((fault["struck"] for fault in faults if fault["number"] == number), 0)
 
-    def calls(self, service: str | None = None, operation: str | None = None, account: str | None = None) -> list[dict[str, Any]]:
-        """The calls that clients made, oldest first, narrowed by what is given."""
-        wanted = {"service": service, "operation": operation, "account": account}
+    def calls(
+        self, service: str | None = None, operation: str | None = None, account: str | None = None, since: int = 0
+    ) -> list[dict[str, Any]]:
+        """The calls that clients made, oldest first, narrowed by what is given. `since` leaves out those up to that number."""
+        wanted = {"service": service, "operation": operation, "account": account, "since": str(since)}
         query = {name: value for name, value in wanted.items() if value is not None}
         return self.control("GET", "calls", query=query)["calls"]
 

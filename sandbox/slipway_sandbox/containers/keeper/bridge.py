@@ -1,7 +1,7 @@
 """Carries connections in and out of a container's own network namespace.
 
 A socket belongs to the namespace that it was made in, wherever it is used. So the bridge, a process inside of the namespace,
-takes connections from listeners that were made outside, and asks the keeper, who is outside, for sockets that lead to the
+takes connections from listeners that were made outside, and asks the keeper, which is outside, for sockets that lead to the
 sandbox.
 """
 
@@ -12,17 +12,16 @@ import os
 import select
 import signal
 import socket
-import struct
 import threading
 from collections.abc import Callable, Sequence
 
 from slipway_sandbox.containers.keeper import kernel
+from slipway_sandbox.core.sockets import reset_on_close
 
 IP_FREEBIND = getattr(socket, "IP_FREEBIND", 15)
 CHUNK = 64 * 1024
 BACKLOG = 128
 READY = b"ok"
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 CONNECT_SECONDS = 10.0
 
 
@@ -121,8 +120,8 @@ def carry(near: socket.socket, connect_on: Callable[[], socket.socket]) -> None:
         try:
             far = connect_on()
         except OSError:
-            # As if the port itself had refused: a plain end would look like an empty answer.
-            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            # As if the port itself had refused: an orderly end would look like an empty answer.
+            reset_on_close(near)
             return
         with far:
             for each in (near, far):
@@ -143,5 +142,5 @@ def copy(source: socket.socket, target: socket.socket) -> None:
     except OSError:
         for each in (source, target):
             with contextlib.suppress(OSError):
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                reset_on_close(each)
                 each.shutdown(socket.SHUT_RDWR)

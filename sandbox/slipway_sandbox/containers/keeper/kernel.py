@@ -1,4 +1,4 @@
-"""The few calls to Linux that Python 3.11 has no names for, and who the children of a process are."""
+"""The few calls to Linux that Python 3.11 has no functions for, and the children of a process."""
 
 from __future__ import annotations
 

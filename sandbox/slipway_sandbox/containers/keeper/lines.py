@@ -1,4 +1,4 @@
-"""What sandbox and keeper say to each other: small JSON messages with open files beside them."""
+"""The messages between sandbox and keeper: small JSON objects, with open files attached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keeper's own work: starts what the sandbox asks for, says how it ended, and ends it all at the end."""
+"""The keeper's work: starts processes for the sandbox, reports how they ended, and ends all of them with the sandbox."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Keeper:
             end_all()
 
     def _serve_once(self, wakes: socket.socket) -> bool:
-        """Answer what is there; False when the sandbox is gone."""
+        """Handle the pending messages; False when the sandbox is gone."""
         for key, _events in self._selector.select():
             if key.fileobj is self._line:
                 message, files = lines.receive(self._line)
@@ -122,7 +122,7 @@ class Keeper:
             os._exit(1)
 
     def _connect_for(self, key: selectors.SelectorKey) -> None:
-        """Give a bridge a socket that leads outside, still connecting: nothing here may wait."""
+        """Give a bridge a socket to the outside that is still connecting: nothing here may block."""
         line: Any = key.fileobj
         try:
             asked = line.recv(1)
@@ -145,7 +145,7 @@ class Keeper:
                 os.kill(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
-        """Say which processes ended. What a killed one leaves behind is killed, too."""
+        """Report which processes ended. What a killed one leaves behind is killed, too."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -188,7 +188,7 @@ def spawn(arguments: int, output: int, *files: int) -> int:
     """
     with open(arguments, "rb", closefd=False) as source:
         command = source.read().split(b"\0")[:-1]
-    # Out of the way of the numbers that they are to have.
+    # First away from the file numbers that they are to have.
     moved = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, FIRST_FILE + MOST_CHILD_FILES) for file in files]
     try:
         placed = [(os.POSIX_SPAWN_DUP2, file, FIRST_FILE + place) for place, file in enumerate(moved)]

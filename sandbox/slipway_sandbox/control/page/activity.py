@@ -118,5 +118,5 @@ def wanted_place(account: str | None, region: str | None) -> Place:
     """
     place = Place(account or DEFAULT_ACCOUNT, region or DEFAULT_REGION)
     if not ACCOUNT.fullmatch(place.account) or not REGION.fullmatch(place.region):
-        raise ValueError(f"{account}/{region} is no account and region")
+        raise ValueError(f"{account}/{region} is not an account and region")
     return place

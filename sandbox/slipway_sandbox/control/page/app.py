@@ -77,7 +77,7 @@ class Page:
         self._start = secrets.token_hex(4)
 
     def show(self, request: Request) -> Response:
-        """The page, at an account and region; one that names none is led to where something happened last."""
+        """The page of an account and region; without one, a redirect to where something happened last."""
         if "place" in request.args:
             account, _, region = request.args["place"].partition("/")
             return self._lead_to(wanted_place(account, region))
@@ -159,7 +159,7 @@ def place_in(request: Request) -> Place:
     """The account and region that a request names.
 
     Raises:
-        ValueError: They are none.
+        ValueError: They are not valid.
     """
     return wanted_place(request.args.get("account"), request.args.get("region"))
 

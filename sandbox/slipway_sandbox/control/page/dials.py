@@ -56,7 +56,7 @@ def described(room: Room, name: str) -> dict[str, str]:
 
 
 def is_json(text: str) -> bool:
-    """Whether a text can be sent as it is."""
+    """Whether a text is a body that can be sent unchanged."""
     try:
         json.loads(text)
     except ValueError:

@@ -132,7 +132,7 @@ def anchor(*parts: object) -> str:
 
 def environment() -> Environment:
     """The templates."""
-    # Nobody looks at most sandboxes: their start does not wait for it.
+    # Most sandboxes' pages are never opened, so the start does not wait for this.
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
 
     made = Environment(

@@ -32,7 +32,7 @@ class Memory:
         self._answers: dict[Hashable, dict[str, Any]] = {}
 
     def get(self, key: Hashable, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The kept answer; else ask, and keep what is said."""
+        """The kept answer, or a new one, which is kept."""
         if key not in self._answers:
             if len(self._answers) >= REMEMBERED:
                 self._answers.clear()
@@ -57,7 +57,7 @@ class Reader:
         """What could not be read."""
 
     def ask(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
-        """One call's answer; empty where it is refused, because what was listed may be gone a moment later."""
+        """One call's answer; empty where it is refused, because what was listed may be gone by then."""
         client = self._world.client(service, self._caller)
         try:
             return getattr(client, xform_name(operation))(**request)

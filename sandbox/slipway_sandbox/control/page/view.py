@@ -22,7 +22,7 @@ WHILE_IDLE = 10.0
 SETTLING = 3.0
 """Seconds after a change in which more is to be expected, such as its metrics."""
 SHARE = 5.0
-"""How many times as long as it takes to read all, it is not read again: so that the page leaves the machine to the work."""
+"""Pause between two readings, in multiples of the last reading's duration, so that the page leaves the machine to the work."""
 LONGEST_PAUSE = 10.0
 """Seconds after which what changed is read again, however long that takes."""
 PLACES = 100
