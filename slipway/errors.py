@@ -2,7 +2,7 @@
 
     SlipwayError
     ├── TransientError    tries again by itself: a network, a throttle, a busy resource
-    ├── NeedsPersonError  parks the stage: a permission, a quota, a failed task or pipeline; an operator mends it and says `retry`
+    ├── NeedsPersonError  parks the stage: a permission, a quota, a failed task or pipeline; an operator fixes it and says `retry`
     └── RefusedError      ends the promotion: bad input, a gate that is not met
 
 Each says what was tried, what came back, and what to do about it.
@@ -81,13 +81,13 @@ class TransientError(SlipwayError):
 
 
 class NeedsPersonError(SlipwayError):
-    """A person can mend it; the stage parks until then."""
+    """A person can fix it; the stage parks until then."""
 
     ending = Ending.needs_person
 
 
 class RefusedError(SlipwayError):
-    """No retry can mend it; the promotion ends."""
+    """No retry can fix it; the promotion ends."""
 
     ending = Ending.refused
 

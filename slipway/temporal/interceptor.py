@@ -124,7 +124,7 @@ def of_unforeseen(error: Exception) -> SlipwayError:
     return NeedsPersonError(
         f"running {info.activity_type}, {info.attempt} times",
         _named(error),
-        "nobody foresaw this error: the worker's log has the traceback; retry once the cause is mended, or abort",
+        "nobody foresaw this error: the worker's log has the traceback; retry once the cause is fixed, or abort",
     )
 
 
@@ -156,7 +156,7 @@ def of_http(error: httpx.HTTPError) -> SlipwayError:
     answered = f"HTTP {status} {error.response.reason_phrase}"
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return TransientError(tried, answered)
-    return NeedsPersonError(tried, answered, "mend what the answer says, then retry; or abort")
+    return NeedsPersonError(tried, answered, "fix what the answer says, then retry; or abort")
 
 
 def _asked(error: httpx.HTTPError) -> str:
