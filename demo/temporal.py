@@ -45,8 +45,12 @@ class TemporalServer:
         return f"http://127.0.0.1:{self.ui_port}"
 
     def start(self) -> None:
-        """Start, and wait until clients and the UI can connect."""
-        self.process.start(lambda: listens(self.port) and listens(self.ui_port))
+        """Start, and wait until clients and the UI are served: the frontend listens a moment before it answers."""
+        self.process.start(lambda: listens(self.port) and listens(self.ui_port) and self._is_healthy())
+
+    def _is_healthy(self) -> bool:
+        command = [str(find_temporal()), "operator", "cluster", "health", "--address", self.address]
+        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def find_temporal() -> Path:

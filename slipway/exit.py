@@ -15,6 +15,6 @@ def hard_exit(code: int) -> NoReturn:
     ("PyGILState_Release: thread state must be current"), and a command that did its work would exit with 134.
     """
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # whoever read it has gone, as `head` does
+        with contextlib.suppress(OSError):  # the reader has gone, as `head` does
             stream.flush()
     os._exit(code)

@@ -18,6 +18,7 @@ from temporalio.client import Client
 from demo.processes import free_port
 from demo.stack import BINARIES
 from demo.temporal import TemporalServer
+from slipway.temporal.start import has_worker
 from slipway.worker.arguments import read_arguments
 from slipway.worker.settings import WorkerSettings, default_work_folder
 
@@ -161,3 +162,20 @@ def test_given_no_work_folder_then_it_is_where_programs_keep_their_state(monkeyp
     assert default_work_folder() == Path("/home/slipway/.local/state/slipway")
     monkeypatch.setenv("XDG_STATE_HOME", "/var/lib")
     assert default_work_folder() == Path("/var/lib/slipway")
+
+
+@pytest.mark.parametrize("versioned", [{}, {"SLIPWAY_VERSIONED": "true", "SLIPWAY_BUILD_ID": "one"}], ids=["plain", "versioned"])
+async def test_given_a_worker_then_who_starts_a_promotion_can_see_it(
+    temporal: TemporalServer, client: Client, tmp_path: Path, versioned: dict[str, str]
+) -> None:
+    variables = environment(temporal, tmp_path, **versioned)
+    assert not await has_worker(client, variables["SLIPWAY_TASK_QUEUE"])
+    process = await start(variables)
+    try:
+        await until_logged(process, "polling")
+        async with asyncio.timeout(20):
+            while not await has_worker(client, variables["SLIPWAY_TASK_QUEUE"]):
+                pass
+    finally:
+        process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 20) == 0

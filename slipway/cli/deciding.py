@@ -57,7 +57,7 @@ async def decide(client: Client, name: str, promotion_id: str, who: str, evidenc
 
 
 async def look(client: Client, name: str, promotion_id: str, who: str, out: Out, *, yes: bool) -> str:
-    """Show the evidence, and have it decided by whoever is there.
+    """Show the evidence, and ask the person at the terminal.
 
     Returns:
         The hash that may be decided on.

@@ -66,8 +66,10 @@ class Out:
             sys.stdout.flush()
 
     def warn(self, text: str) -> None:
-        """A line on standard error; nothing where JSON is asked for, which has it as a member."""
-        if not self.as_json:
+        """A line on standard error."""
+        if self.as_json:
+            sys.stderr.write(json.dumps({"warning": text}) + "\n")
+        else:
             Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"warning: {text}", markup=False)
 
 

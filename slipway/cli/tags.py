@@ -1,4 +1,4 @@
-"""Looks up what a tag means in ECR."""
+"""Looks up the digest of a tag in ECR."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ DEFAULT_ADDRESS = "localhost:7233"
 DEFAULT_NAMESPACE = "default"
 _NO_FRONTEND = "that is no Temporal frontend: its port is 7233 as a rule; the web page has another"
 _WORDS = (
+    ("not healthy yet", "it is still starting: try again in some seconds"),
     ("connection refused", "nothing answers there"),
     ("dns error", "there is no host of that name"),
     ("failed to lookup", "there is no host of that name"),

@@ -21,7 +21,7 @@ def to_application_error(error: SlipwayError) -> ApplicationError:
 
 
 def report_of(error: BaseException) -> FailureReport:
-    """What an operator reads about a failed activity or child workflow, whoever wrapped it how often.
+    """What an operator reads about a failed activity or child workflow, however deeply it is wrapped.
 
     An error that Slipway did not foresee needs a person: nothing is known about what a retry would do. So does a transient one
     that comes this far: the time for trying again is over.

@@ -1,4 +1,4 @@
-"""Answers whether the worker lives and polls, to whoever restarts it otherwise."""
+"""Health checks over HTTP: whether the worker is alive, and whether it polls."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def health(host: str, port: int, is_ready: Callable[[], bool]) -> AsyncGen
                 writer.write(respond(head.split(b" ")[1:2], ready=is_ready()))
                 await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # whoever asked went away, or did not speak HTTP
+            pass  # the client went away, or did not speak HTTP
         finally:
             writer.close()
 
