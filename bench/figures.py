@@ -26,7 +26,7 @@ class Goal:
 
 
 GOALS = {
-    "promotion_to_bare_script_wall_ratio": Goal(1.2),
+    "promotion_to_bare_script_wall_ratio": Goal(1.15),
     "promotions_per_minute_to_empty_workflow_ratio": Goal(0.8, at_least=True),
     "history_events": Goal(150),
     "history_bytes": Goal(100_000),
@@ -34,6 +34,10 @@ GOALS = {
     "image_start_ratio": Goal(0.2),
     "sandbox_start_seconds": Goal(1.5),
     "sandbox_idle_mb": Goal(150),
+    "slipway_help_to_import_ratio": Goal(0.7),
+    "slipway_version_to_import_ratio": Goal(0.7),
+    "slipway_lint_to_import_ratio": Goal(1.0),
+    "sandbox_help_to_import_ratio": Goal(0.25),
     "describe_endpoint_ms_among_10000": Goal(20),
     "describe_execution_ms_among_10000": Goal(20),
 }
