@@ -31,7 +31,7 @@ DEFINITION = json.dumps(
 
 def measure() -> dict[str, float]:
     """All figures of the local AWS."""
-    # As pip does when it installs it: where Python may write no bytecode, each start would compile it anew.
+    # As pip does when it installs it: where Python may write no bytecode, each start would compile it again.
     compileall.compile_dir(Path(slipway_sandbox.__file__).parent, quiet=1)
     starts = [start_seconds() for _ in range(STARTS)]
     with SandboxProcess(time_scale=1000) as sandbox:
