@@ -21,11 +21,13 @@ from activities.repositories import Repositories
 from slipway.api import follower_queue, rollout_queue
 from slipway.aws.clients import Aws
 from slipway.errors import SlipwayError
-from slipway.exit import leave
+from slipway.exit import hard_exit
 from slipway.git.rules import RepositoryPolicy
 from slipway.temporal.connect import connect
 from slipway.temporal.interceptor import SlipwayInterceptor
 from slipway.temporal.setup import check
+from slipway.worker.arguments import read_arguments
+from slipway.worker.checks import find_problems
 from slipway.worker.health import health
 from slipway.worker.logs import set_up_logging
 from slipway.worker.settings import WorkerSettings
@@ -43,7 +45,8 @@ log = structlog.stdlib.get_logger("slipway.worker")
 
 def main() -> None:
     """The entry point."""
-    leave(run())
+    read_arguments(sys.argv[1:])
+    hard_exit(run())
 
 
 def run() -> int:
@@ -90,12 +93,20 @@ async def serve(settings: WorkerSettings) -> None:
             for worker in workers:
                 await stack.enter_async_context(worker)
             log.info("polling", task_queue=settings.task_queue, namespace=client.namespace, repositories=settings.repositories)
+            looking = asyncio.create_task(warn(settings))
             await stop.wait()
+            looking.cancel()
             log.info("stopping", seconds=settings.shutdown_seconds)
             await asyncio.gather(*(worker.shutdown() for worker in workers))
     finally:
         aws.close()
     log.info("stopped")
+
+
+async def warn(settings: WorkerSettings) -> None:
+    """Say what promotions will park on. The worker polls meanwhile: an operator may fix it at any time."""
+    async for problem in find_problems(settings.repositories):
+        log.warning("promotions will park", tried=problem.tried, answered=problem.answered, remedy=problem.remedy)
 
 
 def make_workers(client: Client, settings: WorkerSettings, aws: Aws) -> tuple[Worker, ...]:

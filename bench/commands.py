@@ -1,44 +1,64 @@
-"""What starting a command costs, beside a Python that only imports Temporal's client: CPU time, turn by turn."""
+"""What the commands cost before they do anything, beside the import of Temporal's client: the floor of those that need it."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import resource
+import statistics
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
 from pathlib import Path
 
-RUNS = 5
-BINARIES = Path(sys.executable).parent
-BASE = "import_temporal"
+from temporalio.client import Client
+
+from bench.figures import ratio_of_pairs
+from demo.stack import BINARIES, base_environment
+from demo.temporal import TemporalServer
+from slipway.temporal.setup import set_up
+
+ROUNDS = 7
+FLOOR = (sys.executable, "-c", "import temporalio.client")
 
 
-def start_costs(root: Path) -> dict[str, float]:
-    """CPU seconds of each command, and their ratios to the import. The least of some runs: what else runs only ever adds."""
-    commands = {
-        BASE: [sys.executable, "-c", "import temporalio.client"],
-        "slipway_help": [str(BINARIES / "slipway"), "--help"],
-        "slipway_version": [str(BINARIES / "slipway"), "--version"],
-        "slipway_lint": [str(BINARIES / "slipway"), "lint", str(root / "pipecd")],
-        "sandbox_help": [str(BINARIES / "slipway-sandbox"), "--help"],
-    }
-    # With bytecode, as installed programs have it; the first run of each writes it.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    for command in commands.values():
-        cpu_seconds(command, environment)
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(RUNS):
-        for name, command in commands.items():
-            seconds[name].append(cpu_seconds(command, environment))
-    least = {name: min(taken) for name, taken in seconds.items()}
-    ratios = {f"{name}_to_import_ratio": round(value / least[BASE], 2) for name, value in least.items() if name != BASE}
-    return {f"{name}_cpu_seconds": round(value, 3) for name, value in least.items()} | ratios
+def measure() -> dict[str, float]:
+    """Seconds of processor time of each command, and the ratio to the floor, turn by turn."""
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = base_environment(Path(scratch))
+        server = TemporalServer(Path(scratch), environment)
+        server.start()
+        try:
+            asyncio.run(_set_up(server.address))
+            # A server that listens and a promotion that it does not know: all that `status` does but to draw.
+            return compare({**environment, "TEMPORAL_ADDRESS": server.address, "TEMPORAL_NAMESPACE": "default"})
+        finally:
+            server.process.stop()
 
 
-def cpu_seconds(command: list[str], environment: Mapping[str, str]) -> float:
-    """User and system time of a command that succeeds."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, env=environment, check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+async def _set_up(address: str) -> None:
+    await set_up(await Client.connect(address))
+
+
+def compare(environment: dict[str, str]) -> dict[str, float]:
+    """The figures."""
+    slipway = str(BINARIES / "slipway")
+    commands = {"help": ("--help",), "lint": ("lint", "pipecd"), "status": ("status", "no-such-promotion")}
+    floor: list[float] = []
+    spent: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(ROUNDS):
+        floor.append(cpu_seconds(FLOOR, environment))
+        for name, arguments in commands.items():
+            spent[name].append(cpu_seconds((slipway, *arguments), environment))
+    figures = {"import_temporalio_client_cpu_seconds": statistics.median(floor)}
+    for name, seconds in spent.items():
+        figures[f"slipway_{name}_cpu_seconds"] = statistics.median(seconds)
+        figures[f"slipway_{name}_to_import_temporalio_ratio"] = ratio_of_pairs(seconds, floor)
+    return figures
+
+
+def cpu_seconds(command: tuple[str, ...], environment: dict[str, str]) -> float:
+    """What one run of a command takes of the processor."""
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, _, usage = os.wait4(process.pid, 0)
+    process.returncode = 0  # it is waited for already
+    return usage.ru_utime + usage.ru_stime

@@ -33,7 +33,7 @@ from slipway.api import Decision, Outcome
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.interceptor import SlipwayInterceptor
 from slipway.temporal.setup import set_up
-from slipway.temporal.start import Handle, start_promotion, tell
+from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.world import EVIDENCE, World, request
 from worker import HEARTBEAT_THROTTLE
 from workflows.promotion import PromotionWorkflow
@@ -160,7 +160,7 @@ async def promotion(client: Client, outside: Outside) -> Handle:
     """One promotion from its start to its end."""
     handle, _ = await start_promotion(client, request(), outside.task_queue)
     await outside.asking[handle.id].wait()
-    await approved(lambda: tell(handle, "approve", Decision(by="ana", evidence=EVIDENCE)))
+    await approved(lambda: send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE)))
     status = await handle.result()
     if status.outcome is not Outcome.promoted:
         raise RuntimeError(f"the promotion {handle.id} ended {status.outcome}: {status.reason}")

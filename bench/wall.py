@@ -27,7 +27,7 @@ from demo.oci_layout import BuiltImage
 from demo.stack import CI_ACCOUNT, ML_ACCOUNT, Crew, Stack, base_environment
 from demo.team import FOLDER, Team
 from slipway.api import AppRef, Decision, Outcome, PromotionRequest, PromotionStatus
-from slipway.temporal.start import Handle, start_promotion, tell
+from slipway.temporal.start import Handle, send_update, start_promotion
 
 PAIRS = 4
 BARE_CI_ACCOUNT, BARE_ML_ACCOUNT = "333333333333", "444444444444"
@@ -115,7 +115,7 @@ class Contest:
         handle = await self._start(client, image)
         async with asyncio.timeout(PATIENCE):
             evidence = await evidence_of(handle)
-            await tell(handle, "approve", Decision(by="ana", evidence=evidence))
+            await send_update(handle, "approve", Decision(by="ana", evidence=evidence))
             require_promoted(await handle.result())
         return handle
 

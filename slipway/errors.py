@@ -1,4 +1,4 @@
-"""The three ends that an error has, and how they cross Temporal.
+"""The three ends that an error has. How they cross Temporal is in slipway/temporal/failures.py.
 
     SlipwayError
     ├── TransientError    tries again by itself: a network, a throttle, a busy resource
@@ -15,7 +15,6 @@ from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 TEXT_LIMIT = 1_000
 """Characters of each part of an error that cross Temporal."""
@@ -99,45 +98,3 @@ def cap(text: str, limit: int = TEXT_LIMIT) -> str:
         return text
     half = limit // 2 - 10
     return f"{text[:half]} […] {text[-half:]}"
-
-
-def to_application_error(error: SlipwayError) -> ApplicationError:
-    """The error as an activity raises it to its workflow."""
-    return ApplicationError(
-        str(error),
-        error.report,
-        type=error.ending.value,
-        non_retryable=error.ending is not Ending.transient,
-        next_retry_delay=error.retry_after if isinstance(error, TransientError) else None,
-        # A transient fault that heals is no news: logged at DEBUG, counted in no failure metric.
-        category=ApplicationErrorCategory.BENIGN if error.ending is Ending.transient else ApplicationErrorCategory.UNSPECIFIED,
-    )
-
-
-def report_of(error: BaseException) -> FailureReport:
-    """What an operator reads about a failed activity or child workflow, whoever wrapped it how often.
-
-    An error that Slipway did not foresee needs a person: nothing is known about what a retry would do. So does a transient one
-    that comes this far: the time for trying again is over.
-    """
-    innermost: BaseException = error
-    while innermost.__cause__ is not None:
-        if isinstance(innermost, ApplicationError) and innermost.type in list(Ending):
-            break
-        innermost = innermost.__cause__
-    if isinstance(innermost, ApplicationError) and innermost.details:
-        return _to_a_person(FailureReport.model_validate(innermost.details[0]))
-    message = innermost.message if isinstance(innermost, FailureError) else str(innermost)
-    return FailureReport(
-        ending=Ending.needs_person,
-        tried="running a step of the promotion",
-        answered=cap(f"{type(innermost).__name__}: {message}"),
-        remedy="see the worker's log; retry once the cause is mended, or abort",
-    )
-
-
-def _to_a_person(report: FailureReport) -> FailureReport:
-    if report.ending is not Ending.transient:
-        return report
-    remedy = "it was tried again by itself until the time for it was over; retry once what it says has passed, or abort"
-    return report.model_copy(update={"ending": Ending.needs_person, "remedy": remedy})

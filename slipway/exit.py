@@ -8,7 +8,7 @@ import sys
 from typing import NoReturn
 
 
-def leave(code: int) -> NoReturn:
+def hard_exit(code: int) -> NoReturn:
     """Exit with a code, without tearing the interpreter down.
 
     A thread of the SDK's core may be about to take the interpreter's lock while it is torn down; CPython 3.11 aborts then

@@ -21,7 +21,7 @@ from demo.stack import base_environment
 from demo.temporal import TemporalServer
 from slipway.api import Decision, OperatorCommand, StageName
 from slipway.temporal.setup import set_up
-from slipway.temporal.start import Handle, start_promotion, tell
+from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, request, working
 
@@ -31,19 +31,19 @@ CHILD = "-screening-prod-us-east-1"
 
 async def _promoted(handle: Handle) -> None:
     await until_asked(handle)
-    await tell(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
+    await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
 
 
 async def _parked(handle: Handle) -> None:
     await until_parked(handle, StageName.task)
-    await tell(handle, "retry", OperatorCommand(by="ana"))
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
     await _promoted(handle)
 
 
 async def _aborted(handle: Handle) -> None:
     await until_asked(handle)
     await handle.signal("approve", {"by": "nobody"})
-    await tell(handle, "abort", OperatorCommand(by="ana"))
+    await send_update(handle, "abort", OperatorCommand(by="ana"))
 
 
 async def _by_itself(handle: Handle) -> None:

@@ -18,6 +18,8 @@ from temporalio.client import Client
 from demo.processes import free_port
 from demo.stack import BINARIES
 from demo.temporal import TemporalServer
+from slipway.worker.arguments import read_arguments
+from slipway.worker.settings import WorkerSettings, default_work_folder
 
 
 def environment(temporal: TemporalServer, folder: Path, **changes: str) -> dict[str, str]:
@@ -25,6 +27,7 @@ def environment(temporal: TemporalServer, folder: Path, **changes: str) -> dict[
         "PATH": f"{BINARIES}{os.pathsep}{os.environ.get('PATH', '')}",
         "HOME": str(folder),
         "TEMPORAL_ADDRESS": temporal.address,
+        "TEMPORAL_NAMESPACE": "default",
         "SLIPWAY_REPOSITORIES": "file:///repositories/*",
         "SLIPWAY_WORK_FOLDER": str(folder),
         "SLIPWAY_TASK_QUEUE": f"worker-{uuid4()}",
@@ -115,3 +118,46 @@ async def test_given_wrong_settings_then_one_line_names_the_variable(
     assert process.returncode == 2
     assert len(said.decode().splitlines()) == 1
     assert next(iter(wrong)) in said.decode()
+
+
+async def test_given_no_credentials_and_a_repository_that_is_not_there_then_warnings_say_what_to_do_and_it_polls(
+    temporal: TemporalServer, tmp_path: Path
+) -> None:
+    nowhere = {"AWS_EC2_METADATA_DISABLED": "true", "SLIPWAY_REPOSITORIES": f"{tmp_path.as_uri()}/missing.git,file:///below/*"}
+    health = free_port()
+    process = await start(environment(temporal, tmp_path, SLIPWAY_HEALTH_PORT=str(health), **nowhere))
+    try:
+        warned = [await until_logged(process, "promotions will park") for _ in range(2)]
+        said = {str(each["tried"]): each for each in warned}
+        assert "AWS_PROFILE" in str(said["looking for AWS credentials"]["remedy"])
+        assert "does not appear to be a git repository" in str(
+            said[f"reading the branches of {tmp_path.as_uri()}/missing.git"]["answered"]
+        )
+        await until_ready(health)
+    finally:
+        process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+def test_given_help_then_every_setting_is_named_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_arguments(["--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert all(f"SLIPWAY_{name.upper()}" in said for name in WorkerSettings.model_fields)
+    assert "(required)" in said
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["serve"], 2)])
+def test_given_arguments_then_no_worker_starts(arguments: list[str], code: int) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_arguments(arguments)
+    assert ended.value.code == code
+
+
+def test_given_no_work_folder_then_it_is_where_programs_keep_their_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/slipway")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    assert default_work_folder() == Path("/home/slipway/.local/state/slipway")
+    monkeypatch.setenv("XDG_STATE_HOME", "/var/lib")
+    assert default_work_folder() == Path("/var/lib/slipway")

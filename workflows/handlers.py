@@ -30,7 +30,8 @@ with workflow.unsafe.imports_passed_through():
         StageState,
         WaitingFor,
     )
-    from slipway.errors import Ending, FailureReport, report_of
+    from slipway.errors import Ending, FailureReport
+    from slipway.temporal.failures import report_of
 
 from workflows.activity_options import shown
 from workflows.approval import Round, Verdict

@@ -18,8 +18,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.tasks.activities import TaskActivities
     from activities.tasks.messages import RegisterTaskDefinition
     from slipway.api import Evidence, LedgerState, ModelPackage, Outcome, PromotionInput, PromotionStatus, StageName, StageState
-    from slipway.errors import RefusedError, to_application_error
-    from slipway.text import counted
+    from slipway.errors import RefusedError
+    from slipway.temporal.failures import to_application_error
+    from slipway.text import pluralize
 
 from workflows.activity_options import CHANGE, COPY, GIT, READ, follow
 from workflows.approval import Round, Verdict
@@ -164,7 +165,7 @@ class PromotionWorkflow(OperatorHandlers):
         summary = f"find the model in {group}"
         package = await self._step(RegistryActivities.find_model_package, find_package, READ, summary)
         state.steps, state.package = verdict.steps, package
-        self._summarize(f"{counted(len(verdict.steps), 'step')}, {group} version {package.version}")
+        self._summarize(f"{pluralize(len(verdict.steps), 'step')}, {group} version {package.version}")
 
     # --- 5 approval ---
 

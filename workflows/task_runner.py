@@ -11,7 +11,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.tasks.activities import TaskActivities
     from activities.tasks.messages import FollowTask, RegisteredTaskDefinition, RunTask, StartedTask, TaskVerdict
     from slipway.app.pipecd import EcsApp
-    from slipway.errors import NeedsPersonError, to_application_error
+    from slipway.errors import NeedsPersonError
+    from slipway.temporal.failures import to_application_error
 
 from workflows.activity_options import ABORT_GRACE, CHANGE, follow, shown
 from workflows.state import PromotionState, known

@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.tasks.activities import TaskActivities
     from activities.tasks.messages import StopTask
     from slipway.api import LedgerState
-    from slipway.errors import report_of
+    from slipway.temporal.failures import report_of
 
 from workflows.activity_options import RESTORE, UNDO, shown
 from workflows.compensations import KeepImage, RejectPackage, RestoreTarget, RevertCommit, StopExecution, StopStartedTask

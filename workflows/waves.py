@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from slipway.api import AppRef, Outcome, StageName, rollout_queue
     from slipway.app.spec import Target, Wave
     from slipway.temporal import search_attributes as attributes
-    from slipway.text import counted
+    from slipway.text import pluralize
 
 from workflows.activity_options import READ, shown
 from workflows.compensations import Planned, RestoreTarget
@@ -70,7 +70,7 @@ class Waves:
             await self._soak(number, wave)
             await self._roll_out(wave)
             self._state.wave_complete_at = workflow.now()
-        self._summarize(f"version {self._package.version} on {counted(len(self._state.served), 'endpoint')}")
+        self._summarize(f"version {self._package.version} on {pluralize(len(self._state.served), 'endpoint')}")
 
     async def _soak(self, number: int, wave: Wave) -> None:
         if self._state.wave_complete_at is None or not wave.soak:

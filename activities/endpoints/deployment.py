@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from activities.endpoints.messages import EndpointPlan
 from slipway.app.spec import Strategy
 from slipway.progress import EndpointProgress, VariantProgress
-from slipway.text import counted
+from slipway.text import pluralize
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
@@ -126,7 +126,7 @@ def strategy_warnings(plan: EndpointPlan, instances: int) -> list[str]:
     if shifts_at_once(strategy, instances):
         part = f"canary of {strategy.canary.percent} %" if strategy.canary else "linear shift"
         warnings.append(
-            f"{plan.target.endpoint} has {counted(instances, 'instance')}, too few for a {part}: the update is all at once"
+            f"{plan.target.endpoint} has {pluralize(instances, 'instance')}, too few for a {part}: the update is all at once"
         )
     if plan.variant.instance_type.startswith("ml.inf1."):
         warnings.append(

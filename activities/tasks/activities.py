@@ -31,7 +31,7 @@ from slipway.aws.polling import Answers, Describe, Pollers
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
 from slipway.git.rules import app_file
 from slipway.progress import ContainerState, TaskProgress
-from slipway.text import counted
+from slipway.text import pluralize
 
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
@@ -186,7 +186,7 @@ class TaskActivities:
 
     async def _describe(self, ecs: ECSClient, cluster: str, arns: Collection[str]) -> dict[str, TaskTypeDef | None]:
         """The tasks by ARN; none for one that ECS does not know."""
-        tried = f"looking at {counted(len(arns), 'task')} on the cluster {cluster}"
+        tried = f"looking at {pluralize(len(arns), 'task')} on the cluster {cluster}"
         answer = await self._aws.call(tried, ecs.describe_tasks, cluster=cluster, tasks=list(arns), include=["TAGS"])
         found = {task.get("taskArn", ""): task for task in answer["tasks"]}
         return {arn: found.get(arn) for arn in arns}

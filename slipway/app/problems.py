@@ -8,7 +8,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from slipway.errors import RefusedError
-from slipway.text import counted
+from slipway.text import pluralize
 
 
 class Severity(StrEnum):
@@ -53,7 +53,7 @@ class FileError(RefusedError):
         listed = "\n".join(str(problem) for problem in self.problems)
         super().__init__(
             tried,
-            f"{counted(len(self.problems), 'problem')}\n{listed}",
+            f"{pluralize(len(self.problems), 'problem')}\n{listed}",
             "correct the file on the deployment branch and start again",
         )
 

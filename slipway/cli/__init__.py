@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from slipway.cli.app import run
-from slipway.exit import leave
+from slipway.exit import hard_exit
 
 
 def main() -> None:
     """The entry point."""
-    leave(run(sys.argv[1:]))
+    hard_exit(run(sys.argv[1:]))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cyclopts import App, CycloptsError
+from cyclopts import App
 
 from slipway import __version__
-from slipway.cli.exits import EXPLAINED, Exit, exit_code, explain
-from slipway.cli.out import complain
+from slipway.cli.exits import EXPLAINED, Exit
+from slipway.cli.explain import explain
+from slipway.cli.out import print_error
 
 
 class Listed(NamedTuple):
@@ -27,9 +28,8 @@ COMMANDS = (
     Listed(
         "setup",
         "setup:setup",
-        "Make the Temporal namespace and the search attributes that Slipway needs; safe to repeat. The namespace is "
-        "TEMPORAL_NAMESPACE, or `default`; the server is TEMPORAL_ADDRESS, or localhost:7233.",
-        ("slipway setup", "TEMPORAL_NAMESPACE=ml slipway setup --retention 90d"),
+        "Make the Temporal namespace and the search attributes that Slipway needs. Safe to repeat.",
+        ("slipway setup", "slipway setup --retention 90d"),
     ),
     Listed(
         "start",
@@ -38,13 +38,14 @@ COMMANDS = (
         (
             f"slipway start --repository https://github.com/acme/apps.git --folder screening --image {IMAGE}:v7",
             f"slipway start --repository git@github.com:acme/apps.git --image {IMAGE}@sha256:… --commit $GITHUB_SHA --wait",
+            f"slipway start --repository git@github.com:acme/apps.git --image {IMAGE}:v7 --again",
         ),
     ),
     Listed(
         "list",
-        "listing:list_promotions",
+        "list:list_promotions",
         "List promotions, the newest first.",
-        ("slipway list", "slipway list --state parked --json", "slipway list --app screening --limit 5"),
+        ("slipway list", "slipway list --state parked --json", "slipway list --app screening --wide --limit 5"),
     ),
     Listed(
         "status",
@@ -60,25 +61,28 @@ COMMANDS = (
     ),
     Listed(
         "approve",
-        "decide:approve",
-        "Approve the model of a promotion that waits for approval.",
-        (f"slipway approve {ID}", f'slipway approve {ID} --by ana --evidence 3f1c9a2b7d604e58 --reason "recall is up"'),
+        "approve:approve",
+        "Approve the model of a promotion that waits for approval. Needs the evidence's hash, a yes on the terminal, or --yes.",
+        (
+            f"slipway approve {ID}",
+            f'slipway approve {ID} --by ana --evidence 3f1c9a2b7d604e58 --reason "recall is up"',
+        ),
     ),
     Listed(
         "reject",
-        "decide:reject",
-        "Reject the model of a promotion that waits for approval; what the promotion did is undone.",
-        (f'slipway reject {ID} --by ana --reason "too slow"',),
+        "reject:reject",
+        "Reject the model of a promotion that waits for approval; what the promotion did is undone. Asks as approve does.",
+        (f'slipway reject {ID} --by ana --reason "too slow"', f"slipway reject {ID} --by ana --evidence 3f1c9a2b7d604e58"),
     ),
     Listed(
         "retry",
-        "operate:retry",
-        "Try a parked stage again, once its cause is mended.",
-        (f'slipway retry {ID} --by ana --reason "the quota is raised"',),
+        "retry:retry",
+        "Try a parked stage again, once its cause is fixed.",
+        (f'slipway retry {ID} --by ana --reason "the quota was raised"',),
     ),
     Listed(
         "abort",
-        "operate:abort",
+        "abort:abort",
         "End a promotion at any time; what it did is undone, the last first.",
         (f'slipway abort {ID} --by ana --reason "wrong branch"',),
     ),
@@ -86,17 +90,32 @@ COMMANDS = (
         "lint",
         "lint:lint",
         "Check an application's files as a promotion would. Needs neither Temporal nor AWS.",
-        ("slipway lint apps/screening", "slipway lint . --json"),
+        ("slipway lint apps/screening", "slipway lint apps/screening --format github", "slipway lint . --json"),
+    ),
+    Listed(
+        "schema",
+        "schema:schema",
+        "Print the JSON Schema of promotion.yaml, for editors. Needs neither Temporal nor AWS.",
+        ("slipway schema > promotion.schema.json",),
     ),
 )
+
+
+ENVIRONMENT = """Environment:
+
+TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE: the Temporal server and namespace; localhost:7233 and default if not set.
+TEMPORAL_API_KEY, TEMPORAL_TLS_…: credentials, as for Temporal's own tools.
+TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE: a profile of temporal.toml that holds all of these.
+SLIPWAY_USER: who you are, for --by. SLIPWAY_TASK_QUEUE: the workers' task queue.
+SLIPWAY_UI_URL: the Temporal UI, as http://localhost:8080: promotions are shown with a link to their page."""
 
 
 def make_app() -> App:
     """The command line."""
     app = App(
         name="slipway",
-        help="Takes a training-pipeline image from CI to a model that serves on a SageMaker endpoint.",
-        help_epilogue=EXPLAINED,
+        help="Promotes a training-pipeline image from CI all the way to a model serving on a SageMaker endpoint.",
+        help_epilogue=f"{ENVIRONMENT}\n\n{EXPLAINED}",
         help_format="plaintext",
         version=__version__,
         result_action="return_value",
@@ -119,12 +138,12 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    app = make_app()
     try:
-        result = app(list(arguments), exit_on_error=False, print_error=False)
+        result = make_app()(list(arguments), exit_on_error=False, print_error=False)
     except KeyboardInterrupt:
         return 130
-    except (CycloptsError, Exception) as error:  # noqa: BLE001 -- whatever it is, a person is told what to do
-        complain(explain(error), as_json="--json" in arguments)
-        return exit_code(error)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, a person is told what to do
+        code, report = explain(error)
+        print_error(report, as_json="--json" in arguments)
+        return code
     return int(result) if isinstance(result, int) else Exit.ok

@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from slipway.app.lint import read_app
-from slipway.app.problems import Severity
+from slipway.app.problems import Problem, Severity
 from slipway.cli.common import AsJson
 from slipway.cli.exits import Exit
 from slipway.cli.out import Out
 from slipway.errors import RefusedError
-from slipway.text import counted
+from slipway.text import pluralize
+
+Form = Annotated[Literal["text", "github"], Parameter(name="--format")]
 
 
-def lint(folder: Path = Path(), /, *, as_json: AsJson = False) -> int:
+def lint(folder: Path = Path(), /, *, form: Form = "text", as_json: AsJson = False) -> int:
     """Check an application's files as a promotion would. Needs neither Temporal nor AWS.
 
     Args:
         folder: The application's folder, with app.pipecd.yaml and promotion.yaml.
+        form: How problems are written: for people, or as annotations of a GitHub Actions job.
         as_json: One problem a line, as JSON.
     """
     if not folder.is_dir():
-        raise RefusedError(f"looking for the folder {folder}", "it is not there", "name the folder that holds promotion.yaml")
+        raise RefusedError(f"looking for the folder {folder}", "it does not exist", "name the folder that holds promotion.yaml")
     out = Out(as_json=as_json)
 
     def read(path: str) -> bytes | None:
         file = folder / path
         return file.read_bytes() if file.is_file() else None
 
-    problems = read_app(read).problems
+    problems = [problem.model_copy(update={"file": str(folder / problem.file)}) for problem in read_app(read).problems]
     for problem in problems:
-        out.say(str(problem))
-        out.data(problem)
-    errors = [problem for problem in problems if problem.severity is Severity.error]
-    out.say(f"{counted(len(errors), 'error')}, {counted(len(problems) - len(errors), 'warning')}")
+        if form == "github" and not as_json:
+            sys.stdout.write(f"{annotation(problem)}\n")
+        else:
+            out.say(str(problem))
+            out.data(problem)
+    errors = sum(problem.severity is Severity.error for problem in problems)
+    out.say(f"{pluralize(errors, 'error')}, {pluralize(len(problems) - errors, 'warning')}")
     return Exit.usage if errors else Exit.ok
+
+
+def annotation(problem: Problem) -> str:
+    """A workflow command of GitHub Actions, which marks the line in a pull request."""
+    place = [f"file={_property(problem.file)}"]
+    if problem.line:
+        place += [f"line={problem.line}", f"col={problem.column}"]
+    path = f"{problem.path}: " if problem.path else ""
+    return f"::{problem.severity.value} {','.join(place)}::{_value(f'{path}{problem.message}; {problem.help}')}"
+
+
+def _value(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _value(text).replace(":", "%3A").replace(",", "%2C")

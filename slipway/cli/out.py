@@ -1,18 +1,19 @@
-"""What commands print: people's text or JSON on standard output, errors on standard error."""
+"""What commands print: people's text or JSON on standard output, warnings and errors on standard error."""
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from typing import Any
 
 from pydantic import BaseModel
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from slipway.errors import FailureReport
 
 PIPE_WIDTH = 1_000
-"""Columns that tables may take where no terminal wraps them."""
+"""Columns that tables may take where no terminal wraps them: cut ids and messages would be of no use to the next program."""
 
 
 class Out:
@@ -24,13 +25,17 @@ class Out:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        # A pipe has no width of its own: cut ids and messages would be of no use to the next program.
-        self.console = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+        self.console = Console(highlight=False, soft_wrap=True, emoji=False)
 
     @property
     def is_live(self) -> bool:
         """Whether a picture can be redrawn: on a terminal, for people."""
         return self.console.is_terminal and not self.as_json
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody is there who sees a question and can answer it."""
+        return self.is_live and sys.stdin.isatty()
 
     def picture(self) -> Console:
         """Where a picture is redrawn: its lines are folded, as what is beyond the terminal's edge would be lost."""
@@ -41,16 +46,36 @@ class Out:
         if not self.as_json:
             self.console.print(text, markup=False)
 
-    def show(self, renderable: object) -> None:
+    def show(self, renderable: RenderableType) -> None:
         """Something that rich draws, for people."""
-        if not self.as_json:
+        if self.as_json:
+            return
+        if self.console.is_terminal:
             self.console.print(renderable)
+        else:
+            self.show_whole(renderable)
+
+    def show_whole(self, renderable: RenderableType) -> None:
+        """The same without colours, with lines as long as they are: a terminal that is narrower wraps them."""
+        self.say("\n".join(line.rstrip() for line in _lines(renderable)))
 
     def data(self, value: object) -> None:
         """A value for programs; nothing where text is asked for."""
         if self.as_json:
             sys.stdout.write(json.dumps(value, default=plain, separators=(",", ":")) + "\n")
             sys.stdout.flush()
+
+    def warn(self, text: str) -> None:
+        """A line on standard error; nothing where JSON is asked for, which has it as a member."""
+        if not self.as_json:
+            Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"warning: {text}", markup=False)
+
+
+def _lines(renderable: RenderableType) -> list[str]:
+    console = Console(file=io.StringIO(), highlight=False, soft_wrap=True, emoji=False, width=PIPE_WIDTH)
+    with console.capture() as drawn:
+        console.print(renderable)
+    return drawn.get().splitlines()
 
 
 def plain(value: Any) -> Any:
@@ -60,7 +85,7 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def complain(report: FailureReport, *, as_json: bool) -> None:
+def print_error(report: FailureReport, *, as_json: bool) -> None:
     """One block on standard error."""
     if as_json:
         sys.stderr.write(json.dumps({"error": report.model_dump(mode="json")}) + "\n")

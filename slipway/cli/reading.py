@@ -1,89 +1,141 @@
-"""Reads a promotion: its status, and the live progress of what it waits for."""
+"""Reads a promotion: its status, its evidence, and the live progress of what it waits for."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from slipway.api import Evidence, PromotionStatus
-from slipway.errors import NeedsPersonError
+from slipway.errors import NeedsPersonError, RefusedError
+from slipway.temporal import search_attributes as attributes
+from slipway.temporal.connect import PROMOTION
 from slipway.temporal.start import Handle, promotion
 
 QUERY_TIMEOUT = timedelta(seconds=10)
-_RUNNING = {WorkflowExecutionStatus.RUNNING, None}
+"""How long a look waits for the worker, and for Temporal."""
 
 
-class Glance:
+class NoWorkerError(NeedsPersonError):
+    """No worker answers for a promotion that is not over."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
     """A promotion at one moment."""
 
-    def __init__(self, status: PromotionStatus, progress: tuple[str, ...]) -> None:
-        self.status = status
-        self.progress = progress
+    status: PromotionStatus
+    progress: tuple[str, ...] = ()
 
 
-async def read(client: Client, promotion_id: str) -> Glance:
+async def describe(client: Client, promotion_id: str) -> WorkflowExecutionDescription:
+    """What Temporal itself knows of a promotion.
+
+    Raises:
+        RefusedError: The id is that of another workflow.
+        RPCError: There is no such workflow.
+    """
+    description = await promotion(client, promotion_id).describe(rpc_timeout=QUERY_TIMEOUT)
+    if description.workflow_type == PROMOTION:
+        return description
+    tried, parent = f"looking for the promotion {promotion_id}", description.parent_id
+    if parent:
+        raise RefusedError(tried, f"that is the rollout of {parent}", f"use the promotion's id: slipway status {parent}")
+    answered = f"that is no promotion, but a workflow of the type {description.workflow_type}"
+    raise RefusedError(tried, answered, "`slipway list` shows all promotions")
+
+
+def is_running(description: WorkflowExecution) -> bool:
+    """Whether a workflow is not over."""
+    return description.status in {WorkflowExecutionStatus.RUNNING, None}
+
+
+def recorded_state(description: WorkflowExecution) -> str:
+    """Where a promotion is by Temporal's own record, as `waiting` or `promoted`; `terminated` where it was ended from outside."""
+    if is_running(description) or description.status is WorkflowExecutionStatus.COMPLETED:
+        return description.typed_search_attributes.get(attributes.STATE) or "running"
+    return description.status.name.lower() if description.status else "gone"
+
+
+async def open_promotion(client: Client, promotion_id: str) -> Handle:
+    """A promotion that can take a command.
+
+    Raises:
+        RefusedError: It is over, or the id is that of another workflow.
+        RPCError: There is no such workflow.
+    """
+    description = await describe(client, promotion_id)
+    if not is_running(description):
+        raise RefusedError(
+            f"sending a command to {promotion_id}",
+            f"this promotion has already finished ({recorded_state(description)})",
+            f"`slipway status {promotion_id}` shows how it ended",
+        )
+    return promotion(client, promotion_id)
+
+
+async def read(client: Client, promotion_id: str) -> Snapshot:
     """Look at a promotion. One that is over needs no worker.
 
     Raises:
-        SlipwayError: Its workflow was ended from outside, or no worker answers.
+        NoWorkerError: No worker answers.
+        SlipwayError: Its workflow was ended from outside, or is no promotion.
         RPCError: There is no such promotion.
     """
+    description = await describe(client, promotion_id)
     handle = promotion(client, promotion_id)
-    description = await handle.describe()
-    if description.status in _RUNNING:
+    if is_running(description):
         pending = list(description.raw_description.pending_activities)
         for child in description.raw_description.pending_children:
             pending += await _pending(client, child.workflow_id)
-        return Glance(await _query(handle), tuple(progress_of(pending)))
+        return Snapshot(await _query(handle, description), tuple(progress_of(pending)))
     if description.status is WorkflowExecutionStatus.COMPLETED:
-        return Glance(await handle.result(), ())
-    ended = description.status.name if description.status else "gone"
+        return Snapshot(await handle.result())
     raise NeedsPersonError(
         f"reading the promotion {promotion_id}",
-        f"its workflow is {ended}: it was ended from outside, and undid nothing",
-        "see its history in the Temporal UI for what it did; start a new one with --attempt",
+        f"its workflow is {recorded_state(description)}: it was ended from outside, and nothing was undone",
+        "see its history in the Temporal UI for what it did; start the next attempt with `slipway start --again`",
     )
 
 
-async def read_evidence(handle: Handle) -> Evidence:
+async def read_evidence(client: Client, promotion_id: str) -> Evidence:
     """What an approver looks at.
 
     Raises:
-        NeedsPersonError: There is none yet, or nothing is left to decide, or no worker answers.
+        RefusedError: There is none yet.
+        NoWorkerError: No worker answers.
     """
-    status = await _query(handle)
-    if status.outcome:
-        raise NeedsPersonError(
-            f"reading the evidence of {handle.id}",
-            f"there is nothing to decide any more: it is {status.outcome}",
-            f"`slipway status {handle.id}` shows how it went",
-        )
+    handle = promotion(client, promotion_id)
+    status = await _query(handle, await describe(client, promotion_id))
     evidence = await handle.query("evidence", result_type=Evidence | None, rpc_timeout=QUERY_TIMEOUT)  # pyright: ignore[reportArgumentType] -- any type that pydantic knows is right
     if evidence is None:
         stage = next((stage for stage in status.stages if stage.started_at and not stage.ended_at), status.stages[0])
-        raise NeedsPersonError(
-            f"reading the evidence of {handle.id}",
+        raise RefusedError(
+            f"reading the evidence of {promotion_id}",
             f"there is none yet: it is at {stage.name} ({stage.state})",
-            f"`slipway watch {handle.id}` shows when it is time to decide",
+            f"`slipway watch {promotion_id}` shows when it is time to decide",
         )
     return evidence
 
 
-async def _query(handle: Handle) -> PromotionStatus:
+async def _query(handle: Handle, description: WorkflowExecutionDescription) -> PromotionStatus:
     try:
         return await handle.query("status", result_type=PromotionStatus, rpc_timeout=QUERY_TIMEOUT)
     except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
+        if error.status in {RPCStatusCode.NOT_FOUND, RPCStatusCode.UNAVAILABLE}:
             raise
-        raise NeedsPersonError(
-            f"asking the promotion {handle.id}", "no worker answered", "start a worker (`slipway-worker`) for its task queue"
+        stage = description.typed_search_attributes.get(attributes.STAGE)
+        raise NoWorkerError(
+            f"asking the promotion {handle.id}",
+            f"no worker answers; by Temporal's record it is at {stage or 'its start'} ({recorded_state(description)})",
+            f"start a worker (`slipway-worker`) for the task queue {description.task_queue}",
         ) from error
 
 
@@ -96,17 +148,17 @@ async def _pending(client: Client, workflow_id: str) -> list[PendingActivityInfo
 
 
 def progress_of(pending: Iterable[PendingActivityInfo]) -> Iterable[str]:
-    """One line for each activity that runs: what its heartbeats tell, and what its last try failed with."""
+    """One line for each activity that runs: what its heartbeats say, and what its last attempt failed with."""
     for each in pending:
-        told = next((describe_progress(payload.data) for payload in each.heartbeat_details.payloads), "")
-        tries = f"attempt {each.attempt}" if each.attempt > 1 else ""
-        said = said_by(each.last_failure) if each.attempt > 1 else ""
-        failed = f"after {said}" if said else ""
-        yield " ".join(part for part in (f"{each.activity_type.name}:", told, tries, failed) if part)
+        said = next((describe_progress(payload.data) for payload in each.heartbeat_details.payloads), "")
+        attempt = f"attempt {each.attempt}" if each.attempt > 1 else ""
+        failed = first_line(each.last_failure) if each.attempt > 1 else ""
+        details = [part for part in (said, attempt, f"after {failed}" if failed else "") if part]
+        yield f"{each.activity_type.name}: {' '.join(details)}" if details else each.activity_type.name
 
 
-def said_by(failure: Failure) -> str:
-    """The first line of what a try failed with. Temporal keeps one that is too large as the cause of its own, cut."""
+def first_line(failure: Failure) -> str:
+    """The first line of what an attempt failed with. Temporal keeps one that is too large as the cause of its own, cut."""
     while failure.HasField("server_failure_info") and failure.HasField("cause"):
         failure = failure.cause
     return failure.message.partition("\n")[0]

@@ -13,12 +13,12 @@ async def setup(*, retention: Length = None, as_json: AsJson = False) -> int:
     """Make the Temporal namespace and the search attributes that Slipway needs. Safe to repeat.
 
     Args:
-        retention: How long a namespace that is made now keeps promotions that are over, as 90d; 30d if not given.
+        retention: How long a new namespace keeps promotions that are over, as 90d. Default: 30d.
         as_json: What was made, as JSON.
     """
     out = Out(as_json=as_json)
     done = await set_up(await connect(), retention or RETENTION)
-    made = ", ".join(done.attributes_made) or "none missing"
-    out.say(f"namespace {done.namespace}: {'made' if done.namespace_made else 'was there'}; search attributes: {made}")
+    made = f"added {', '.join(done.attributes_made)}" if done.attributes_made else "all there already"
+    out.say(f"namespace {done.namespace}: {'made' if done.namespace_made else 'exists already'}; search attributes: {made}")
     out.data(done)
     return Exit.ok

@@ -11,6 +11,26 @@ from slipway.errors import NeedsPersonError
 
 DEFAULT_ADDRESS = "localhost:7233"
 DEFAULT_NAMESPACE = "default"
+_NO_FRONTEND = "that is no Temporal frontend: its port is 7233 as a rule; the web page has another"
+_WORDS = (
+    ("connection refused", "nothing answers there"),
+    ("dns error", "there is no host of that name"),
+    ("failed to lookup", "there is no host of that name"),
+    ("invalid url", "that is no address: it looks like localhost:7233"),
+    ("timed out", "nothing answers there: the time ran out"),
+    ("deadline", "nothing answers there: the time ran out"),
+    ("certificate", "its TLS certificate is not accepted, or it wants one of yours: check the TEMPORAL_TLS_ variables"),
+    ("unauthenticated", "it does not accept the credentials: check TEMPORAL_API_KEY, or the TEMPORAL_TLS_ variables"),
+    ("permissiondenied", "the credentials may not use it: check TEMPORAL_API_KEY and TEMPORAL_NAMESPACE"),
+    ("h2 protocol error", _NO_FRONTEND),
+    ("frame with invalid size", _NO_FRONTEND),
+    ("invalid compression flag", _NO_FRONTEND),
+    (
+        "grpc-status header missing",
+        _NO_FRONTEND,
+    ),
+)
+"""What a failed connection's message holds, and what that means."""
 PROMOTION = "PromotionWorkflow"
 """The workflow's name, for those who start and list promotions and do not import its code."""
 
@@ -51,11 +71,13 @@ async def connect(runtime: Runtime | None = None) -> Client:
     except (RuntimeError, ValueError) as error:
         raise ConnectError(
             f"connecting to Temporal at {config.get('target_host')}",
-            first_line(str(error)),
+            in_plain_words(str(error)),
             "start it (`temporal server start-dev`, or `docker compose up`), or set TEMPORAL_ADDRESS to where it is",
         ) from error
 
 
-def first_line(text: str) -> str:
-    """A message without the details of the library below the library."""
-    return text.strip().splitlines()[0][:300] if text.strip() else "no answer"
+def in_plain_words(text: str) -> str:
+    """What a failed connection means. The SDK's own words are those of the libraries below it; unknown ones are passed on."""
+    lowered = text.lower()
+    words = next((words for sign, words in _WORDS if sign in lowered), "")
+    return words or (text.strip().splitlines()[0][:300] if text.strip() else "no answer")

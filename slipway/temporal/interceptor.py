@@ -21,7 +21,8 @@ from temporalio.worker import (
 )
 
 from slipway.aws.errors import classify
-from slipway.errors import NeedsPersonError, SlipwayError, TransientError, cap, to_application_error
+from slipway.errors import NeedsPersonError, SlipwayError, TransientError, cap
+from slipway.temporal.failures import to_application_error
 
 BEAT_EVERY = 3.0
 """Seconds; a third of the heartbeat timeout of 10 s that activities have."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from temporalio.common import SearchAttributeKey
 
 APP = SearchAttributeKey.for_keyword("SlipwayApp")
@@ -12,3 +14,20 @@ TARGETS = SearchAttributeKey.for_keyword_list("SlipwayTargets")
 WAITING_FOR = SearchAttributeKey.for_keyword("SlipwayWaitingFor")
 
 ALL = (APP, STAGE, STATE, DIGEST, TARGETS, WAITING_FOR)
+
+
+class State(StrEnum):
+    """The values of SlipwayState: where a promotion is, and then how it ended (`Outcome`)."""
+
+    running = "running"
+    waiting = "waiting"
+    """For approvers."""
+    parked = "parked"
+    """For an operator."""
+    undoing = "undoing"
+    promoted = "promoted"
+    refused = "refused"
+    rejected = "rejected"
+    expired = "expired"
+    aborted = "aborted"
+    rolled_back = "rolled-back"

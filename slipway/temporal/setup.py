@@ -29,8 +29,8 @@ Attributes = dict[str, IndexedValueType.ValueType]
 WANTED: Attributes = {key.name: _TYPES[key.indexed_value_type] for key in search_attributes.ALL}
 
 
-class SetUp(BaseModel):
-    """What was there, and what was made."""
+class SetupResult(BaseModel):
+    """What was made, and what existed already."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,7 +40,7 @@ class SetUp(BaseModel):
     attributes_kept: tuple[str, ...]
 
 
-async def set_up(client: Client, retention: timedelta = RETENTION) -> SetUp:
+async def set_up(client: Client, retention: timedelta = RETENTION) -> SetupResult:
     """Make what is missing.
 
     Raises:
@@ -61,7 +61,7 @@ async def set_up(client: Client, retention: timedelta = RETENTION) -> SetUp:
                 raise _refused(f"adding the search attributes {', '.join(missing)}", error) from error
         await _until_there(client)
     kept = tuple(name for name in WANTED if name not in missing)
-    return SetUp(namespace=client.namespace, namespace_made=made, attributes_made=missing, attributes_kept=kept)
+    return SetupResult(namespace=client.namespace, namespace_made=made, attributes_made=missing, attributes_kept=kept)
 
 
 async def check(client: Client) -> None:

@@ -1,22 +1,29 @@
-"""Starts a promotion, once for each app and digest."""
+"""Starts a promotion, once for each app and digest, and sends commands to it."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from slipway.api import TASK_QUEUE, Message, PromotionRequest, PromotionStatus, Receipt, StageName
 from slipway.errors import NeedsPersonError
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.connect import PROMOTION
+from slipway.temporal.search_attributes import State
 
 Handle = WorkflowHandle[object, PromotionStatus]
 ANSWERS_WITHIN = timedelta(seconds=15)
 """How long a command waits for the worker; one that runs answers within a second."""
+POLL_WITHIN = timedelta(seconds=75)
+"""A worker asks for work for a minute, then asks again: one that has not asked for longer is gone."""
 
 
 async def start_promotion(client: Client, request: PromotionRequest, task_queue: str = TASK_QUEUE) -> tuple[Handle, bool]:
@@ -39,14 +46,14 @@ async def start_promotion(client: Client, request: PromotionRequest, task_queue:
             task_queue=task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            static_summary=f"{request.app.folder} {request.digest[:19]}, asked for by {request.requested_by}",
+            static_summary=f"{request.app.folder} {request.digest[:19]}, requested by {request.requested_by}",
             static_details=f"{request.image}\n\ncommit `{request.commit or 'unknown'}` into `{request.app.repository}`",
             search_attributes=TypedSearchAttributes(
                 [
-                    SearchAttributePair(attributes.APP, promotion_id.rpartition("-")[0]),
+                    SearchAttributePair(attributes.APP, app_of(request)),
                     SearchAttributePair(attributes.DIGEST, request.digest),
                     SearchAttributePair(attributes.STAGE, StageName.image.value),
-                    SearchAttributePair(attributes.STATE, "running"),
+                    SearchAttributePair(attributes.STATE, State.running.value),
                 ]
             ),
         )
@@ -60,7 +67,64 @@ def promotion(client: Client, promotion_id: str) -> Handle:
     return client.get_workflow_handle(promotion_id, result_type=PromotionStatus)
 
 
-async def tell(handle: Handle, name: str, command: Message, within: timedelta = ANSWERS_WITHIN) -> Receipt:
+def attempt_of(request: PromotionRequest, attempt: int) -> PromotionRequest:
+    """The same request as another attempt."""
+    return request.model_copy(update={"attempt": attempt})
+
+
+def app_of(request: PromotionRequest) -> str:
+    """The application's short name, as its promotions' ids begin."""
+    return attempt_of(request, 1).promotion_id.rpartition("-")[0]
+
+
+async def find_latest(client: Client, request: PromotionRequest) -> tuple[int, WorkflowExecutionDescription] | None:
+    """The newest attempt at a promotion of this app and digest, and what Temporal knows of it; none where there is none.
+
+    The list is a moment late and knows each attempt, even where the first ones are forgotten; a look at one id is never late.
+    """
+    first = attempt_of(request, 1).promotion_id
+    query = f"WorkflowType = '{PROMOTION}' AND {attributes.DIGEST.name} = '{request.digest}'"
+    listed = [_attempt_in(found.id, first) async for found in client.list_workflows(query)]
+    attempt = max(listed, default=0)
+    latest = await _describe(client, attempt_of(request, attempt).promotion_id) if attempt else None
+    while following := await _describe(client, attempt_of(request, attempt + 1).promotion_id):
+        attempt, latest = attempt + 1, following
+    return (attempt, latest) if latest else None
+
+
+def _attempt_in(promotion_id: str, first: str) -> int:
+    """Which attempt an id is of; 0 where it is of another app."""
+    if promotion_id == first:
+        return 1
+    number = promotion_id.removeprefix(f"{first}-")
+    return int(number) if number.isdecimal() else 0
+
+
+async def _describe(client: Client, promotion_id: str) -> WorkflowExecutionDescription | None:
+    try:
+        return await promotion(client, promotion_id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND or "namespace" in error.message.lower():
+            raise
+        return None
+
+
+async def has_worker(client: Client, task_queue: str) -> bool:
+    """Whether a worker asks for work of a task queue. True also where Temporal does not say."""
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=task_queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    try:
+        answer = await client.workflow_service.describe_task_queue(request)
+    except RPCError:
+        return True
+    earliest = datetime.now(UTC) - POLL_WITHIN
+    return any(poller.last_access_time.ToDatetime(UTC) > earliest for poller in answer.pollers)
+
+
+async def send_update(handle: Handle, name: str, command: Message, within: timedelta = ANSWERS_WITHIN) -> Receipt:
     """Send an update, as `approve`, and wait for its receipt.
 
     Raises:
@@ -73,8 +137,8 @@ async def tell(handle: Handle, name: str, command: Message, within: timedelta = 
         if isinstance(error.__cause__, asyncio.CancelledError):
             raise error.__cause__ from None  # Ctrl-C, which the SDK makes no difference from a timeout
         raise NeedsPersonError(
-            f"telling the promotion {handle.id} to {name}",
+            f"sending {name} to the promotion {handle.id}",
             f"no worker answered within {within.total_seconds():.0f} s: is one running?",
-            f"start a worker (`slipway-worker`) for its task queue, see by `slipway status {handle.id}` whether it took the "
-            f"{name} after all, and repeat the command if it did not",
+            f"start a worker (`slipway-worker`) for its task queue; then check with `slipway status {handle.id}` whether the "
+            f"{name} arrived after all, and repeat the command if it did not",
         ) from error

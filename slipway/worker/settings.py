@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -13,6 +14,12 @@ from slipway.errors import RefusedError
 from slipway.git.rules import RepositoryPolicy
 
 
+def default_work_folder() -> Path:
+    """Where a program keeps what it can make again, by the XDG base directory specification."""
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "slipway"
+
+
 class WorkerSettings(BaseSettings):
     """What a worker is told by its environment."""
 
@@ -21,7 +28,7 @@ class WorkerSettings(BaseSettings):
     repositories: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)]
     """The deployment repositories that the worker may read and write: URLs, separated by commas. One that ends in `/*` stands
     for all below it."""
-    work_folder: Path = Path("build/work")
+    work_folder: Annotated[Path, Field(default_factory=default_work_folder)]
     """Where mirrors of the repositories are kept. It may be emptied while the worker is stopped."""
     poll_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
     """Seconds between two looks at what is followed: tasks, executions, scans, endpoints."""

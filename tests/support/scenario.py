@@ -18,7 +18,7 @@ from demo.remote import BRANCH
 from demo.stack import Crew, Stack
 from demo.team import FOLDER, Team
 from slipway.api import Decision, OperatorCommand, Outcome, PromotionStatus, StageName, StageState
-from slipway.temporal.start import Handle, promotion, tell
+from slipway.temporal.start import Handle, promotion, send_update
 from tests.support.waiting import state_of
 
 PATIENCE = 90.0
@@ -93,12 +93,12 @@ class Scenario:
     async def when_ana_approves(self) -> Self:
         """The sample's approver has looked at the evidence, and says yes."""
         status = await self.until_stage(StageName.approval, StageState.waiting)
-        await tell(self.handle, "approve", Decision(by="ana", evidence=status.evidence or ""))
+        await send_update(self.handle, "approve", Decision(by="ana", evidence=status.evidence or ""))
         return self
 
     async def when_an_operator_says(self, command: str) -> Self:
         """`retry` or `abort`."""
-        await tell(self.handle, command, OperatorCommand(by="ana", reason="as the scenario has it"))
+        await send_update(self.handle, command, OperatorCommand(by="ana", reason="as the scenario has it"))
         return self
 
     async def when_the_worker_is_killed_after_each(self, effects: Sequence[tuple[str, str]], begin: Callable[[], Any]) -> Self:

@@ -63,8 +63,9 @@ from slipway.app.gates import GateResult
 from slipway.app.pipecd import EcsApp, EventHandler, Replacement
 from slipway.app.spec import Approval, Rollout, Target, Wave
 from slipway.app.spec_reader import parse_spec
-from slipway.errors import NeedsPersonError, RefusedError, TransientError, to_application_error
+from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.progress import TaskProgress
+from slipway.temporal.failures import to_application_error
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
 

@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from activities.endpoints.messages import RolloutEnd
 from slipway.api import Decision, LedgerState, Message, OperatorCommand, Outcome, PromotionStatus, StageName, StageReport
 from slipway.errors import NeedsPersonError
-from slipway.temporal.start import Handle, start_promotion, tell
+from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import until, until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, request
 
@@ -28,7 +28,7 @@ async def start(client: Client, world: World) -> Handle:
 
 async def refusal(handle: Handle, name: str, command: Message) -> str:
     with pytest.raises(WorkflowUpdateFailedError) as caught:
-        await tell(handle, name, command)
+        await send_update(handle, name, command)
     assert isinstance(caught.value.cause, ApplicationError)
     return caught.value.cause.message
 
@@ -61,7 +61,7 @@ async def test_given_a_step_that_runs_when_it_is_aborted_then_what_was_done_is_u
     handle = await start(client, world)
     await asyncio.wait_for(world.entered[name].wait(), 20)
     before = len(world.calls)
-    await tell(handle, "abort", ABORT)
+    await send_update(handle, "abort", ABORT)
     if name == "run_task":  # its answer says what to stop, so the abort waits for it
         gate.set()
     status = await handle.result()
@@ -75,14 +75,14 @@ async def test_given_a_parked_stage_when_it_is_aborted_then_it_ends(client: Clie
     world.fail("write_image", needs_person())
     handle = await start(client, world)
     await until_parked(handle, StageName.taskdef)
-    await tell(handle, "abort", ABORT)
+    await send_update(handle, "abort", ABORT)
     assert (await handle.result()).outcome is Outcome.aborted
 
 
 async def test_given_people_who_are_asked_when_it_is_aborted_then_it_ends(client: Client, world: World) -> None:
     handle = await start(client, world)
     await until_asked(handle)
-    await tell(handle, "abort", ABORT)
+    await send_update(handle, "abort", ABORT)
     assert (await handle.result()).outcome is Outcome.aborted
     assert "withdraw_approval" not in world.names
 
@@ -94,7 +94,7 @@ async def test_given_a_task_that_started_nothing_when_it_is_aborted_then_no_exec
     world.hold("follow_task")
     handle = await start(client, world)
     await asyncio.wait_for(world.entered["follow_task"].wait(), 20)
-    await tell(handle, "abort", ABORT)
+    await send_update(handle, "abort", ABORT)
     status = await handle.result()
     assert "stop_execution" not in world.names
     assert [entry.note for entry in status.ledger if entry.stage is StageName.pipeline] == ["no execution of the task was found"]
@@ -109,7 +109,7 @@ async def test_given_a_failed_task_when_it_is_aborted_then_its_execution_is_wait
     world.fail("follow_task", needs_person("container pipeline exited 1\nlast lines of its log"))
     handle = await start(client, world)
     parked = await until_parked(handle, StageName.task)
-    await tell(handle, "abort", ABORT)
+    await send_update(handle, "abort", ABORT)
     await handle.result()
     assert [each.within for each in world.asked("find_execution")] == [timedelta(seconds=seconds)]
     assert stage_of(parked, StageName.task).summary == "container pipeline exited 1"
@@ -186,12 +186,12 @@ async def test_given_a_quorum_of_two_when_one_approves_twice_then_the_other_is_s
     world.set_approval(approval(quorum=2))
     handle = await start(client, world)
     await until_asked(handle)
-    await tell(handle, "approve", YES)
+    await send_update(handle, "approve", YES)
     assert "ana approved already (1 of 2)" in await refusal(handle, "approve", YES)
     waiting = (await until_asked(handle)).waiting_for
     assert waiting
     assert (waiting.what, waiting.who) == ("approval (1 of 2)", ("bo",))
-    await tell(handle, "approve", Decision(by="bo", evidence=EVIDENCE))
+    await send_update(handle, "approve", Decision(by="bo", evidence=EVIDENCE))
     assert (await handle.result()).outcome is Outcome.promoted
 
 
@@ -234,7 +234,7 @@ async def test_given_a_signal_without_input_then_a_notice_says_so(client: Client
 async def test_given_no_worker_when_it_is_aborted_then_whoever_asks_is_told_so_in_time(client: Client) -> None:
     handle, _ = await start_promotion(client, request(), f"nobody-{uuid4()}")
     with pytest.raises(NeedsPersonError) as caught:
-        await asyncio.wait_for(tell(handle, "abort", ABORT, timedelta(seconds=1)), 10)
+        await asyncio.wait_for(send_update(handle, "abort", ABORT, timedelta(seconds=1)), 10)
     assert caught.value.report.answered == "no worker answered within 1 s: is one running?"
     assert f"`slipway status {handle.id}`" in caught.value.report.remedy
     await handle.terminate()
@@ -244,7 +244,7 @@ async def test_given_a_command_that_waits_for_a_worker_when_it_is_interrupted_th
     client: Client,
 ) -> None:
     handle, _ = await start_promotion(client, request(), f"nobody-{uuid4()}")
-    command = asyncio.create_task(tell(handle, "abort", ABORT))
+    command = asyncio.create_task(send_update(handle, "abort", ABORT))
     await asyncio.wait({command}, timeout=0.5)
     command.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -14,8 +14,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner
 
 from activities.endpoints.messages import RolloutEnd
 from slipway.api import Decision, Evidence, LedgerState, OperatorCommand, Outcome, PromotionRequest, StageName, StageState
-from slipway.errors import Ending, TransientError, to_application_error
-from slipway.temporal.start import Handle, start_promotion, tell
+from slipway.errors import Ending, TransientError
+from slipway.temporal.failures import to_application_error
+from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, refused, request, transient, working
 from workflows.activity_options import COPY
@@ -49,7 +50,7 @@ async def start(client: Client, world: World, asked: PromotionRequest | None = N
 
 async def approve(handle: Handle, by: str = "ana") -> None:
     await until_asked(handle)
-    await tell(handle, "approve", Decision(by=by, evidence=EVIDENCE, reason="good"))
+    await send_update(handle, "approve", Decision(by=by, evidence=EVIDENCE, reason="good"))
 
 
 async def test_given_a_good_model_when_it_is_approved_then_each_step_runs_once_in_order(client: Client, world: World) -> None:
@@ -95,7 +96,7 @@ async def test_given_a_gate_that_is_not_met_then_nobody_is_asked_and_the_numbers
 async def test_given_a_model_when_an_approver_rejects_it_then_the_ledger_runs_backwards(client: Client, world: World) -> None:
     handle = await start(client, world)
     await until_asked(handle)
-    await tell(handle, "reject", Decision(by="bo", evidence=EVIDENCE, reason="too slow"))
+    await send_update(handle, "reject", Decision(by="bo", evidence=EVIDENCE, reason="too slow"))
     status = await handle.result()
     assert status.outcome is Outcome.rejected
     assert status.reason == "rejected by bo (claimed): too slow"
@@ -150,7 +151,7 @@ async def test_given_a_transient_error_when_the_time_for_retries_is_over_then_it
     assert (waiting.failure.tried, waiting.failure.answered) == ("copying a to b", "HTTP 503")
     assert waiting.failure.ending is Ending.needs_person
     assert waiting.failure.remedy.startswith("it was tried again by itself until the time for it was over; retry")
-    await tell(handle, "retry", OperatorCommand(by="ana"))
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
     await until_asked(handle)
     assert hasty.names.count("copy_image") == 2
 
@@ -195,7 +196,7 @@ async def test_given_a_step_that_needs_a_person_when_it_is_retried_then_the_prom
     assert parked.waiting_for.failure
     assert parked.waiting_for.failure.answered == "AccessDeniedException: not allowed"
     assert parked.waiting_for.commands[0] == f'slipway retry {handle.id} --by <you> --reason "…"'
-    await tell(handle, "retry", OperatorCommand(by="ana"))
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
     status = await handle.result()
     assert status.outcome is Outcome.promoted
     assert next(report.attempts for report in status.stages if report.name is stage) == 2
@@ -205,7 +206,7 @@ async def test_given_a_failed_execution_when_it_is_retried_then_the_same_one_goe
     world.fail("follow_execution", needs_person("Failed: Train: no data"))
     handle = await start(client, world)
     await until_parked(handle, StageName.pipeline)
-    await tell(handle, "retry", OperatorCommand(by="ana"))
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
     await until_asked(handle)
     assert world.names.count("run_task") == 1
     assert world.names.count("find_execution") == 1
@@ -218,7 +219,7 @@ async def test_given_a_failed_task_when_it_is_retried_then_it_is_stopped_and_ano
     world.fail("follow_task", needs_person("exit code 1"))
     handle = await start(client, world)
     await until_parked(handle, StageName.task)
-    await tell(handle, "retry", OperatorCommand(by="ana"))
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
     await until_asked(handle)
     assert [asked.attempt for asked in world.asked("run_task")] == [1, 2]
     assert world.asked("stop_task")[0].task.arn.endswith("/1")
@@ -244,7 +245,7 @@ async def test_given_a_platform_that_ends_every_task_then_it_parks_and_a_retry_r
     assert waiting
     assert waiting.failure
     assert waiting.failure.answered == "the platform ended the task each time, most recently by SpotInterruption: again"
-    await tell(handle, "retry", OperatorCommand(by="ana"))
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
     await until_asked(handle)
     assert [asked.attempt for asked in world.asked("run_task")] == [1, 2, 3, 4, 5]
 
@@ -279,7 +280,7 @@ async def test_given_waves_when_one_target_fails_and_is_retried_then_the_others_
     world.fail("update_endpoint", transient())
     world.fail("follow_endpoint", needs_person("it is updating"))
     await until_parked(handle, StageName.rollout)
-    await tell(handle, "retry", OperatorCommand(by="ana"))
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
     status = await handle.result()
     assert status.outcome is Outcome.promoted
     assert [plan.target.endpoint for plan in world.asked("preflight")] == ["staging", "prod"]

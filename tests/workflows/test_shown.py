@@ -8,7 +8,7 @@ from temporalio.client import Client
 
 from slipway.api import Decision, StageName
 from slipway.temporal import search_attributes as attributes
-from slipway.temporal.start import start_promotion, tell
+from slipway.temporal.start import send_update, start_promotion
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, needs_person, request
 
@@ -24,7 +24,7 @@ async def details(client: Client, promotion_id: str) -> str:
 async def test_given_a_happy_promotion_then_its_history_stays_in_its_budget(client: Client, world: World) -> None:
     handle, _ = await start_promotion(client, request(), world.task_queue)
     await until_asked(handle)
-    await tell(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
+    await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
     await handle.result()
     child = client.get_workflow_handle(f"{handle.id}-screening-prod-us-east-1")
     events = [event for each in (handle, child) for event in (await each.fetch_history()).events]

@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
 
 from slipway.api import Decision, OperatorCommand, Outcome, PromotionStatus, StageName, StageState
-from slipway.temporal.start import Handle, start_promotion, tell
+from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.versions import build_of, make_current, until_true
 from tests.support.waiting import state_of, until, until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, request, working
@@ -61,11 +61,11 @@ async def soaks(fleet: Fleet, handle: Handle) -> PromotionStatus:
 
 
 async def approve(fleet: Fleet, handle: Handle) -> None:
-    await tell(handle, "approve", APPROVAL)
+    await send_update(handle, "approve", APPROVAL)
 
 
 async def retry_and_approve(fleet: Fleet, handle: Handle) -> None:
-    await tell(handle, "retry", OPERATOR)
+    await send_update(handle, "retry", OPERATOR)
     await until_asked(handle)
     await approve(fleet, handle)
 
@@ -155,7 +155,7 @@ async def test_given_a_promotion_that_moved_when_the_former_version_is_current_a
     await handle.signal("approve", "what wakes it")
     await until_true(lambda: runs_on(fleet, handle, "two"), "the promotion to move")
     await fleet.make_current("one")
-    await tell(handle, "approve", APPROVAL)
+    await send_update(handle, "approve", APPROVAL)
     ended = await asyncio.wait_for(handle.result(), 30)
     assert (ended.outcome, state_of(ended, StageName.rollout)) == (Outcome.promoted, StageState.done)
     assert await build_of(fleet.client, handle.id) == "one"

@@ -17,7 +17,8 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, ExecuteActivityInput
 
 from slipway.aws.polling import Answers, Poller, one_by_one
-from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError, report_of
+from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
+from slipway.temporal.failures import report_of
 from slipway.temporal.interceptor import SlipwayInterceptor
 
 

@@ -1,0 +1,163 @@
+"""A promotion's status as people read it: marks, lengths and lines, for the terminal, for logs and for the Temporal UI.
+
+Pure: the caller says what time it is, so that a workflow may use all of it. What formats a line (colours, Markdown) is elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from slipway.api import Evidence, LedgerEntry, Outcome, PromotionStatus, ServedEndpoint, StageReport, StageState, WaitingFor
+
+MARKS = {
+    StageState.pending: "·",
+    StageState.running: "▶",
+    StageState.waiting: "?",
+    StageState.parked: "!",
+    StageState.done: "✓",
+    StageState.failed: "✗",
+}
+"""One mark for each state, the same wherever a stage is shown."""
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+
+
+@dataclass(frozen=True)
+class StageView:
+    """A stage in words."""
+
+    name: str
+    state: StageState
+    mark: str
+    label: str
+    """The state, and which attempt it is where it is not the first."""
+    length: str
+    """How long it took, or has taken so far; empty before it began."""
+    summary: str
+    """One line."""
+
+    @property
+    def line(self) -> str:
+        """The whole stage in one line. A stage that still runs has no length in it: the line stays the same meanwhile."""
+        length = f" {self.length}" if self.length and self.state in {StageState.done, StageState.failed} else ""
+        summary = f": {self.summary}" if self.summary else ""
+        return f"{self.mark} {self.name} {self.label}{length}{summary}"
+
+
+def stage_view(stage: StageReport, now: datetime) -> StageView:
+    """A stage in words.
+
+    Args:
+        stage: The stage.
+        now: The time.
+    """
+    attempt = f" (attempt {stage.attempts})" if stage.attempts > 1 else ""
+    length = format_length((stage.ended_at or now) - stage.started_at) if stage.started_at else ""
+    return StageView(
+        name=stage.name.value,
+        state=stage.state,
+        mark=MARKS[stage.state],
+        label=f"{stage.state.value}{attempt}",
+        length=length,
+        summary=" ".join(stage.summary.split()),
+    )
+
+
+def request_line(status: PromotionStatus) -> str:
+    """Who asked for it, and from which commit the image was built."""
+    return f"requested by {status.requested_by} (claimed), commit {status.commit or 'unknown'}"
+
+
+def waiting_line(waiting: WaitingFor) -> str:
+    """What it waits for, since when and until when."""
+    until = f", until {format_moment(waiting.until)}" if waiting.until else ""
+    return f"waiting for {waiting.what} since {format_moment(waiting.since)}{until}"
+
+
+def who_line(waiting: WaitingFor) -> str:
+    """Who can unblock it."""
+    return ", ".join(waiting.who) or "any operator"
+
+
+def failure_lines(waiting: WaitingFor) -> tuple[str, ...]:
+    """What failed and what to do about it; nothing where nothing failed."""
+    if not waiting.failure:
+        return ()
+    return (f"tried: {waiting.failure.tried}", f"answered: {waiting.failure.answered}", f"do: {waiting.failure.remedy}")
+
+
+def waiting_lines(waiting: WaitingFor) -> tuple[str, ...]:
+    """All about a wait, the commands that end it last."""
+    commands = (f"$ {command}" for command in waiting.commands)
+    return (waiting_line(waiting), f"who: {who_line(waiting)}", *failure_lines(waiting), *commands)
+
+
+def outcome_line(status: PromotionStatus) -> str:
+    """How it ended, and why."""
+    outcome = status.outcome.value if status.outcome else "not over"
+    return f"{outcome}: {status.reason}" if status.reason else outcome
+
+
+def ledger_line(entry: LedgerEntry) -> str:
+    """What became of one effect."""
+    note = f": {entry.note}" if entry.note else ""
+    return f"{entry.stage}: {entry.inverse}: {entry.state}{note}"
+
+
+def endpoint_line(served: ServedEndpoint) -> str:
+    """What one target serves."""
+    return f"{served.endpoint} ({served.region}) serves {served.package or 'nothing'}"
+
+
+def end_lines(status: PromotionStatus) -> tuple[str, ...]:
+    """How it ended, what became of its effects where it was not promoted, and what is served."""
+    if status.outcome is None:
+        return ()
+    effects = () if status.outcome is Outcome.promoted else tuple(f"  {ledger_line(entry)}" for entry in status.ledger)
+    return (outcome_line(status), *effects, *(f"  {endpoint_line(served)}" for served in status.endpoints))
+
+
+def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
+    """What an approver looks at beside the gates: each fact's name and value, the hash last."""
+    champions = (f"{champion.target.endpoint} serves {champion.package or 'nothing yet'}" for champion in evidence.champions)
+    return (
+        ("model", evidence.package.arn),
+        ("container", evidence.model_image),
+        ("image", evidence.image),
+        ("taskdef", f"{evidence.taskdef.file} at {evidence.taskdef.commit[:12]}"),
+        *(("champion", line) for line in champions),
+        ("rollback", evidence.rollback_plan),
+        ("evidence", evidence.hash),
+    )
+
+
+def format_moment(moment: datetime) -> str:
+    """A time to the second, as `2026-01-02 03:04:05 UTC`."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def format_length(length: timedelta) -> str:
+    """A length of time, as `0.8 s`, `2 min 5 s` or `2 h 5 min`."""
+    seconds = length.total_seconds()
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    if seconds < _HOUR:
+        return f"{int(seconds) // _MINUTE} min {int(seconds) % _MINUTE} s"
+    return f"{int(seconds) // _HOUR} h {int(seconds) % _HOUR // _MINUTE} min"
+
+
+def format_age(age: timedelta) -> str:
+    """How long ago something was, in one unit, as `12m`."""
+    seconds = max(int(age.total_seconds()), 0)
+    for unit, size in (("d", _DAY), ("h", _HOUR), ("m", _MINUTE)):
+        # Two of a unit at least: `90m` says more than `1h`.
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def format_number(value: float | None) -> str:
+    """A metric's value."""
+    return "-" if value is None else f"{value:.6g}"

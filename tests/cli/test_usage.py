@@ -1,0 +1,101 @@
+"""Wrong usage, help, set-up, and what is checked without a server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from slipway.cli.app import COMMANDS
+from slipway.temporal.connect import in_plain_words
+from tests.support.shell import Shell
+from tests.support.world import World
+
+REGISTRY = "111111111111.dkr.ecr.us-east-1.amazonaws.com"
+BAD = {
+    "no such command": (["promote"], "promote"),
+    "no image in ECR": (["start", "--repository", "file:///a", "--image", "nginx:latest"], "is not an image in ECR"),
+    "a short digest": (["start", "--repository", "file:///a", "--image", f"{REGISTRY}/x@sha256:short"], "x@sha256:short"),
+    "a password": (["start", "--repository", "https://a:b@host/x", "--image", "nginx"], "repository"),
+    "no duration": (["watch", "x", "--timeout", "soon"], "soon"),
+    "no folder": (["lint", "no-such-folder"], "does not exist"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), BAD.values(), ids=BAD)
+async def test_given_wrong_usage_then_it_is_refused_with_one_block(shell: Shell, arguments: list[str], said: str) -> None:
+    done = await shell.slipway(*arguments)
+    assert done.code == 2, done
+    assert [line.split(":")[0] for line in done.err.splitlines() if not line.startswith(" ")] == ["tried", "answered", "do"]
+    assert said in done.err
+
+
+async def test_given_no_server_then_the_error_says_so_in_plain_words_and_how_to_start_one(shell: Shell) -> None:
+    done = await shell.process("list", "--json", TEMPORAL_ADDRESS="127.0.0.1:1")
+    assert done.code == 1
+    assert done.error["answered"] == "nothing answers there"
+    assert "docker compose up" in done.error["remedy"]
+
+
+def test_given_a_message_of_the_library_that_nobody_knows_then_its_first_line_is_passed_on() -> None:
+    assert in_plain_words("a new fault\nwith details") == "a new fault"
+    assert in_plain_words("") == "no answer"
+
+
+@pytest.mark.parametrize("command", ["", *(listed.name for listed in COMMANDS)])
+async def test_given_any_command_then_its_help_has_examples_and_exit_codes(shell: Shell, command: str) -> None:
+    done = await shell.slipway(*filter(None, [command]), "--help")
+    assert done.code == 0
+    assert "Exit codes:" in done.out
+    assert f"$ slipway {command}" in done.out if command else "TEMPORAL_PROFILE" in done.out
+
+
+async def test_given_the_help_of_a_decision_then_it_says_what_happens_where_nobody_can_be_asked(shell: Shell) -> None:
+    said = " ".join((await shell.slipway("approve", "--help")).out.replace("│", " ").split())
+    assert "--yes" in said
+    assert "the command is refused" in said
+
+
+async def test_given_a_setup_when_it_is_repeated_then_it_changes_nothing(shell: Shell, world: World) -> None:
+    done = await shell.slipway("setup", "--json")
+    assert done.code == 0, done.err
+    assert done.lines[0]["attributes_made"] == []
+    assert done.lines[0]["namespace_made"] is False
+
+
+async def test_given_a_namespace_that_does_not_exist_when_it_is_set_up_then_it_can_be_used(shell: Shell, world: World) -> None:
+    before = await shell.slipway("list", TEMPORAL_NAMESPACE="fresh")
+    assert (before.code, "run `slipway setup`" in before.err) == (1, True)
+    done = await shell.slipway("setup", "--json", TEMPORAL_NAMESPACE="fresh")
+    assert done.code == 0, done.err
+    assert (done.lines[0]["namespace_made"], len(done.lines[0]["attributes_made"])) == (True, 6)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An application's folder with a spec that has one key too many, and nothing else."""
+    app = tmp_path / "apps" / "screening"
+    app.mkdir(parents=True)
+    (app / "promotion.yaml").write_text("apiVersion: slipway.dev/v1\nkind: ModelPromotion\nmetadata: {name: x, nam: y}\n")
+    return app
+
+
+async def test_given_problems_when_they_are_linted_then_paths_are_as_they_were_given(shell: Shell, folder: Path) -> None:
+    done = await shell.slipway("lint", str(folder))
+    assert done.code == 2
+    assert f"{folder}/promotion.yaml:3:" in done.out
+    assert f"{folder}/app.pipecd.yaml: error: is not there" in done.out
+
+
+async def test_given_github_when_problems_are_linted_then_each_is_an_annotation(shell: Shell, folder: Path) -> None:
+    done = await shell.slipway("lint", str(folder), "--format", "github")
+    assert done.code == 2
+    [unknown] = [line for line in done.out.splitlines() if "unknown key 'nam'" in line]
+    assert unknown.startswith(f"::error file={folder}/promotion.yaml,line=3,col=")
+    assert "::metadata.nam: " in unknown
+
+
+async def test_given_the_schema_when_it_is_printed_then_it_is_that_of_the_repository(shell: Shell) -> None:
+    done = await shell.slipway("schema")
+    assert json.loads(done.out) == json.loads((Path(__file__).parents[2] / "promotion.schema.json").read_text())
