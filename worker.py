@@ -16,7 +16,7 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
-from activities import all_activities
+from activities import all_activities, following_activities, short_activities
 from activities.repositories import Repositories
 from slipway.api import follower_queue, rollout_queue
 from slipway.aws.clients import Aws
@@ -116,10 +116,10 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws) -> tuple[Wo
     """
     repositories = Repositories(RepositoryPolicy(settings.repositories), settings.work_folder.resolve())
     activities = all_activities(aws, repositories, settings.poll_seconds)
+    short = short_activities(activities)
     make = partial(
         Worker,
         client,
-        activities=activities,
         interceptors=[SlipwayInterceptor()],
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
@@ -129,15 +129,18 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws) -> tuple[Wo
         make(
             task_queue=settings.task_queue,
             workflows=[PromotionWorkflow],
+            activities=short,
             deployment_config=deployment_of(settings, VersioningBehavior.AUTO_UPGRADE),
         ),
         make(
             task_queue=rollout_queue(settings.task_queue),
             workflows=[RolloutWorkflow],
+            activities=short,
             deployment_config=deployment_of(settings, VersioningBehavior.PINNED),
         ),
         make(
             task_queue=follower_queue(settings.task_queue),
+            activities=following_activities(activities),
             deployment_config=deployment_of(settings, VersioningBehavior.UNSPECIFIED),
             # Each waits without a thread; AWS's calls are bounded by their own threads.
             max_concurrent_activities=FOLLOWERS,

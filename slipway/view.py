@@ -46,15 +46,16 @@ class StageView:
         return f"{self.mark} {self.name} {self.label}{length}{summary}"
 
 
-def stage_view(stage: StageReport, now: datetime) -> StageView:
+def stage_view(stage: StageReport, now: datetime | None = None) -> StageView:
     """A stage in words.
 
     Args:
         stage: The stage.
-        now: The time.
+        now: The time, to show how long a stage has run so far.
     """
     attempt = f" (attempt {stage.attempts})" if stage.attempts > 1 else ""
-    length = format_length((stage.ended_at or now) - stage.started_at) if stage.started_at else ""
+    end = stage.ended_at or now
+    length = format_length(end - stage.started_at) if stage.started_at and end else ""
     return StageView(
         name=stage.name.value,
         state=stage.state,

@@ -1,25 +1,16 @@
-"""A promotion as Markdown: what the Temporal UI shows without a click."""
+"""A promotion as Markdown: the current details that the Temporal UI shows without a click. What is said is in slipway/view.py."""
 
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from collections.abc import Iterable
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from slipway.api import LedgerEntry, PromotionStatus, StageReport, StageState, WaitingFor
-    from slipway.errors import FailureReport
+    from slipway.api import PromotionStatus, StageReport, WaitingFor
+    from slipway.view import failure_lines, format_moment, ledger_line, outcome_line, stage_view, waiting_line, who_line
 
-
-_MARKS = {
-    StageState.pending: "·",
-    StageState.running: "…",
-    StageState.waiting: "?",
-    StageState.parked: "!",
-    StageState.done: "✓",
-    StageState.failed: "✗",
-}
 _YOU = "<your name>"
 SUMMARY_LIMIT = 400
 """Bytes of a summary that Temporal takes (`limit.userMetadataSummarySize`)."""
@@ -30,20 +21,13 @@ def render(status: PromotionStatus) -> str:
     parts = [_headline(status)]
     if status.waiting_for:
         parts.append(_waiting(status, status.waiting_for))
-    parts.append(_stages(status))
-    if status.outcome and status.reason:
-        parts.append(f"**{status.outcome}**: {status.reason}")
+    parts.append(_list(map(_stage, status.stages)))
+    if status.outcome:
+        parts.append(f"**{outcome_line(status)}**")
     if status.outcome or any(entry.note for entry in status.ledger):
-        parts += _ledger(status)
-    if status.notices:
-        parts.append("\n".join(f"- {notice}" for notice in status.notices))
-    return "\n\n".join(parts)
-
-
-def _headline(status: PromotionStatus) -> str:
-    digest = status.image.rpartition("@")[2][:19]
-    commit = f", built from `{status.commit[:12]}`" if status.commit else ""
-    return f"**{status.id}**: `{digest}`{commit}, requested by {status.requested_by} (claimed)"
+        parts.append(_list(map(ledger_line, status.ledger)))
+    parts.append(_list(status.notices))
+    return "\n\n".join(part for part in parts if part)
 
 
 def on_timeline(waiting: WaitingFor) -> str:
@@ -52,35 +36,33 @@ def on_timeline(waiting: WaitingFor) -> str:
     return f"{waiting.what}{who}: {waiting.commands[0]}".encode()[:SUMMARY_LIMIT].decode(errors="ignore")
 
 
-def _stages(status: PromotionStatus) -> str:
-    # A list: the UI sets a table's cells without a gap.
-    return "\n".join(map(_line, status.stages))
+def _headline(status: PromotionStatus) -> str:
+    digest = status.image.rpartition("@")[2][:19]
+    commit = f", built from `{status.commit[:12]}`" if status.commit else ""
+    return f"**{status.id}**: `{digest}`{commit}, requested by {status.requested_by} (claimed)"
 
 
-def _line(stage: StageReport) -> str:
-    tries = f" (attempt {stage.attempts})" if stage.attempts > 1 else ""
-    summary = f": {' '.join(stage.summary.split())}" if stage.summary else ""
-    return f"- {_MARKS[stage.state]} **{stage.name}** {stage.state}{tries}{_times(stage)}{summary}"
-
-
-def _times(stage: StageReport) -> str:
-    if stage.started_at is None:
-        return ""
-    if stage.ended_at is None:
-        return f" since {_time(stage.started_at)}"
-    return f" in {_took(stage.started_at, stage.ended_at)} from {_time(stage.started_at)}"
+def _stage(stage: StageReport) -> str:
+    # The page is not redrawn while a stage runs: it shows since when, and how long it took once it has ended.
+    view = stage_view(stage)
+    time = f" since {format_moment(stage.started_at)}" if stage.started_at and not stage.ended_at else ""
+    if stage.started_at and stage.ended_at:
+        time = f" in {view.length} from {format_moment(stage.started_at)}"
+    summary = f": {view.summary}" if view.summary else ""
+    return f"{view.mark} **{view.name}** {view.label}{time}{summary}"
 
 
 def _waiting(status: PromotionStatus, waiting: WaitingFor) -> str:
-    until = f", until {_time(waiting.until)}" if waiting.until else ""
-    who = ", ".join(waiting.who) or "any operator"
-    lines = [f"### Waits for {waiting.what} since {_time(waiting.since)}{until}", f"Who can unblock it: **{who}**"]
-    if waiting.failure:
-        lines.append(_failure(waiting.failure))
-    lines.append("```\n" + "\n".join(waiting.commands) + "\n```")
+    headline = waiting_line(waiting)
     names, payload = signal_of(status, waiting)
-    lines.append(f"Or send the signal {names} with this input:\n\n```json\n{payload}\n```")
-    return "\n\n".join(lines)
+    parts = [
+        f"### {headline[0].upper()}{headline[1:]}",
+        f"Who can unblock it: **{who_line(waiting)}**",
+        _list(failure_lines(waiting)),
+        "```\n" + "\n".join(waiting.commands) + "\n```",
+        f"Or send the signal {names} with this input:\n\n```json\n{payload}\n```",
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def signal_of(status: PromotionStatus, waiting: WaitingFor) -> tuple[str, str]:
@@ -92,29 +74,6 @@ def signal_of(status: PromotionStatus, waiting: WaitingFor) -> tuple[str, str]:
     return names, json.dumps(payload)
 
 
-def _failure(failure: FailureReport) -> str:
-    return f"- tried: {failure.tried}\n- answered: {failure.answered}\n- to do: {failure.remedy}"
-
-
-def _ledger(status: PromotionStatus) -> list[str]:
-    if not status.ledger:
-        return []
-    return ["\n".join(map(_entry, status.ledger))]
-
-
-def _entry(entry: LedgerEntry) -> str:
-    note = f": {entry.note}" if entry.note else ""
-    return f"- {entry.stage}, {entry.inverse}: {entry.state}{note}"
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _took(start: datetime, end: datetime) -> str:
-    seconds = int((end - start).total_seconds())
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+def _list(lines: Iterable[str]) -> str:
+    # A list: the UI sets a table's cells without a gap.
+    return "\n".join(f"- {line}" for line in lines)

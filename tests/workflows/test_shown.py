@@ -37,7 +37,7 @@ async def test_given_a_waiting_promotion_then_the_details_say_who_can_unblock_it
     handle, _ = await start_promotion(client, request(), world.task_queue)
     await until_asked(handle)
     page = await details(client, handle.id)
-    assert "### Waits for approval (0 of 1) since" in page
+    assert "### Waiting for approval (0 of 1) since" in page
     assert "Who can unblock it: **ana, bo**" in page
     assert f"slipway approve {handle.id} --by <you> --evidence {EVIDENCE}" in page
     assert f'{{"by": "<your name>", "evidence": "{EVIDENCE}", "reason": ""}}' in page
@@ -55,7 +55,7 @@ async def test_given_a_parked_promotion_then_the_details_say_what_was_tried_and_
     handle, _ = await start_promotion(client, request(), world.task_queue)
     await until_parked(handle, StageName.taskdef)
     page = await details(client, handle.id)
-    assert "- tried: doing something\n- answered: AccessDeniedException: not allowed\n- to do: allow it, then retry" in page
+    assert "- tried: doing something\n- answered: AccessDeniedException: not allowed\n- do: allow it, then retry" in page
     assert f"slipway retry {handle.id}" in page
     await handle.terminate()
 
