@@ -1,7 +1,7 @@
 """The same promotion as a careful person writes it in one script: boto3, httpx and git, from top to bottom.
 
 It makes the calls that Slipway makes for a promotion that goes well, and nothing else: no retries, no undoing, no record, and
-whoever kills it has to find out by hand how far it came.
+if it is killed, a person has to find out by hand how far it got.
 """
 
 from __future__ import annotations

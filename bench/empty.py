@@ -68,7 +68,7 @@ class EmptyActivities:
 
     @activity.defn
     async def last_before_asking(self) -> None:
-        """Return at once, and let whoever sends the update know."""
+        """Return at once, which tells the sender of the update."""
         self._asking[activity.info().workflow_id or ""].set()
 
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from slipway_sandbox.testing import SandboxStartError
 
-from demo.asking import NobodyThereError
+from demo.asking import TerminalClosedError
 from demo.images import ImageBuildError
 from demo.processes import StartError
 from demo.screen import Screen
@@ -45,7 +45,7 @@ def main() -> int:
             parts.enter_context(alone_in(folder))
             clear(folder)
             code = run(parts, folder, screen, bad)
-    except (ImageBuildError, StartError, SandboxStartError, StoryError, NobodyThereError, OSError) as error:
+    except (ImageBuildError, StartError, SandboxStartError, StoryError, TerminalClosedError, OSError) as error:
         screen.console.print(f"[red]the demo stopped:[/] {escape(str(error))}")
         screen.say(f"logs are in {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
         return 1

@@ -13,7 +13,7 @@ LOOK_EVERY = 0.2
 ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 
 
-class NobodyThereError(Exception):
+class TerminalClosedError(Exception):
     """The terminal was closed."""
 
 
@@ -25,7 +25,7 @@ async def ask(question: str, is_open: Callable[[], Awaitable[bool]]) -> bool | N
         is_open: Whether the question is still to be decided.
 
     Raises:
-        NobodyThereError: The terminal was closed.
+        TerminalClosedError: The terminal was closed.
     """
     show(f"  {question} [y/n] ")
     while await is_open():
@@ -46,7 +46,7 @@ def read_line() -> str:
     # Not by sys.stdin, which may keep a second line back where select does not see it.
     typed = os.read(sys.stdin.fileno(), 4096).decode(errors="replace")
     if not typed:
-        raise NobodyThereError("the terminal was closed while the demo asked for a decision")
+        raise TerminalClosedError("the terminal was closed while the demo asked for a decision")
     return typed
 
 

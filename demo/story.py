@@ -105,7 +105,7 @@ class Story:
             raise StoryError(f"promotion {status.id} parked: {waiting.failure if waiting else 'no reason given'}")
         self._screen.title("It parks until an operator has fixed the cause")
         self._screen.say(f"tried     {waiting.failure.tried}")
-        self._screen.say(f"answered  {waiting.failure.answered}")
+        self._screen.say(f"answered  {indented(waiting.failure.answered)}")
         self._screen.say(f"to do     {waiting.failure.remedy}")
         fix()
         reason = "the cause is fixed"
@@ -121,7 +121,7 @@ class Story:
             return
         self.said_no = not answer
         if not self._asks:
-            self._screen.say(f"[dim]nobody is asked here: {OPERATOR}, the sample's operator, approves[/]")
+            self._screen.say(f"[dim]no question here: {OPERATOR}, the sample's operator, approves[/]")
         command = "approve" if answer else "reject"
         arguments = [command, status.id, "--by", OPERATOR, "--evidence", evidence.hash]
         self._screen.command("slipway", *arguments)
@@ -154,6 +154,11 @@ class Story:
         if done.returncode:
             raise StoryError(f"slipway {arguments[0]} ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
+
+
+def indented(text: str) -> str:
+    """A text of some lines, in line with its first."""
+    return text.replace("\n", "\n            ")
 
 
 async def with_traffic(team: Team, work: Awaitable[PromotionStatus]) -> tuple[PromotionStatus, int, int]:

@@ -49,7 +49,7 @@ class Team:
 
     @property
     def task_environment(self) -> dict[str, str]:
-        """What the task definition hands the pipeline image."""
+        """The environment that the task definition gives the pipeline image."""
         container = yaml.safe_load(self.remote.read(f"{FOLDER}/taskdef.yaml"))["containerDefinitions"][0]
         return {entry["name"]: entry["value"] for entry in container["environment"]}
 
@@ -81,7 +81,7 @@ class Team:
         self._put_alarms()
 
     def share_source(self, reader: str) -> None:
-        """Let somebody of the ML account read CI's images, by the sample policy."""
+        """Let a principal of the ML account read CI's images, by the sample policy."""
         policy = (ROOT / "deploy" / "iam" / "source-repository.json").read_text().replace(WORKER, reader)
         repository = name_of(self.spec.spec.image.source)
         self.client("ecr", self.ci_account).set_repository_policy(repositoryName=repository, policyText=policy)
@@ -92,7 +92,7 @@ class Team:
         Args:
             image: The image.
             tag: The tag that it gets.
-            ecr: A client of whoever pushes; CI's account, unless given.
+            ecr: The ECR client to push with; one of CI's account unless given.
         """
         source = self.spec.spec.image.source
         return f"{source}@{self._push(image, ecr or self.client('ecr', self.ci_account), name_of(source), tag)}"
@@ -104,7 +104,7 @@ class Team:
         self.client("s3").put_object(Bucket=location.netloc, Key=key, Body=training_data(ROOT))
 
     def remove_data(self) -> None:
-        """Lose the training data, as a lifecycle rule that somebody got wrong does."""
+        """Delete the training data, as a wrong lifecycle rule would."""
         location = urlsplit(self.task_environment["DATA_URI"])
         self.client("s3").delete_object(Bucket=location.netloc, Key=f"{location.path.strip('/')}/cases.csv")
 

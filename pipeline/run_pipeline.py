@@ -241,7 +241,7 @@ def run(environment: Mapping[str, str]) -> str:
     """Does the task's work and returns the execution's ARN.
 
     Raises:
-        RunError: Something that a person can mend is missing.
+        RunError: Something that a person can fix is missing.
         BotoCoreError: AWS could not be reached.
         ClientError: AWS refused.
     """

@@ -45,7 +45,7 @@ async def client(temporal: TemporalServer) -> Client:
 
 @pytest.fixture
 async def world(client: Client) -> AsyncIterator[World]:
-    """An outside where all goes well, with a worker that works on it."""
+    """An outside world in which every step succeeds, and a worker that polls."""
     outside = World(task_queue=f"test-{uuid4()}")
     async with working(client, outside):
         yield outside

@@ -57,7 +57,7 @@ async def until_logged(process: Process, event: str) -> dict[str, object]:
 async def get(port: int, path: str) -> tuple[int, str]:
     def ask() -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -67,9 +67,9 @@ async def get(port: int, path: str) -> tuple[int, str]:
 
 async def until_ready(port: int) -> None:
     """The worker says that it begins to poll, and is ready a moment later."""
-    deadline = asyncio.get_running_loop().time() + 10
+    deadline = asyncio.get_running_loop().time() + 30
     while (answer := await get(port, "/readyz")) != (200, "ready\n"):
-        assert asyncio.get_running_loop().time() < deadline, f"timeout after 10 s waiting for readyz; it says {answer}"
+        assert asyncio.get_running_loop().time() < deadline, f"timeout after 30 s waiting for readyz; it says {answer}"
         await asyncio.sleep(0.05)
 
 

@@ -330,8 +330,8 @@ def test_given_a_package_when_it_is_approved_then_eventbridge_hears_which_fields
 
     room.update(caller, {"ModelPackageArn": arn, "ModelApprovalStatus": "Approved"})
 
-    assert both.acquire(timeout=5)
-    assert both.acquire(timeout=5)
+    assert both.acquire(timeout=30)
+    assert both.acquire(timeout=30)
     created, approved = heard
     assert (created.detail_type, created.resources) == ("SageMaker Model Package State Change", [arn])
     assert created.detail["ModelApprovalStatus"] == "PendingManualApproval"

@@ -6,9 +6,11 @@ chunked ones (aws/containers-roadmap issue 2831).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -66,6 +68,12 @@ class Manifest:
         return cast("Mapping[str, Any]", json.loads(self.body))
 
 
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Shared by all clients: to load them takes longer than most calls, and holds the event loop up."""
+    return httpx.create_ssl_context()
+
+
 class RegistryClient:
     """Talks to one registry.
 
@@ -81,7 +89,9 @@ class RegistryClient:
         self._token = token
         self._owned = http is None
         # httpx drops the Authorization header itself where a redirect leads to another origin, as ECR's blobs do to S3.
-        self._http = http or httpx.AsyncClient(timeout=httpx.Timeout(60, connect=10, pool=None), follow_redirects=True)
+        self._http = http or httpx.AsyncClient(
+            timeout=httpx.Timeout(60, connect=10, pool=None), follow_redirects=True, verify=_certificates()
+        )
 
     async def __aenter__(self) -> Self:
         return self

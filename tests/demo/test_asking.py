@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.asking import NobodyThereError, ask
+from demo.asking import TerminalClosedError, ask
 
 
 @pytest.fixture
@@ -53,5 +53,5 @@ async def test_given_a_question_when_it_is_decided_elsewhere_then_there_is_no_an
 async def test_given_a_question_when_the_terminal_is_closed_then_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with open(os.devnull) as closed:  # noqa: PTH123, ASYNC230
         monkeypatch.setattr(sys, "stdin", closed)
-        with pytest.raises(NobodyThereError, match="closed"):
+        with pytest.raises(TerminalClosedError, match="closed"):
             await ask("Approve?", is_open)

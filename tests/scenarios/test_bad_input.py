@@ -1,4 +1,4 @@
-"""What is wrong is said clearly, with what to do, and nothing is changed."""
+"""Bad input is refused before anything changes, and the message says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promotions under the policies of `deploy/iam`, where everybody acts as a role that may no more than these allow."""
+"""Promotions under the policies of `deploy/iam`, where everybody acts as a role that may do no more than these allow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.scenario import PATIENCE, Scenario
 pytestmark = pytest.mark.timeout(240)
 TARGET = "{endpoint: screening-prod}"
 DENIED = ("AccessDenied", "AccessDeniedException", "DENIED", "403")
-"""How services, the registry and answers without a body say that somebody may not."""
+"""How services, the registry and answers without a body say that access is denied."""
 
 
 class BoundScenario(Scenario):
@@ -62,7 +62,7 @@ class BoundScenario(Scenario):
 
 
 def role_of(principal: str) -> str:
-    """The role whose session somebody has; everybody else as they are."""
+    """The role of a session's principal; other principals unchanged."""
     return principal.split("/")[1] if ":assumed-role/" in principal else principal
 
 

@@ -1,4 +1,4 @@
-"""The roles of `deploy/iam`, in a team's own accounts: nobody there may more than the samples allow."""
+"""The roles of `deploy/iam`, in a team's own accounts: nobody there may do more than the samples allow."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Roles:
         self._team = team
 
     def create(self) -> None:
-        """Make them all, and let only the worker's role read CI's images."""
+        """Create them all, and let only the worker's role read CI's images."""
         for name, (policy, trust) in POLICIES.items():
             iam = self._team.client("iam", self._account_of(name))
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(self._trust(name, trust)))

@@ -1,4 +1,4 @@
-"""Given/When/Then over the whole house: real git, the real Temporal server, the local AWS, a worker in its own process."""
+"""Given/When/Then over the whole system: real git, the real Temporal server, the local AWS, a worker in its own process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from slipway.temporal.start import Handle, promotion, send_update
 from tests.support.waiting import state_of
 
 PATIENCE = 90.0
-"""Seconds: a promotion takes about ten; a worker that was killed is missed after ten more."""
+"""Seconds: a promotion takes about ten; a worker that was killed is noticed after ten more."""
 COMMIT = "1" * 40
 
 
@@ -62,7 +62,7 @@ class Scenario:
         return self
 
     def given_its_file(self, name: str, old: str, new: str) -> Self:
-        """Its deployment branch has a file of this content, where `old` stood `new`."""
+        """Its deployment branch has a file in which `old` is replaced by `new`."""
         path = f"{FOLDER}/{name}"
         text = self.team.remote.read(path)
         assert old in text, f"{path} has no {old!r}"
@@ -130,7 +130,7 @@ class Scenario:
     # --- Then --------------------------------------------------------------------------------------------
 
     async def then_it_ends(self, outcome: Outcome) -> PromotionStatus:
-        """It ends, and so."""
+        """It ends with this outcome."""
         status = await asyncio.wait_for(self.handle.result(), PATIENCE)
         assert status.outcome == outcome, status
         return status

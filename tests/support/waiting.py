@@ -9,7 +9,7 @@ from collections.abc import Callable
 from slipway.api import PromotionStatus, StageName, StageState
 from slipway.temporal.start import Handle
 
-PATIENCE = 20.0
+PATIENCE = 45.0
 
 
 async def until(handle: Handle, condition: Callable[[PromotionStatus], bool], what: str) -> PromotionStatus:

@@ -1,4 +1,4 @@
-"""The outside of a promotion, written by hand: activities under their real names that answer at once and keep count."""
+"""The outside world of a promotion, in plain Python: activities under their real names that answer at once and keep count."""
 
 from __future__ import annotations
 

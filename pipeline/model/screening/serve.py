@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.NOT_FOUND, {"error": f"no such path: {self.path}"})
 
     def do_POST(self) -> None:
-        """`/invocations`: 200 with predictions, 400 for what the sender can mend, 500 for what only the model's makers can."""
+        """`/invocations`: 200 with predictions, 400 for what the sender can fix, 500 for what only the model's authors can."""
         if self.path != "/invocations":
             self._refuse(HTTPStatus.NOT_FOUND, f"no such path: {self.path}")
             return

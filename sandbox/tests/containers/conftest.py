@@ -13,7 +13,7 @@ from slipway_sandbox.containers.runtime import ContainerRuntime
 from slipway_sandbox.testing import build_image, shell_layer
 from slipway_sandbox.testing.images import ImageFolder
 
-PATIENCE = 20.0
+PATIENCE = 45.0
 Until = Callable[[Callable[[], bool], str], None]
 
 

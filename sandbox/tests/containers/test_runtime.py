@@ -16,7 +16,7 @@ from slipway_sandbox.testing.images import STATIC_EXIT_CODE, STATIC_OUTPUT, Imag
 
 from sandbox.testkit.contract import behaviour
 
-PATIENCE = 20.0
+PATIENCE = 45.0
 Until = Callable[[Callable[[], bool], str], None]
 
 

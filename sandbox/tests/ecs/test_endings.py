@@ -76,7 +76,7 @@ def test_given_a_task_when_it_changes_then_an_event_tells_it_and_the_version_cou
     tell(world, task)
     task.status, task.stop_code, task.containers[0].exit_code = "STOPPED", "EssentialContainerExited", 4
     tell(world, task)
-    first, second = events.get(timeout=5), events.get(timeout=5)
+    first, second = events.get(timeout=30), events.get(timeout=30)
     assert (first.source, first.detail_type, first.resources) == ("aws.ecs", "ECS Task State Change", [task.arn])
     assert (first.account, first.region) == ("111111111111", "eu-west-1")
     assert first.detail["createdAt"] == "2026-01-01T00:00:00.000Z"
