@@ -155,15 +155,13 @@ async def aborted_at_rollout(scenario: Scenario) -> Outcome:
 
 async def cancelled_while_undoing(scenario: Scenario) -> Outcome:
     """Request Cancellation in the Temporal UI, twice: the second comes while the effects are being undone."""
-    sandbox, account = scenario.stack.sandbox, scenario.team.ml_account
-    held = sandbox.plant_fault("sagemaker", "StopPipelineExecution", "hold-answer", account=account)
     await scenario.when_ci_starts(await good_image(scenario))
-    await scenario.until_stage(StageName.pipeline, StageState.running)
-    await scenario.until(lambda: bool(scenario.executions()), "the execution")
+    await scenario.until_stage(StageName.approval, StageState.waiting)
+    gate = hold_pushes(scenario.team.remote.path)
     await scenario.handle.cancel()
-    await scenario.until(lambda: sandbox.struck(held) > 0, "StopPipelineExecution")
+    await scenario.until((scenario.team.remote.path / "pushed").exists, "the push of the revert")
     await scenario.handle.cancel()
-    sandbox.remove_fault(held)
+    gate.unlink()
     return Outcome.aborted
 
 
