@@ -353,7 +353,7 @@ class World:
 async def working(
     client: Client, world: World, runner: WorkflowRunner | None = None, version: WorkerDeploymentVersion | None = None
 ) -> AsyncGenerator[None]:
-    """Workers of the real workflows and this world's activities.
+    """Workers of the real workflows and this world's activities, on the three task queues.
 
     Args:
         client: Where they poll.
@@ -361,25 +361,43 @@ async def working(
         runner: How they run workflows; in the sandbox where none is given.
         version: The deployment version that they are; none where workers are not versioned.
     """
-    throttle = timedelta(seconds=0.1)
-
-    def make(queue: str, workflows: list[type], behavior: VersioningBehavior = VersioningBehavior.UNSPECIFIED) -> Worker:
-        return Worker(
-            client,
-            task_queue=queue,
-            workflows=workflows,
-            activities=world.activities(),
-            workflow_runner=runner or SandboxedWorkflowRunner(),
-            max_heartbeat_throttle_interval=throttle,
-            default_heartbeat_throttle_interval=throttle,
-            deployment_config=WorkerDeploymentConfig(version, use_worker_versioning=True, default_versioning_behavior=behavior)
-            if version
-            else None,
-        )
-
-    async with (
-        make(world.task_queue, [PromotionWorkflow], VersioningBehavior.AUTO_UPGRADE),
-        make(rollout_queue(world.task_queue), [RolloutWorkflow], VersioningBehavior.PINNED),
-        make(follower_queue(world.task_queue), []),
-    ):
+    followers = worker_of(client, world, follower_queue(world.task_queue), version=version)
+    async with working_without_followers(client, world, runner, version), followers:
         yield
+
+
+@asynccontextmanager
+async def working_without_followers(
+    client: Client, world: World, runner: WorkflowRunner | None = None, version: WorkerDeploymentVersion | None = None
+) -> AsyncGenerator[None]:
+    """The same, but nobody takes up what only waits."""
+    promotions = worker_of(client, world, world.task_queue, PromotionWorkflow, VersioningBehavior.AUTO_UPGRADE, runner, version)
+    queue = rollout_queue(world.task_queue)
+    async with promotions, worker_of(client, world, queue, RolloutWorkflow, VersioningBehavior.PINNED, runner, version):
+        yield
+
+
+def worker_of(
+    client: Client,
+    world: World,
+    queue: str,
+    workflow: type | None = None,
+    behavior: VersioningBehavior = VersioningBehavior.UNSPECIFIED,
+    runner: WorkflowRunner | None = None,
+    version: WorkerDeploymentVersion | None = None,
+) -> Worker:
+    """A worker of one task queue."""
+    throttle = timedelta(seconds=0.1)
+    versioned = (
+        WorkerDeploymentConfig(version, use_worker_versioning=True, default_versioning_behavior=behavior) if version else None
+    )
+    return Worker(
+        client,
+        task_queue=queue,
+        workflows=[workflow] if workflow else [],
+        activities=world.activities(),
+        workflow_runner=runner or SandboxedWorkflowRunner(),
+        max_heartbeat_throttle_interval=throttle,
+        default_heartbeat_throttle_interval=throttle,
+        deployment_config=versioned,
+    )
