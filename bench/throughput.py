@@ -11,7 +11,8 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from bench.figures import ratio_of_pairs, told
 from bench.histories import histories
 from demo.stack import base_environment
 from demo.temporal import TemporalServer
-from slipway.api import Decision, Outcome
+from slipway.api import Decision, Outcome, follower_queue, rollout_queue
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.interceptor import SlipwayInterceptor
 from slipway.temporal.setup import set_up
@@ -83,8 +84,8 @@ async def compare(address: str) -> dict[str, float]:
     doing_nothing = EmptyActivities(asking)
     empty_activities = [doing_nothing.nothing, doing_nothing.last_before_asking]
     workers = (
-        worker_of(client, outside.task_queue, [PromotionWorkflow, RolloutWorkflow], outside.activities(), [SlipwayInterceptor()]),
-        worker_of(client, empty_queue, [EmptyPromotion, EmptyRollout], empty_activities, []),
+        working(client, outside.task_queue, [PromotionWorkflow, RolloutWorkflow], outside.activities(), [SlipwayInterceptor()]),
+        working(client, empty_queue, [EmptyPromotion, EmptyRollout], empty_activities, []),
     )
     async with workers[0], workers[1]:
         promote = partial(promotion, client, outside)
@@ -126,24 +127,29 @@ class Side:
         self.milliseconds.append((time.process_time() - worked) * 1000 / AT_ONCE)
 
 
-def worker_of(
+@asynccontextmanager
+async def working(
     client: Client,
     task_queue: str,
     workflows: Sequence[type],
     activities: Sequence[Callable[..., Any]],
     interceptors: Sequence[Interceptor],
-) -> Worker:
-    """A worker with the settings of `worker.py`."""
-    return Worker(
-        client,
-        task_queue=task_queue,
-        workflows=workflows,
-        activities=activities,
-        interceptors=interceptors,
-        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-        default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
-        max_concurrent_activities=500,
-    )
+) -> AsyncGenerator[None]:
+    """Workers with the settings of `worker.py`, of all the queues that it polls."""
+    async with AsyncExitStack() as stack:
+        for queue in (task_queue, rollout_queue(task_queue), follower_queue(task_queue)):
+            worker = Worker(
+                client,
+                task_queue=queue,
+                workflows=workflows,
+                activities=activities,
+                interceptors=interceptors,
+                max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+                default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+                max_concurrent_activities=500,
+            )
+            await stack.enter_async_context(worker)
+        yield
 
 
 async def turns(one: Side, other: Side) -> tuple[Side, Side]:

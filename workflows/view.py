@@ -40,16 +40,15 @@ class StatusView:
         workflow.set_current_details(render(self._state.status(self._id, self._request)))
 
     def index(self, *, state: str, waiting_for: str | None = None) -> None:
-        """Set the search attributes that changed: one event for all of them, or none."""
+        """Set the search attributes that changed: one event for all of them, or none. The app's was set at the start."""
         wanted: dict[Any, Any] = {
             attributes.STAGE: self._state.current.value,
             attributes.STATE: state,
             attributes.WAITING_FOR: waiting_for,
         }
         if self._state.app:
-            spec = self._state.app.spec
-            names = (target.endpoint for wave in spec.spec.rollout.waves for target in wave.targets)
-            wanted |= {attributes.APP: spec.metadata.name, attributes.TARGETS: fitting(names)}
+            waves = self._state.app.spec.spec.rollout.waves
+            wanted[attributes.TARGETS] = fitting(target.endpoint for wave in waves for target in wave.targets)
         present = workflow.info().typed_search_attributes
         updates: list[SearchAttributeUpdate[Any]] = [
             key.value_unset() if value is None else key.value_set(value)

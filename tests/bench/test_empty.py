@@ -11,7 +11,7 @@ from temporalio.client import Client
 
 from bench.empty import EmptyActivities, EmptyPromotion, EmptyRollout, Shape, steps_of
 from bench.histories import histories, size_of
-from bench.throughput import Outside, empty_promotion, promotion, worker_of
+from bench.throughput import Outside, empty_promotion, promotion, working
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
 
@@ -23,8 +23,8 @@ async def test_given_a_promotion_when_an_empty_workflow_takes_its_shape_then_bot
     outside = Outside(f"test-{uuid4()}", asking)
     nothing = EmptyActivities(asking)
     queue = f"test-{uuid4()}"
-    real = worker_of(client, outside.task_queue, [PromotionWorkflow, RolloutWorkflow], outside.activities(), [])
-    empty = worker_of(client, queue, [EmptyPromotion, EmptyRollout], [nothing.nothing, nothing.last_before_asking], [])
+    real = working(client, outside.task_queue, [PromotionWorkflow, RolloutWorkflow], outside.activities(), [])
+    empty = working(client, queue, [EmptyPromotion, EmptyRollout], [nothing.nothing, nothing.last_before_asking], [])
     async with real, empty:
         promoted = await histories(client, await promotion(client, outside))
         shape = Shape(parent=steps_of(promoted[0]), child=steps_of(promoted[1]))
