@@ -83,7 +83,8 @@ class Crew:
             "SLIPWAY_HEALTH_PORT": str(self.health_port),
             "SLIPWAY_METRICS_PORT": str(free_port()),
         }
-        self.worker = Child("worker", [str(BINARIES / "slipway-worker")], self._environment | settings, self._folder)
+        self._worker_environment = self._environment | settings
+        self.worker = self._make_worker(BINARIES / "slipway-worker")
 
     def __enter__(self) -> Self:
         """Set Temporal up, and start the worker."""
@@ -100,6 +101,15 @@ class Crew:
     def start_worker(self) -> None:
         """Start the worker, and wait until it polls."""
         self.worker.start(lambda: listens(self.health_port))
+
+    def replace_worker(self, program: Path) -> None:
+        """Stop the worker as an upgrade does, and start another program in its place."""
+        self.worker.stop()
+        self.worker = self._make_worker(program)
+        self.start_worker()
+
+    def _make_worker(self, program: Path) -> Child:
+        return Child("worker", [str(program)], self._worker_environment, self._folder)
 
     def slipway(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `slipway` command as one of them does, and return what it printed."""

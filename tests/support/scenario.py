@@ -19,7 +19,7 @@ from demo.stack import Crew, Stack
 from demo.team import FOLDER, Team
 from slipway.api import Decision, OperatorCommand, Outcome, PromotionStatus, StageName, StageState
 from slipway.temporal.start import Handle, promotion, send_update
-from tests.support.waiting import state_of
+from tests.support.waiting import state_of, summary_of, until
 
 PATIENCE = 90.0
 """Seconds: a promotion takes about ten; a worker that was killed is noticed after ten more."""
@@ -104,6 +104,11 @@ class Scenario:
         await send_update(self.handle, command, OperatorCommand(by="ana", reason="as the scenario has it"))
         return self
 
+    async def when_the_worker_is(self, program: Path) -> Self:
+        """The worker that runs is stopped as an upgrade does it, and another program takes its place."""
+        await asyncio.to_thread(self.crew.replace_worker, program)
+        return self
+
     async def when_the_worker_is_killed_after_each(self, effects: Sequence[tuple[str, str]], begin: Callable[[], Any]) -> Self:
         """SIGKILL, right after the effect of each call: its answer is held back until the worker is dead. Another one takes over.
 
@@ -147,6 +152,10 @@ class Scenario:
             assert failure is None, f"it parked while {stage} was to be {state}: {failure}"
             assert time.monotonic() < deadline, f"timeout after {PATIENCE:.0f} s waiting for {stage} to be {state}: {status}"
             await asyncio.sleep(0.05)
+
+    async def until_summary(self, stage: StageName, text: str) -> PromotionStatus:
+        """The status as soon as a stage's summary has a text in it."""
+        return await until(self.handle, lambda status: text in summary_of(status, stage), f"{text!r} in {stage}")
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until the condition holds."""

@@ -34,5 +34,9 @@ async def until_asked(handle: Handle) -> PromotionStatus:
     return await until(handle, lambda status: state_of(status, StageName.approval) is StageState.waiting, "people to be asked")
 
 
+def summary_of(status: PromotionStatus, stage: StageName) -> str:
+    return next(report.summary for report in status.stages if report.name is stage)
+
+
 def state_of(status: PromotionStatus, stage: StageName) -> StageState:
     return next(report.state for report in status.stages if report.name is stage)
