@@ -36,10 +36,13 @@ GOALS = {
     "sandbox_idle_mb": Goal(150),
     "describe_endpoint_ms_among_10000": Goal(20),
     "describe_execution_ms_among_10000": Goal(20),
-    # 0.45, 0.65 and 1.0 s of processor time where the import takes 0.55 s.
-    "slipway_help_to_import_temporalio_ratio": Goal(0.82),
-    "slipway_lint_to_import_temporalio_ratio": Goal(1.18),
-    "slipway_status_to_import_temporalio_ratio": Goal(1.82),
+    "slipway_help_cpu_seconds": Goal(0.45),
+    "slipway_lint_cpu_seconds": Goal(0.65),
+    "slipway_status_cpu_seconds": Goal(1.0),
+    # The same on any machine: one that imports the SDK without need is above.
+    "slipway_help_to_import_temporalio_ratio": Goal(1.0),
+    "slipway_lint_to_import_temporalio_ratio": Goal(1.5),
+    "slipway_status_to_import_temporalio_ratio": Goal(1.85),
 }
 """The goals that were set. Every other figure explains one of these."""
 
