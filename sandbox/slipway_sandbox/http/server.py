@@ -174,6 +174,16 @@ class Server(wsgi.Server):
             self._bind_error = error
             raise
 
+    @staticmethod
+    def bind_socket(socket_: socket.socket, bind_addr: tuple[str, int]) -> socket.socket:
+        """Bind a socket whose port can be used again at once, even one that the system chose.
+
+        cheroot sets the option for given ports only. A restart on the port of a sandbox that just ended needs it there, too.
+        """
+        socket_.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        socket_.bind(bind_addr)
+        return socket_
+
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         """Log what went wrong while a request was answered."""
         log.log(level, "%s", msg, exc_info=traceback)

@@ -141,8 +141,8 @@ class SandboxProcess:
         try:
             self._endpoint = json.loads(ready)["endpoint"]
         except ValueError as error:
-            self.stop()
             said = self.log.read_text().strip()
+            self.stop()
             raise SandboxStartError(f"the sandbox did not start within {timeout:g} s: {said or 'it said nothing'}") from error
 
     @staticmethod
