@@ -13,6 +13,8 @@ import re
 NAME_LIMIT = 63
 """SageMaker's limit for the names of models, endpoint configs and endpoints: letters, digits and hyphens."""
 HASH_DIGITS = 10
+TOKEN_LENGTH = 64
+"""Characters of a client token: ECS's RunTask takes 64, SageMaker 32 to 128."""
 NamePart = str | int | None
 
 

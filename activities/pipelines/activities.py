@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
 from slipway.aws.polling import Describe, Pollers, one_by_one
 from slipway.errors import NeedsPersonError, SlipwayError
+from slipway.names import TOKEN_LENGTH, short_hash
 from slipway.progress import PipelineProgress
 
 if TYPE_CHECKING:
@@ -190,4 +190,4 @@ class PipelineActivities:
 
 def client_token(arn: str) -> str:
     """The token of this step on this execution; 32 to 128 characters."""
-    return hashlib.sha256(f"{effect_key()} {arn}".encode()).hexdigest()
+    return short_hash("execution-step", 1, effect_key(), arn, digits=TOKEN_LENGTH)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -30,6 +29,7 @@ from slipway.aws.clients import Aws, region_of
 from slipway.aws.polling import Answers, Describe, Pollers
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
 from slipway.git.rules import app_file
+from slipway.names import TOKEN_LENGTH, short_hash
 from slipway.progress import ContainerState, TaskProgress
 from slipway.text import pluralize
 
@@ -194,7 +194,7 @@ class TaskActivities:
 
 def run_request(request: RunTask, cluster: str) -> dict[str, Any]:
     """The arguments of RunTask. They are the same for every retry of one run, as the client token requires."""
-    token = hashlib.sha256(f"{request.promotion_id}-{request.attempt}".encode()).hexdigest()
+    token = short_hash("run-task", 1, request.promotion_id, request.attempt, digits=TOKEN_LENGTH)
     variable = {"name": PROMOTION_VARIABLE, "value": request.promotion_id}
     arguments: dict[str, Any] = {
         "taskDefinition": request.task_definition.arn,
