@@ -20,9 +20,10 @@ class TemporalServer:
     Args:
         folder: Holds the database and the log.
         environment: The environment to run in.
+        options: More of the server's options.
     """
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], *options: str) -> None:
         self.port = free_port()
         self.ui_port = free_port()
         command = [
@@ -31,6 +32,7 @@ class TemporalServer:
             *("--namespace", "default", "--ui-disable-news-fetch"),
             # It outlives a killed server, though not a power failure, and does not wait for the disk at each step.
             *("--sqlite-pragma", "synchronous=off", "--sqlite-pragma", "journal_mode=wal"),
+            *options,
         ]
         self.process = Child("temporal", command, environment, folder)
 

@@ -34,7 +34,8 @@ def test_given_a_task_when_it_is_run_then_every_argument_is_that_of_every_releas
 
 
 def test_given_a_step_on_an_execution_when_it_is_made_then_its_token_is_that_of_every_release() -> None:
-    assert ActivityEnvironment().run(client_token, "arn:aws:sagemaker:us-east-1:1:pipeline/x/execution/y") == "609da0e457cbee02db55103b6a20c046063f453b0d4541c3a61378a971387419"
+    token = ActivityEnvironment().run(client_token, "arn:aws:sagemaker:us-east-1:1:pipeline/x/execution/y")
+    assert token == "609da0e457cbee02db55103b6a20c046063f453b0d4541c3a61378a971387419"
 
 
 def test_given_a_task_definition_when_it_is_tagged_then_its_hash_is_that_of_every_release() -> None:
