@@ -245,7 +245,7 @@ def trust(_settings: object) -> None:
 def offline_session() -> PipelineSession:
     """An SDK session that can build requests and cannot send one: its credentials are none, and its telemetry is off."""
     SageMakerConfig.validate_sagemaker_config = staticmethod(trust)
-    session = boto3.Session(aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106 - a word, so that no host's credentials are looked up
+    session = boto3.Session(aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106 - placeholders, so that no credentials of this machine are looked up
     modules = {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}
     return PipelineSession(boto_session=session, sagemaker_config={"SchemaVersion": "1.0", "SageMaker": modules})
 

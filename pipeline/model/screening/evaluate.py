@@ -37,7 +37,7 @@ def measured(value: float) -> dict[str, object]:
 
 
 def confusion(scores: Sequence[float], labels: Sequence[int]) -> dict[str, dict[str, int]]:
-    """How many cases of each label (outer key) were told as which (inner key)."""
+    """How many cases of each label (outer key) were classified as which (inner key)."""
     counts = {"0": {"0": 0, "1": 0}, "1": {"0": 0, "1": 0}}
     for score, label in zip(scores, labels, strict=True):
         counts[str(label)][str(int(score >= DECISION))] += 1

@@ -33,7 +33,7 @@ def fit(table: Table, hyperparameters: Mapping[str, str], training_job: str) -> 
     unknown = sorted(set(hyperparameters) - KNOWN)
     if unknown:
         raise ValueError(f"unknown hyperparameter: {', '.join(unknown)}; known are {', '.join(sorted(KNOWN))}")
-    # Imported here: it takes most of this program's time, and wrong input is told without it.
+    # Imported here: it takes most of this program's time, and wrong input is reported without it.
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
 
