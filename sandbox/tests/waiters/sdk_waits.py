@@ -1,6 +1,6 @@
 """What the SageMaker SDK's own resources wait for, in a process that knows AWS by its environment alone.
 
-Arguments: an image that can train and serve, a bucket, and the file to write what each wait came to into, as JSON.
+Arguments: an image that can train and serve, a bucket, and the file to write the result of each wait into, as JSON.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
 from sagemaker.core.resources import Endpoint, EndpointConfig, Model, ModelPackageGroup, Pipeline, PipelineExecution, TrainingJob
 from sagemaker.core.shapes import (
     AlgorithmSpecification,
@@ -53,6 +54,15 @@ def serve(image: str, artifact: str) -> Any:
     return endpoint
 
 
+def look_at(endpoint: Any) -> str:
+    """Its status, or what the service says of an endpoint that is gone."""
+    try:
+        endpoint.refresh()
+    except ClientError as error:
+        return error.response.get("Error", {}).get("Message", "")
+    return endpoint.endpoint_status
+
+
 def run_pipeline() -> Any:
     """An execution that fails, waited for."""
     Pipeline.create(pipeline_name="sdk", client_request_token="s" * 32, role_arn=ROLE, pipeline_definition=json.dumps(FAIL))
@@ -75,7 +85,7 @@ def main() -> None:
     endpoint.wait_for_delete(poll=1, timeout=60)
     waited = {
         "job": job.training_job_status,
-        "endpoint": endpoint.endpoint_status,
+        "endpoint": look_at(endpoint),
         "answer": answer.body.read().decode(),
         "execution": run_pipeline().pipeline_execution_status,
     }

@@ -124,9 +124,7 @@ def test_given_the_sagemaker_sdk_when_its_resources_wait_then_each_sees_its_end(
         timeout=WHOLE_MINUTE,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads((tmp_path / "result").read_text()) == {
-        "job": "Completed",
-        "endpoint": "Deleting",
-        "answer": "21",
-        "execution": "Failed",
-    }
+    result = json.loads((tmp_path / "result").read_text())
+    gone = result.pop("endpoint")
+    assert gone.startswith("Could not find endpoint")
+    assert result == {"job": "Completed", "answer": "21", "execution": "Failed"}
