@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from slipway.app.gates import GateResult
 from slipway.app.spec import Target
 from slipway.errors import FailureReport
 from slipway.git.rules import app_file, normalise_url
 from slipway.names import short_hash
+from slipway.people import NAME_LIMIT, check_line, check_name
 
+Line = Annotated[str, AfterValidator(check_line)]
+PersonName = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT), AfterValidator(check_name)]
 TASK_QUEUE = "slipway"
 _ROLLOUTS = "-rollouts"
 
@@ -46,18 +49,21 @@ class Message(BaseModel):
 class AppRef(Message):
     """Where an application's files are: a folder on the deployment branch of a repository."""
 
-    repository: str
-    branch: str = "main"
-    folder: str = "."
+    repository: Line = Field(max_length=1_000)
+    branch: Line = Field(default="main", max_length=255)
+    folder: Line = Field(default=".", max_length=1_000)
 
 
 class PromotionRequest(Message):
     """What a sender asks for. Who may approve is not the sender's to say: that is read from the deployment branch."""
 
     app: AppRef
-    image: str = Field(description="The pipeline image in the source repository, by digest: <registry>/<repository>@sha256:<hex>")
-    commit: str = Field(default="", description="The source commit that the image was built from.")
-    requested_by: str = Field(default="unknown", description="Who asks, as the sender claims.")
+    image: Line = Field(
+        max_length=1_000,
+        description="The pipeline image in the source repository, by digest: <registry>/<repository>@sha256:<hex>",
+    )
+    commit: Line = Field(default="", max_length=128, description="The source commit that the image was built from.")
+    requested_by: PersonName = Field(default="unknown", description="Who asks, as the sender claims.")
     attempt: int = Field(default=1, ge=1, le=999, description="Counts deliberate new promotions of the same digest.")
 
     @property
@@ -209,15 +215,15 @@ class PromotionStatus(Message):
 class Decision(Message):
     """`approve` or `reject`."""
 
-    by: str = Field(min_length=1, max_length=128)
-    evidence: str = Field(description="The hash of the evidence that was looked at.")
+    by: PersonName
+    evidence: str = Field(max_length=128, description="The hash of the evidence that was looked at.")
     reason: str = Field(default="", max_length=1_000)
 
 
 class OperatorCommand(Message):
     """`retry` or `abort`."""
 
-    by: str = Field(min_length=1, max_length=128)
+    by: PersonName
     reason: str = Field(default="", max_length=1_000)
 
 

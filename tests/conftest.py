@@ -12,11 +12,11 @@ import botocore.session
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from demo.stack import base_environment
 from demo.temporal import TemporalServer
 from slipway.aws.clients import Aws
+from slipway.temporal.payloads import data_converter
 from slipway.temporal.setup import set_up
 from tests.support.world import World, working
 
@@ -40,7 +40,7 @@ async def _set_up(address: str) -> None:
 
 @pytest.fixture
 async def client(temporal: TemporalServer) -> Client:
-    return await Client.connect(temporal.address, data_converter=pydantic_data_converter)
+    return await Client.connect(temporal.address, data_converter=data_converter)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
     from slipway.api import follower_queue
+    from slipway.text import one_line
 
 HEARTBEAT = timedelta(seconds=10)
 RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(seconds=30))
@@ -48,7 +49,7 @@ RESTORE = _options(timedelta(hours=2), timedelta(hours=6))
 
 def shown(options: ActivityConfig, summary: str) -> ActivityConfig:
     """The options, with what the Temporal UI shows beside the activity."""
-    return options | ActivityConfig(summary=summary)
+    return options | ActivityConfig(summary=one_line(summary))
 
 
 def follow(timeout: timedelta) -> ActivityConfig:

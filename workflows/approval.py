@@ -10,6 +10,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from slipway.api import Decision, Message
     from slipway.app.spec import Approval
+    from slipway.people import fold_name, same_person
 
 
 class Verdict(StrEnum):
@@ -37,7 +38,7 @@ class Round(Message):
         """One rejection wins at once; approvals need the quorum."""
         if self.rejection:
             return Verdict.rejected
-        if len(self.approvals) >= self.policy.quorum:
+        if len({fold_name(decision.by) for decision in self.approvals}) >= self.policy.quorum:
             return Verdict.approved
         return Verdict.pending
 
@@ -49,8 +50,8 @@ class Round(Message):
     @property
     def still_asked(self) -> tuple[str, ...]:
         """Those who may approve and have not."""
-        said = {decision.by for decision in self.approvals}
-        return tuple(name for name in self.policy.approvers if name not in said and not self._is_own(name))
+        said = {fold_name(decision.by) for decision in self.approvals}
+        return tuple(name for name in self.policy.approvers if fold_name(name) not in said and not self._is_own(name))
 
     def objection_to_approval(self, decision: Decision) -> str | None:
         """Why an approval does not count, and what would; none if it counts."""
@@ -61,7 +62,7 @@ class Round(Message):
                 f"{decision.by} asked for this promotion, and selfApproval is off: "
                 f"one of {', '.join(self.still_asked) or 'the other approvers'} has to approve"
             )
-        if any(decision.by == earlier.by for earlier in self.approvals):
+        if any(same_person(decision.by, earlier.by) for earlier in self.approvals):
             return (
                 f"{decision.by} approved already ({self.progress}), and a person counts once: "
                 f"one of {', '.join(self.still_asked) or 'the other approvers'} has to approve"
@@ -83,7 +84,7 @@ class Round(Message):
     def _objection(self, decision: Decision) -> str | None:
         if self.verdict is not Verdict.pending:
             return f"the approval is over: {self.verdict}"
-        if decision.by not in self.policy.approvers:
+        if not any(same_person(decision.by, name) for name in self.policy.approvers):
             return f"{decision.by} is not on the list of approvers in promotion.yaml: {', '.join(self.policy.approvers)}"
         if decision.evidence != self.evidence:
             return (
@@ -93,5 +94,4 @@ class Round(Message):
         return None
 
     def _is_own(self, name: str) -> bool:
-        # Without case: `Ana` who asks and `ana` who approves are one person.
-        return not self.policy.self_approval and name.casefold() == self.requested_by.casefold()
+        return not self.policy.self_approval and same_person(name, self.requested_by)

@@ -1,4 +1,7 @@
-"""A promotion as Markdown: the current details that the Temporal UI shows without a click. What is said is in slipway/view.py."""
+"""A promotion as Markdown: the current details that the Temporal UI shows without a click. What is said is in slipway/view.py.
+
+Names, reasons and answers come from strangers: each is escaped or in a fence, so that nobody can draw a decision on the page.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from slipway.api import PromotionStatus, StageReport, WaitingFor
-    from slipway.view import failure_lines, format_moment, ledger_line, outcome_line, stage_view, waiting_line, who_line
+    from slipway.errors import FailureReport
+    from slipway.text import code_span, fenced, markdown, one_line
+    from slipway.view import format_moment, ledger_line, outcome_line, stage_view, waiting_line, who_line
 
 _YOU = "<your name>"
 SUMMARY_LIMIT = 400
@@ -23,23 +28,23 @@ def render(status: PromotionStatus) -> str:
         parts.append(_waiting(status, status.waiting_for))
     parts.append(_list(map(_stage, status.stages)))
     if status.outcome:
-        parts.append(f"**{outcome_line(status)}**")
+        parts.append(f"**{markdown(outcome_line(status))}**")
     if status.outcome or any(entry.note for entry in status.ledger):
-        parts.append(_list(map(ledger_line, status.ledger)))
-    parts.append(_list(status.notices))
+        parts.append(_list(markdown(ledger_line(entry)) for entry in status.ledger))
+    parts.append(_list(map(markdown, status.notices)))
     return "\n\n".join(part for part in parts if part)
 
 
 def on_timeline(waiting: WaitingFor) -> str:
     """One line for the timer that runs meanwhile: the Temporal UI's first page shows it."""
     who = f" by {', '.join(waiting.who)}" if waiting.who else ""
-    return f"{waiting.what}{who}: {waiting.commands[0]}".encode()[:SUMMARY_LIMIT].decode(errors="ignore")
+    return one_line(f"{waiting.what}{who}: {waiting.commands[0]}").encode()[:SUMMARY_LIMIT].decode(errors="ignore")
 
 
 def _headline(status: PromotionStatus) -> str:
     digest = status.image.rpartition("@")[2][:19]
-    commit = f", built from `{status.commit[:12]}`" if status.commit else ""
-    return f"**{status.id}**: `{digest}`{commit}, requested by {status.requested_by} (claimed)"
+    commit = f", built from {code_span(status.commit[:12])}" if status.commit else ""
+    return f"**{markdown(status.id)}**: {code_span(digest)}{commit}, requested by {markdown(status.requested_by)} (claimed)"
 
 
 def _stage(stage: StageReport) -> str:
@@ -48,7 +53,7 @@ def _stage(stage: StageReport) -> str:
     time = f" since {format_moment(stage.started_at)}" if stage.started_at and not stage.ended_at else ""
     if stage.started_at and stage.ended_at:
         time = f" in {view.length} from {format_moment(stage.started_at)}"
-    summary = f": {view.summary}" if view.summary else ""
+    summary = f": {markdown(view.summary)}" if view.summary else ""
     return f"{view.mark} **{view.name}** {view.label}{time}{summary}"
 
 
@@ -56,13 +61,21 @@ def _waiting(status: PromotionStatus, waiting: WaitingFor) -> str:
     headline = waiting_line(waiting)
     names, payload = signal_of(status, waiting)
     parts = [
-        f"### {headline[0].upper()}{headline[1:]}",
-        f"Who can unblock it: **{who_line(waiting)}**",
-        _list(failure_lines(waiting)),
-        "```\n" + "\n".join(waiting.commands) + "\n```",
-        f"Or send the signal {names} with this input:\n\n```json\n{payload}\n```",
+        f"### {markdown(headline[0].upper() + headline[1:])}",
+        f"Who can unblock it: **{markdown(who_line(waiting))}**",
+        _failure(waiting.failure) if waiting.failure else "",
+        fenced("\n".join(waiting.commands)),
+        f"Or send the signal {names} with this input:\n\n{fenced(payload, 'json')}",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _failure(failure: FailureReport) -> str:
+    """What failed and what to do about it; lines of a log in a fence below."""
+    answered, _, log = failure.answered.partition("\n")
+    told = (("tried", failure.tried), ("answered", answered), ("do", failure.remedy))
+    lines = _list(f"{name}: {markdown(text)}" for name, text in told)
+    return f"{lines}\n\n{fenced(log)}" if log.strip() else lines
 
 
 def signal_of(status: PromotionStatus, waiting: WaitingFor) -> tuple[str, str]:

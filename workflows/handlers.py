@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 from temporalio.workflow import ActivityConfig, ContinueAsNewVersioningBehavior
@@ -30,12 +29,13 @@ with workflow.unsafe.imports_passed_through():
         StageState,
         WaitingFor,
     )
-    from slipway.errors import Ending, FailureReport
+    from slipway.errors import Ending, FailureReport, cap
     from slipway.temporal.failures import report_of
 
 from workflows.activity_options import shown
 from workflows.approval import Round, Verdict
 from workflows.details import on_timeline
+from workflows.payloads import REFUSAL_LIMIT, read, refusal
 from workflows.state import PromotionState
 from workflows.view import StatusView
 
@@ -82,76 +82,76 @@ class OperatorHandlers:
         """What an approver looks at; none before the approval stage."""
         return self._state.evidence
 
-    # --- Updates: refused by a validator before they are in the history ---
+    # --- Updates: refused by a validator before they are in the history. Their input is anything (workflows/payloads.py) ---
 
     @workflow.update
-    def approve(self, decision: Decision) -> Receipt:
+    def approve(self, *payloads: Any) -> Receipt:
         """One approver says yes."""
-        return Receipt(text=self._take_approval(decision))
+        return Receipt(text=self._take_approval(read(payloads, Decision)))
 
     @approve.validator
-    def _may_approve(self, decision: Decision) -> None:
-        refuse(self._objection_to_approval(decision))
+    def _may_approve(self, *payloads: Any) -> None:
+        refuse(self._objection_to_approval(read(payloads, Decision)))
 
     @workflow.update
-    def reject(self, decision: Decision) -> Receipt:
+    def reject(self, *payloads: Any) -> Receipt:
         """One approver says no, and that decides."""
-        return Receipt(text=self._take_rejection(decision))
+        return Receipt(text=self._take_rejection(read(payloads, Decision)))
 
     @reject.validator
-    def _may_reject(self, decision: Decision) -> None:
-        refuse(self._objection_to_rejection(decision))
+    def _may_reject(self, *payloads: Any) -> None:
+        refuse(self._objection_to_rejection(read(payloads, Decision)))
 
     @workflow.update
-    def retry(self, command: OperatorCommand) -> Receipt:
+    def retry(self, *payloads: Any) -> Receipt:
         """An operator fixed the cause for which a stage is parked."""
-        return Receipt(text=self._take_retry(command))
+        return Receipt(text=self._take_retry(read(payloads, OperatorCommand)))
 
     @retry.validator
-    def _may_retry(self, command: OperatorCommand) -> None:
-        refuse(self._objection_to_retry(command))
+    def _may_retry(self, *payloads: Any) -> None:
+        refuse(self._objection_to_retry(read(payloads, OperatorCommand)))
 
     @workflow.update
-    def abort(self, command: OperatorCommand) -> Receipt:
+    def abort(self, *payloads: Any) -> Receipt:
         """An operator ends the promotion; its effects are undone."""
-        return Receipt(text=self._take_abort(command))
+        return Receipt(text=self._take_abort(read(payloads, OperatorCommand)))
 
     @abort.validator
-    def _may_abort(self, command: OperatorCommand) -> None:
-        refuse(self._objection_to_abort(command))
+    def _may_abort(self, *payloads: Any) -> None:
+        refuse(self._objection_to_abort(read(payloads, OperatorCommand)))
 
-    # --- Signals of the same names. Their input is anything: what does not fit must end in a notice, not in the log ---
+    # --- Signals of the same names: what does not fit must end in a notice, not in the log ---
 
     @workflow.signal(name="approve")
-    def _approve_signal(self, payload: Any = None) -> None:
-        self._on_signal("approve", payload, Decision, self._objection_to_approval, self._take_approval)
+    def _approve_signal(self, *payloads: Any) -> None:
+        self._on_signal("approve", payloads, Decision, self._objection_to_approval, self._take_approval)
 
     @workflow.signal(name="reject")
-    def _reject_signal(self, payload: Any = None) -> None:
-        self._on_signal("reject", payload, Decision, self._objection_to_rejection, self._take_rejection)
+    def _reject_signal(self, *payloads: Any) -> None:
+        self._on_signal("reject", payloads, Decision, self._objection_to_rejection, self._take_rejection)
 
     @workflow.signal(name="retry")
-    def _retry_signal(self, payload: Any = None) -> None:
-        self._on_signal("retry", payload, OperatorCommand, self._objection_to_retry, self._take_retry)
+    def _retry_signal(self, *payloads: Any) -> None:
+        self._on_signal("retry", payloads, OperatorCommand, self._objection_to_retry, self._take_retry)
 
     @workflow.signal(name="abort")
-    def _abort_signal(self, payload: Any = None) -> None:
-        self._on_signal("abort", payload, OperatorCommand, self._objection_to_abort, self._take_abort)
+    def _abort_signal(self, *payloads: Any) -> None:
+        self._on_signal("abort", payloads, OperatorCommand, self._objection_to_abort, self._take_abort)
 
     def _on_signal(
-        self, name: str, payload: Any, model: type[M], objection: Callable[[M], str | None], take: Callable[[M], str]
+        self,
+        name: str,
+        payloads: tuple[Any, ...],
+        model: type[M],
+        objection: Callable[[M], str | None],
+        take: Callable[[M], str],
     ) -> None:
         try:
             # A person types it: a misspelled member must not be lost.
-            command = model.model_validate(payload, extra="forbid")
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'input'}: {each['msg']}" for each in error.errors())
-            example = ", ".join(f'"{field}": "…"' for field in model.model_fields)
-            self._notice(f"the signal {name} was refused: {wrong}; its input looks like {{{example}}}")
-            return
-        reason = objection(command)
-        if reason:
-            self._notice(f"the signal {name} was refused: {reason}")
+            command = read(payloads, model, extra="forbid")
+            refuse(objection(command))
+        except ApplicationError as error:
+            self._notice(cap(f"the signal {name} was refused: {error.message}", REFUSAL_LIMIT))
         else:
             take(command)
 
@@ -427,7 +427,7 @@ def refuse(objection: str | None) -> None:
         ApplicationError: With the objection.
     """
     if objection:
-        raise ApplicationError(objection, type="Refused", non_retryable=True)
+        raise refusal(objection)
 
 
 def explained(error: FailureError) -> FailureReport:

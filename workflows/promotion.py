@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError, is_cancelled_exception
@@ -17,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, TaskdefActivities, WriteImage
     from activities.tasks.activities import TaskActivities
     from activities.tasks.messages import RegisterTaskDefinition
-    from slipway.api import Evidence, LedgerState, ModelPackage, Outcome, PromotionInput, PromotionStatus, StageName, StageState
+    from slipway.api import Evidence, LedgerState, ModelPackage, Outcome, PromotionStatus, StageName, StageState
     from slipway.errors import RefusedError
     from slipway.temporal.failures import to_application_error
     from slipway.text import pluralize
@@ -26,6 +27,7 @@ from workflows.activity_options import CHANGE, COPY, GIT, READ, follow
 from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
 from workflows.handlers import EndedError, OperatorHandlers
+from workflows.payloads import read_start
 from workflows.state import known
 from workflows.task_runner import TaskRunner
 from workflows.undo import stop_task, undo_all
@@ -38,13 +40,14 @@ class PromotionWorkflow(OperatorHandlers):
     """The six stages. The workflow completes whatever becomes of the promotion; `outcome` says what did."""
 
     @workflow.init
-    def __init__(self, request: PromotionInput) -> None:
+    def __init__(self, *payloads: Any) -> None:
+        request, self._refusal = read_start(payloads)
         super().__init__(request)
 
     @workflow.run
-    async def run(self, request: PromotionInput) -> PromotionStatus:
+    async def run(self, *payloads: Any) -> PromotionStatus:
         """See the promotion through, and undo its effects where it does not end well."""
-        del request  # the constructor has it
+        del payloads  # the constructor has them
         self._view.show()
         self._work = asyncio.create_task(self._promote())
         try:
@@ -62,6 +65,8 @@ class PromotionWorkflow(OperatorHandlers):
         return self.status()
 
     async def _promote(self) -> None:
+        if self._refusal:
+            raise EndedError(Outcome.refused, self._refusal)
         await self._stage(StageName.image, self._copy_image)
         await self._stage(StageName.taskdef, self._write_taskdef)
         await self._stage(StageName.task, self._run_task)

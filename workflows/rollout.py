@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 
@@ -20,8 +21,10 @@ with workflow.unsafe.imports_passed_through():
         UpdateEndpoint,
     )
     from slipway.api import ServedEndpoint
+    from slipway.text import markdown
 
 from workflows.activity_options import CHANGE, READ, follow, shown
+from workflows.payloads import read, refusal
 
 CREATION = timedelta(hours=1)
 """Beyond an update's own time: what SageMaker may take to bring instances up."""
@@ -35,13 +38,16 @@ class RolloutWorkflow:
     """
 
     @workflow.run
-    async def run(self, request: RolloutRequest) -> RolloutResult:
-        """Roll one package out to one target.
+    async def run(self, *payloads: Any) -> RolloutResult:
+        """Roll one package out to one target: a `RolloutRequest`, sent by its promotion.
 
         Raises:
+            ApplicationError: No promotion started it, or another than the request's.
             ActivityError: A step failed; the promotion parks, and starts this workflow again with the same request.
         """
+        request = read(payloads, RolloutRequest, limit=None)
         plan = request.plan
+        refuse_stranger(plan)
         self._show(plan, "preparing")
         await workflow.execute_activity_method(
             EndpointActivities.prepare_endpoint, plan, **shown(CHANGE, f"model and config {plan.config}")
@@ -81,9 +87,21 @@ class RolloutWorkflow:
     @staticmethod
     def _show(plan: EndpointPlan, state: str) -> None:
         workflow.set_current_details(
-            f"**{plan.target.endpoint}** in {plan.region}: {state}\n\n"
-            f"version {plan.package.version}, for the promotion {plan.promotion_id}, where to retry and abort"
+            f"**{markdown(plan.target.endpoint)}** in {markdown(plan.region)}: {state}\n\n"
+            f"version {plan.package.version}, for the promotion {markdown(plan.promotion_id)}, where to retry and abort"
         )
+
+
+def refuse_stranger(plan: EndpointPlan) -> None:
+    """A rollout is a promotion's: alone, nobody would have approved it.
+
+    Raises:
+        ApplicationError: Something else started it.
+    """
+    parent = workflow.info().parent
+    if parent is None or parent.workflow_id != plan.promotion_id:
+        started = f"the workflow {parent.workflow_id}" if parent else "no workflow"
+        raise refusal(f"a rollout is started by its promotion {plan.promotion_id}, not by hand: {started} started this one")
 
 
 def result(plan: EndpointPlan, verdict: EndpointVerdict, answer: SmokeAnswer | None = None) -> RolloutResult:

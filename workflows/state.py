@@ -33,8 +33,9 @@ with workflow.unsafe.imports_passed_through():
         TaskdefCommit,
         WaitingFor,
     )
-    from slipway.errors import FailureReport
+    from slipway.errors import FailureReport, cap
     from slipway.oci.reference import ImageReference
+    from slipway.text import one_line
 
 from workflows.approval import Round
 from workflows.compensations import Planned
@@ -42,6 +43,10 @@ from workflows.compensations import Planned
 T = TypeVar("T")
 NOTICES = 50
 """How many notices are kept; the oldest go."""
+NOTICES_SIZE = 64_000
+"""Bytes of all notices: they are in the status, in the result, and in the state that a new run gets."""
+NOTICE_LIMIT = 1_500
+"""Characters of a notice: a whole reason fits."""
 
 
 class TargetRollout(Message):
@@ -183,7 +188,10 @@ class PromotionState(BaseModel):
 
     def notice(self, text: str, now: datetime) -> None:
         """Keep something that people should be able to read later."""
-        self.notices = (*self.notices, f"{now:%Y-%m-%dT%H:%M:%SZ} {text}")[-NOTICES:]
+        notices = (*self.notices, f"{now:%Y-%m-%dT%H:%M:%SZ} {cap(one_line(text), NOTICE_LIMIT)}")[-NOTICES:]
+        while sum(len(notice.encode()) for notice in notices) > NOTICES_SIZE:
+            notices = notices[1:]
+        self.notices = notices
 
     def plan(self, planned: Planned) -> None:
         """Record how an effect is undone. Call it before the effect; a second try of a stage changes nothing here."""

@@ -5,15 +5,27 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from slipway.errors import FailureReport
+from slipway.text import printable
 
 PIPE_WIDTH = 1_000
 """Columns that tables may take where no terminal wraps them: cut ids and messages would be of no use to the next program."""
+
+
+class SafeConsole(Console):
+    """Rich's console, on which no text that strangers wrote can act on the terminal. What rich itself tells it passes."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """What is drawn, in pieces."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
 
 
 class Out:
@@ -25,7 +37,7 @@ class Out:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(highlight=False, soft_wrap=True, emoji=False)
+        self.console = SafeConsole(highlight=False, soft_wrap=True, emoji=False)
 
     @property
     def is_live(self) -> bool:
@@ -39,7 +51,7 @@ class Out:
 
     def picture(self) -> Console:
         """Where a picture is redrawn: its lines are folded, as what is beyond the terminal's edge would be lost."""
-        return Console(highlight=False, emoji=False)
+        return SafeConsole(highlight=False, emoji=False)
 
     def say(self, text: str) -> None:
         """A line for people; nothing where JSON is asked for."""
@@ -70,11 +82,11 @@ class Out:
         if self.as_json:
             sys.stderr.write(json.dumps({"warning": text}) + "\n")
         else:
-            Console(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"warning: {text}", markup=False)
+            SafeConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False).print(f"warning: {text}", markup=False)
 
 
 def _lines(renderable: RenderableType) -> list[str]:
-    console = Console(file=io.StringIO(), highlight=False, soft_wrap=True, emoji=False, width=PIPE_WIDTH)
+    console = SafeConsole(file=io.StringIO(), highlight=False, soft_wrap=True, emoji=False, width=PIPE_WIDTH)
     with console.capture() as drawn:
         console.print(renderable)
     return drawn.get().splitlines()
@@ -92,7 +104,7 @@ def print_error(report: FailureReport, *, as_json: bool) -> None:
     if as_json:
         sys.stderr.write(json.dumps({"error": report.model_dump(mode="json")}) + "\n")
         return
-    console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+    console = SafeConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     for name, text in (("tried", report.tried), ("answered", report.answered), ("do", report.remedy)):
         lines = text.splitlines() or [""]
         console.print(f"{name + ':':<10}{lines[0]}", markup=False, style="red" if name == "answered" else None)

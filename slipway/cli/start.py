@@ -64,7 +64,7 @@ async def start(
     out = Out(as_json=as_json)
     normalise_url(repository)
     check_branch(branch)
-    app = AppRef(repository=repository, branch=branch, folder=posixpath.normpath(folder))
+    app = checked(AppRef, "start", repository=repository, branch=branch, folder=posixpath.normpath(folder))
     digest = await asyncio.to_thread(by_digest, image)
     request = checked(PromotionRequest, "start", app=app, image=digest, commit=commit, requested_by=person(requested_by))
     client = await connect()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
 
 from slipway.errors import NeedsPersonError
+from slipway.temporal.payloads import data_converter
 
 DEFAULT_ADDRESS = "localhost:7233"
 DEFAULT_NAMESPACE = "default"
@@ -34,6 +34,8 @@ _WORDS = (
 """What a failed connection's message holds, and what that means."""
 PROMOTION = "PromotionWorkflow"
 """The workflow's name, for those who start and list promotions and do not import its code."""
+ROLLOUT = "RolloutWorkflow"
+"""The name of the workflow that rolls out to one target, as a child of the promotion."""
 
 
 class ConnectError(NeedsPersonError):
@@ -68,7 +70,7 @@ async def connect(runtime: Runtime | None = None) -> Client:
     """
     config = connect_config()
     try:
-        return await Client.connect(**config, data_converter=pydantic_data_converter, runtime=runtime)
+        return await Client.connect(**config, data_converter=data_converter, runtime=runtime)
     except (RuntimeError, ValueError) as error:
         raise ConnectError(
             f"connecting to Temporal at {config.get('target_host')}",

@@ -21,7 +21,8 @@ from temporalio.worker import (
 )
 
 from slipway.aws.errors import classify
-from slipway.errors import NeedsPersonError, SlipwayError, TransientError, cap
+from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError, cap
+from slipway.temporal.connect import PROMOTION, ROLLOUT
 from slipway.temporal.failures import to_application_error
 
 BEAT_EVERY = 3.0
@@ -57,10 +58,45 @@ class _Inbound(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
         with saying_what_to_do():
+            refuse_stranger(activity.info(), input.args)
             if self._memory is None or activity.info().is_local:
                 return await super().execute_activity(input)
             async with beating(self._memory, self._beat_every):
                 return await super().execute_activity(input)
+
+
+def refuse_stranger(info: activity.Info, args: Sequence[Any]) -> None:
+    """Only a promotion, or a rollout of it, may use the worker's credentials, and only for itself.
+
+    This stops a start by Temporal's command line or UI. It does not stop somebody who runs a worker of their own in this
+    namespace: its workflows have any type and id.
+
+    Raises:
+        RefusedError: Something else asked for it.
+    """
+    promotion_id = next((found for found in map(_promotion_id, args) if found), None)
+    if not info.in_workflow or info.workflow_type not in (PROMOTION, ROLLOUT):
+        asked = f"a workflow of the type {info.workflow_type}" if info.in_workflow else "no workflow"
+    elif promotion_id and not _belongs(info, promotion_id):
+        asked = f"the workflow {info.workflow_id}"
+    else:
+        return
+    wanted = f"the promotion {promotion_id}" if promotion_id else "a promotion"
+    raise RefusedError(
+        f"running {info.activity_type}",
+        f"{asked} asked for it, and only {wanted} may",
+        "start a promotion with `slipway start`; its steps cannot be run by hand",
+    )
+
+
+def _promotion_id(arg: Any) -> str | None:
+    found = getattr(arg, "promotion_id", None) or getattr(getattr(arg, "plan", None), "promotion_id", None)
+    return found if isinstance(found, str) else None
+
+
+def _belongs(info: activity.Info, promotion_id: str) -> bool:
+    workflow_id = info.workflow_id or ""
+    return workflow_id == promotion_id if info.workflow_type == PROMOTION else workflow_id.startswith(f"{promotion_id}-")
 
 
 class _Memory(ActivityOutboundInterceptor):

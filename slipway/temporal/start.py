@@ -18,6 +18,7 @@ from slipway.errors import NeedsPersonError
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.connect import PROMOTION
 from slipway.temporal.search_attributes import State
+from slipway.text import code_span, markdown, one_line
 
 Handle = WorkflowHandle[object, PromotionStatus]
 ANSWERS_WITHIN = timedelta(seconds=15)
@@ -46,8 +47,9 @@ async def start_promotion(client: Client, request: PromotionRequest, task_queue:
             task_queue=task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            static_summary=f"{request.app.folder} {request.digest[:19]}, requested by {request.requested_by}",
-            static_details=f"{request.image}\n\ncommit `{request.commit or 'unknown'}` into `{request.app.repository}`",
+            static_summary=one_line(f"{request.app.folder} {request.digest[:19]}, requested by {request.requested_by}"),
+            static_details=f"{markdown(request.image)}\n\n"
+            f"commit {code_span(request.commit or 'unknown')} into {code_span(request.app.repository)}",
             search_attributes=TypedSearchAttributes(
                 [
                     SearchAttributePair(attributes.APP, app_of(request)),

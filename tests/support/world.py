@@ -66,6 +66,7 @@ from slipway.app.spec_reader import parse_spec
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.progress import TaskProgress
 from slipway.temporal.failures import to_application_error
+from slipway.temporal.interceptor import SlipwayInterceptor
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
 
@@ -386,7 +387,7 @@ def worker_of(
     runner: WorkflowRunner | None = None,
     version: WorkerDeploymentVersion | None = None,
 ) -> Worker:
-    """A worker of one task queue."""
+    """A worker of one task queue, with the interceptor that it has in production."""
     throttle = timedelta(seconds=0.1)
     versioned = (
         WorkerDeploymentConfig(version, use_worker_versioning=True, default_versioning_behavior=behavior) if version else None
@@ -396,6 +397,7 @@ def worker_of(
         task_queue=queue,
         workflows=[workflow] if workflow else [],
         activities=world.activities(),
+        interceptors=[SlipwayInterceptor()],
         workflow_runner=runner or SandboxedWorkflowRunner(),
         max_heartbeat_throttle_interval=throttle,
         default_heartbeat_throttle_interval=throttle,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from slipway.api import Decision
 from tests.support.world import EVIDENCE, approval
 from workflows.approval import Round, Verdict
@@ -49,3 +51,21 @@ def test_given_a_decided_round_then_a_late_decision_is_refused() -> None:
 def test_given_approvals_then_those_still_asked_are_the_others_but_the_requester() -> None:
     question = asked(quorum=2, approvers=["ana", "bo", "cy"])
     assert question.approved(by("ana")).still_asked == ("cy",)
+
+
+@pytest.mark.parametrize("spelling", ["Bo", "bo ", "bo\u200b", "\uff42\uff4f"])
+def test_given_a_spelling_of_the_requester_when_they_approve_then_it_is_their_own(spelling: str) -> None:
+    question = asked().model_copy(update={"requested_by": spelling})
+    assert "asked for this promotion" in (question.objection_to_approval(by("bo")) or "")
+    assert question.still_asked == ("ana",)
+
+
+@pytest.mark.parametrize("spelling", ["Ana", "\uff21\uff2e\uff21"])
+def test_given_a_second_spelling_of_who_approved_when_it_approves_then_it_counts_once(spelling: str) -> None:
+    question = asked(quorum=2, approvers=["ana", "cy"]).approved(by("ana"))
+    assert "approved already (1 of 2)" in (question.objection_to_approval(by(spelling)) or "")
+    assert question.approved(by(spelling)).verdict is Verdict.pending
+
+
+def test_given_a_listed_approver_in_other_letters_when_they_approve_then_it_counts() -> None:
+    assert asked().objection_to_approval(by("ANA")) is None

@@ -90,6 +90,10 @@ def test_given_a_spec_when_it_crosses_temporal_as_json_then_it_is_the_same() -> 
         ("percent: 25", "percent: 0", "spec.rollout.strategy.canary.percent: found 0; allowed: greater than or equal to 1"),
         ("maxRegression: 0.01", "maxRegression: -1", "maxRegression: found -1; allowed: greater than or equal to 0"),
         ("event: image-update", "event: ''", 'spec.git.event: found ""; allowed: String should have at least 1 character'),
+        ("[ana, bo]", "[ana, Ana]", "17:13: error: spec.approval: names an approver twice"),
+        ("[ana, bo]", '[ana, "\\uff21na"]', "17:13: error: spec.approval: names an approver twice"),
+        ("[ana, bo]", '["\\e[2Jana", bo]', "must be one line without invisible characters"),
+        ("[ana, bo]", '[ana, "ana\\u200b"]', "must be one line without invisible characters"),
         ("[ana, bo]", "['ana ', bo]", 'spec.approval.approvers[0]: found "ana "; allowed: a text that matches ^\\S(.*\\S)?$'),
         ("name: screening}", 'name: "screening\\n"}', "metadata.name: found"),
         (

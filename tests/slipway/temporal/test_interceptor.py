@@ -14,7 +14,9 @@ from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, ExecuteActivityInput
 
+from slipway.api import Message
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.temporal.connect import PROMOTION, ROLLOUT
 from slipway.temporal.failures import report_of
 from slipway.temporal.interceptor import SlipwayInterceptor
 
@@ -46,15 +48,72 @@ class Outside(ActivityOutboundInterceptor):
         self.heartbeats.append(details)
 
 
-async def intercepted(work: Any, **info: Any) -> list[tuple[Any, ...]]:
-    """Runs a body under the interceptor; returns the heartbeats."""
+async def intercepted(work: Any, *args: Any, **info: Any) -> list[tuple[Any, ...]]:
+    """Runs a body under the interceptor, with the input of an activity; returns the heartbeats."""
     outside = Outside()
     inbound = SlipwayInterceptor(beat_every=0.01).intercept_activity(Body(work))
     inbound.init(outside)
     environment = ActivityEnvironment()
-    environment.info = dataclasses.replace(environment.info, **info)
-    await environment.run(inbound.execute_activity, ExecuteActivityInput(work, [], None, {}))
+    of_a_promotion: dict[str, Any] = {"workflow_type": PROMOTION, "workflow_id": "app-1"}
+    environment.info = dataclasses.replace(environment.info, **(of_a_promotion | info))
+    await environment.run(inbound.execute_activity, ExecuteActivityInput(work, args, None, {}))
     return outside.heartbeats
+
+
+class Asked(Message):
+    """An input that names its promotion."""
+
+    promotion_id: str = "app-1"
+
+
+class Planned(Message):
+    """An input whose plan names its promotion."""
+
+    plan: Asked = Asked()
+
+
+STRANGERS: dict[str, tuple[dict[str, Any], Message]] = {
+    "no workflow": ({"workflow_type": None, "workflow_id": None}, Message()),
+    "a workflow of another type": ({"workflow_type": "Other"}, Message()),
+    "another promotion": ({"workflow_id": "app-2"}, Asked()),
+    "another promotion, for its rollout": ({"workflow_id": "app-2"}, Planned()),
+    "a promotion under an id of a rollout": ({"workflow_id": "app-1-endpoint"}, Asked()),
+    "a rollout of another promotion": ({"workflow_type": ROLLOUT, "workflow_id": "app-2-endpoint"}, Planned()),
+    "a rollout under the promotion's id": ({"workflow_type": ROLLOUT, "workflow_id": "app-1"}, Planned()),
+}
+
+
+@pytest.mark.parametrize(("info", "asked"), STRANGERS.values(), ids=STRANGERS)
+async def test_given_a_stranger_when_it_asks_for_an_activity_then_it_is_refused_before_it_runs(
+    info: dict[str, Any], asked: Message
+) -> None:
+    async def work(outbound: ActivityOutboundInterceptor) -> None:
+        pytest.fail("it ran")
+
+    with pytest.raises(ApplicationError, match=r"only .* may") as caught:
+        await intercepted(work, asked, activity_type="set_approval", **info)
+    assert (caught.value.type, caught.value.non_retryable) == ("Refused", True)
+
+
+@pytest.mark.parametrize(
+    ("info", "asked"),
+    [
+        ({}, Message()),
+        ({}, Asked()),
+        ({}, Planned()),
+        ({"workflow_type": ROLLOUT, "workflow_id": "app-1-endpoint-us-east-1"}, Planned()),
+    ],
+)
+async def test_given_the_promotion_or_its_rollout_when_it_asks_for_an_activity_then_it_runs(
+    info: dict[str, Any], asked: Message
+) -> None:
+    ran: list[bool] = []
+
+    async def work(outbound: ActivityOutboundInterceptor) -> None:
+        ran.append(True)
+
+    await intercepted(work, asked, **info)
+    assert ran == [True]
 
 
 async def test_given_an_activity_that_says_nothing_when_it_runs_then_it_beats_by_itself() -> None:
