@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
@@ -57,7 +58,7 @@ def run() -> int:
     try:
         settings = WorkerSettings()  # pyright: ignore[reportCallIssue] -- the environment fills it
     except ValidationError as error:
-        wrong = "; ".join(f"SLIPWAY_{'_'.join(map(str, each['loc'][:1])).upper()}: {each['msg']}" for each in error.errors())
+        wrong = "; ".join(wrong_setting(each) for each in error.errors())
         print(f"slipway-worker: its settings are wrong: {wrong}", file=sys.stderr)  # noqa: T201 -- there is no log yet
         return 2
     set_up_logging(settings.log_level)
@@ -70,6 +71,12 @@ def run() -> int:
         log.error("cannot start", answered=str(error), remedy="set SLIPWAY_HEALTH_PORT to a free port, or 0")  # noqa: TRY400
         return 1
     return 0
+
+
+def wrong_setting(error: ErrorDetails) -> str:
+    """What is wrong with a setting, or with several of them together."""
+    name = f"SLIPWAY_{str(error['loc'][0]).upper()}: " if error["loc"] else ""
+    return f"{name}{error['msg']}"
 
 
 async def serve(settings: WorkerSettings) -> None:

@@ -208,13 +208,8 @@ class Checks:
             _agree_on_plan(origin, plan, await self._guard.permit(origin))
             return
         account = SageMakerAccount(self._aws, plan.region, plan.target.role_arn)
-        config = await account.config(plan.config)
-        if config is None:
-            return  # it is not this promotion's config that serves: nothing is changed
-        tried = f"looking at the tags of {plan.config}"
-        tags = await self._aws.call(tried, account.sagemaker.list_tags, ResourceArn=config["EndpointConfigArn"])
-        found = {tag["Key"]: tag["Value"] for tag in tags["Tags"]}
-        _require_own(origin, f"the endpoint config {plan.config}", found.get(PROMOTION_TAG))
+        tags = await account.tags_of_config(plan.config)
+        _require_own(origin, f"the endpoint config {plan.config}", tags.get(PROMOTION_TAG))
 
     async def _display_name(self, execution: str) -> str | None:
         describe = self._aws.sagemaker(region_of(execution)).describe_pipeline_execution
