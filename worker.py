@@ -11,18 +11,22 @@ from functools import partial
 
 import structlog
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities import all_activities, following_activities, short_activities
+from activities.checks import PolicyInterceptor
+from activities.guard import Guard
 from activities.repositories import Repositories
 from slipway.api import follower_queue, rollout_queue
 from slipway.aws.clients import Aws
 from slipway.errors import SlipwayError
 from slipway.exit import hard_exit
-from slipway.git.rules import RepositoryPolicy
+from slipway.policy.model import WorkerPolicy
+from slipway.policy.source import Policies
 from slipway.temporal.connect import connect
 from slipway.temporal.interceptor import SlipwayInterceptor
 from slipway.temporal.setup import check
@@ -54,7 +58,7 @@ def run() -> int:
     try:
         settings = WorkerSettings()  # pyright: ignore[reportCallIssue] -- the environment fills it
     except ValidationError as error:
-        wrong = "; ".join(f"SLIPWAY_{'_'.join(map(str, each['loc'][:1])).upper()}: {each['msg']}" for each in error.errors())
+        wrong = "; ".join(wrong_setting(each) for each in error.errors())
         print(f"slipway-worker: its settings are wrong: {wrong}", file=sys.stderr)  # noqa: T201 -- there is no log yet
         return 2
     set_up_logging(settings.log_level)
@@ -69,6 +73,12 @@ def run() -> int:
     return 0
 
 
+def wrong_setting(error: ErrorDetails) -> str:
+    """What is wrong with a setting, or with several of them together."""
+    name = f"SLIPWAY_{str(error['loc'][0]).upper()}: " if error["loc"] else ""
+    return f"{name}{error['msg']}"
+
+
 async def serve(settings: WorkerSettings) -> None:
     """Poll until told to stop.
 
@@ -78,12 +88,14 @@ async def serve(settings: WorkerSettings) -> None:
     """
     client = await connect(runtime_of(settings))
     await check(client)
+    policies = settings.policies()
+    policy = await policies()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     aws = Aws()
     try:
-        workers = make_workers(client, settings, aws)
+        workers = make_workers(client, settings, aws, policies)
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(
                 health(
@@ -93,7 +105,7 @@ async def serve(settings: WorkerSettings) -> None:
             for worker in workers:
                 await stack.enter_async_context(worker)
             log.info("polling", task_queue=settings.task_queue, namespace=client.namespace, repositories=settings.repositories)
-            looking = asyncio.create_task(warn(settings))
+            looking = asyncio.create_task(warn(policy))
             await stop.wait()
             looking.cancel()
             log.info("stopping", seconds=settings.shutdown_seconds)
@@ -103,24 +115,25 @@ async def serve(settings: WorkerSettings) -> None:
     log.info("stopped")
 
 
-async def warn(settings: WorkerSettings) -> None:
+async def warn(policy: WorkerPolicy) -> None:
     """Say what promotions will park on. The worker polls meanwhile: an operator may fix it at any time."""
-    async for problem in find_problems(settings.repositories):
+    repositories = dict.fromkeys(entry.repository for entry in policy.apps if not entry.repository.endswith("/*"))
+    async for problem in find_problems(repositories):
         log.warning("promotions will park", tried=problem.tried, answered=problem.answered, remedy=problem.remedy)
 
 
-def make_workers(client: Client, settings: WorkerSettings, aws: Aws) -> tuple[Worker, ...]:
+def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: Policies) -> tuple[Worker, ...]:
     """One worker for each task queue: promotions with their short steps, rollouts with theirs, and what only waits.
 
     A wait takes a slot for hours or days. On a queue of their own, waits never hold up a short step, an undo or a rollout.
     """
-    repositories = Repositories(RepositoryPolicy(settings.repositories), settings.work_folder.resolve())
+    repositories = Repositories(policies, settings.work_folder.resolve())
     activities = all_activities(aws, repositories, settings.poll_seconds)
     short = short_activities(activities)
     make = partial(
         Worker,
         client,
-        interceptors=[SlipwayInterceptor()],
+        interceptors=[SlipwayInterceptor(), PolicyInterceptor(Guard(repositories), aws)],
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

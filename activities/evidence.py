@@ -13,6 +13,7 @@ from temporalio import activity
 
 from activities.endpoints.served import SageMakerAccount
 from activities.images.registries import describe_image
+from activities.origin import Origin
 from activities.registry import describe_package
 from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, StepReport, TaskdefCommit
 from slipway.app.gates import GateResult, evaluate_gates, flatten_metrics
@@ -49,6 +50,8 @@ class GatherEvidence(Message):
     image: str
     taskdef: TaskdefCommit
     steps: tuple[StepReport, ...]
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class EvidenceActivities:

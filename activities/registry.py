@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.compensation import Compensation
+from activities.origin import Origin
 from activities.pipelines.messages import Execution
 from activities.pipelines.steps import list_steps
 from slipway.api import LedgerState, Message, ModelPackage, StepReport
@@ -41,6 +42,8 @@ class SetApproval(Message):
     package: ModelPackage
     status: str
     description: str
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class ApprovalSet(Message):
@@ -55,6 +58,8 @@ class WithdrawApproval(Message):
 
     package: ModelPackage
     reason: str
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class RegistryActivities:
@@ -135,7 +140,7 @@ class RegistryActivities:
     @activity.defn
     async def withdraw_approval(self, request: WithdrawApproval) -> Compensation:
         """Makes the package `Rejected` with the reason. If it is killed after the update, the retry finds it rejected."""
-        change = SetApproval(package=request.package, status="Rejected", description=request.reason)
+        change = SetApproval(package=request.package, status="Rejected", description=request.reason, origin=request.origin)
         done = await self.set_approval(change)
         note = (
             "the package was already rejected"

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from slipway.api import AppRef
 from slipway.git.repository import Repository
-from slipway.git.rules import RepositoryPolicy
+from slipway.git.rules import url_for_git
+from slipway.policy.check import require_branch
+from slipway.policy.source import Policies
 
 
 class Repositories:
-    """Opens repositories that are on the allow-list, and no others.
+    """Opens repositories for the applications that the policy names, and for no others.
 
     Args:
-        policy: The allow-list.
+        policies: What the worker's owner allows.
         cache: The worker's folder for mirrors.
     """
 
-    def __init__(self, policy: RepositoryPolicy, cache: Path) -> None:
-        self._policy = policy
+    def __init__(self, policies: Policies, cache: Path) -> None:
+        self.policies = policies
         self._cache = cache
 
-    def open(self, url: str) -> Repository:
-        """The repository.
+    async def open(self, app: AppRef) -> Repository:
+        """The repository of an application.
 
         Raises:
-            RefusedError: It is not on the list.
+            RefusedError: The policy names neither the repository nor the branch.
         """
-        return Repository(self._policy.check(url), self._cache)
+        require_branch(await self.policies(), app)
+        return Repository(url_for_git(app.repository), self._cache)

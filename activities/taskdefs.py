@@ -9,6 +9,7 @@ from functools import partial
 from temporalio import activity
 
 from activities.compensation import Compensation
+from activities.origin import Origin
 from activities.repositories import Repositories
 from slipway.api import AppRef, LedgerState, Message, TaskdefCommit
 from slipway.app.lint import read_app_from
@@ -20,6 +21,7 @@ from slipway.errors import RefusedError, TransientError
 from slipway.git.repository import PROMOTION_TRAILER, REVERT_TRAILER, PushConflict, Repository
 from slipway.git.rules import app_file
 from slipway.oci.reference import ImageReference
+from slipway.policy.check import entry_for, require_app
 
 REQUESTER_TRAILER = "Slipway-Requested-By"
 SOURCE_TRAILER = "Slipway-Source-Commit"
@@ -54,6 +56,8 @@ class WriteImage(Message):
     image: str
     requested_by: str
     source_commit: str
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class RevertImage(Message):
@@ -62,6 +66,8 @@ class RevertImage(Message):
     app: AppRef
     promotion_id: str
     reason: str
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class TaskdefActivities:
@@ -79,16 +85,18 @@ class TaskdefActivities:
         """The application's files at the head of the deployment branch, checked against each other. Reads only.
 
         Raises:
-            RefusedError: The repository is not on the list, a file is wrong (each place is listed), or the image is not from the
-                repository that the spec names.
+            RefusedError: The policy has no entry for the application or does not allow what its files say, a file is wrong (each
+                place is listed), or the image is not from the repository that the spec names.
         """
-        repository = self._repositories.open(request.app.repository)
+        repository = await self._repositories.open(request.app)
+        entry = entry_for(await self._repositories.policies(), request.app)
         commit = await repository.head(request.app.branch)
         findings = await read_app_from(lambda path: repository.read_if_there(commit, app_file(request.app.folder, path)))
         if findings.app is None:
             raise FileError(f"reading {request.app.folder} of {repository.shown} at {commit[:12]}", findings.errors)
         app = findings.app
         require_source(request.image, app.spec.spec.image.source)
+        require_app(entry, request.app, app)
         return AppSnapshot(
             commit=commit,
             spec=app.spec,
@@ -107,7 +115,7 @@ class TaskdefActivities:
             RefusedError: A field is missing or no single value.
             TransientError: Others push all the time.
         """
-        repository = self._repositories.open(request.app.repository)
+        repository = await self._repositories.open(request.app)
         branch = request.app.branch
         for _ in range(PUSH_TRIES):
             done = await self._standing_commit(repository, branch, request.promotion_id)
@@ -154,7 +162,7 @@ class TaskdefActivities:
         Raises:
             NeedsPersonError: Others have changed the same lines since.
         """
-        repository, branch = self._repositories.open(request.app.repository), request.app.branch
+        repository, branch = await self._repositories.open(request.app), request.app.branch
         commit = await repository.find_by_trailer(branch, PROMOTION_TRAILER, request.promotion_id)
         if commit is None:
             return Compensation(state=LedgerState.kept, note="the promotion made no commit")

@@ -25,6 +25,7 @@ PUBLISHED = (
     "LICENSE",
     "action.yml",
     "promotion.schema.json",
+    "policy.schema.json",
     "pyproject.toml",
     ".env.example",
     "docs/**/*",

@@ -12,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.evidence import EvidenceActivities, GatherEvidence
     from activities.images.activities import ImageActivities
     from activities.images.messages import CheckScan, CopyImage, ResolveImage
+    from activities.origin import Origin
     from activities.pipelines.activities import PipelineActivities
     from activities.pipelines.messages import FindExecution, FollowExecution
     from activities.registry import FindModelPackage, RegistryActivities, SetApproval
@@ -74,6 +75,11 @@ class PromotionWorkflow(OperatorHandlers):
         await self._stage(StageName.approval, self._approve)
         await self._stage(StageName.rollout, self._roll_out)
 
+    @property
+    def _origin(self) -> Origin:
+        """What the worker checks each effect by."""
+        return Origin(request=self._request, commit=known(self._state.app).commit)
+
     # --- 1 image ---
 
     async def _copy_image(self) -> None:
@@ -95,7 +101,7 @@ class PromotionWorkflow(OperatorHandlers):
             return
         state.plan(Planned(stage=StageName.image, inverse="keep the copy", undo=KeepImage()))
         tag = f"slipway-{self._request.digest.partition(':')[2][:12]}"
-        copy = CopyImage(source=found.image, target_repository=spec.target, tag=tag)
+        copy = CopyImage(source=found.image, target_repository=spec.target, tag=tag, origin=self._origin)
         copied = await self._step(ImageActivities.copy_image, copy, COPY, f"copy to {spec.target}")
         state.image = copied.image
         blobs = copied.copied_blobs + copied.skipped_blobs
@@ -115,6 +121,7 @@ class PromotionWorkflow(OperatorHandlers):
             image=known(self._state.image),
             requested_by=request.requested_by,
             source_commit=request.commit,
+            origin=self._origin,
         )
         commit = await self._step(TaskdefActivities.write_image, write, GIT, f"write the image on {request.app.branch}")
         self._state.taskdef = commit
@@ -126,13 +133,14 @@ class PromotionWorkflow(OperatorHandlers):
     async def _run_task(self) -> None:
         state, app, taskdef = self._state, known(self._state.app), known(self._state.taskdef)
         # Never two at once: the one before may only have been lost from sight.
-        await stop_task(state, "the stage is retried")
+        await stop_task(state, "the stage is retried", self._origin)
         register = RegisterTaskDefinition(
             app=self._request.app,
             commit=taskdef.commit,
             file=taskdef.file,
             region=state.region,
             image=known(state.image),
+            origin=self._origin,
         )
         summary = f"register {taskdef.file} at {taskdef.commit[:12]}"
         definition = await self._step(TaskActivities.register_task_definition, register, GIT, summary)
@@ -141,7 +149,7 @@ class PromotionWorkflow(OperatorHandlers):
         stop = StopExecution(pipeline=app.spec.spec.pipeline.name, region=state.region)
         state.plan(Planned(stage=StageName.pipeline, inverse="stop the execution", undo=stop))
         state.plan(Planned(stage=StageName.task, inverse="stop the task", undo=StopStartedTask()))
-        runner = TaskRunner(state, self._notice, self._finish_first, self._check_abort)
+        runner = TaskRunner(state, self._origin, self._notice, self._finish_first, self._check_abort)
         verdict = await runner.run(definition, app.ecs, app.spec.spec.task.timeout)
         exits = ", ".join(f"{container.name} {container.exit_code}" for container in verdict.containers)
         self._summarize(f"exit codes: {exits}")
@@ -152,7 +160,8 @@ class PromotionWorkflow(OperatorHandlers):
         state, spec = self._state, known(self._state.app).spec.spec
         if state.execution:
             summary = "let the execution go on from the step that failed"
-            await self._step(PipelineActivities.retry_execution, state.execution, CHANGE, summary)
+            execution = state.execution.model_copy(update={"origin": self._origin})
+            await self._step(PipelineActivities.retry_execution, execution, CHANGE, summary)
         else:
             find = FindExecution(
                 pipeline=spec.pipeline.name,
@@ -186,7 +195,7 @@ class PromotionWorkflow(OperatorHandlers):
             raise EndedError(Outcome.refused, f"a gate is not met: {'; '.join(missed)}")
         decided = await self._decide(evidence, package)
         self._plan_rejection(package)
-        approval = SetApproval(package=package, status="Approved", description=decided)
+        approval = SetApproval(package=package, status="Approved", description=decided, origin=self._origin)
         await self._step(RegistryActivities.set_approval, approval, CHANGE, "approve the package")
         self._summarize(decided)
 
@@ -201,6 +210,7 @@ class PromotionWorkflow(OperatorHandlers):
             image=known(self._state.image),
             taskdef=known(self._state.taskdef),
             steps=self._state.steps,
+            origin=self._origin,
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")
 
@@ -226,7 +236,7 @@ class PromotionWorkflow(OperatorHandlers):
     # --- 6 rollout ---
 
     async def _roll_out(self) -> None:
-        await Waves(self._request.app, self._state, self._summarize, self._notice, self._wait).run()
+        await Waves(self._origin, self._state, self._summarize, self._notice, self._wait).run()
 
     # --- The end ---
 
@@ -236,7 +246,7 @@ class PromotionWorkflow(OperatorHandlers):
         if self._state.compensations:
             # Worth an event, for it may take long.
             self._view.index(state=UNDOING)
-        undoing = asyncio.create_task(undo_all(self._state, f"{outcome}: {reason}", self._view.show))
+        undoing = asyncio.create_task(self._undo_all(f"{outcome}: {reason}"))
         while not undoing.done():
             try:
                 await asyncio.shield(undoing)
@@ -244,6 +254,10 @@ class PromotionWorkflow(OperatorHandlers):
                 self._notice("a cancellation was ignored: the effects of this promotion are being undone")
         undoing.result()
         self._end(outcome)
+
+    async def _undo_all(self, reason: str) -> None:
+        if self._state.compensations:
+            await undo_all(self._state, reason, self._origin, self._view.show)
 
     def _keep_effects(self) -> None:
         for planned in self._state.compensations:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from activities.origin import Origin
     from activities.tasks.activities import TaskActivities
     from activities.tasks.messages import FollowTask, RegisteredTaskDefinition, RunTask, StartedTask, TaskVerdict
     from slipway.app.pipecd import EcsApp
@@ -26,6 +27,7 @@ class TaskRunner:
 
     Args:
         state: The promotion's; the most recently started task is kept there.
+        origin: What the worker checks each effect by.
         notice: Keeps a line for people.
         finish_first: Waits for an effect, even when an abort comes meanwhile.
         check_abort: Raises where the promotion was aborted.
@@ -34,11 +36,13 @@ class TaskRunner:
     def __init__(
         self,
         state: PromotionState,
+        origin: Origin,
         notice: Callable[[str], None],
         finish_first: Callable[[Awaitable[None], timedelta], Awaitable[None]],
         check_abort: Callable[[], None],
     ) -> None:
         self._state = state
+        self._origin = origin
         self._notice = notice
         self._finish_first = finish_first
         self._check_abort = check_abort
@@ -76,6 +80,7 @@ class TaskRunner:
             attempt=self._state.tasks_started,
             task_definition=definition,
             ecs=ecs,
+            origin=self._origin,
         )
 
         async def start() -> None:

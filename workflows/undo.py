@@ -12,6 +12,7 @@ from temporalio.exceptions import FailureError
 with workflow.unsafe.imports_passed_through():
     from activities.compensation import Compensation
     from activities.endpoints.activities import EndpointActivities
+    from activities.origin import Origin
     from activities.pipelines.activities import PipelineActivities
     from activities.pipelines.messages import Execution, FindExecution
     from activities.registry import RegistryActivities, WithdrawApproval
@@ -31,19 +32,20 @@ LIST_LAG = timedelta(seconds=2)
 """The same for a task that had ended before: a second look is enough."""
 
 
-async def undo_all(state: PromotionState, reason: str, settled: Callable[[], None]) -> None:
+async def undo_all(state: PromotionState, reason: str, origin: Origin, settled: Callable[[], None]) -> None:
     """Carry out every compensation, the last effect first. One that fails is left to a person, and the others go on.
 
     Args:
         state: Whose compensations; each is settled there.
         reason: Why, for people who look at the outside later.
+        origin: What the worker checks each effect by. It is added here, for an older release may have recorded the compensation.
         settled: Called after each compensation.
     """
     for planned in reversed(state.compensations):
         if planned.state is not LedgerState.planned:
             continue
         try:
-            done = await _UNDO[planned.undo.kind](state, planned.undo, reason)
+            done = await _UNDO[planned.undo.kind](state, planned.undo, reason, origin)
         except FailureError as error:
             state.settle(planned.settled(LedgerState.needs_person, str(report_of(error))))
         else:
@@ -51,34 +53,36 @@ async def undo_all(state: PromotionState, reason: str, settled: Callable[[], Non
         settled()
 
 
-async def stop_task(state: PromotionState, reason: str) -> Compensation:
+async def stop_task(state: PromotionState, reason: str, origin: Origin) -> Compensation:
     """Stop the most recently started task if it runs."""
     if state.task is None:
         return Compensation(state=LedgerState.kept, note="no task was started")
     done = await workflow.execute_activity_method(
-        TaskActivities.stop_task, StopTask(task=state.task, reason=reason), **shown(UNDO, "stop the task if it runs")
+        TaskActivities.stop_task,
+        StopTask(task=state.task, reason=reason, origin=origin),
+        **shown(UNDO, "stop the task if it runs"),
     )
     state.task_had_ended = done.state is LedgerState.kept
     return done
 
 
-async def _keep_image(state: PromotionState, undo: KeepImage, reason: str) -> Compensation:
-    del state, undo, reason
+async def _keep_image(state: PromotionState, undo: KeepImage, reason: str, origin: Origin) -> Compensation:
+    del state, undo, reason, origin
     return Compensation(state=LedgerState.kept, note="it does no harm, and the next promotion of the same digest uses it")
 
 
-async def _revert_commit(state: PromotionState, undo: RevertCommit, reason: str) -> Compensation:
+async def _revert_commit(state: PromotionState, undo: RevertCommit, reason: str, origin: Origin) -> Compensation:
     del state
-    request = undo.request.model_copy(update={"reason": reason})
+    request = undo.request.model_copy(update={"reason": reason, "origin": origin})
     return await workflow.execute_activity_method(TaskdefActivities.revert_image, request, **shown(UNDO, "revert the commit"))
 
 
-async def _stop_task(state: PromotionState, undo: StopStartedTask, reason: str) -> Compensation:
+async def _stop_task(state: PromotionState, undo: StopStartedTask, reason: str, origin: Origin) -> Compensation:
     del undo
-    return await stop_task(state, reason)
+    return await stop_task(state, reason, origin)
 
 
-async def _stop_execution(state: PromotionState, undo: StopExecution, reason: str) -> Compensation:
+async def _stop_execution(state: PromotionState, undo: StopExecution, reason: str, origin: Origin) -> Compensation:
     del reason  # SageMaker keeps none
     if state.execution is None and state.task is None:
         return Compensation(state=LedgerState.kept, note="no execution was started")
@@ -87,7 +91,9 @@ async def _stop_execution(state: PromotionState, undo: StopExecution, reason: st
         return Compensation(state=LedgerState.kept, note="no execution of the task was found")
     state.execution = execution
     return await workflow.execute_activity_method(
-        PipelineActivities.stop_execution, execution, **shown(UNDO, "stop the execution if it runs")
+        PipelineActivities.stop_execution,
+        execution.model_copy(update={"origin": origin}),
+        **shown(UNDO, "stop the execution if it runs"),
     )
 
 
@@ -111,24 +117,25 @@ async def _look_for_execution(state: PromotionState, undo: StopExecution) -> Exe
         return None
 
 
-async def _reject_package(state: PromotionState, undo: RejectPackage, reason: str) -> Compensation:
+async def _reject_package(state: PromotionState, undo: RejectPackage, reason: str, origin: Origin) -> Compensation:
     del state
     return await workflow.execute_activity_method(
         RegistryActivities.withdraw_approval,
-        WithdrawApproval(package=undo.package, reason=reason),
+        WithdrawApproval(package=undo.package, reason=reason, origin=origin),
         **shown(UNDO, "reject the package"),
     )
 
 
-async def _restore_endpoint(state: PromotionState, undo: RestoreTarget, reason: str) -> Compensation:
+async def _restore_endpoint(state: PromotionState, undo: RestoreTarget, reason: str, origin: Origin) -> Compensation:
     del state
-    request = undo.request.model_copy(update={"reason": reason})
+    plan = undo.request.plan.model_copy(update={"origin": origin})
+    request = undo.request.model_copy(update={"reason": reason, "plan": plan})
     return await workflow.execute_activity_method(
         EndpointActivities.restore_endpoint, request, **shown(RESTORE, f"restore {request.plan.target.endpoint}")
     )
 
 
-_UNDO: Mapping[str, Callable[[PromotionState, Any, str], Awaitable[Compensation]]] = {
+_UNDO: Mapping[str, Callable[[PromotionState, Any, str, Origin], Awaitable[Compensation]]] = {
     "keep-image": _keep_image,
     "revert-commit": _revert_commit,
     "stop-task": _stop_task,

@@ -12,7 +12,8 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 with workflow.unsafe.imports_passed_through():
     from activities.endpoints.activities import EndpointActivities
     from activities.endpoints.messages import PlanRollout, Preflight, RestoreEndpoint, RolloutEnd, RolloutRequest, RolloutResult
-    from slipway.api import AppRef, Outcome, StageName, rollout_queue
+    from activities.origin import Origin
+    from slipway.api import Outcome, StageName, rollout_queue
     from slipway.app.spec import Target, Wave
     from slipway.temporal import search_attributes as attributes
     from slipway.text import pluralize
@@ -34,7 +35,7 @@ class Waves:
     changes it, and after a second try.
 
     Args:
-        ref: Where the application's files are.
+        origin: What the worker checks each effect by.
         state: The promotion's.
         summarize: Shows what came of the stage so far.
         notice: Keeps a line for people.
@@ -43,13 +44,13 @@ class Waves:
 
     def __init__(
         self,
-        ref: AppRef,
+        origin: Origin,
         state: PromotionState,
         summarize: Callable[[str], None],
         notice: Callable[[str], None],
         wait: Wait,
     ) -> None:
-        self._ref = ref
+        self._origin = origin
         self._state = state
         self._summarize = summarize
         self._notice = notice
@@ -130,7 +131,7 @@ class Waves:
         request = RolloutRequest(
             plan=plan,
             previous_config=former,
-            app=self._ref,
+            app=self._origin.app,
             spec_commit=self._app.commit,
             smoke_payload=smoke.payload if smoke else None,
             smoke_content_type=smoke.content_type if smoke else "application/json",
@@ -146,14 +147,16 @@ class Waves:
             region=target.region or self._state.region,
             variant=rollout.variant,
             strategy=rollout.strategy,
+            origin=self._origin,
         )
 
     async def _child(self, request: RolloutRequest) -> RolloutResult:
-        plan = request.plan
+        # An older release recorded plans without it.
+        plan = request.plan.model_copy(update={"origin": self._origin})
         account = f"-{plan.target.role_arn.split(':')[4]}" if plan.target.role_arn else ""
         return await workflow.execute_child_workflow(
             RolloutWorkflow.run,
-            request,
+            request.model_copy(update={"plan": plan}),
             id=f"{plan.promotion_id}-{plan.target.endpoint}-{plan.region}{account}",
             task_queue=rollout_queue(workflow.info().task_queue),
             static_summary=f"{plan.target.endpoint} in {plan.region}",

@@ -237,7 +237,7 @@ class EndpointActivities:
         A model that fails is an answer with `ok` false.
         """
         path = app_file(request.app.folder, request.payload)
-        body = await self._repositories.open(request.app.repository).read(request.commit, path)
+        body = await (await self._repositories.open(request.app)).read(request.commit, path)
         runtime = self._aws.runtime(request.plan.region, request.plan.target.role_arn)
         return await invocation.invoke(self._aws, runtime, request.plan.target.endpoint, body, request.content_type)
 

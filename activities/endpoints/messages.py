@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from activities.origin import Origin
 from slipway.api import AppRef, Message, ModelPackage, ServedEndpoint
 from slipway.app.spec import Strategy, Target, Variant
 
@@ -20,6 +21,8 @@ class PlanRollout(Message):
     region: str
     variant: Variant
     strategy: Strategy
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class EndpointPlan(PlanRollout):

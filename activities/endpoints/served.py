@@ -48,6 +48,15 @@ class SageMakerAccount:
         except SlipwayError as error:
             return none_if_missing(error)
 
+    async def tags_of_config(self, name: str) -> dict[str, str]:
+        """The tags of an endpoint config; none where there is no config."""
+        config = await self.config(name)
+        if config is None:
+            return {}
+        tried = f"looking at the tags of the endpoint config {name}"
+        answer = await self.aws.call(tried, self.sagemaker.list_tags, ResourceArn=config["EndpointConfigArn"])
+        return {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
+
     async def model(self, name: str) -> DescribeModelOutputTypeDef | None:
         """The model, or none."""
         tried = f"looking at the model {name} in {self.region}"

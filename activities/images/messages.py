@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from activities.origin import Origin
 from slipway.api import Message
 from slipway.app.spec import Scan
 
@@ -41,6 +42,8 @@ class CopyImage(Message):
     source: str
     target_repository: str = Field(description="<account>.dkr.ecr.<region>.amazonaws.com/<repository>")
     tag: str
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class CopiedImage(Message):

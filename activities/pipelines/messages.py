@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from activities.origin import Origin
 from slipway.api import Message, StepReport
 
 
@@ -24,6 +25,8 @@ class Execution(Message):
     arn: str
     region: str
     display_name: str
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class FollowExecution(Message):

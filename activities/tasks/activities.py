@@ -70,7 +70,7 @@ class TaskActivities:
             RefusedError: The file does not hold the image that was promoted.
         """
         path = app_file(request.app.folder, request.file)
-        content = await self._repositories.open(request.app.repository).read(request.commit, path)
+        content = await (await self._repositories.open(request.app)).read(request.commit, path)
         definition = parse_taskdef(content.decode(), path)
         images = container_images(definition)
         if request.image not in images.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from activities.origin import Origin
 from slipway.api import AppRef, Message
 from slipway.app.pipecd import EcsApp
 
@@ -17,6 +18,8 @@ class RegisterTaskDefinition(Message):
     region: str
     image: str
     """The image that the file must hold: the digest that was promoted."""
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class RegisteredTaskDefinition(Message):
@@ -35,6 +38,8 @@ class RunTask(Message):
     """The number of this run of the task in the promotion. Each has its own client token."""
     task_definition: RegisteredTaskDefinition
     ecs: EcsApp
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class StartedTask(Message):
@@ -74,3 +79,5 @@ class StopTask(Message):
 
     task: StartedTask
     reason: str
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""

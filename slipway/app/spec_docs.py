@@ -36,11 +36,11 @@ This page is made from the models in `slipway/app/spec.py` by `python -m slipway
 """
 
 
-def schema() -> str:
-    """The JSON Schema of the file."""
-    document = ModelPromotion.model_json_schema(by_alias=True, mode="validation")
-    for model in _models(ModelPromotion):
-        place = document if model is ModelPromotion else document["$defs"][model.__name__]
+def schema(root: type[BaseModel] = ModelPromotion) -> str:
+    """The JSON Schema of a file, by default of `promotion.yaml`."""
+    document = root.model_json_schema(by_alias=True, mode="validation")
+    for model in _models(root):
+        place = document if model is root else document["$defs"][model.__name__]
         _describe(place["properties"], model)
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return json.dumps({**dialect, **document}, indent=2, ensure_ascii=False) + "\n"
@@ -61,9 +61,9 @@ def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
             yield from _models(inner)
 
 
-def reference() -> str:
-    """The reference as Markdown."""
-    return "\n".join([_HEAD, *_sections(ModelPromotion, "", set())])
+def reference(head: str = _HEAD, root: type[BaseModel] = ModelPromotion) -> str:
+    """The reference of a file as Markdown, by default of `promotion.yaml`."""
+    return "\n".join([head, *_sections(root, "", set())])
 
 
 def main() -> None:

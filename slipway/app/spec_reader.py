@@ -8,7 +8,7 @@ import inspect
 import json
 import types
 from itertools import pairwise
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,6 +18,7 @@ from slipway.app.rules import READING
 from slipway.app.spec import SPEC_FILE, ModelPromotion
 from slipway.app.yaml_source import Document, Path, load_document
 
+M = TypeVar("M", bound=BaseModel)
 _NAME = "use letters, digits and hyphens, up to 63, beginning and ending with a letter or digit"
 _REPOSITORY = "write <account>.dkr.ecr.<region>.amazonaws.com/<repository>, without a tag"
 _ROLE = "write arn:aws:iam::<12 digits>:role/<name>"
@@ -45,26 +46,40 @@ def parse_spec(text: str, file: str = SPEC_FILE) -> ModelPromotion:
         SpecError: Everything that is wrong, each with line, column, path, what was found and what is allowed.
     """
     try:
-        document = load_document(text, file)
+        return parse_model(ModelPromotion, text, file)
     except FileError as error:
         raise SpecError(f"reading {file}", error.problems) from error
+
+
+def parse_model(model: type[M], text: str, file: str) -> M:
+    """Reads a YAML file that a person wrote as a model.
+
+    Args:
+        model: What the file holds.
+        text: The file's content.
+        file: The file's name as problems should show it.
+
+    Raises:
+        FileError: Everything that is wrong, each with line, column, path, what was found and what is allowed.
+    """
+    document = load_document(text, file)
     try:
         # JSON's rules are the strict ones that YAML's lists and numbers fit; names of attributes are not keys of the file.
-        return ModelPromotion.model_validate_json(
+        return model.model_validate_json(
             json.dumps(document.data), strict=True, extra="forbid", context=READING, by_alias=True, by_name=False
         )
     except ValidationError as error:
-        problems = [_problem(document, detail) for detail in error.errors(include_url=False)]
-        raise SpecError(f"reading {file}", sorted(problems, key=lambda problem: (problem.line, problem.column))) from error
+        problems = [_problem(model, document, detail) for detail in error.errors(include_url=False)]
+        raise FileError(f"reading {file}", sorted(problems, key=lambda problem: (problem.line, problem.column))) from error
 
 
-def _problem(document: Document, detail: ErrorDetails) -> Problem:
+def _problem(root: type[BaseModel], document: Document, detail: ErrorDetails) -> Problem:
     path = detail["loc"]
     match detail["type"]:
         case "extra_forbidden":
-            return document.problem(path, f"unknown key {path[-1]!r}", _near_key(path), at_key=True)
+            return document.problem(path, f"unknown key {path[-1]!r}", _near_key(root, path), at_key=True)
         case "missing":
-            return document.problem(path, "is required and absent", _meaning(path))
+            return document.problem(path, "is required and absent", _meaning(root, path))
         case "value_error" if isinstance(_look_up(document.data, path), dict):
             return document.problem(path, str(detail.get("ctx", {})["error"]), "correct these keys together")
         case _:
@@ -72,16 +87,16 @@ def _problem(document: Document, detail: ErrorDetails) -> Problem:
             return document.problem(path, f"found {found}", f"allowed: {_allowed(path, detail)}")
 
 
-def _near_key(path: Path) -> str:
-    parent = _model_at(path[:-1])
+def _near_key(root: type[BaseModel], path: Path) -> str:
+    parent = _model_at(root, path[:-1])
     keys = _keys(parent) if parent else []
     near = difflib.get_close_matches(str(path[-1]), keys, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{hint}allowed: {', '.join(keys)}"
 
 
-def _meaning(path: Path) -> str:
-    parent = _model_at(path[:-1])
+def _meaning(root: type[BaseModel], path: Path) -> str:
+    parent = _model_at(root, path[:-1])
     meanings = meanings_of(parent) if parent else {}
     names = {field.alias: name for name, field in parent.model_fields.items()} if parent else {}
     description = meanings.get(names.get(str(path[-1]), ""), "")
@@ -123,9 +138,9 @@ def _keys(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _model_at(path: Path) -> type[BaseModel] | None:
+def _model_at(root: type[BaseModel], path: Path) -> type[BaseModel] | None:
     """The model that describes the mapping at a path."""
-    current: Any = ModelPromotion
+    current: Any = root
     for part in path:
         if isinstance(part, int):
             continue  # an item has the model of its list

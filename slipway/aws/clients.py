@@ -6,11 +6,15 @@ The code is the same for AWS and for a local stand-in: `AWS_ENDPOINT_URL`, regio
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
+import re
 import threading
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import boto3
@@ -47,6 +51,60 @@ THREADS = 32
 """Calls in flight at once. Each takes milliseconds; a wait holds no thread."""
 
 
+KEPT_CLIENTS = 128
+"""Clients that are kept; each takes about half a megabyte. A client that is in use lives on without being kept."""
+KEPT_SESSIONS = 64
+APP_TAG = "slipway:app"
+"""The session tag that names the application, for trust policies of target roles."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Whom sessions of target roles name: for the target's trust policy, and in CloudTrail."""
+
+    promotion: str
+    """The promotion's id."""
+    app: str
+    """`<repository>#<branch>#<folder>`."""
+
+    @property
+    def session(self) -> str:
+        """The session's name and source identity: 2 to 64 of the characters that STS allows."""
+        return re.sub(r"[^A-Za-z0-9_+=,.@-]", "-", self.promotion)[:64].ljust(2, "-")
+
+    @property
+    def tag(self) -> str:
+        """The value of the session tag: up to 256 of the characters that STS allows."""
+        return re.sub(r"[^\w \t.:/=+@-]", "_", self.app.replace("#", "@"))[:256]
+
+
+_actor: contextvars.ContextVar[Actor | None] = contextvars.ContextVar("actor", default=None)
+
+
+@contextlib.contextmanager
+def acting_for(actor: Actor | None) -> Generator[None]:
+    """In the body, sessions of target roles name this promotion."""
+    token = _actor.set(actor)
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+def _kept(cache: OrderedDict[K, V], key: K, make: Callable[[], V], limit: int) -> V:
+    """What is kept under the key, made where it is not there; the one that was used least recently goes."""
+    if key not in cache:
+        cache[key] = make()
+    cache.move_to_end(key)
+    while len(cache) > limit:
+        cache.popitem(last=False)
+    return cache[key]
+
+
 class Aws:
     """Clients by service, region and role, and the threads that their blocking calls run on.
 
@@ -56,8 +114,8 @@ class Aws:
 
     def __init__(self) -> None:
         self._own = botocore.session.get_session()
-        self._sessions: dict[str | None, boto3.session.Session] = {}
-        self._clients: dict[tuple[str, str, str | None, int], Any] = {}
+        self._sessions: OrderedDict[tuple[str | None, Actor | None], boto3.session.Session] = OrderedDict()
+        self._clients: OrderedDict[tuple[str, str, str | None, Actor | None, int], Any] = OrderedDict()
         self._lock = threading.RLock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aws")
 
@@ -111,49 +169,72 @@ class Aws:
 
     def _client(self, service: Any, region: str, role_arn: str | None = None, *, retries: bool = True) -> Any:
         attempts = ATTEMPTS if retries else 1
-        key = (str(service), region, role_arn, attempts)
+        actor = _actor.get() if role_arn else None
+
+        def make() -> Any:
+            session: Any = self._session(role_arn, region, actor)
+            return session.client(service, region_name=region, config=_config(service, attempts))
+
         with self._lock:
-            if key not in self._clients:
-                session: Any = self._session(role_arn, region)
-                self._clients[key] = session.client(service, region_name=region, config=_config(service, attempts))
-            return self._clients[key]
+            return _kept(self._clients, (str(service), region, role_arn, actor, attempts), make, KEPT_CLIENTS)
 
-    def _session(self, role_arn: str | None, region: str) -> boto3.session.Session:
-        if role_arn not in self._sessions:
-            own = self._own if role_arn is None else self._assumed(role_arn, region)
-            self._sessions[role_arn] = boto3.session.Session(botocore_session=own)
-        return self._sessions[role_arn]
+    def _session(self, role_arn: str | None, region: str, actor: Actor | None) -> boto3.session.Session:
+        def make() -> boto3.session.Session:
+            own = self._own if role_arn is None else self._assumed(role_arn, region, actor)
+            return boto3.session.Session(botocore_session=own)
 
-    def _assumed(self, role_arn: str, region: str) -> botocore.session.Session:
+        return _kept(self._sessions, (role_arn, actor), make, KEPT_SESSIONS)
+
+    def _assumed(self, role_arn: str, region: str, actor: Actor | None) -> botocore.session.Session:
         """A session that acts as the role. botocore gets its credentials when they are needed and renews them in time."""
         session = botocore.session.get_session()
         # The descriptions of AWS's services are large, and the same for every role.
         session.register_component("data_loader", self._own.get_component("data_loader"))  # pyright: ignore[reportUnknownMemberType]
-        provider = _AssumedRole(self._own, role_arn, region)
+        provider = _AssumedRole(self._own, role_arn, region, actor)
         session.register_component("credential_provider", CredentialResolver(providers=[provider]))  # pyright: ignore[reportUnknownMemberType]
         return session
 
 
 class _AssumedRole(CredentialProvider):
-    """Credentials of a role, by those of the worker."""
+    """Credentials of a role, by those of the worker.
+
+    The session names the promotion and the application. A trust policy that does not let the worker say so, as one without
+    `sts:TagSession`, denies that; then the session has its name alone. One that demands them denies that as well.
+    """
 
     METHOD = "assume-role"
 
-    def __init__(self, own: botocore.session.Session, role_arn: str, region: str) -> None:
+    def __init__(self, own: botocore.session.Session, role_arn: str, region: str, actor: Actor | None) -> None:
         super().__init__()
         self._own = own
         self._role_arn = role_arn
         self._region = region
+        self._actor = actor
 
     def load(self) -> Any:
+        return DeferredRefreshableCredentials(refresh_using=self._fetch, method=self.METHOD)
+
+    def _fetch(self) -> Any:
+        if self._actor is None:
+            return self._fetch_with({"RoleSessionName": "slipway"})
+        name = {"RoleSessionName": self._actor.session}
+        tags = [{"Key": APP_TAG, "Value": self._actor.tag}]
+        try:
+            return self._fetch_with({**name, "SourceIdentity": self._actor.session, "Tags": tags})
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "AccessDenied":
+                raise
+            return self._fetch_with(name)
+
+    def _fetch_with(self, arguments: dict[str, Any]) -> Any:
         create: Any = self._own.create_client
         fetcher: Any = AssumeRoleCredentialFetcher(
             client_creator=functools.partial(create, region_name=self._region, config=_config("sts", ATTEMPTS)),
             source_credentials=self._own.get_credentials(),
             role_arn=self._role_arn,
-            extra_args={"RoleSessionName": "slipway"},
+            extra_args=arguments,
         )
-        return DeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method=self.METHOD)
+        return fetcher.fetch_credentials()
 
 
 def _config(service: str, attempts: int) -> Config:

@@ -93,6 +93,12 @@ COMMANDS = (
         ("slipway lint apps/screening", "slipway lint apps/screening --format github", "slipway lint . --json"),
     ),
     Listed(
+        "policy",
+        "policy:policy",
+        "Check a worker's policy, which says what each app may do. Needs neither Temporal nor AWS.",
+        ("slipway policy lint policy.yaml", "slipway policy lint policy.yaml --json"),
+    ),
+    Listed(
         "schema",
         "schema:schema",
         "Print the JSON Schema of promotion.yaml, for editors. Needs neither Temporal nor AWS.",

@@ -79,6 +79,12 @@ class Mirror:
             raise failure(tried, answer)
         return (await self._git("rev-parse", "--verify", f"refs/remotes/origin/{branch}^{{commit}}", tried=tried)).text
 
+    async def is_behind(self, commit: str, branch: str, head: str = "") -> bool:
+        """Whether the branch, as it was fetched last, holds the commit."""
+        of = head or f"refs/remotes/origin/{branch}"
+        tried = f"looking for the commit {commit[:12]} on {branch} of {self._shown}"
+        return (await self._run("merge-base", "--is-ancestor", commit, of, tried=tried)).code == 0
+
     async def ensure_commit(self, commit: str) -> None:
         """Fetch the commit unless the mirror has it."""
         if (await self._run("cat-file", "-e", f"{commit}^{{commit}}", tried="looking for a commit")).code == 0:

@@ -62,6 +62,13 @@ class Repository:
         async with self._locked() as git:
             return await git.fetch(branch)
 
+    async def contains(self, branch: str, commit: str) -> bool:
+        """Whether the commit is the branch's head or behind it. The remote is asked where the mirror does not say so already."""
+        check_branch(branch)
+        check_commit(commit)
+        async with self._locked() as git:
+            return await git.is_behind(commit, branch) or await git.is_behind(commit, branch, await git.fetch(branch))
+
     async def read(self, commit: str, path: str) -> bytes:
         """A file's content at a commit.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Self
 from urllib.parse import urlsplit
 
 from slipway.errors import RefusedError
@@ -18,33 +19,65 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _TRAILER_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 
 
-class RepositoryPolicy:
-    """The repositories that a worker may read and write.
+@dataclass(frozen=True)
+class AllowedBranch:
+    """One branch of a repository, or of every repository below an address, that a worker may read and write."""
 
-    Args:
-        allowed: URLs; one that ends in `/*` stands for all below it.
-    """
+    url: str
+    """The repository's normal form, or the address with `/` at its end."""
+    branch: str = "main"
 
-    def __init__(self, allowed: Iterable[str]) -> None:
-        self._exact: set[str] = set()
-        self._below: list[str] = []
-        for url in allowed:
-            if url.endswith("/*"):
-                self._below.append(normalise_url(url[:-2]) + "/")
-            else:
-                self._exact.add(normalise_url(url))
-
-    def check(self, url: str) -> str:
-        """The URL for git to use.
+    @classmethod
+    def of(cls, url: str, branch: str) -> Self:
+        """The branch of a repository, or of all below a URL that ends in `/*`.
 
         Raises:
-            RefusedError: It is not a repository URL, carries a password, or is not on the list.
+            RefusedError: It is not a repository, or git does not allow the branch's name.
         """
-        normal = normalise_url(url)
-        if normal in self._exact or any(normal.startswith(prefix) for prefix in self._below):
-            return url
-        remedy = "add it to the worker's list of repositories (SLIPWAY_REPOSITORIES), or start with one that is on it"
-        raise RefusedError(f"using the repository {without_credentials(url)}", "it is not on the worker's list", remedy)
+        below = url.endswith("/*")
+        return cls(normalise_url(url[:-2]) + "/" if below else normalise_url(url), check_branch(branch))
+
+    def covers(self, url: str, branch: str) -> bool:
+        """Whether a branch of a repository is this one, or below this address.
+
+        Args:
+            url: The repository's normal form.
+            branch: The branch's name.
+        """
+        of_url = url.startswith(self.url) if self.url.endswith("/") else url == self.url
+        return of_url and branch == self.branch
+
+
+def split_branch(entry: str) -> tuple[str, str]:
+    """The URL and the branch of `url@branch`; without a branch it is `main`."""
+    start = _start_of_path(entry)
+    path, _, branch = entry[start:].partition("@")
+    return entry[:start] + path, branch or "main"
+
+
+def _start_of_path(url: str) -> int:
+    """Where the path begins: before it, `@` ends a user's name."""
+    scheme, separator, rest = url.partition("://")
+    if separator:
+        slash = rest.find("/")
+        return len(url) if slash < 0 else len(scheme) + len(separator) + slash
+    return 0 if url.startswith("/") else url.find(":") + 1
+
+
+def url_for_git(url: str) -> str:
+    """The normal form of a URL as git takes it: with `.git` where it was written, and in the short form of ssh where that was.
+
+    A short form names a path from the user's home; most servers take it for the same as from the root.
+
+    Raises:
+        RefusedError: It is not a repository.
+    """
+    normal = normalise_url(url) + (".git" if url.rstrip("/").endswith(".git") else "")
+    scp = _SCP.fullmatch(url) if "://" not in url else None
+    if scp is None:
+        return normal
+    path = posixpath.normpath(scp["path"])
+    return f"{scp['user'] or ''}{scp['host'].lower()}:{path}"
 
 
 def normalise_url(url: str) -> str:
@@ -69,8 +102,9 @@ def normalise_url(url: str) -> str:
         raise RefusedError(
             tried, "the URL carries credentials, which would be kept in the history", "use git's credential helper on the worker"
         )
-    if ".." in PurePosixPath(parts.path).parts or parts.query or parts.fragment:
-        raise RefusedError(tried, "the path has `..`, `?` or `#` in it", remedy)
+    if ".." in PurePosixPath(parts.path).parts or "%" in parts.path or parts.query or parts.fragment:
+        # git and servers decode percent signs after this check: `%2e%2e` would be `..`.
+        raise RefusedError(tried, "the path has `..`, `%`, `?` or `#` in it", remedy)
     user = f"{parts.username}@" if parts.username else ""
     path = posixpath.normpath("/" + parts.path.strip("/")).removesuffix(".git")
     return f"{parts.scheme}://{user}{host}{f':{port}' if port else ''}{path}"

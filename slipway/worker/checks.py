@@ -12,15 +12,16 @@ from botocore.exceptions import BotoCoreError
 
 from slipway.errors import FailureReport, NeedsPersonError, SlipwayError
 from slipway.git.process import failure, run_git, without_credentials
+from slipway.git.rules import url_for_git
 
 
 async def find_problems(repositories: Iterable[str]) -> AsyncIterator[FailureReport]:
     """What promotions will park on, as far as a look without any effect can tell.
 
     Args:
-        repositories: The worker's list. An entry for all below an address names no repository to look at.
+        repositories: The URLs of repositories that promotions will use.
     """
-    checks = [check_credentials(), *(check_repository(url) for url in repositories if not url.endswith("/*"))]
+    checks = [check_credentials(), *(check_repository(url) for url in repositories)]
     for check in asyncio.as_completed(checks):
         try:
             await check
@@ -51,6 +52,6 @@ async def check_repository(url: str) -> None:
         SlipwayError: It may not, or it does not answer.
     """
     tried = f"reading the branches of {without_credentials(url)}"
-    answer = await run_git(["ls-remote", "--heads", url], folder=Path(os.devnull), tried=tried)
+    answer = await run_git(["ls-remote", "--heads", url_for_git(url)], folder=Path(os.devnull), tried=tried)
     if answer.code:
         raise failure(tried, answer)

@@ -11,7 +11,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from slipway.api import TASK_QUEUE
 from slipway.errors import RefusedError
-from slipway.git.rules import RepositoryPolicy
+from slipway.git.rules import AllowedBranch, split_branch
+from slipway.policy.model import policy_of_branches
+from slipway.policy.source import Policies, fixed, policies_at
 
 
 def default_work_folder() -> Path:
@@ -25,9 +27,12 @@ class WorkerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SLIPWAY_", frozen=True, extra="ignore", use_attribute_docstrings=True)
 
-    repositories: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)]
-    """The deployment repositories that the worker may read and write: URLs, separated by commas. One that ends in `/*` stands
-    for all below it."""
+    repositories: Annotated[tuple[str, ...], NoDecode] = ()
+    """The branches that the worker may promote from, for one team: `<url>@<branch>`, separated by commas; `main` where no branch
+    is written. A URL that ends in `/*` stands for all below it. Who can push to one of them may use all that the worker may."""
+    policy: str = ""
+    """Instead of the repositories, for apps that must not touch each other: the file that says what each app may do
+    (docs/policy.md), as a path or as `<url>@<branch>:<path>` of a file in a repository."""
     work_folder: Annotated[Path, Field(default_factory=default_work_folder)]
     """Where mirrors of the repositories are kept. It may be emptied while the worker is stopped."""
     poll_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
@@ -70,7 +75,24 @@ class WorkerSettings(BaseSettings):
     @classmethod
     def _are_repositories(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         try:
-            RepositoryPolicy(value)
+            for entry in value:
+                AllowedBranch.of(*split_branch(entry))
         except RefusedError as error:
             raise ValueError(str(error)) from error
         return value
+
+    @model_validator(mode="after")
+    def _has_one_policy(self) -> Self:
+        if bool(self.repositories) == bool(self.policy):
+            raise ValueError("set either SLIPWAY_REPOSITORIES or SLIPWAY_POLICY")
+        return self
+
+    def policies(self) -> Policies:
+        """What apps may do.
+
+        Raises:
+            RefusedError: `policy` is no place of a file.
+        """
+        if self.policy:
+            return policies_at(self.policy, self.work_folder.resolve())
+        return fixed(policy_of_branches(self.repositories))

@@ -16,7 +16,8 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.repositories import Repositories
 from slipway.api import AppRef
-from slipway.git.rules import RepositoryPolicy
+from slipway.policy.model import policy_of_branches
+from slipway.policy.source import fixed
 
 I = TypeVar("I")  # noqa: E741 -- input and output
 O = TypeVar("O")  # noqa: E741
@@ -166,7 +167,7 @@ def deployment(tmp_path: Path, account: str) -> Deployment:
 @pytest.fixture
 def repositories(deployment: Deployment, tmp_path: Path) -> Repositories:
     """The worker's allow-list holds the deployment repository and no other."""
-    return Repositories(RepositoryPolicy([deployment.app.repository]), tmp_path / "cache")
+    return Repositories(fixed(policy_of_branches([deployment.app.repository])), tmp_path / "cache")
 
 
 SERVE = """#!{interpreter} -IS

@@ -11,13 +11,14 @@ import activities
 from activities import all_activities, following_activities, short_activities
 from activities.repositories import Repositories
 from slipway.aws.clients import Aws
-from slipway.git.rules import RepositoryPolicy
+from slipway.policy.model import policy_of_branches
+from slipway.policy.source import fixed
 
 
 def registered() -> list[Any]:
     aws = Aws()
     aws.close()
-    return all_activities(aws, Repositories(RepositoryPolicy([]), Path("unused")), 1.0)
+    return all_activities(aws, Repositories(fixed(policy_of_branches([])), Path("unused")), 1.0)
 
 
 def names_of(found: list[Any]) -> Counter[str]:

@@ -20,7 +20,7 @@ print(sorted({"temporalio", "boto3"} & set(sys.modules)), file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["lint", "pipecd"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["--help"], ["lint", "pipecd"], ["policy", "lint", "policy.yaml"]], ids=" ".join)
 def test_given_a_command_that_needs_no_sdk_then_none_is_imported(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == "[]"

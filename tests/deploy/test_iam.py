@@ -14,6 +14,8 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
+from slipway.aws.clients import APP_TAG
+
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "deploy" / "iam"
 AT_TARGETS = "endpoints"
@@ -44,6 +46,8 @@ IMPLIED = {
     "sagemaker:CreatePipeline": {"iam:PassRole"},
     "sagemaker:UpdatePipeline": {"iam:PassRole"},
 }
+AS_TARGETS = {"sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"}
+"""What sessions of target roles need: botocore assumes the roles."""
 SHARED = {"describe_package": {"sagemaker:DescribeModelPackage"}}
 """What functions call that the activities of the endpoints share with others, by the name that a module imports."""
 OTHERS_TOO = {"search"}
@@ -124,7 +128,18 @@ def allowed_by(policy: str) -> set[str]:
 
 
 def test_given_the_activities_when_the_worker_calls_then_its_policy_allows_that_and_no_more() -> None:
-    assert allowed_by("worker.json") == calls_of_activities(at_targets=False) | calls_of_copies() | {"sts:AssumeRole"}
+    assert allowed_by("worker.json") == calls_of_activities(at_targets=False) | calls_of_copies() | AS_TARGETS
+
+
+def test_given_a_targets_role_then_it_can_only_be_assumed_for_its_app_and_in_the_name_of_a_promotion() -> None:
+    [statement] = statements("rollout-trust.json")
+
+    assert set(statement["Action"]) == AS_TARGETS
+    assert {key for test in statement["Condition"].values() for key in test} == {
+        f"aws:RequestTag/{APP_TAG}",
+        "sts:RoleSessionName",
+        "sts:SourceIdentity",
+    }
 
 
 def test_given_the_activities_when_a_target_is_acted_at_then_its_policy_allows_that_and_no_more() -> None:
@@ -151,6 +166,6 @@ def test_given_a_policy_when_it_allows_all_resources_then_aws_knows_no_others(fi
 @pytest.mark.parametrize("file", sorted(POLICIES.glob("*.json")), ids=lambda path: path.name)
 def test_given_the_sample_app_when_a_policy_names_a_role_then_the_app_or_a_policy_names_it_too(file: Path) -> None:
     app = "".join(path.read_text() for path in (ROOT / "pipecd").glob("*.yaml"))
-    known = set(re.findall(r":role/[a-z-]+", app)) | {":role/slipway-worker", ":role/slipway-rollout"}
+    known = set(re.findall(r":role/[a-z-]+", app)) | {":role/slipway-worker", ":role/slipway-rollout-screening"}
 
     assert set(re.findall(r":role/[a-z-]+", file.read_text())) <= known

@@ -10,12 +10,13 @@ from typing import Any
 
 from slipway_sandbox.testing.iam import client
 
+from demo.remote import BRANCH
 from demo.stack import CI_ACCOUNT, ML_ACCOUNT, REGION
-from demo.team import ROOT, Team
+from demo.team import FOLDER, ROOT, Team
 
 SAMPLES = ROOT / "deploy" / "iam"
 WORKER = "slipway-worker"
-ROLLOUT = "slipway-rollout"
+ROLLOUT = "slipway-rollout-screening"
 ENDPOINT = "screening-endpoint"
 CI = "screening-ci"
 POLICIES: Mapping[str, tuple[str, str | None]] = {
@@ -28,6 +29,8 @@ POLICIES: Mapping[str, tuple[str, str | None]] = {
     CI: ("ci.json", "ci-trust.json"),
 }
 """Each role's policy, and who may assume it; None for the worker's, which depends on where it runs."""
+APP_TAG = "https://github.com/your-organization/your-deployment@main@screening"
+"""The sample's application, as session tags name it."""
 GITHUB = "https://token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
 WORKFLOW = "repo:your-organization/your-model:ref:refs/heads/main"
@@ -101,6 +104,8 @@ class Roles:
     def _sample(self, name: str) -> dict[str, Any]:
         """A sample with its placeholders filled in."""
         text = (SAMPLES / name).read_text()
+        app = f"{self._team.remote.url.removesuffix('.git')}@{BRANCH}@{FOLDER}"
+        text = text.replace(APP_TAG, app)
         return json.loads(text.replace(CI_ACCOUNT, self._team.ci_account).replace(ML_ACCOUNT, self._team.ml_account))
 
 

@@ -4,7 +4,12 @@ import pytest
 
 from slipway.errors import RefusedError
 from slipway.git.process import without_credentials
-from slipway.git.rules import RepositoryPolicy, app_file, check_branch, normalise_url
+from slipway.git.rules import AllowedBranch, app_file, check_branch, normalise_url, split_branch, url_for_git
+
+
+def allows(entry: str, url: str, branch: str = "main") -> bool:
+    """Whether an entry of the worker's list allows a branch of a repository."""
+    return AllowedBranch.of(*split_branch(entry)).covers(normalise_url(url), branch)
 
 
 @pytest.mark.parametrize(
@@ -16,7 +21,40 @@ from slipway.git.rules import RepositoryPolicy, app_file, check_branch, normalis
     ],
 )
 def test_given_spellings_of_one_repository_when_they_are_checked_then_all_are_allowed(url: str) -> None:
-    assert RepositoryPolicy(["https://github.com/acme/app"]).check(url) == url
+    assert allows("https://github.com/acme/app", url)
+
+
+@pytest.mark.parametrize(
+    ("written", "for_git"),
+    [
+        ("https://GitHub.com/acme//app.git/", "https://github.com/acme/app.git"),
+        ("https://github.com/acme/./app", "https://github.com/acme/app"),
+        ("git@GitHub.com:acme//app.git", "git@github.com:acme/app.git"),
+        ("/srv/git/app.git", "file:///srv/git/app.git"),
+    ],
+)
+def test_given_a_spelling_of_a_repository_then_git_is_handed_its_normal_form(written: str, for_git: str) -> None:
+    assert url_for_git(written) == for_git
+
+
+@pytest.mark.parametrize(
+    ("entry", "url", "branch"),
+    [
+        ("https://github.com/acme/app.git", "https://github.com/acme/app.git", "main"),
+        ("https://github.com/acme/app.git@release/1", "https://github.com/acme/app.git", "release/1"),
+        ("git@github.com:acme/app.git", "git@github.com:acme/app.git", "main"),
+        ("git@github.com:acme/app.git@prod", "git@github.com:acme/app.git", "prod"),
+        ("ssh://git@github.com/acme/*@prod", "ssh://git@github.com/acme/*", "prod"),
+        ("/srv/git/app.git@prod@2", "/srv/git/app.git", "prod@2"),
+    ],
+)
+def test_given_an_entry_of_the_list_then_its_branch_follows_the_path(entry: str, url: str, branch: str) -> None:
+    assert split_branch(entry) == (url, branch)
+
+
+def test_given_an_entry_without_a_branch_when_another_is_asked_for_then_only_main_is_allowed() -> None:
+    assert allows("https://github.com/acme/app", "https://github.com/acme/app")
+    assert not allows("https://github.com/acme/app", "https://github.com/acme/app", "feature/x")
 
 
 def test_given_the_scp_form_when_it_is_normalised_then_it_is_the_ssh_url() -> None:
@@ -24,10 +62,15 @@ def test_given_the_scp_form_when_it_is_normalised_then_it_is_the_ssh_url() -> No
 
 
 def test_given_a_prefix_on_the_list_when_repositories_are_checked_then_only_those_below_are_allowed() -> None:
-    policy = RepositoryPolicy(["https://github.com/acme/*"])
-    assert policy.check("https://github.com/acme/app")
-    with pytest.raises(RefusedError, match="not on the worker's list"):
-        policy.check("https://github.com/acme-evil/app")
+    assert allows("https://github.com/acme/*", "https://github.com/acme/app")
+    assert not allows("https://github.com/acme/*", "https://github.com/acme-evil/app")
+
+
+@pytest.mark.parametrize("path", ["%2e%2e/evil.git", "x/%2E%2E/%2e%2e/evil", "app%00", "%61pp"])
+@pytest.mark.parametrize("server", ["file:///srv/acme", "ssh://git@host/acme", "https://host/acme", "git@host:acme"])
+def test_given_a_percent_sign_in_a_path_when_it_is_checked_then_it_is_refused(server: str, path: str) -> None:
+    with pytest.raises(RefusedError, match="`%`"):
+        normalise_url(f"{server}/{path}")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +93,7 @@ def test_given_a_prefix_on_the_list_when_repositories_are_checked_then_only_thos
 )
 def test_given_a_text_that_git_would_take_for_more_when_it_is_checked_then_it_is_refused(url: str) -> None:
     with pytest.raises(RefusedError):
-        RepositoryPolicy(["https://github.com/*"]).check(url)
+        normalise_url(url)
 
 
 def test_given_a_password_in_a_url_when_it_is_refused_then_the_error_does_not_tell_it() -> None:

@@ -1,0 +1,292 @@
+"""What each activity must agree with before it runs: one check for each activity that changes AWS or git, by its name.
+
+An activity that is neither here nor among `READS` is refused, so that a new one cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from temporalio import activity
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from activities.endpoints.messages import EndpointPlan, RestoreEndpoint, UpdateEndpoint
+from activities.endpoints.plan import plan_rollout
+from activities.endpoints.served import SageMakerAccount
+from activities.guard import Guard, known_origin
+from activities.images.messages import CopyImage
+from activities.origin import Origin
+from activities.pipelines.messages import Execution
+from activities.registry import SetApproval, WithdrawApproval
+from activities.tags import PROMOTION_TAG
+from activities.taskdefs import RevertImage, WriteImage
+from activities.tasks.messages import RegisterTaskDefinition, RunTask, StopTask
+from slipway.app.lint import App
+from slipway.app.spec import SPEC_FILE
+from slipway.aws.clients import Actor, Aws, acting_for, region_of
+from slipway.errors import NeedsPersonError, RefusedError
+from slipway.git.rules import app_file, normalise_url
+from slipway.oci.reference import ImageReference
+
+READS = frozenset(
+    {
+        "read_app",
+        "resolve_image",
+        "check_scan",
+        "follow_task",
+        "find_execution",
+        "follow_execution",
+        "find_model_package",
+        "gather_evidence",
+        "preflight",
+        "follow_endpoint",
+        "smoke_endpoint",
+    }
+)
+"""Activities that change nothing."""
+
+
+class PolicyInterceptor(Interceptor):
+    """Give it to the Worker, behind the interceptor that explains errors.
+
+    Args:
+        guard: What applications may do.
+        aws: Where to look whose effect something is.
+    """
+
+    def __init__(self, guard: Guard, aws: Aws) -> None:
+        self._checks = Checks(guard, aws)
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        return _Inbound(next, self._checks)
+
+
+class _Inbound(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, checks: Checks) -> None:  # noqa: A002
+        super().__init__(next)
+        self._checks = checks
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        name, request = activity.info().activity_type, input.args[0] if input.args else None
+        origin = origin_of(request)
+        with acting_for(actor_of(origin) if origin else None):
+            await self._checks.check(name, request)
+            return await super().execute_activity(input)
+
+
+class Checks:
+    """The checks by the activity's name.
+
+    Args:
+        guard: What applications may do.
+        aws: Where to look whose effect something is.
+    """
+
+    def __init__(self, guard: Guard, aws: Aws) -> None:
+        self._guard = guard
+        self._aws = aws
+        self.by_name: Mapping[str, Callable[[Any], Awaitable[None]]] = {
+            "copy_image": self._copy_image,
+            "write_image": self._write_image,
+            "revert_image": self._revert_image,
+            "register_task_definition": self._register_task_definition,
+            "run_task": self._run_task,
+            "stop_task": self._stop_task,
+            "retry_execution": self._retry_execution,
+            "stop_execution": self._stop_execution,
+            "set_approval": self._set_approval,
+            "withdraw_approval": self._withdraw_approval,
+            "prepare_endpoint": self._prepare_endpoint,
+            "update_endpoint": self._update_endpoint,
+            "restore_endpoint": self._restore_endpoint,
+        }
+
+    async def check(self, name: str, request: Any) -> None:
+        """Check one activity before it runs.
+
+        Raises:
+            NeedsPersonError: It is not what the spec says, the policy does not allow it, or the input names no promotion.
+        """
+        if name in READS:
+            return
+        if name not in self.by_name:
+            raise NeedsPersonError(f"running {name}", "no check is written for this activity", "add one to activities/checks.py")
+        try:
+            await self.by_name[name](request)
+        except RefusedError as error:
+            # The policy may have been narrowed by mistake. The promotion parks; it does not end and undo what serves.
+            report = error.report
+            raise NeedsPersonError(report.tried, report.answered, f"{report.remedy}; then retry, or abort") from error
+
+    async def _copy_image(self, request: CopyImage) -> None:
+        origin = known_origin("copy_image", request.origin)
+        image = (await self._guard.permit(origin)).spec.spec.image
+        _agree(origin, "an image", request.source, f"{image.source}@{origin.request.digest}")
+        _agree(origin, "the repository", request.target_repository, image.target)
+
+    async def _write_image(self, request: WriteImage) -> None:
+        origin = known_origin("write_image", request.origin)
+        app = await self._guard.permit(origin)
+        _agree_on_branch(origin, request)
+        _agree(origin, "the event", request.event, app.spec.spec.git.event)
+        _agree(origin, "the replacements", request.handler.replacements, app.handler.replacements)
+        _agree(origin, "the image", request.image, _promoted(origin, app))
+
+    async def _revert_image(self, request: RevertImage) -> None:
+        # The commit carries the promotion's id in its trailer, and only that commit is reverted.
+        origin = known_origin("revert_image", request.origin)
+        await self._guard.require_on_branch(origin)
+        _agree_on_branch(origin, request)
+
+    async def _register_task_definition(self, request: RegisterTaskDefinition) -> None:
+        origin = known_origin("register_task_definition", request.origin)
+        app = await self._guard.permit(origin)
+        _agree(origin, "the app", _place(request), _place(origin))
+        _agree(origin, "the image", request.image, _promoted(origin, app))
+        _agree(origin, "the region", request.region, _region(app))
+        await self._guard.permit_definition(origin, request.commit, request.file)
+
+    async def _run_task(self, request: RunTask) -> None:
+        origin = known_origin("run_task", request.origin)
+        app = await self._guard.permit(origin)
+        _agree(origin, "the promotion", request.promotion_id, origin.promotion_id)
+        _agree(origin, "the family", _family(request.task_definition.arn), app.taskdef["family"])
+        _agree(origin, "the cluster and network", request.ecs, app.pipecd.ecs)
+
+    async def _stop_task(self, request: StopTask) -> None:
+        origin = known_origin("stop_task", request.origin)
+        await self._guard.require_on_branch(origin)
+        ecs = self._aws.ecs(region_of(request.task.arn))
+        tried = f"looking at who started the task {request.task.arn}"
+        answer = await self._aws.call(tried, ecs.describe_tasks, cluster=request.task.cluster, tasks=[request.task.arn])
+        for task in answer["tasks"]:
+            _require_own(origin, f"the task {request.task.arn}", task.get("startedBy"))
+
+    async def _retry_execution(self, execution: Execution) -> None:
+        origin = known_origin("retry_execution", execution.origin)
+        pipeline = (await self._guard.permit(origin)).spec.spec.pipeline.name
+        _agree(origin, "the pipeline", _pipeline(execution.arn), pipeline.lower())
+
+    async def _stop_execution(self, execution: Execution) -> None:
+        origin = known_origin("stop_execution", execution.origin)
+        await self._guard.require_on_branch(origin)
+        _require_own(origin, f"the execution {execution.arn}", await self._display_name(execution.arn))
+
+    async def _set_approval(self, request: SetApproval) -> None:
+        origin = known_origin("set_approval", request.origin)
+        app = await self._guard.permit(origin)
+        _agree(origin, "the package group", _group(request.package.arn), app.spec.spec.model.package_group.lower())
+
+    async def _withdraw_approval(self, request: WithdrawApproval) -> None:
+        origin = known_origin("withdraw_approval", request.origin)
+        await self._guard.require_on_branch(origin)
+        with contextlib.suppress(RefusedError):
+            group = (await self._guard.permit(origin)).spec.spec.model.package_group
+            _agree(origin, "the package group", _group(request.package.arn), group.lower())
+            return
+        tried = f"looking at what made {request.package.arn}"
+        sagemaker = self._aws.sagemaker(region_of(request.package.arn))
+        package = await self._aws.call(tried, sagemaker.describe_model_package, ModelPackageName=request.package.arn)
+        made_by = package.get("MetadataProperties", {}).get("GeneratedBy")
+        _require_own(origin, request.package.arn, await self._display_name(made_by) if made_by else None)
+
+    async def _prepare_endpoint(self, plan: EndpointPlan) -> None:
+        origin = known_origin("prepare_endpoint", plan.origin)
+        _agree_on_plan(origin, plan, await self._guard.permit(origin))
+
+    async def _update_endpoint(self, request: UpdateEndpoint) -> None:
+        origin = known_origin("update_endpoint", request.plan.origin)
+        _agree_on_plan(origin, request.plan, await self._guard.permit(origin))
+
+    async def _restore_endpoint(self, request: RestoreEndpoint) -> None:
+        plan = request.plan
+        origin = known_origin("restore_endpoint", plan.origin)
+        await self._guard.require_on_branch(origin)
+        with contextlib.suppress(RefusedError):
+            _agree_on_plan(origin, plan, await self._guard.permit(origin))
+            return
+        account = SageMakerAccount(self._aws, plan.region, plan.target.role_arn)
+        tags = await account.tags_of_config(plan.config)
+        _require_own(origin, f"the endpoint config {plan.config}", tags.get(PROMOTION_TAG))
+
+    async def _display_name(self, execution: str) -> str | None:
+        describe = self._aws.sagemaker(region_of(execution)).describe_pipeline_execution
+        found = await self._aws.call(f"looking at the execution {execution}", describe, PipelineExecutionArn=execution)
+        return found.get("PipelineExecutionDisplayName")
+
+
+def origin_of(request: Any) -> Origin | None:
+    """The promotion that an activity's input names, itself or in its plan."""
+    origin = getattr(request, "origin", None) or getattr(getattr(request, "plan", None), "origin", None)
+    return origin if isinstance(origin, Origin) else None
+
+
+def actor_of(origin: Origin) -> Actor:
+    """Whom sessions of target roles name."""
+    app = f"{normalise_url(origin.app.repository)}#{origin.app.branch}#{app_file(origin.app.folder) or '.'}"
+    return Actor(promotion=origin.promotion_id, app=app)
+
+
+def _agree(origin: Origin, what: str, asked: object, written: object) -> None:
+    if asked != written:
+        raise RefusedError(
+            f"running {activity.info().activity_type} for the promotion {origin.promotion_id}",
+            f"it is asked for {what} {asked}, and {SPEC_FILE} and the files beside it at {origin.commit[:12]} say {written}",
+            "start a promotion with `slipway start`: activities are not started by hand",
+        )
+
+
+def _agree_on_branch(origin: Origin, request: WriteImage | RevertImage) -> None:
+    _agree(origin, "the app", _place(request), _place(origin))
+    _agree(origin, "the promotion", request.promotion_id, origin.promotion_id)
+
+
+def _agree_on_plan(origin: Origin, plan: EndpointPlan, app: App) -> None:
+    """The plan's target is one of the spec's, and its names are those that follow from what it rolls out."""
+    spec = app.spec.spec
+    targets = [target for wave in spec.rollout.waves for target in wave.targets]
+    if plan.target not in targets:
+        _agree(origin, "the endpoint", plan.target.endpoint, ", ".join(target.endpoint for target in targets))
+    _agree(origin, "the promotion", plan.promotion_id, origin.promotion_id)
+    _agree(origin, "the region", plan.region, plan.target.region or _region(app))
+    _agree(origin, "the package group", _group(plan.package.arn), spec.model.package_group.lower())
+    _agree(origin, "the variant", plan.variant, spec.rollout.variant)
+    _agree(origin, "the strategy", plan.strategy, spec.rollout.strategy)
+    names = plan_rollout(plan)
+    _agree(origin, "the names", (plan.model, plan.config), (names.model, names.config))
+
+
+def _require_own(origin: Origin, what: str, made_by: str | None) -> None:
+    if made_by != origin.promotion_id:
+        raise NeedsPersonError(
+            f"undoing {what} for the promotion {origin.promotion_id}",
+            f"it carries {made_by or 'no promotion'}, and a promotion undoes only what is its own",
+            "see what it is, and undo it by hand if it must be undone",
+        )
+
+
+def _place(named: WriteImage | RevertImage | RegisterTaskDefinition | Origin) -> tuple[str, str, str]:
+    app = named.app
+    return normalise_url(app.repository), app.branch, app_file(app.folder)
+
+
+def _promoted(origin: Origin, app: App) -> str:
+    return f"{app.spec.spec.image.target}@{origin.request.digest}"
+
+
+def _region(app: App) -> str:
+    return ImageReference.parse(app.spec.spec.image.target).region
+
+
+def _family(arn: str) -> str:
+    return arn.rpartition("/")[2].partition(":")[0]
+
+
+def _pipeline(arn: str) -> str:
+    return arn.partition(":pipeline/")[2].partition("/")[0].lower()
+
+
+def _group(arn: str) -> str:
+    return arn.partition(":model-package/")[2].partition("/")[0].lower()

@@ -1,0 +1,116 @@
+"""Checks at the effect: before an activity changes AWS or git, the worker makes sure by itself that it may.
+
+Anybody who can reach Temporal can schedule an activity with any input. So nothing in the input is believed: the promotion's id
+follows from its request, the spec is read again at the commit that it pinned, that commit must be on the branch that the policy
+allows, and the activity must do what the spec says there. The policy is read again each time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import partial
+
+from activities.origin import Origin
+from activities.repositories import Repositories
+from slipway.app.lint import App, read_app_from
+from slipway.app.problems import FileError
+from slipway.app.taskdef import parse_taskdef
+from slipway.errors import NeedsPersonError, RefusedError
+from slipway.git.repository import Repository
+from slipway.git.rules import app_file, normalise_url
+from slipway.policy.check import entry_for, require_allowed, require_app, uses_of_definition
+
+KEPT = 256
+"""Applications at one commit that are kept in memory."""
+
+
+class Guard:
+    """What an application at one commit may do.
+
+    Args:
+        repositories: The repositories that this worker may use, and its policy.
+    """
+
+    def __init__(self, repositories: Repositories) -> None:
+        self._repositories = repositories
+        self._apps: OrderedDict[tuple[str, str, str, str], App] = OrderedDict()
+
+    async def permit(self, origin: Origin) -> App:
+        """The application's files at the promotion's commit, if the policy allows all that they name.
+
+        Raises:
+            RefusedError: The policy has no entry for it, allows less, or the commit is not on the branch.
+        """
+        entry = entry_for(await self._repositories.policies(), origin.app)
+        app = await self._app_of(origin)
+        require_app(entry, origin.app, app)
+        return app
+
+    async def require_on_branch(self, origin: Origin) -> None:
+        """Checks that the promotion's commit is on a branch that the policy names. More is not asked of what undoes an effect.
+
+        Raises:
+            RefusedError: The policy does not name the branch, or the commit is not on it.
+        """
+        await _require_on_branch(await self._repositories.open(origin.app), origin.app.branch, origin.commit)
+
+    async def _app_of(self, origin: Origin) -> App:
+        repository = await self._repositories.open(origin.app)
+        folder = app_file(origin.app.folder)
+        key = (normalise_url(origin.app.repository), origin.app.branch, folder, origin.commit)
+        if key not in self._apps:
+            await _require_on_branch(repository, origin.app.branch, origin.commit)
+            self._apps[key] = await _read(repository, origin)
+        self._apps.move_to_end(key)
+        while len(self._apps) > KEPT:
+            self._apps.popitem(last=False)
+        return self._apps[key]
+
+    async def permit_definition(self, origin: Origin, commit: str, file: str) -> None:
+        """Checks the task definition of a later commit, the one that wrote the image.
+
+        Raises:
+            RefusedError: The commit is not on the branch, or the policy does not allow what the file names.
+        """
+        repository = await self._repositories.open(origin.app)
+        await _require_on_branch(repository, origin.app.branch, commit)
+        path = app_file(origin.app.folder, file)
+        definition = parse_taskdef((await repository.read(commit, path)).decode(errors="replace"), path)
+        entry = entry_for(await self._repositories.policies(), origin.app)
+        require_allowed(entry, origin.app, uses_of_definition(definition, file))
+
+
+async def _require_on_branch(repository: Repository, branch: str, commit: str) -> None:
+    if not await repository.contains(branch, commit):
+        raise RefusedError(
+            f"using the commit {commit[:12]} of {repository.shown}",
+            f"it is not on the branch {branch}",
+            "start the promotion again: it reads the branch's head",
+        )
+
+
+async def _read(repository: Repository, origin: Origin) -> App:
+    read = partial(_read_file, repository, origin)
+    findings = await read_app_from(read)
+    if findings.app is None:
+        raise FileError(f"reading {origin.app.folder} of {repository.shown} at {origin.commit[:12]}", findings.errors)
+    return findings.app
+
+
+async def _read_file(repository: Repository, origin: Origin, path: str) -> bytes | None:
+    return await repository.read_if_there(origin.commit, app_file(origin.app.folder, path))
+
+
+def known_origin(activity: str, origin: Origin | None) -> Origin:
+    """The promotion that an activity works for.
+
+    Raises:
+        NeedsPersonError: The input names none, as one that an older release made.
+    """
+    if origin is None:
+        raise NeedsPersonError(
+            f"checking whether {activity} is allowed",
+            "its input does not say which promotion it is for: an older release of the worker made it, or a person did",
+            "retry: the activity is then scheduled with it; where the effect was to be undone, undo it by hand",
+        )
+    return origin

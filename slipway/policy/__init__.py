@@ -1,0 +1,1 @@
+"""What the worker's owner lets an application do."""

@@ -1,0 +1,81 @@
+"""Writes the policy's reference and its JSON Schema from the models: `python -m slipway.policy.docs`."""
+
+from __future__ import annotations
+
+from slipway.app.spec_docs import ROOT, reference, schema
+from slipway.policy.model import WorkerPolicy
+
+SCHEMA_FILE = ROOT / "policy.schema.json"
+REFERENCE_FILE = ROOT / "docs" / "policy.md"
+_HEAD = """# The worker's policy
+
+The worker holds credentials to production. Its owner says in this file which applications may use them, and for what.
+`SLIPWAY_POLICY` names the file: a path, or `<repository>@<branch>:<path>` of a file in a repository of its own, which the app
+teams cannot push to. It is read again while the worker runs. If it cannot be read then, the last good copy counts, and the log
+says so.
+
+The first entry of `apps` that covers repository, branch and folder counts. An application without an entry is refused, and the
+error says which entry to add. `slipway policy lint FILE` checks a file.
+
+```yaml
+# yaml-language-server: $schema=<path or address of policy.schema.json>
+apiVersion: slipway.dev/v1
+kind: WorkerPolicy
+apps:
+  - repository: https://github.com/acme/deploy.git
+    branch: main
+    folder: apps/screening
+    accounts: ["222222222222"]
+    regions: [us-east-1]
+    imageSources: [111111111111.dkr.ecr.us-east-1.amazonaws.com/screening-pipeline-ci]
+    imageTargets: [222222222222.dkr.ecr.us-east-1.amazonaws.com/screening-pipeline]
+    families: [screening-pipeline]
+    clusters: [arn:aws:ecs:us-east-1:222222222222:cluster/ml]
+    pipelines: [screening-training]
+    packageGroups: [screening]
+    endpoints: [screening-*]
+    roles: [arn:aws:iam::222222222222:role/screening-*, arn:aws:iam::222222222222:role/slipway-rollout-screening]
+    approval: {quorum: 2, auto: false}
+```
+
+## When it is checked
+
+- *When the app is read*, before anything is changed. A value outside refuses the promotion. The error names the key, what the
+  file says, and what the policy allows.
+- *At each effect*: before each activity that changes AWS or git, the worker reads the policy again, and the spec at the commit
+  that the promotion pinned. That commit must be on the allowed branch. The activity must do what the spec says, and the policy
+  must still allow it. So a policy that is narrowed takes effect for promotions that are waiting: they park, and change nothing.
+  Widen the policy and retry, or abort.
+- *When an effect is undone*: what a promotion did it may undo, also after the policy was narrowed. A task, an execution and a
+  commit must carry the promotion's id. So must an endpoint config (in its tag `slipway-promotion`) and the execution that made
+  a package, where the policy no longer allows the app. The role of a target needs `sagemaker:ListTags` for that. The repository
+  and the branch must still be in the policy. Where they are not, the ledger says *needs a person*.
+
+## One trust domain
+
+`SLIPWAY_REPOSITORIES` is the short form for one team: a list of `<repository>@<branch>` (`main` if it is not written).
+Everybody who can push to one of these branches may use all that the worker's credentials allow, for each app on them. Set one
+of the two, not both. Apps that must not touch each other need a policy, or workers of their own.
+
+This page is made from the models in `slipway/policy/model.py` by `python -m slipway.policy.docs`.
+"""
+
+
+def policy_schema() -> str:
+    """The JSON Schema of the file."""
+    return schema(WorkerPolicy)
+
+
+def policy_reference() -> str:
+    """The reference as Markdown."""
+    return reference(_HEAD, WorkerPolicy)
+
+
+def main() -> None:
+    """Writes both files."""
+    SCHEMA_FILE.write_text(policy_schema())
+    REFERENCE_FILE.write_text(policy_reference())
+
+
+if __name__ == "__main__":
+    main()

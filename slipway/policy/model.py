@@ -1,0 +1,150 @@
+"""The worker's policy, as frozen models: which applications may use the worker, and what each of them may touch.
+
+Keys are camelCase in the file and snake_case here. `*` and `?` stand for any characters in a value, as in a shell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from slipway.app.rules import Bounds, rule, when_reading
+from slipway.app.spec import SpecModel
+from slipway.errors import RefusedError
+from slipway.git.rules import AllowedBranch, app_file, check_branch, normalise_url, split_branch
+
+EVERYWHERE = "**"
+"""The folder glob for all folders of a repository."""
+
+
+def _repository(url: str) -> str:
+    try:
+        normalise_url(url.removesuffix("/*"))
+    except RefusedError as error:
+        raise ValueError(f"must be a repository's URL, or one that ends in /*: {error.report.answered}") from error
+    return url
+
+
+def _branch(branch: str) -> str:
+    try:
+        return check_branch(branch)
+    except RefusedError as error:
+        raise ValueError("must be a branch's name such as main") from error
+
+
+Pattern = Annotated[str, Bounds(min_length=1, max_length=2_048)]
+Patterns = Annotated[tuple[Pattern, ...], Bounds(min_length=1, max_length=1_000)]
+Account = Annotated[str, Bounds(pattern=r"^([0-9]{12}|\*)$")]
+
+
+class ApprovalFloor(SpecModel):
+    """The least that the app's own approval rules must ask for."""
+
+    quorum: Annotated[int, Bounds(ge=1, le=20)] = 1
+    """The least `quorum` of a manual approval."""
+    auto: bool = False
+    """Whether `mode: auto` is allowed, where the gates alone decide."""
+
+
+class AppEntry(SpecModel):
+    """Some applications, and what they may touch. A value outside refuses the promotion before anything is changed."""
+
+    repository: Annotated[str, when_reading(_repository)]
+    """The URL of the deployment repository. One that ends in `/*` stands for all below it."""
+    branch: Annotated[str, when_reading(_branch)] = "main"
+    """The deployment branch. No other branch of the repository can be promoted from."""
+    folder: Pattern = "."
+    """The application's folder: a glob by the parts of the path. `*` is one part, and `**` alone is every folder."""
+    accounts: Annotated[tuple[Account, ...], Bounds(min_length=1, max_length=1_000)]
+    """The accounts of the target repository, the cluster, and every role; `*` for any."""
+    regions: Patterns
+    """The regions of the target repository and of the endpoints."""
+    image_sources: Patterns
+    """The repositories that `spec.image.source` may name."""
+    image_targets: Patterns
+    """The repositories that `spec.image.target` may name."""
+    families: Patterns
+    """The families of task definitions."""
+    clusters: Patterns
+    """The clusters as `app.pipecd.yaml` names them, by ARN or by name."""
+    pipelines: Patterns
+    """The names of SageMaker pipelines."""
+    package_groups: Patterns
+    """The model package groups."""
+    endpoints: Patterns
+    """The names of endpoints."""
+    roles: Annotated[tuple[Pattern, ...], Bounds(max_length=1_000)] = ()
+    """The ARNs of roles: those that the worker assumes, those of endpoints, and the two of the task. Absent: none."""
+    approval: ApprovalFloor = ApprovalFloor()
+    """The least that approval must ask for."""
+
+    @rule
+    def _names_a_folder(self) -> None:
+        """`folder` is a relative path without `..`."""
+        try:
+            app_file(self.folder)
+        except RefusedError as error:
+            raise ValueError("has a folder that leaves the repository") from error
+
+    def covers(self, url: str, branch: str, folder: str) -> bool:
+        """Whether the entry is for this application.
+
+        Args:
+            url: The repository's normal form.
+            branch: The deployment branch.
+            folder: The application's folder, normalised; nothing is the repository's root.
+        """
+        return self.covers_branch(url, branch) and _matches_folder(folder, self.folder)
+
+    def covers_branch(self, url: str, branch: str) -> bool:
+        """Whether the entry is for some application on this branch."""
+        return AllowedBranch.of(self.repository, self.branch).covers(url, branch)
+
+
+class WorkerPolicy(SpecModel):
+    """The whole file. The first entry that covers an application counts; an application without one is refused."""
+
+    api_version: Literal["slipway.dev/v1"]
+    """The version of this format."""
+    kind: Literal["WorkerPolicy"]
+    """What the file is."""
+    apps: Annotated[tuple[AppEntry, ...], Bounds(min_length=1, max_length=10_000)]
+    """The applications that the worker serves."""
+
+
+def policy_of_branches(entries: Iterable[str]) -> WorkerPolicy:
+    """The policy of one trust domain: every application on these branches may do all that the worker may.
+
+    Args:
+        entries: Each `url@branch`, or `url/*@branch` for all repositories below.
+    """
+    anything = ("*",)
+    apps = tuple(
+        AppEntry(
+            repository=url,
+            branch=branch,
+            folder=EVERYWHERE,
+            accounts=anything,
+            regions=anything,
+            image_sources=anything,
+            image_targets=anything,
+            families=anything,
+            clusters=anything,
+            pipelines=anything,
+            package_groups=anything,
+            endpoints=anything,
+            roles=anything,
+            approval=ApprovalFloor(auto=True),
+        )
+        for url, branch in map(split_branch, entries)
+    )
+    return WorkerPolicy(api_version="slipway.dev/v1", kind="WorkerPolicy", apps=apps)
+
+
+def _matches_folder(folder: str, pattern: str) -> bool:
+    if pattern == EVERYWHERE:
+        return True
+    parts, globs = PurePosixPath(folder).parts, PurePosixPath(app_file(pattern)).parts
+    return len(parts) == len(globs) and all(fnmatchcase(part, glob) for part, glob in zip(parts, globs, strict=True))
