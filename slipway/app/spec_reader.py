@@ -48,6 +48,15 @@ def parse_spec(text: str, file: str = SPEC_FILE) -> ModelPromotion:
         document = load_document(text, file)
     except FileError as error:
         raise SpecError(f"reading {file}", error.problems) from error
+    return spec_of(document)
+
+
+def spec_of(document: Document) -> ModelPromotion:
+    """The spec of a document.
+
+    Raises:
+        SpecError: Everything that is wrong.
+    """
     try:
         # JSON's rules are the strict ones that YAML's lists and numbers fit; names of attributes are not keys of the file.
         return ModelPromotion.model_validate_json(
@@ -55,7 +64,8 @@ def parse_spec(text: str, file: str = SPEC_FILE) -> ModelPromotion:
         )
     except ValidationError as error:
         problems = [_problem(document, detail) for detail in error.errors(include_url=False)]
-        raise SpecError(f"reading {file}", sorted(problems, key=lambda problem: (problem.line, problem.column))) from error
+        problems.sort(key=lambda problem: (problem.line, problem.column))
+        raise SpecError(f"reading {document.file}", problems) from error
 
 
 def _problem(document: Document, detail: ErrorDetails) -> Problem:
