@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -175,7 +176,7 @@ class TaskdefActivities:
 async def _changes(request: WriteImage, read: Callable[[str], Awaitable[bytes | None]]) -> tuple[FileChange, ...]:
     files = {replacement.file for replacement in request.handler.replacements}
     contents = {file: await read(path_of(request.app, file)) for file in sorted(files)}
-    return apply_event(request.handler, request.image, contents.get)
+    return await asyncio.to_thread(apply_event, request.handler, request.image, contents.get)
 
 
 def path_of(app: AppRef, file: str) -> str:

@@ -6,17 +6,18 @@ instance.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from slipway.app.pipecd import APP_FILE, EventHandler, PipecdApp, parse_app
+from slipway.app.pipecd import APP_FILE, EventHandler, PipecdApp, app_of
 from slipway.app.problems import FileError, Problem, Severity
 from slipway.app.replacements import FileChange, apply_event
 from slipway.app.spec import SPEC_FILE, ModelPromotion
-from slipway.app.spec_reader import parse_spec
-from slipway.app.taskdef import TaskDefinition, container_images, parse_taskdef
-from slipway.app.yaml_source import Document, Path, load_document
+from slipway.app.spec_reader import spec_of
+from slipway.app.taskdef import TaskDefinition, container_images, parse_taskdef, taskdef_of
+from slipway.app.yaml_source import SIZE_LIMIT, TASKDEF_LIMIT, Document, Path, load_document
 from slipway.errors import SlipwayError
 from slipway.oci.reference import ImageReference
 
@@ -58,34 +59,45 @@ class Findings:
 
 def read_app(read: Read) -> Findings:
     """Reads and checks an application's files."""
-    return _Linter(read).findings()
+    return _Linter(read, {}).findings()
 
 
 async def read_app_from(read: Callable[[str], Awaitable[bytes | None]]) -> Findings:
-    """Like `read_app`, for files that have to be waited for: which ones are needed is seen from those that came before."""
+    """Like `read_app`, for files that have to be waited for: which ones are needed is seen from those that came before.
+
+    A thread reads them, so that other promotions go on whatever is in them. Each file is parsed once.
+    """
     known: dict[str, bytes | None] = {}
+    documents: dict[str, Document | FileError] = {}
     for _ in range(_ROUNDS):
         wanted: set[str] = set()
-        findings = read_app(lambda path, wanted=wanted: known[path] if path in known else wanted.add(path))
+        linter = _Linter(lambda path, wanted=wanted: known[path] if path in known else wanted.add(path), documents)
+        findings = await asyncio.to_thread(linter.findings)
         if not wanted:
             return findings
         for path in sorted(wanted):
             known[path] = await read(path)
-    return read_app(known.get)
+    return await asyncio.to_thread(_Linter(known.get, documents).findings)
 
 
 class _Linter:
-    """One pass over an application's files."""
+    """One pass over an application's files.
 
-    def __init__(self, read: Read) -> None:
+    Args:
+        read: Gives a file.
+        loaded: The files that an earlier pass has parsed, or could not parse.
+    """
+
+    def __init__(self, read: Read, loaded: dict[str, Document | FileError]) -> None:
         self._read = read
+        self._loaded = loaded
         self._problems: list[Problem] = []
         self._documents: dict[str, Document] = {}
 
     def findings(self) -> Findings:
-        spec = self._parsed(SPEC_FILE, parse_spec)
-        pipecd = self._parsed(APP_FILE, parse_app)
-        taskdef = self._parsed(pipecd.ecs.task_definition_file, parse_taskdef) if pipecd else None
+        spec = self._parsed(SPEC_FILE, spec_of)
+        pipecd = self._parsed(APP_FILE, app_of)
+        taskdef = self._parsed(pipecd.ecs.task_definition_file, taskdef_of, TASKDEF_LIMIT) if pipecd else None
         handler = self._handler(spec, pipecd) if spec and pipecd else None
         if pipecd:
             self._check_pipecd(pipecd, spec.spec.task.launcher if spec else "slipway")
@@ -99,22 +111,23 @@ class _Linter:
         app = None if broken or not (spec and pipecd and handler and taskdef) else App(spec, pipecd, handler, taskdef)
         return Findings(tuple(self._problems), app)
 
-    def _parsed(self, file: str, parse: Callable[[str, str], T]) -> T | None:
+    def _parsed(self, file: str, parse: Callable[[Document], T], limit: int = SIZE_LIMIT) -> T | None:
         """A file by its reader; what that finds is among the problems."""
         content = self._read(file)
         if content is None:
             self._tell(Problem(file=file, line=0, column=0, path="", message="is not there", help="add it to the app's folder"))
             return None
+        if file not in self._loaded:
+            self._loaded[file] = _load(content, file, limit)
+        document = self._loaded[file]
+        if isinstance(document, FileError):
+            self._problems.extend(document.problems)
+            return None
+        self._documents[file] = document
         try:
-            text = content.decode()
-            parsed = parse(text, file)
-            self._documents[file] = load_document(text, file)
-        except UnicodeDecodeError:
-            self._tell(Problem(file=file, line=0, column=0, path="", message="is not UTF-8", help="save it as UTF-8"))
+            return parse(document)
         except FileError as error:
             self._problems.extend(error.problems)
-        else:
-            return parsed
         return None
 
     def _handler(self, spec: ModelPromotion, pipecd: PipecdApp) -> EventHandler | None:
@@ -213,3 +226,13 @@ class _Linter:
 
     def _tell(self, problem: Problem) -> None:
         self._problems.append(problem)
+
+
+def _load(content: bytes, file: str, limit: int) -> Document | FileError:
+    try:
+        return load_document(content.decode(), file, limit)
+    except UnicodeDecodeError:
+        problem = Problem(file=file, line=0, column=0, path="", message="is not UTF-8", help="save it as UTF-8")
+        return FileError(f"reading {file}", [problem])
+    except FileError as error:
+        return error

@@ -11,8 +11,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from slipway.app.problems import FileError, Problem
-from slipway.app.rules import READING, file_of_the_app
+from slipway.app.expressions import expression
+from slipway.app.problems import FileError, Problem, shown
+from slipway.app.rules import READING, Bounds, file_of_the_app
 from slipway.app.yaml_source import Document, Path, load_document
 
 APP_FILE = "app.pipecd.yaml"
@@ -90,7 +91,7 @@ class EventHandler(PipecdModel):
     """The event's name, from the matcher."""
     commit_message: str = ""
     make_pull_request: bool = False
-    replacements: tuple[Replacement, ...]
+    replacements: Annotated[tuple[Replacement, ...], Bounds(max_length=20)]
 
     def message(self, value: str) -> str:
         """The commit's message for a value, as PipeCD writes it."""
@@ -116,10 +117,19 @@ def parse_app(text: str, file: str = APP_FILE) -> PipecdApp:
     Raises:
         FileError: It is not an ECSApp, or holds what PipeCD itself would fail on; every problem is listed.
     """
-    reader = _AppReader(load_document(text, file))
+    return app_of(load_document(text, file))
+
+
+def app_of(document: Document) -> PipecdApp:
+    """The application of a document.
+
+    Raises:
+        FileError: It is not an ECSApp, or holds what PipeCD itself would fail on; every problem is listed.
+    """
+    reader = _AppReader(document)
     app = reader.app()
     if app is None or reader.problems:
-        raise FileError(f"reading {file}", reader.problems)
+        raise FileError(f"reading {document.file}", reader.problems)
     return app
 
 
@@ -136,7 +146,7 @@ class _AppReader:
     def app(self) -> PipecdApp | None:
         for key, value in EXPECTED.items():
             if self._at((key,)) != value:
-                self._problem((key,), f"found {self._at((key,))!r}", f"Slipway follows {value}")
+                self._problem((key,), f"found {shown(self._at((key,)))}", f"Slipway follows {value}")
         ecs = self._model(EcsApp, ("spec", "input"), {})
         events = self._at(("spec", "eventWatcher"))
         count = len(events) if isinstance(events, list) else 0  # pyright: ignore[reportUnknownArgumentType]
@@ -150,7 +160,7 @@ class _AppReader:
             self._problem((*path, "matcher", "name"), "the event has no name", "name the event that CI registers")
             return None
         if kind != "GIT_UPDATE":
-            self._problem((*path, "handler", "type"), f"found {kind!r}", "allowed: GIT_UPDATE")
+            self._problem((*path, "handler", "type"), f"found {shown(kind)}", "allowed: GIT_UPDATE")
             return None
         config = (*path, "handler", "config")
         handler = self._model(EventHandler, config, {"event": name})
@@ -180,12 +190,9 @@ class _AppReader:
 
     def _check_regex(self, regex: str, path: Path) -> None:
         try:
-            groups = re.compile(regex).groups
-        except re.error as error:
-            self._problem(path, f"is not a regular expression: {error}", "correct the expression")
-            return
-        if not groups:
-            self._problem(path, "has no group", "put the part to replace in parentheses: PipeCD replaces the first group")
+            expression(regex)
+        except ValueError as error:
+            self._problem(path, str(error), "correct the expression; PipeCD's are those of Go, without lookaround")
 
     def _model(self, model: type[M], path: Path, more: dict[str, Any]) -> M | None:
         data = self._at(path)
@@ -197,7 +204,7 @@ class _AppReader:
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 place = (*path, *detail["loc"])
-                self._problem(place, f"found {self._at(place)!r}", detail["msg"].removeprefix("Value error, "))
+                self._problem(place, f"found {shown(self._at(place))}", detail["msg"].removeprefix("Value error, "))
             return None
 
     def _at(self, path: Path) -> Any:

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from slipway.errors import RefusedError
 from slipway.text import pluralize
 
+_SHOWN = 120
+_LISTED = 50
+
 
 class Severity(StrEnum):
     """Whether a problem refuses a promotion or is only shown."""
@@ -40,6 +43,12 @@ class Problem(BaseModel):
         return f"{place}: {self.severity.value}:{path} {self.message}; {self.help}"
 
 
+def shown(value: object) -> str:
+    """A value that was found, short enough for a message."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
 class FileError(RefusedError):
     """A file that cannot be used, with everything that is wrong in it.
 
@@ -50,7 +59,9 @@ class FileError(RefusedError):
 
     def __init__(self, tried: str, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        listed = "\n".join(str(problem) for problem in self.problems)
+        listed = "\n".join(str(problem) for problem in self.problems[:_LISTED])
+        if len(self.problems) > _LISTED:
+            listed += f"\nand {len(self.problems) - _LISTED} more"
         super().__init__(
             tried,
             f"{pluralize(len(self.problems), 'problem')}\n{listed}",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from slipway.app.expressions import first_groups
 from slipway.app.pipecd import EventHandler, Replacement
+from slipway.app.problems import shown
 from slipway.app.yaml_edit import Edit, replace_scalar
+from slipway.app.yaml_source import TASKDEF_LIMIT
 from slipway.errors import RefusedError
 
 
@@ -60,17 +62,22 @@ def replace_matches(content: bytes, regex: str, value: str, file: str) -> Edit:
     """Replaces the first group of every match, as PipeCD's `regex` does.
 
     Raises:
-        RefusedError: Nothing matches, or the file is not UTF-8.
+        RefusedError: Nothing matches, or too much; the file is not UTF-8 or too large.
     """
-    tried = f"replacing {regex!r} in {file}"
+    tried = f"replacing {shown(regex)} in {file}"
+    if len(content) > TASKDEF_LIMIT:
+        raise RefusedError(tried, f"the file has {len(content):,} bytes", f"keep it under {TASKDEF_LIMIT:,} bytes")
     try:
-        text = content.decode()
+        content.decode()
+        spans = first_groups(regex, content)
     except UnicodeDecodeError as error:
         raise RefusedError(tried, "the file is not UTF-8", "save it as UTF-8") from error
-    matches = [match for match in re.finditer(regex, text) if match[1] is not None]
-    if not matches:
+    except ValueError as error:
+        raise RefusedError(tried, f"the expression {error}", "correct the expression") from error
+    if not spans:
         raise RefusedError(tried, "nothing in the file matches", "correct the expression, or the file")
-    for match in reversed(matches):
-        text = text[: match.start(1)] + value + text[match.end(1) :]
-    before = next((match[1] for match in matches if match[1] != value), value)
-    return Edit(before, value, text.encode())
+    ends = [0, *(end for _, end in spans)]
+    kept = [content[end:start] for end, (start, _) in zip(ends, spans, strict=False)]
+    found = [content[start:end].decode() for start, end in spans]
+    before = next((text for text in found if text != value), value)
+    return Edit(before, value, b"".join(part + value.encode() for part in kept) + content[ends[-1] :])

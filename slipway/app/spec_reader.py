@@ -51,6 +51,18 @@ def parse_spec(text: str, file: str = SPEC_FILE) -> ModelPromotion:
         raise SpecError(f"reading {file}", error.problems) from error
 
 
+def spec_of(document: Document) -> ModelPromotion:
+    """The spec of a document that was read already.
+
+    Raises:
+        SpecError: Everything that is wrong.
+    """
+    try:
+        return model_of(ModelPromotion, document)
+    except FileError as error:
+        raise SpecError(f"reading {document.file}", error.problems) from error
+
+
 def parse_model(model: type[M], text: str, file: str) -> M:
     """Reads a YAML file that a person wrote as a model.
 
@@ -62,7 +74,15 @@ def parse_model(model: type[M], text: str, file: str) -> M:
     Raises:
         FileError: Everything that is wrong, each with line, column, path, what was found and what is allowed.
     """
-    document = load_document(text, file)
+    return model_of(model, load_document(text, file))
+
+
+def model_of(model: type[M], document: Document) -> M:
+    """The model of a document that was read already.
+
+    Raises:
+        FileError: Everything that is wrong.
+    """
     try:
         # JSON's rules are the strict ones that YAML's lists and numbers fit; names of attributes are not keys of the file.
         return model.model_validate_json(
@@ -70,7 +90,8 @@ def parse_model(model: type[M], text: str, file: str) -> M:
         )
     except ValidationError as error:
         problems = [_problem(model, document, detail) for detail in error.errors(include_url=False)]
-        raise FileError(f"reading {file}", sorted(problems, key=lambda problem: (problem.line, problem.column))) from error
+        problems.sort(key=lambda problem: (problem.line, problem.column))
+        raise FileError(f"reading {document.file}", problems) from error
 
 
 def _problem(root: type[BaseModel], document: Document, detail: ErrorDetails) -> Problem:

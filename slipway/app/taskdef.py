@@ -14,8 +14,8 @@ from typing import Any, cast
 import botocore.loaders
 import botocore.model
 
-from slipway.app.problems import FileError, Problem
-from slipway.app.yaml_source import Document, Path, load_document
+from slipway.app.problems import FileError, Problem, shown
+from slipway.app.yaml_source import TASKDEF_LIMIT, Document, Path, load_document
 
 FORWARDED = frozenset(
     {
@@ -49,7 +49,16 @@ def parse_taskdef(text: str, file: str = "taskdef.yaml") -> TaskDefinition:
     Raises:
         FileError: The file has no task definition in it, or a value that the API cannot take.
     """
-    document = load_document(text, file)
+    return taskdef_of(load_document(text, file, TASKDEF_LIMIT))
+
+
+def taskdef_of(document: Document) -> TaskDefinition:
+    """The request that registers the task definition of a document.
+
+    Raises:
+        FileError: There is no task definition in it, or a value that the API cannot take.
+    """
+    file = document.file
     reader = _Reader(document)
     shape = _request_shape()
     request = reader.value(document.data, shape, ())
@@ -123,10 +132,8 @@ class _Reader:
         match kind, value:
             case "string", str():
                 return value
-            case "string", bool():
-                return "true" if value else "false"
-            case "string", int() | float():
-                return str(value)
+            case "string", bool() | int() | float():
+                return self._document.words[path]
             case "boolean", bool():
                 return value
             case "integer" | "long", int() if not isinstance(value, bool):
@@ -139,7 +146,7 @@ class _Reader:
                 return self._wrong(value, {"string": "a text", "boolean": "true or false"}.get(kind, "a number"), path)
 
     def _wrong(self, value: Any, wanted: str, path: Path) -> None:
-        self.problems.append(self._document.problem(path, f"found {value!r}", f"allowed: {wanted}"))
+        self.problems.append(self._document.problem(path, f"found {shown(value)}", f"allowed: {wanted}"))
 
 
 @cache

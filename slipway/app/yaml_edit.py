@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import cast
 
 import yaml
-from yaml.composer import ComposerError
 
-from slipway.app.yaml_source import SIZE_LIMIT
+from slipway.app.yaml_source import TASKDEF_LIMIT, TooLargeError, compose, several_documents
 from slipway.errors import RefusedError
 
 FieldPath = tuple[str | int, ...]
@@ -100,35 +99,30 @@ def replace_scalar(content: bytes, field: str, value: str, file: str) -> Edit:
     start, end = _span(text, node, tried)
     edited = text[:start] + _render(text[start:end], node.style, value) + text[end:]
     _prove(root, node, edited, value, tried)
-    return Edit(before, value, edited.encode())
+    return Edit(before, value, content[: len(content) - len(text.encode())] + edited.encode())
 
 
 def _decode(content: bytes, tried: str) -> str:
-    if len(content) > SIZE_LIMIT:
-        raise YamlEditError(tried, f"the file has {len(content):,} bytes", f"keep it under {SIZE_LIMIT:,} bytes")
+    if len(content) > TASKDEF_LIMIT:
+        raise YamlEditError(tried, f"the file has {len(content):,} bytes", f"keep it under {TASKDEF_LIMIT:,} bytes")
     try:
-        return content.decode()
+        # Marks do not count a byte order mark.
+        return content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise YamlEditError(tried, f"the file is not UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8") from error
 
 
 def _compose(text: str, tried: str) -> yaml.Node:
-    loader: yaml.SafeLoader | None = None
     try:
-        loader = yaml.SafeLoader(text)
-        root = loader.get_single_node()
-    except ComposerError as error:
-        several = error.problem == "but found another document"
-        answered = "the file holds several documents" if several else f"not valid YAML: {error.problem}"
-        remedy = "keep one document in the file" if several else "correct the file"
-        raise YamlEditError(tried, answered, remedy) from error
+        root = compose(text)
+    except TooLargeError as error:
+        raise YamlEditError(tried, f"{error.message} in line {error.place.line}", error.help) from error
+    except yaml.MarkedYAMLError as error:
+        several = several_documents(error)
+        answered = "the file holds several documents" if several else f"not valid YAML: {' '.join(str(error).split())}"
+        raise YamlEditError(tried, answered, "keep one document in the file" if several else "correct the file") from error
     except yaml.YAMLError as error:
         raise YamlEditError(tried, f"not valid YAML: {' '.join(str(error).split())}", "correct the file's syntax") from error
-    except RecursionError as error:
-        raise YamlEditError(tried, "the file is nested too deeply", "write it flatter") from error
-    finally:
-        if loader is not None:
-            loader.dispose()
     if root is None:
         raise YamlEditError(tried, "the file is empty", "write the file, with a value at the field")
     return root
@@ -197,7 +191,7 @@ def _inner(node: yaml.Node) -> list[yaml.Node]:
 def _span(text: str, node: yaml.ScalarNode, tried: str) -> tuple[int, int]:
     """Where the scalar itself stands: without its anchor and tag, which the node's own marks include."""
     end = node.end_mark.index
-    for token in yaml.scan(text, yaml.SafeLoader):
+    for token in yaml.scan(text, yaml.CSafeLoader):
         if (
             isinstance(token, yaml.ScalarToken)
             and token.end_mark.index == end
@@ -216,7 +210,7 @@ def _render(old: str, style: str | None, value: str) -> str:
         return "'" + value.replace("'", "''") + "'"
     if style in ("|", ">"):
         return _render_block(old, value)
-    if style is None and _plain(value):
+    if not style and _plain(value):
         return value
     return _double_quoted(value)
 

@@ -66,3 +66,20 @@ def test_given_what_the_api_cannot_take_when_a_task_definition_is_read_then_its_
     with pytest.raises(FileError) as refused:
         parse_taskdef(text)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("written", ["12:30", "23:59:59", "1.0", "0777", "1_000", "000123456789", "1e-4", "yes", "True", "0x1F"])
+def test_given_a_value_without_quotes_when_the_api_wants_text_then_it_is_the_text_that_was_written(written: str) -> None:
+    [container] = parse_taskdef(TASKDEF.replace("value: 1}", f"value: {written}}}"))["containerDefinitions"]
+    assert container["environment"] == [{"name": "DEBUG", "value": written}]
+
+
+def test_given_json_with_tabs_when_it_is_read_then_it_is_read_as_piped_does() -> None:
+    text = '{\n\t"family":\t"x",\n\t"containerDefinitions": [{"image": "repo/x"}]\t\n}\n'
+    assert parse_taskdef(text) == {"family": "x", "containerDefinitions": [{"image": "repo/x"}]}
+
+
+def test_given_a_mistake_of_half_a_megabyte_when_it_is_told_then_the_message_is_short() -> None:
+    with pytest.raises(FileError) as refused:
+        parse_taskdef(TASKDEF.replace('"128"', "m" * 400_000))
+    assert len(str(refused.value)) < 500

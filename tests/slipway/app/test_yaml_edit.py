@@ -44,6 +44,8 @@ def test_given_a_quoted_scalar_with_a_comment_when_it_is_replaced_then_quotes_an
         ("a: >\n  x/old\n# below\nb: 2\n", 'a: "x/new"\n# below\nb: 2\n'),
         ("a: x/old\n  more\nb: 2\n", "a: x/new\nb: 2\n"),
         ("a: 3\n", "a: x/new\n"),
+        ("a: x/old\t# a tab\n", "a: x/new\t# a tab\n"),
+        ('{\n\t"a":\t"x/old"\n}\n', '{\n\t"a":\t"x/new"\n}\n'),
         ("? a\n: x/old\n", "? a\n: x/new\n"),
     ],
 )

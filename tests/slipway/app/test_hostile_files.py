@@ -1,0 +1,157 @@
+"""Files whose author means harm: bounded time and memory, and an error that says what is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from slipway.app.lint import read_app_from
+from slipway.app.problems import FileError
+from slipway.app.replacements import replace_matches
+from slipway.app.yaml_source import SIZE_LIMIT, TASKDEF_LIMIT, load_document
+from slipway.errors import RefusedError
+from tests.slipway.app.test_lint import APP, FILES
+
+
+def merge_bomb(levels: int) -> str:
+    """Each level merges the one below ten times: 466 bytes for eight levels, and 10^8 pairs."""
+    text = "{k: 1}"
+    for level in range(levels):
+        text = f"{{<<: [&a{level} {text}, {', '.join([f'*a{level}'] * 9)}]}}"
+    return f"x: {text}\n"
+
+
+def alias_bomb(levels: int) -> str:
+    lines = [f"a0: &a0 [{', '.join('x' * 10)}]"]
+    lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, levels)]
+    return "\n".join(lines)
+
+
+BOMBS = {
+    "merge keys": (merge_bomb(8), "merge keys are followed; keep it under 50,000 values"),
+    "many merge keys": (merge_bomb(30), "merge keys are followed; keep it under 50,000 values"),
+    "aliases": (alias_bomb(9), "merge keys are followed; keep it under 50,000 values"),
+    "a merge of itself": ("x: &a {<<: *a}", "contains itself by an alias"),
+    "a list": (f"x: [{'1,' * 200_000}]", "too many values; keep it under 50,000 values"),
+    "a block list": ("- 1\n" * 120_000, "too many values; keep it under 50,000 values"),
+    "brackets": ("[" * 500_000, "nested too deeply; keep it under 100 levels"),
+    "braces": ("{a: " * 120_000, "nested too deeply; keep it under 100 levels"),
+    "dashes": ("- " * 200_000, "nested too deeply; keep it under 100 levels"),
+    "digits": ("x:\n  - " + "9" * 400_000, "2:5: error: x[0]: a number of 400,000 characters; write at most 30, or put quotes"),
+    "hexadecimal digits": ("x: 0x" + "f" * 5_000, "1:4: error: x: a number of 5,002 characters"),
+    "a key": (f"? {'k' * 5_000}\n: 1", "a key of 5,000 characters; write at most 1,000"),
+    "bytes": ("#" * (TASKDEF_LIMIT + 1), "the file has 512,001 bytes; keep it under 512,000 bytes"),
+    "a lone surrogate": ('x: "\\ud800"', "invalid Unicode character escape code"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_given_a_bomb_when_the_file_is_read_then_it_is_refused_soon_with_what_is_allowed(name: str) -> None:
+    text, allowed = BOMBS[name]
+    before = time.process_time()
+    with pytest.raises(FileError) as refused:
+        load_document(text, "taskdef.yaml", TASKDEF_LIMIT)
+    assert allowed in str(refused.value)
+    assert time.process_time() - before < 2
+
+
+def test_given_all_bombs_when_they_are_read_then_the_memory_stays_small() -> None:
+    program = f"""
+import json, resource, sys
+from slipway.app.problems import FileError
+from slipway.app.yaml_source import load_document
+for text in json.load(sys.stdin):
+    try:
+        load_document(text, "f", {TASKDEF_LIMIT})
+    except FileError:
+        pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    texts = json.dumps([text for text, _ in BOMBS.values()])
+    answer = subprocess.run([sys.executable, "-c", program], input=texts, capture_output=True, text=True, check=True)
+    assert int(answer.stdout) < 200_000  # kB
+
+
+def test_given_a_file_of_people_when_it_is_over_its_limit_then_the_limit_is_told() -> None:
+    with pytest.raises(FileError, match="keep it under 64,000 bytes"):
+        load_document("#" * (SIZE_LIMIT + 1), "promotion.yaml")
+
+
+def test_given_a_time_of_day_when_it_is_read_then_it_stays_the_text_that_it_is() -> None:
+    assert load_document(f"[12:30, 23:59:59, 1{':00' * 10_000}]", "f").data == ["12:30", "23:59:59", "1" + ":00" * 10_000]
+
+
+@pytest.mark.parametrize("regex", ["(([a-z0-9/.-]+)+):latest$", "((?:a|aa)+)\\$", "(x+x+)+y"])
+def test_given_an_expression_that_backtracks_when_it_is_applied_then_it_ends_at_once(regex: str) -> None:
+    before = time.process_time()
+    with pytest.raises(RefusedError, match="nothing in the file matches"):
+        replace_matches(b"# " + b"a" * 100_000 + b"x" * 100_000, regex, "v9", "f")
+    assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize(
+    ("regex", "said"),
+    [
+        ("(a)" * 400, "has 1,200 characters; at most 1,000 are read"),
+        ("(\\pL{1,300})", "repeats too much"),
+        ("(a(?=b))", "is not a regular expression: invalid perl operator"),
+        ("a", "has no group"),
+        ("(a)", "matches more than 100 places"),
+    ],
+)
+def test_given_an_expression_that_cannot_be_used_when_it_is_applied_then_it_is_told_why(regex: str, said: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        replace_matches(b"a" * 1_000, regex, "v9", "f")
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "regex",
+    [
+        "image: ([[:alnum:]./-]+train[[:graph:]]+)",
+        "image: (?<image>[^ ]+/train[^ \\n]+)",
+        "image: (?P<image>\\pL\\S+)",
+        "(?U)image: (\\Qr/train:v1\\E)",
+        "image: (\\S+)\\n\\z",
+    ],
+)
+def test_given_an_expression_in_gos_dialect_when_it_is_applied_then_it_replaces_as_pipecd_does(regex: str) -> None:
+    assert replace_matches("# é\nimage: r/train:v1\n".encode(), regex, "v9", "f").content == "# é\nimage: v9\n".encode()
+
+
+HOSTILE = {
+    "a long list": FILES | {"app.pipecd.yaml": APP + f"x: [{'1,' * 30_000}]\n"},
+    "a large task definition": FILES | {"taskdef.yaml": FILES["taskdef.yaml"] + "x:\n" + "  - aaaaaaaa\n" * 38_000},
+    "merge keys": FILES | {"promotion.yaml": merge_bomb(12)},
+    "an expression": FILES
+    | {
+        "app.pipecd.yaml": APP.replace('yamlField: "$.containerDefinitions[0].image"', "regex: '((?:a|aa)+)\\$'"),
+        "taskdef.yaml": FILES["taskdef.yaml"] + "#" + "a" * 400_000 + "\n",
+    },
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_given_a_hostile_file_when_it_is_read_then_the_event_loop_goes_on(name: str) -> None:
+    """Heartbeats of all other promotions, and the worker's own end, hang on that loop."""
+    reading = asyncio.create_task(read_app_from(_files(HOSTILE[name])))
+    longest, last = 0.0, time.monotonic()
+    while not reading.done():
+        await asyncio.sleep(0.01)
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+    await reading
+    assert longest < 2  # a heartbeat may be 10 s late
+
+
+def _files(files: dict[str, str]) -> Callable[[str], Awaitable[bytes | None]]:
+    async def read(path: str) -> bytes | None:
+        return files[path].encode() if path in files else None
+
+    return read
