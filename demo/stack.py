@@ -65,10 +65,16 @@ class Crew:
         account: The account whose credentials they have.
         namespace: Their Temporal namespace.
         credentials: Environment variables with those of a role, instead of the account's own.
+        policy: The worker's policy; without one it serves every app in the stack's repositories.
     """
 
     def __init__(
-        self, stack: Stack, account: str, namespace: str = "default", credentials: Mapping[str, str] | None = None
+        self,
+        stack: Stack,
+        account: str,
+        namespace: str = "default",
+        credentials: Mapping[str, str] | None = None,
+        policy: Path | None = None,
     ) -> None:
         self._environment = stack.environment(account, namespace) | dict(credentials or {})
         self._folder = stack.folder / f"crew-{namespace}"
@@ -76,8 +82,9 @@ class Crew:
         self.account = account
         self.namespace = namespace
         self.health_port = free_port()
+        anything = {"SLIPWAY_REPOSITORIES": f"{(stack.folder / 'git').as_uri()}/*"}
         settings = {
-            "SLIPWAY_REPOSITORIES": f"{(stack.folder / 'git').as_uri()}/*",
+            **({"SLIPWAY_POLICY": str(policy)} if policy else anything),
             "SLIPWAY_WORK_FOLDER": str(self._folder / "work"),
             "SLIPWAY_POLL_SECONDS": "0.25",
             "SLIPWAY_HEALTH_PORT": str(self.health_port),

@@ -82,11 +82,11 @@ class Scenario:
 
     # --- When --------------------------------------------------------------------------------------------
 
-    async def when_ci_starts(self, image: str, repository: str | None = None) -> Self:
+    async def when_ci_starts(self, image: str, repository: str | None = None, branch: str = BRANCH, folder: str = FOLDER) -> Self:
         """CI starts the promotion of an image, by the command that the workflow file has."""
         done = await asyncio.to_thread(
             self.crew.slipway,
-            *("start", "--repository", repository or self.team.remote.url, "--branch", BRANCH, "--folder", FOLDER),
+            *("start", "--repository", repository or self.team.remote.url, "--branch", branch, "--folder", folder),
             *("--image", image, "--commit", COMMIT, "--requested-by", "ci", "--json"),
         )
         assert done.returncode == 0, done.stderr

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 
-from slipway.aws.clients import Aws
+from slipway.aws.clients import KEPT_CLIENTS, Actor, Aws, acting_for
 from slipway.aws.errors import answer_of
-from slipway.errors import SlipwayError, TransientError
+from slipway.errors import NeedsPersonError, SlipwayError, TransientError
 
 
 async def test_given_a_lost_answer_when_a_call_is_made_once_then_botocore_does_not_repeat_it(
@@ -67,3 +68,62 @@ async def test_given_an_answer_when_it_is_an_error_then_its_code_can_be_read(aws
 def test_given_a_client_when_it_is_asked_for_again_then_it_is_the_same(aws: Aws) -> None:
     assert aws.ecs("us-east-1") is aws.ecs("us-east-1")
     assert aws.ecs("us-east-1") is not aws.ecs("us-east-1", retries=False)
+
+
+ACTOR = Actor(promotion="screening-0123456789ab", app="https://github.com/acme/deploy#main#apps/screening")
+
+
+def role_that_trusts(sandbox: SandboxProcess, account: str, *actions: str, **condition: dict[str, str]) -> str:
+    """A role with a trust policy, in an account where everybody may look at alarms."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": list(actions), "Condition": condition}
+    iam = sandbox.client("iam", account)
+    document = {"Version": "2012-10-17", "Statement": [trust]}
+    arn = iam.create_role(RoleName="rollout", AssumeRolePolicyDocument=json.dumps(document))["Role"]["Arn"]
+    look = {"Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [look]})
+    iam.put_role_policy(RoleName="rollout", PolicyName="look", PolicyDocument=policy)
+    return arn
+
+
+async def test_given_a_trust_policy_that_demands_the_app_then_only_its_promotions_may_act(
+    aws: Aws, sandbox: SandboxProcess
+) -> None:
+    other = fresh_account()
+    demanded = {"aws:RequestTag/slipway:app": ACTOR.tag, "sts:RoleSessionName": ACTOR.session}
+    actions = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
+    role = role_that_trusts(sandbox, other, *actions, StringEquals=demanded)
+    with acting_for(ACTOR):
+        await aws.call("looking", aws.cloudwatch("us-east-1", role).describe_alarms)
+    neighbour = Actor(promotion=ACTOR.promotion, app="https://github.com/acme/deploy#main#apps/spam")
+    for actor in (neighbour, None):
+        with acting_for(actor), pytest.raises(NeedsPersonError, match="AccessDenied"):
+            await aws.call("looking", aws.cloudwatch("us-east-1", role).describe_alarms)
+
+
+async def test_given_a_trust_policy_that_allows_no_tags_then_the_session_has_its_name_alone(
+    aws: Aws, sandbox: SandboxProcess
+) -> None:
+    role = role_that_trusts(sandbox, fresh_account(), "sts:AssumeRole", StringEquals={"sts:RoleSessionName": ACTOR.session})
+    with acting_for(ACTOR):
+        await aws.call("looking", aws.cloudwatch("us-east-1", role).describe_alarms)
+
+
+@pytest.mark.parametrize(
+    ("promotion", "app", "session", "tag"),
+    [
+        ("a", "b", "a-", "b"),
+        ("é" * 70, "file:///x y/d#main#a,b", "-" * 64, "file:///x y/d@main@a_b"),
+        ("screening-1", "x" * 300, "screening-1", "x" * 256),
+    ],
+)
+def test_given_any_promotion_then_its_session_is_legal(promotion: str, app: str, session: str, tag: str) -> None:
+    actor = Actor(promotion=promotion, app=app)
+    assert (actor.session, actor.tag) == (session, tag)
+
+
+def test_given_more_roles_than_are_kept_then_the_clients_used_most_recently_stay(aws: Aws) -> None:
+    first, own = (aws.sagemaker("us-east-1", f"arn:aws:iam::{number:012}:role/x") for number in (0, 1))
+    for number in range(2, KEPT_CLIENTS + 1):
+        aws.sagemaker("us-east-1", f"arn:aws:iam::{number:012}:role/x")
+        assert aws.sagemaker("us-east-1", f"arn:aws:iam::{1:012}:role/x") is own
+    assert aws.sagemaker("us-east-1", f"arn:aws:iam::{0:012}:role/x") is not first

@@ -1,0 +1,331 @@
+"""What the worker makes sure of before an activity changes AWS or git, whoever scheduled it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slipway_sandbox.testing import build_image, layer_of, member, push_image
+from temporalio.testing import ActivityEnvironment
+
+from activities.checks import READS, Checks, actor_of
+from activities.endpoints.messages import EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
+from activities.endpoints.plan import plan_rollout
+from activities.guard import Guard
+from activities.images.messages import CopyImage
+from activities.origin import Origin
+from activities.pipelines.messages import Execution
+from activities.registry import SetApproval, WithdrawApproval
+from activities.repositories import Repositories
+from activities.taskdefs import ReadApp, RevertImage, TaskdefActivities, WriteImage
+from activities.tasks.messages import RegisteredTaskDefinition, RegisterTaskDefinition, RunTask, StartedTask, StopTask
+from slipway.api import AppRef, ModelPackage, PromotionRequest
+from slipway.app.lint import App
+from slipway.app.spec import Target
+from slipway.aws.clients import Aws
+from slipway.errors import NeedsPersonError, RefusedError
+from slipway.policy.model import AppEntry, WorkerPolicy, policy_of_branches
+from tests.activities.test_registered import names_of, registered
+
+DIGEST = f"sha256:{'a' * 64}"
+NEIGHBOUR = "apps/spam"
+
+
+class Owner:
+    """The worker's owner: has a policy, and may change it at any time."""
+
+    def __init__(self, repository: str) -> None:
+        [anything] = policy_of_branches([repository]).apps
+        self.policy = WorkerPolicy(api_version="slipway.dev/v1", kind="WorkerPolicy", apps=(anything,))
+
+    async def __call__(self) -> WorkerPolicy:
+        return self.policy
+
+    def narrow(self, **limits: Any) -> None:
+        """Allow less."""
+        entries = tuple(AppEntry.model_validate({**dict(entry), **limits}) for entry in self.policy.apps)
+        self.policy = self.policy.model_copy(update={"apps": entries})
+
+
+class Office:
+    """One app with its promotion, and the checks that hold its activities."""
+
+    def __init__(self, deployment: Any, account: str, aws: Aws, owner: Owner, cache: Path) -> None:
+        self.deployment, self.account, self.owner = deployment, account, owner
+        self.repositories = Repositories(owner, cache)
+        self.guard = Guard(self.repositories)
+        self.checks = Checks(self.guard, aws)
+        self.registry = f"{account}.dkr.ecr.us-east-1.amazonaws.com"
+        head = deployment.push({"note.txt": "1"})
+        request = PromotionRequest(app=deployment.app, image=f"{self.registry}/screening-ci@{DIGEST}")
+        self.origin = Origin(request=request, commit=head)
+        self.package = ModelPackage(
+            arn=f"arn:aws:sagemaker:us-east-1:{account}:model-package/screening/1", version=1, region="us-east-1"
+        )
+
+    async def app(self, origin: Origin) -> App:
+        return await self.guard.permit(origin)
+
+    async def plan(self, **changes: Any) -> EndpointPlan:
+        origin = changes.pop("origin", self.origin)
+        spec = (await self.app(self.origin)).spec.spec
+        asked = {
+            "promotion_id": origin.promotion_id,
+            "package": self.package,
+            "target": spec.rollout.waves[0].targets[0],
+            "region": "us-east-1",
+            "variant": spec.rollout.variant,
+            "strategy": spec.rollout.strategy,
+            "origin": origin,
+        }
+        return plan_rollout(PlanRollout.model_validate({**asked, **changes}))
+
+    async def check(self, name: str, request: Any) -> None:
+        environment = ActivityEnvironment()
+        environment.info = dataclasses.replace(environment.info, activity_type=name)
+        await environment.run(self.checks.check, name, request)
+
+    async def requests(self) -> dict[str, Any]:
+        """One request of each activity that goes forward, as a promotion makes it."""
+        app, origin = await self.app(self.origin), self.origin
+        image = f"{self.registry}/screening@{DIGEST}"
+        arn = f"arn:aws:ecs:us-east-1:{self.account}:task-definition/screening:1"
+        execution = f"arn:aws:sagemaker:us-east-1:{self.account}:pipeline/screening-training/execution/abc"
+        content = self.deployment.file("taskdef.yaml")
+        committed = self.deployment.push({"taskdef.yaml": content + "# written\n"})
+        plan = await self.plan()
+        return {
+            "copy_image": CopyImage(
+                source=origin.request.image, target_repository=f"{self.registry}/screening", tag="x", origin=origin
+            ),
+            "write_image": WriteImage(
+                app=origin.app,
+                promotion_id=origin.promotion_id,
+                handler=app.handler,
+                event="image-update",
+                image=image,
+                requested_by="ci",
+                source_commit="",
+                origin=origin,
+            ),
+            "register_task_definition": RegisterTaskDefinition(
+                app=origin.app, commit=committed, file="taskdef.yaml", region="us-east-1", image=image, origin=origin
+            ),
+            "run_task": RunTask(
+                promotion_id=origin.promotion_id,
+                attempt=1,
+                task_definition=RegisteredTaskDefinition(arn=arn, containers=("pipeline",), reused=False),
+                ecs=app.pipecd.ecs,
+                origin=origin,
+            ),
+            "retry_execution": Execution(arn=execution, region="us-east-1", display_name="x", origin=origin),
+            "set_approval": SetApproval(package=self.package, status="Approved", description="by ana", origin=origin),
+            "prepare_endpoint": plan,
+            "update_endpoint": UpdateEndpoint(plan=plan, previous_config=None),
+        }
+
+
+@pytest.fixture
+def owner(deployment: Any) -> Owner:
+    return Owner(deployment.app.repository)
+
+
+@pytest.fixture
+def office(deployment: Any, account: str, aws: Aws, owner: Owner, tmp_path: Path) -> Office:
+    return Office(deployment, account, aws, owner, tmp_path / "cache")
+
+
+FORWARD = (
+    "copy_image",
+    "write_image",
+    "register_task_definition",
+    "run_task",
+    "retry_execution",
+    "set_approval",
+    "prepare_endpoint",
+    "update_endpoint",
+)
+
+
+def test_given_the_activities_of_a_worker_then_each_is_checked_or_known_to_change_nothing(office: Office) -> None:
+    assert set(office.checks.by_name) | READS == set(names_of(registered()))
+    assert not set(office.checks.by_name) & READS
+
+
+@pytest.mark.parametrize("name", FORWARD)
+async def test_given_what_the_spec_says_then_the_activity_may_run(office: Office, name: str) -> None:
+    await office.check(name, (await office.requests())[name])
+
+
+@pytest.mark.parametrize("name", FORWARD)
+async def test_given_a_policy_that_was_narrowed_then_the_activity_changes_nothing_and_waits(office: Office, name: str) -> None:
+    request = (await office.requests())[name]
+    office.owner.narrow(endpoints=("other",))
+    with pytest.raises(NeedsPersonError, match="endpoint is screening-prod; the policy's endpoints are other"):
+        await office.check(name, request)
+
+
+@pytest.mark.parametrize("name", FORWARD)
+async def test_given_no_promotion_in_the_input_then_a_person_is_needed(office: Office, name: str) -> None:
+    request = (await office.requests())[name]
+    plan = getattr(request, "plan", None)
+    bare = request.model_copy(update={"plan": plan.model_copy(update={"origin": None})} if plan else {"origin": None})
+    with pytest.raises(NeedsPersonError, match="does not say which promotion"):
+        await office.check(name, bare)
+
+
+@pytest.mark.parametrize("name", FORWARD)
+async def test_given_a_commit_off_the_branch_then_the_activity_is_not_run(office: Office, name: str) -> None:
+    request = (await office.requests())[name]
+    office.deployment._git("checkout", "-q", "-b", "feature/mallory")
+    office.deployment._git("commit", "-q", "--allow-empty", "-m", "Mine")
+    office.deployment._git("push", "-q", "origin", "feature/mallory")
+    origin = office.origin.model_copy(update={"commit": office.deployment._git("rev-parse", "HEAD")})
+    plan = getattr(request, "plan", None)
+    moved = request.model_copy(update={"plan": plan.model_copy(update={"origin": origin})} if plan else {"origin": origin})
+    with pytest.raises(NeedsPersonError, match="not on the branch main"):
+        await office.check(name, moved)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("copy_image", {"source": f"111111111111.dkr.ecr.us-east-1.amazonaws.com/evil@{DIGEST}"}),
+        ("copy_image", {"target_repository": "111111111111.dkr.ecr.us-east-1.amazonaws.com/spam"}),
+        ("write_image", {"image": f"111111111111.dkr.ecr.us-east-1.amazonaws.com/evil@{DIGEST}"}),
+        ("write_image", {"promotion_id": "spam-1"}),
+        ("write_image", {"app": AppRef(repository="https://example.com/other")}),
+        ("register_task_definition", {"image": f"evil@{DIGEST}"}),
+        ("register_task_definition", {"region": "eu-west-1"}),
+        ("run_task", {"promotion_id": "spam-1"}),
+        (
+            "run_task",
+            {
+                "task_definition": RegisteredTaskDefinition(
+                    arn="arn:aws:ecs:us-east-1:111111111111:task-definition/spam:1", containers=("x",), reused=True
+                )
+            },
+        ),
+        ("retry_execution", {"arn": "arn:aws:sagemaker:us-east-1:111111111111:pipeline/spam/execution/abc"}),
+        (
+            "set_approval",
+            {"package": ModelPackage(arn="arn:aws:sagemaker:us-east-1:1:model-package/spam/1", version=1, region="us-east-1")},
+        ),
+        ("prepare_endpoint", {"target": Target(endpoint="spam-prod")}),
+        ("prepare_endpoint", {"promotion_id": "spam-1"}),
+        ("prepare_endpoint", {"config": "spam-config"}),
+        ("prepare_endpoint", {"region": "eu-west-1"}),
+    ],
+)
+async def test_given_something_that_the_spec_does_not_say_then_the_activity_is_not_run(
+    office: Office, name: str, change: dict[str, Any]
+) -> None:
+    request = (await office.requests())[name].model_copy(update=change)
+    with pytest.raises(NeedsPersonError, match="activities are not started by hand"):
+        await office.check(name, request)
+
+
+async def test_given_a_later_task_definition_with_the_neighbours_role_then_it_is_not_registered(office: Office) -> None:
+    role = f"arn:aws:iam::{office.account}:role/task"
+    office.owner.narrow(roles=(role,))
+    request = (await office.requests())["register_task_definition"]
+    content = office.deployment.file("taskdef.yaml").replace("role/task", "role/spam")
+    commit = office.deployment.push({"taskdef.yaml": content})
+    with pytest.raises(NeedsPersonError, match=r"executionRoleArn is .*role/spam; the policy's roles are"):
+        await office.check("register_task_definition", request.model_copy(update={"commit": commit}))
+
+
+async def test_given_a_neighbour_who_names_the_apps_endpoint_then_its_promotion_is_refused_before_any_effect(
+    office: Office, run: Any
+) -> None:
+    app = office.deployment.app
+    files = ("promotion.yaml", "app.pipecd.yaml", "taskdef.yaml", "smoke.json")
+    office.deployment.push({f"../spam/{name}": office.deployment.file(name) for name in files})
+    mine, theirs = office.owner.policy.apps[0], office.owner.policy.apps[0]
+    mine = mine.model_copy(update={"folder": app.folder, "endpoints": ("screening-*",)})
+    theirs = theirs.model_copy(update={"folder": NEIGHBOUR, "endpoints": ("spam-*",)})
+    office.owner.policy = office.owner.policy.model_copy(update={"apps": (mine, theirs)})
+    asked = ReadApp(app=app.model_copy(update={"folder": NEIGHBOUR}), image=office.origin.request.image)
+    with pytest.raises(RefusedError, match="endpoint is screening-prod; the policy's endpoints are spam-"):
+        await run(TaskdefActivities(office.repositories).read_app, asked)
+
+
+async def test_given_another_branch_when_the_app_is_read_then_it_is_refused_with_what_to_add(office: Office, run: Any) -> None:
+    asked = ReadApp(app=office.deployment.app.model_copy(update={"branch": "feature/mallory"}), image=office.origin.request.image)
+    with pytest.raises(RefusedError, match="only main is on the worker's list") as refused:
+        await run(TaskdefActivities(office.repositories).read_app, asked)
+    assert "@feature/mallory to SLIPWAY_REPOSITORIES" in refused.value.report.remedy
+
+
+# --- Undoing ---
+
+
+async def test_given_a_policy_without_the_app_when_its_commit_is_reverted_then_that_is_allowed_while_its_branch_is_there(
+    office: Office,
+) -> None:
+    request = RevertImage(app=office.origin.app, promotion_id=office.origin.promotion_id, reason="", origin=office.origin)
+    office.owner.narrow(folder="elsewhere")
+    await office.check("revert_image", request)
+    office.owner.narrow(branch="other")
+    with pytest.raises(NeedsPersonError, match="only other is on the worker's list"):
+        await office.check("revert_image", request)
+
+
+async def test_given_the_commit_of_another_promotion_then_it_is_not_reverted(office: Office) -> None:
+    request = RevertImage(app=office.origin.app, promotion_id="spam-1", reason="", origin=office.origin)
+    with pytest.raises(NeedsPersonError, match="the promotion spam-1"):
+        await office.check("revert_image", request)
+
+
+async def test_given_a_narrowed_policy_when_an_endpoint_is_restored_then_the_config_must_be_the_promotions(
+    office: Office, sandbox: Any
+) -> None:
+    plan = await office.plan()
+    restore = RestoreEndpoint(plan=plan, previous_config=None, reason="")
+    sagemaker = sandbox.client("sagemaker", office.account)
+    sagemaker.create_model(ModelName=plan.model, PrimaryContainer={"Image": f"{office.registry}/model:1"})
+    variant = {"VariantName": "AllTraffic", "ModelName": plan.model, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    make = {"EndpointConfigName": plan.config, "ProductionVariants": [variant]}
+    tag = {"Key": "slipway-promotion", "Value": office.origin.promotion_id}
+    arn = sagemaker.create_endpoint_config(**make, Tags=[{**tag, "Value": "spam-1"}])["EndpointConfigArn"]
+    await office.check("restore_endpoint", restore)
+    office.owner.narrow(endpoints=("other",))
+    with pytest.raises(NeedsPersonError, match="it carries spam-1"):
+        await office.check("restore_endpoint", restore)
+    sagemaker.add_tags(ResourceArn=arn, Tags=[tag])
+    await office.check("restore_endpoint", restore)
+
+
+async def test_given_a_neighbours_package_when_it_is_withdrawn_under_a_narrowed_policy_then_it_is_left_alone(
+    office: Office, sandbox: Any
+) -> None:
+    sagemaker = sandbox.client("sagemaker", office.account)
+    sagemaker.create_model_package_group(ModelPackageGroupName="screening")
+    image = push_image(sandbox, office.account, "model", "v1", build_image([layer_of(member("serve"))]))
+    sandbox.client("s3", office.account).create_bucket(Bucket=f"models-{office.account}")
+    sandbox.client("s3", office.account).put_object(Bucket=f"models-{office.account}", Key="model.tar.gz", Body=b"")
+    container = {"Image": image, "ModelDataUrl": f"s3://models-{office.account}/model.tar.gz"}
+    content = {"SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"]}
+    inference = {"Containers": [container], **content}
+    made = sagemaker.create_model_package(ModelPackageGroupName="screening", InferenceSpecification=inference)
+    package = ModelPackage(arn=made["ModelPackageArn"], version=1, region="us-east-1")
+    request = WithdrawApproval(package=package, reason="", origin=office.origin)
+    await office.check("withdraw_approval", request)
+    office.owner.narrow(package_groups=("other",))
+    with pytest.raises(NeedsPersonError, match="carries no promotion"):
+        await office.check("withdraw_approval", request)
+
+
+async def test_given_a_task_that_ecs_has_forgotten_then_stopping_it_is_no_harm(office: Office, sandbox: Any) -> None:
+    sandbox.client("ecs", office.account).create_cluster(clusterName="pipelines")
+    arn = f"arn:aws:ecs:us-east-1:{office.account}:task/pipelines/{'0' * 32}"
+    task = StartedTask(arn=arn, cluster="pipelines", started_at="2026-01-01T00:00:00Z")  # pyright: ignore[reportArgumentType]
+    await office.check("stop_task", StopTask(task=task, reason="", origin=office.origin))
+
+
+def test_given_a_promotion_then_its_sessions_name_it_and_its_app(office: Office) -> None:
+    actor = actor_of(office.origin)
+    assert actor.session == office.origin.promotion_id
+    assert actor.tag == f"{office.deployment.app.repository.removesuffix('.git')}@main@apps/screening"
