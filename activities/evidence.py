@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,7 +16,8 @@ from activities.images.registries import describe_image
 from activities.origin import Origin
 from activities.registry import describe_package
 from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, StepReport, TaskdefCommit
-from slipway.app.gates import GateResult, evaluate_gates, flatten_metrics
+from slipway.app.gates import GateResult, compares, evaluate_gates
+from slipway.app.reports import REPORT_LIMIT, kept, numbers_of, parse_report
 from slipway.app.spec import Gate, Target
 from slipway.aws.clients import Aws, region_of
 from slipway.aws.errors import answer_of
@@ -26,11 +27,11 @@ from slipway.oci.reference import ImageReference
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
 
-REPORT_LIMIT = 4 * 1_024 * 1_024
-"""The most bytes of one metrics report that are read."""
 HASH_DIGITS = 16
 METRICS_LIMIT = 500
-"""Numbers that are kept: a report may hold whole curves, which are too large for a workflow's history."""
+"""Numbers that are kept beside those that gates name: a report may hold whole curves, too large for a workflow's history."""
+PARALLEL_REPORTS = 2
+"""Reports that one gathering reads at a time. One may take a hundred megabytes while it is read."""
 _REPORTS = (
     ("ModelQuality", "Statistics"),
     ("ModelDataQuality", "Statistics"),
@@ -71,8 +72,9 @@ class EvidenceActivities:
         The hash is over everything else in it: the same findings have the same hash.
         """
         package = await describe_package(self._aws, request.package.arn)
-        metrics = await self._metrics(package)
-        champions = await asyncio.gather(*(self._champion(target, request.package.region) for target in request.targets))
+        named = {gate.metric for gate in request.gates}
+        metrics = await self._metrics(package, named, METRICS_LIMIT)
+        champions = await self._champions(request, named)
         evidence = Evidence(
             hash="",
             package=request.package,
@@ -87,22 +89,55 @@ class EvidenceActivities:
         )
         return evidence.model_copy(update={"hash": hash_of(evidence)})
 
-    async def _champion(self, target: Target, region: str) -> Champion:
+    async def _champions(self, request: GatherEvidence, named: Collection[str]) -> list[Champion]:
+        """What each target serves, every package measured once."""
+        served = await asyncio.gather(*(self._served(target, request.package.region) for target in request.targets))
+        packages = sorted({package for package in served if package})
+        spare = METRICS_LIMIT // max(len(request.targets), 1)
+        slots = asyncio.Semaphore(PARALLEL_REPORTS)
+
+        async def measured(package: str) -> tuple[dict[str, float], str]:
+            async with slots:
+                return await self._measured(package, request.gates, named, spare)
+
+        found = dict(zip(packages, await asyncio.gather(*map(measured, packages)), strict=True))
+        champions: list[Champion] = []
+        for target, package in zip(request.targets, served, strict=True):
+            metrics, unmeasured = found[package] if package else ({}, "")
+            champions.append(Champion(target=target, package=package, metrics=metrics, unmeasured=unmeasured))
+        return champions
+
+    async def _served(self, target: Target, region: str) -> str | None:
         account = SageMakerAccount(self._aws, target.region or region, target.role_arn)
         endpoint = await account.endpoint(target.endpoint)
         config = endpoint.get("EndpointConfigName") if endpoint else None
-        arn = await account.package_of(config) if config else None
-        metrics = await self._metrics(await describe_package(self._aws, arn)) if arn else {}
-        return Champion(target=target, package=arn, metrics=metrics)
+        return await account.package_of(config) if config else None
 
-    async def _metrics(self, package: DescribeModelPackageOutputTypeDef) -> dict[str, float]:
+    async def _measured(
+        self, arn: str, gates: Sequence[Gate], named: Collection[str], spare: int
+    ) -> tuple[dict[str, float], str]:
+        """A champion's numbers, or why there are none. Reports expire; that counts only where a gate compares."""
+        try:
+            package = await describe_package(self._aws, arn)
+            metrics = await self._metrics(package, named, spare)
+        except NeedsPersonError as error:
+            comparing = [gate.metric for gate in gates if compares(gate)]
+            if comparing:
+                remedy = f"put the champion's report back, or remove maxRegression and minImprovement of {', '.join(comparing)}"
+                raise NeedsPersonError(error.report.tried, error.report.answered, remedy) from error
+            return {}, f"the champion cannot be measured: {error.report.answered}"
+        if not metrics and not report_uris(package.get("ModelMetrics", {})):
+            return {}, "the champion has no evaluation report to compare with"
+        return metrics, ""
+
+    async def _metrics(self, package: DescribeModelPackageOutputTypeDef, named: Collection[str], spare: int) -> dict[str, float]:
         """The package's numbers: those of its reports in S3, and those that were registered with it as metadata."""
-        metrics = flatten_metrics(package.get("CustomerMetadataProperties", {}))
+        metrics = kept(numbers_of(package.get("CustomerMetadataProperties", {})), named, spare)
         for uri in report_uris(package.get("ModelMetrics", {})):
-            metrics |= flatten_metrics(await self._report(uri, region_of(package["ModelPackageArn"])))
-        return dict(sorted(metrics.items())[:METRICS_LIMIT])
+            metrics |= await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
+        return kept(metrics.items(), named, spare)
 
-    async def _report(self, uri: str, region: str) -> Mapping[str, Any]:
+    async def _report(self, uri: str, region: str, named: Collection[str], spare: int) -> dict[str, float]:
         tried = f"reading the metrics {uri}"
         bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
         s3 = self._aws.s3(region)
@@ -111,16 +146,12 @@ class EvidenceActivities:
             return s3.get_object(Bucket=bucket, Key=key)["Body"].read(REPORT_LIMIT + 1)
 
         body = await self._aws.call(tried, read)
-        remedy = "see what the pipeline's evaluation writes; then retry, or abort"
-        if len(body) > REPORT_LIMIT:
-            raise NeedsPersonError(tried, f"it has more than {REPORT_LIMIT:,} bytes", remedy)
         try:
-            report = json.loads(body)
+            # In a thread, so that the heartbeats of other promotions go on.
+            return await asyncio.to_thread(lambda: kept(numbers_of(parse_report(body)), named, spare))
         except ValueError as error:
-            raise NeedsPersonError(tried, f"it is not JSON: {error}", remedy) from error
-        if not isinstance(report, dict):
-            raise NeedsPersonError(tried, "it is not a JSON object", remedy)
-        return report  # pyright: ignore[reportUnknownVariableType]
+            remedy = "see what the pipeline's evaluation writes; then retry, or abort"
+            raise NeedsPersonError(tried, str(error), remedy) from error
 
     async def _model_image(self, package: DescribeModelPackageOutputTypeDef) -> str:
         """The container that would serve, by digest where the digest can be found."""
@@ -160,9 +191,17 @@ def judge_gates(
 
     A target that already serves the challenger is left out.
     """
-    rivals = {champion.package: champion.metrics for champion in champions if champion.package not in {None, challenger}}
-    results = [result for rival in rivals.values() or [None] for result in evaluate_gates(gates, metrics, rival)]
+    rivals = {champion.package: champion for champion in champions if champion.package not in {None, challenger}}
+    if not rivals:
+        return evaluate_gates(gates, metrics)
+    results = [result for rival in rivals.values() for result in _against(rival, gates, metrics)]
     return tuple(dict.fromkeys(results))
+
+
+def _against(rival: Champion, gates: Sequence[Gate], metrics: Mapping[str, float]) -> tuple[GateResult, ...]:
+    if rival.unmeasured:
+        return evaluate_gates(gates, metrics, absent=rival.unmeasured)
+    return evaluate_gates(gates, metrics, rival.metrics)
 
 
 def rollback_of(champion: Champion) -> str:

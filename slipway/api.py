@@ -256,6 +256,8 @@ class Champion(Message):
     target: Target
     package: str | None
     metrics: dict[str, float]
+    unmeasured: str = ""
+    """Why nothing is known of its metrics."""
 
 
 class ModelPackage(Message):

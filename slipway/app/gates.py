@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from slipway.app.reports import as_number
 from slipway.app.spec import Gate
 
 
@@ -28,25 +29,33 @@ class GateResult(BaseModel):
 
 
 def evaluate_gates(
-    gates: Iterable[Gate], challenger: Mapping[str, Any], champion: Mapping[str, Any] | None = None
+    gates: Iterable[Gate],
+    challenger: Mapping[str, Any],
+    champion: Mapping[str, Any] | None = None,
+    absent: str = "no champion to compare with",
 ) -> tuple[GateResult, ...]:
     """Evaluates every rule of every gate on a challenger's metrics, in the order of the spec.
 
     Args:
         gates: The rules.
         challenger: Its metrics: an evaluation report as it was written, or a flat mapping from dotted paths to numbers.
-        champion: The metrics of what is served now; none where nothing is.
+        champion: The metrics of what is served now; none where nothing is, or nothing is known of it.
+        absent: Why there is no champion to compare with.
     """
-    return tuple(result for gate in gates for result in _evaluate(gate, challenger, champion))
+    return tuple(result for gate in gates for result in _evaluate(gate, challenger, champion, absent))
+
+
+def compares(gate: Gate) -> bool:
+    """Whether a gate holds the challenger against the champion."""
+    return any(_relative_rules(gate))
 
 
 def metric_value(metrics: Mapping[str, Any], path: str) -> float | None:
     """The number at a dotted path, or none.
 
-    A key may contain dots itself, so every way to cut the path is tried, the longest key first. Text that is a number counts:
-    the registry keeps customer metadata as text. NaN and infinities are no measurement.
+    A key may contain dots itself, so every way to cut the path is tried, the longest key first.
     """
-    if path in metrics and (number := _number(metrics[path])) is not None:
+    if path in metrics and (number := as_number(metrics[path])) is not None:
         return number
     parts = path.split(".")
     for cut in range(len(parts) - 1, 0, -1):
@@ -58,38 +67,21 @@ def metric_value(metrics: Mapping[str, Any], path: str) -> float | None:
     return None
 
 
-def flatten_metrics(report: Mapping[str, Any]) -> dict[str, float]:
-    """Every number of a nested report by its dotted path."""
-    flat: dict[str, float] = {}
-    _flatten(report, "", flat)
-    return flat
-
-
-def _flatten(report: Mapping[str, Any], prefix: str, flat: dict[str, float]) -> None:
-    for key, value in report.items():
-        path = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            _flatten(value, f"{path}.", flat)  # pyright: ignore[reportUnknownArgumentType]
-        elif (number := _number(value)) is not None:
-            flat[path] = number
-
-
-def _evaluate(gate: Gate, challenger: Mapping[str, Any], champion: Mapping[str, Any] | None) -> Sequence[GateResult]:
+def _evaluate(gate: Gate, challenger: Mapping[str, Any], champion: Mapping[str, Any] | None, absent: str) -> Sequence[GateResult]:
     value = metric_value(challenger, gate.metric)
-    champion_value = metric_value(champion, gate.metric) if champion is not None else None
     results: list[GateResult] = []
     if gate.min is not None:
         results.append(_absolute(gate, f"min {gate.min:.10g}", value, gate.min, lambda number, bound: number >= bound))
     if gate.max is not None:
         results.append(_absolute(gate, f"max {gate.max:.10g}", value, gate.max, lambda number, bound: number <= bound))
-    if gate.max_regression is not None:
-        results.append(
-            _relative(gate, f"maxRegression {gate.max_regression:.10g}", value, champion, champion_value, -gate.max_regression)
-        )
-    if gate.min_improvement is not None:
-        results.append(
-            _relative(gate, f"minImprovement {gate.min_improvement:.10g}", value, champion, champion_value, gate.min_improvement)
-        )
+    for name, least_gain in _relative_rules(gate):
+        rule = f"{name} {abs(least_gain):.10g}"
+        if value is None:
+            results.append(_missing(gate, rule))
+        elif champion is None:
+            results.append(GateResult(metric=gate.metric, rule=rule, value=value, champion=None, passed=True, message=absent))
+        else:
+            results.append(_relative(gate, rule, value, metric_value(champion, gate.metric), least_gain))
     return results
 
 
@@ -101,20 +93,21 @@ def _absolute(gate: Gate, rule: str, value: float | None, bound: float, holds: C
     return GateResult(metric=gate.metric, rule=rule, value=value, champion=None, passed=passed, message=message)
 
 
-def _relative(
-    gate: Gate,
-    rule: str,
-    value: float | None,
-    champion: Mapping[str, Any] | None,
-    champion_value: float | None,
-    least_gain: float,
-) -> GateResult:
-    if value is None:
-        return _missing(gate, rule)
+def _relative_rules(gate: Gate) -> Iterator[tuple[str, float]]:
+    """The rules that compare, with the least gain over the champion that each asks for."""
+    if gate.max_regression is not None:
+        yield "maxRegression", -gate.max_regression
+    if gate.min_improvement is not None:
+        yield "minImprovement", gate.min_improvement
+
+
+def _relative(gate: Gate, rule: str, value: float, champion_value: float | None, least_gain: float) -> GateResult:
     if champion_value is None:
-        # A champion without the metric must not block every later challenger.
-        message = "no champion to compare with" if champion is None else "the champion has no such metric to compare with"
-        return GateResult(metric=gate.metric, rule=rule, value=value, champion=None, passed=True, message=message)
+        message = (
+            f"the champion's report has no number at {gate.metric!r} to compare with: compare by min or max until a model is"
+            " served whose report has it"
+        )
+        return GateResult(metric=gate.metric, rule=rule, value=value, champion=None, passed=False, message=message)
     gain = value - champion_value if gate.direction == "higher" else champion_value - value
     # 0.96 - 0.95 is slightly below 0.01 in binary floating point; the rule is met all the same.
     passed = gain >= least_gain or math.isclose(gain, least_gain, rel_tol=1e-9, abs_tol=1e-12)
@@ -128,13 +121,3 @@ def _missing(gate: Gate, rule: str) -> GateResult:
         f"the evaluation has no number at {gate.metric!r}: check the path in the spec and what the pipeline's evaluation writes"
     )
     return GateResult(metric=gate.metric, rule=rule, value=None, champion=None, passed=False, message=message)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None

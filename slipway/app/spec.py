@@ -115,9 +115,11 @@ class Gate(SpecModel):
     max: float | None = None
     """The greatest value that passes."""
     max_regression: Annotated[float, Bounds(ge=0)] | None = None
-    """How much worse than the champion's the metric may be, in its own unit. Passes where there is no champion."""
+    """How much worse than the champion's the metric may be, in its own unit. Passes where there is no champion; not met where the
+    champion's report lacks the metric."""
     min_improvement: Annotated[float, Bounds(ge=0)] | None = None
-    """How much better than the champion's the metric must be, in its own unit. Passes where there is no champion."""
+    """How much better than the champion's the metric must be, in its own unit. Passes where there is no champion; not met where the
+    champion's report lacks the metric."""
     direction: Literal["higher", "lower"] = "higher"
     """Whether a higher or a lower value is better; matters to `maxRegression` and `minImprovement`."""
 
@@ -223,7 +225,7 @@ class SmokeRequest(SpecModel):
 
     payload: AppFile
     """The file with the request's body, in the application's folder."""
-    content_type: Annotated[str, Bounds(min_length=1, max_length=255)] = "application/json"
+    content_type: Annotated[str, Bounds(min_length=1, max_length=255, pattern=r"^[ -~]+$")] = "application/json"
     """The request's content type."""
 
 

@@ -415,6 +415,67 @@ async def test_given_a_report_that_is_no_json_when_evidence_is_gathered_then_a_p
         await evidence_of(aws, serving, gather(serving, package))
 
 
+ACCURACY = "binary_classification_metrics.accuracy.value"
+NOT_WORSE = Gate(metric=ACCURACY, max_regression=0.01)
+
+
+def report(serving: Serving, name: str, content: dict[str, Any]) -> None:
+    serving.s3.put_object(Bucket=serving.bucket, Key=f"{name}.json", Body=json.dumps(content).encode())
+
+
+async def test_given_a_thousand_other_numbers_when_evidence_is_gathered_then_gates_are_judged_on_the_whole_report(
+    aws: Aws, serving: Serving
+) -> None:
+    others = {f"a{index:04}": index for index in range(1_000)}
+    await serving.serve(accuracy=0.99)
+    package = serving.package("second")
+    report(serving, "first", others | {ACCURACY: 0.99})
+    report(serving, "second", others | {ACCURACY: 0.5})
+    evidence = await evidence_of(aws, serving, gather(serving, package, Gate(metric=ACCURACY, min=0.4), NOT_WORSE))
+    assert [(gate.value, gate.champion, gate.passed) for gate in evidence.gates] == [(0.5, None, True), (0.5, 0.99, False)]
+    assert (len(evidence.metrics), len(evidence.champions[0].metrics)) == (501, 251)
+
+
+async def test_given_a_champion_whose_report_lacks_the_metric_when_a_gate_compares_then_it_is_not_met(
+    aws: Aws, serving: Serving
+) -> None:
+    await serving.serve()
+    package = serving.package("second")
+    report(serving, "first", {"loss": 0.1})
+    [gate] = (await evidence_of(aws, serving, gather(serving, package, NOT_WORSE))).gates
+    assert not gate.passed
+    assert f"the champion's report has no number at '{ACCURACY}'" in gate.message
+
+
+async def test_given_a_champion_whose_report_has_expired_when_no_gate_compares_then_it_is_only_said(
+    aws: Aws, serving: Serving
+) -> None:
+    await serving.serve()
+    package = serving.package("second")
+    serving.s3.delete_object(Bucket=serving.bucket, Key="first.json")
+    evidence = await evidence_of(aws, serving, gather(serving, package, Gate(metric=ACCURACY, min=0.9)))
+    assert [gate.passed for gate in evidence.gates] == [True]
+    assert "NoSuchKey" in evidence.champions[0].unmeasured
+
+
+async def test_given_a_champion_whose_report_has_expired_when_a_gate_compares_then_a_person_is_asked(
+    aws: Aws, serving: Serving
+) -> None:
+    await serving.serve()
+    package = serving.package("second")
+    serving.s3.delete_object(Bucket=serving.bucket, Key="first.json")
+    with pytest.raises(NeedsPersonError, match="NoSuchKey") as asked:
+        await evidence_of(aws, serving, gather(serving, package, NOT_WORSE))
+    assert f"remove maxRegression and minImprovement of {ACCURACY}" in asked.value.report.remedy
+
+
+async def test_given_a_report_of_brackets_when_evidence_is_gathered_then_a_person_is_asked(aws: Aws, serving: Serving) -> None:
+    package = serving.package("first")
+    serving.s3.put_object(Bucket=serving.bucket, Key="first.json", Body=b"[" * 100_000)
+    with pytest.raises(NeedsPersonError, match="nested too deeply; allowed: 32 levels"):
+        await evidence_of(aws, serving, gather(serving, package))
+
+
 async def test_given_a_shutdown_when_an_endpoint_is_followed_then_another_worker_may_carry_on(serving: Serving) -> None:
     plan = serving.plan(serving.package("first"))
     await serving.update(plan, None)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from slipway.app.gates import evaluate_gates, flatten_metrics, metric_value
+from slipway.app.gates import evaluate_gates, metric_value
 from slipway.app.spec import Gate
 
 REPORT = {"binary_classification_metrics": {"auc": {"value": 0.97, "standard_deviation": "NaN"}, "accuracy": {"value": 0.95}}}
@@ -24,7 +24,7 @@ def auc(value: float) -> dict[str, float]:
         ({"maxRegression": 0.01}, REPORT, auc(0.98), True, "against the champion's 0.98"),
         ({"maxRegression": 0.01}, REPORT, auc(0.981), False, "does not meet maxRegression 0.01"),
         ({"maxRegression": 0.01}, REPORT, None, True, "no champion"),
-        ({"maxRegression": 0.01}, REPORT, {}, True, "the champion has no such metric"),
+        ({"maxRegression": 0.01}, REPORT, {}, False, "the champion's report has no number at"),
         ({"maxRegression": 0.01}, {}, auc(0.98), False, "the evaluation has no number at"),
         ({"maxRegression": 0.01, "direction": "lower"}, REPORT, auc(0.95), False, "lower is better"),
         ({"minImprovement": 0.01}, REPORT, auc(0.96), True, "meets minImprovement 0.01"),
@@ -51,5 +51,6 @@ def test_given_a_key_with_dots_when_a_metric_is_looked_up_then_it_is_found() -> 
     assert metric_value({"a.b": {"c": 1}}, "a.b.c") == 1
 
 
-def test_given_a_report_when_it_is_flattened_then_only_numbers_stay() -> None:
-    assert flatten_metrics(REPORT) == {AUC: 0.97, "binary_classification_metrics.accuracy.value": 0.95}
+def test_given_a_champion_of_which_nothing_is_known_when_a_rule_compares_then_it_passes_and_says_why() -> None:
+    [result] = evaluate_gates([Gate(metric=AUC, max_regression=0.01)], REPORT, absent="the champion has no evaluation report")
+    assert (result.passed, result.message) == (True, "the champion has no evaluation report")

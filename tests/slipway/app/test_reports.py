@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from slipway.app.reports import REPORT_LIMIT, kept, numbers_of, parse_report
+
+
+def nested(levels: int, inside: Any) -> dict[str, Any]:
+    for _ in range(levels):
+        inside = {"k" * 5_000: inside}
+    return inside
+
+
+def numbers(report: Any) -> dict[str, float]:
+    return dict(numbers_of(parse_report(json.dumps(report).encode())))
+
+
+def test_given_a_report_when_it_is_read_then_only_numbers_stay() -> None:
+    report = {"auc": {"value": 0.97, "standard_deviation": "NaN"}, "rows": "569", "curve": [1, 2], "good": True}
+    assert numbers(report) == {"auc.value": 0.97, "rows": 569}
+
+
+def test_given_the_metric_of_a_gate_behind_many_others_when_numbers_are_kept_then_it_is_among_them() -> None:
+    report = {f"explanations.{index}": index for index in range(2_000)} | {"rmse": 2.5}
+    assert kept(numbers_of(report), {"rmse"}, 2) == {"explanations.0": 0, "explanations.1": 1, "rmse": 2.5}
+
+
+def test_given_keys_that_cannot_be_shown_or_are_too_long_when_a_report_is_read_then_they_are_passed_over() -> None:
+    assert numbers({"a\ud800": 1, "a\x1b[2J": 2, "k" * 257: 3, "k" * 256: 4}) == {"k" * 256: 4}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"[" * 100_000, "nested too deeply; allowed: 32 levels"),
+        (b'{"a":' * 40 + b"1" + b"}" * 40, "nested too deeply; allowed: 32 levels"),
+        (b" " * (REPORT_LIMIT + 1), "more than 4,194,304 bytes"),
+        (json.dumps({str(index): 1 for index in range(100_001)}).encode(), "more than 100,000 numbers"),
+        (b"nan", "not JSON"),
+        (b"[1]", "not a JSON object"),
+        (b"\xff", "not JSON"),
+    ],
+)
+def test_given_a_report_that_is_no_report_when_it_is_read_then_it_is_refused_with_what_is_allowed(body: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        dict(numbers_of(parse_report(body)))
+
+
+def test_given_a_number_of_many_digits_when_a_report_is_read_then_it_is_no_measurement() -> None:
+    body = b'{"a": ' + b"9" * 100_000 + b', "b": 1e999, "c": 12345678901234567890}'
+    assert dict(numbers_of(parse_report(body))) == {"c": 12345678901234567890.0}
+
+
+def test_given_long_keys_around_many_numbers_when_a_report_is_read_then_time_and_memory_stay_small() -> None:
+    report = nested(30, {str(index): 1 for index in range(90_000)})
+    before = time.process_time()
+    assert numbers(report) == {}
+    assert time.process_time() - before < 3
+
+
+@pytest.mark.parametrize("item", ["{}", '{"a":{}}', "[]", "1", '""'])
+def test_given_a_report_full_of_one_thing_when_it_is_read_then_the_memory_is_bounded(item: str) -> None:
+    program = f"""
+import resource
+from slipway.app.reports import numbers_of, parse_report
+body = '{{"a": [' + ",".join([{item!r}] * (4_100_000 // {len(item) + 1})) + "]}}"
+assert not dict(numbers_of(parse_report(body.encode())))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(answer.stdout) < 400_000  # kB
