@@ -146,7 +146,7 @@ def test_given_help_then_every_setting_is_named_with_its_default(capsys: pytest.
     said = capsys.readouterr().out
     assert ended.value.code == 0
     assert all(f"SLIPWAY_{name.upper()}" in said for name in WorkerSettings.model_fields)
-    assert "(required)" in said
+    assert "(not set)" in said
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["serve"], 2)])

@@ -64,7 +64,7 @@ def _waiting(status: PromotionStatus, waiting: WaitingFor) -> str:
         f"### {markdown(headline[0].upper() + headline[1:])}",
         f"Who can unblock it: **{markdown(who_line(waiting))}**",
         _failure(waiting.failure) if waiting.failure else "",
-        fenced("\n".join(waiting.commands)),
+        fenced("\n".join(map(_wrapped, waiting.commands))),
         f"Or send the signal {names} with this input:\n\n{fenced(payload, 'json')}",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -76,6 +76,12 @@ def _failure(failure: FailureReport) -> str:
     told = (("tried", failure.tried), ("answered", answered), ("do", failure.remedy))
     lines = _list(f"{name}: {markdown(text)}" for name, text in told)
     return f"{lines}\n\n{fenced(log)}" if log.strip() else lines
+
+
+def _wrapped(command: str) -> str:
+    """A command over lines that the page does not cut, still one command for a shell."""
+    verb, *options = command.split(" --")
+    return " \\\n    --".join([" --".join([verb, *options[:1]]), *options[1:]])
 
 
 def signal_of(status: PromotionStatus, waiting: WaitingFor) -> tuple[str, str]:

@@ -27,8 +27,8 @@ with workflow.unsafe.imports_passed_through():
 from workflows.activity_options import CHANGE, COPY, GIT, READ, follow
 from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
-from workflows.handlers import EndedError, OperatorHandlers
 from workflows.payloads import read_start
+from workflows.stages import EndedError, StagedWorkflow
 from workflows.state import known
 from workflows.task_runner import TaskRunner
 from workflows.undo import stop_task, undo_all
@@ -37,7 +37,7 @@ from workflows.waves import Waves
 
 
 @workflow.defn
-class PromotionWorkflow(OperatorHandlers):
+class PromotionWorkflow(StagedWorkflow):
     """The six stages. The workflow completes whatever becomes of the promotion; `outcome` says what did."""
 
     @workflow.init
@@ -105,7 +105,8 @@ class PromotionWorkflow(OperatorHandlers):
         copied = await self._step(ImageActivities.copy_image, copy, COPY, f"copy to {spec.target}")
         state.image = copied.image
         blobs = copied.copied_blobs + copied.skipped_blobs
-        self._summarize(f"in {spec.target}, {copied.copied_blobs} of {blobs} blobs copied")
+        copied_now = f"{copied.copied_blobs} of {pluralize(blobs, 'blob')} copied" if blobs else "already there"
+        self._summarize(f"in {spec.target}, {copied_now}")
 
     # --- 2 taskdef ---
 

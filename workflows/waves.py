@@ -20,8 +20,8 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows.activity_options import READ, shown
 from workflows.compensations import Planned, RestoreTarget
-from workflows.handlers import EndedError
 from workflows.rollout import RolloutWorkflow
+from workflows.stages import EndedError
 from workflows.state import PromotionState, TargetRollout, known
 
 Wait = Callable[[Callable[[], bool], timedelta], Awaitable[None]]

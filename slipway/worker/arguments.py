@@ -48,4 +48,6 @@ def _setting(name: str, field: FieldInfo) -> str:
 
 def _default(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True, validated_data={})
-    return "(required)" if default is PydanticUndefined else f"(default: {default})"
+    if default is PydanticUndefined:
+        return "(required)"
+    return f"(default: {default})" if default not in ((), "") else "(not set)"

@@ -24,7 +24,7 @@ from slipway.aws.errors import RULES, UNFORESEEN, classify, rule_of
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
 
 POLICIES = Path(__file__).parents[3] / "deploy" / "iam"
-NO_CALLS = {"iam:PassRole"}
+NO_CALLS = {"iam:PassRole", "sts:TagSession", "sts:SetSourceIdentity"}
 """Actions that AWS checks and that are no operation."""
 
 
