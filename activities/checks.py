@@ -60,10 +60,10 @@ class PolicyInterceptor(Interceptor):
         self._checks = Checks(guard, aws)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
-        return _Inbound(next, self._checks)
+        return _CheckedInbound(next, self._checks)
 
 
-class _Inbound(ActivityInboundInterceptor):
+class _CheckedInbound(ActivityInboundInterceptor):
     def __init__(self, next: ActivityInboundInterceptor, checks: Checks) -> None:  # noqa: A002
         super().__init__(next)
         self._checks = checks
