@@ -23,12 +23,14 @@ from activities.registry import SetApproval, WithdrawApproval
 from activities.tags import PROMOTION_TAG
 from activities.taskdefs import RevertImage, WriteImage
 from activities.tasks.messages import RegisterTaskDefinition, RunTask, StopTask
+from slipway.api import ModelPackage
 from slipway.app.lint import App
 from slipway.app.spec import SPEC_FILE
 from slipway.aws.clients import Actor, Aws, acting_for, region_of
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.git.rules import app_file, normalise_url
 from slipway.oci.reference import ImageReference
+from slipway.policy.check import Use, account_of
 
 READS = frozenset(
     {
@@ -176,7 +178,7 @@ class Checks:
 
     async def _set_approval(self, request: SetApproval) -> None:
         origin = known_origin("set_approval", request.origin)
-        app = await self._guard.permit(origin)
+        app = await self._guard.permit(origin, _owner_of(request.package))
         _agree(origin, "the package group", _group(request.package.arn), app.spec.spec.model.package_group.lower())
 
     async def _withdraw_approval(self, request: WithdrawApproval) -> None:
@@ -194,11 +196,12 @@ class Checks:
 
     async def _prepare_endpoint(self, plan: EndpointPlan) -> None:
         origin = known_origin("prepare_endpoint", plan.origin)
-        _agree_on_plan(origin, plan, await self._guard.permit(origin))
+        _agree_on_plan(origin, plan, await self._guard.permit(origin, _owner_of(plan.package)))
 
     async def _update_endpoint(self, request: UpdateEndpoint) -> None:
-        origin = known_origin("update_endpoint", request.plan.origin)
-        _agree_on_plan(origin, request.plan, await self._guard.permit(origin))
+        plan = request.plan
+        origin = known_origin("update_endpoint", plan.origin)
+        _agree_on_plan(origin, plan, await self._guard.permit(origin, _owner_of(plan.package)))
 
     async def _restore_endpoint(self, request: RestoreEndpoint) -> None:
         plan = request.plan
@@ -286,6 +289,11 @@ def _family(arn: str) -> str:
 
 def _pipeline(arn: str) -> str:
     return arn.partition(":pipeline/")[2].partition("/")[0].lower()
+
+
+def _owner_of(package: ModelPackage) -> Use:
+    """The account of a package: a group of the same name in another account is another group."""
+    return Use("accounts", f"the model package {package.arn}", account_of(package.arn))
 
 
 def _group(arn: str) -> str:

@@ -18,7 +18,7 @@ from slipway.app.taskdef import parse_taskdef
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.git.repository import Repository
 from slipway.git.rules import app_file, normalise_url
-from slipway.policy.check import entry_for, require_allowed, require_app, uses_of_definition
+from slipway.policy.check import Use, entry_for, require_allowed, require_app, uses_of_definition
 
 KEPT = 256
 """Applications at one commit that are kept in memory."""
@@ -35,8 +35,12 @@ class Guard:
         self._repositories = repositories
         self._apps: OrderedDict[tuple[str, str, str, str], App] = OrderedDict()
 
-    async def permit(self, origin: Origin) -> App:
+    async def permit(self, origin: Origin, *more: Use) -> App:
         """The application's files at the promotion's commit, if the policy allows all that they name.
+
+        Args:
+            origin: The promotion.
+            more: What the effect touches beside that.
 
         Raises:
             RefusedError: The policy has no entry for it, allows less, or the commit is not on the branch.
@@ -44,6 +48,7 @@ class Guard:
         entry = entry_for(await self._repositories.policies(), origin.app)
         app = await self._app_of(origin)
         require_app(entry, origin.app, app)
+        require_allowed(entry, origin.app, more)
         return app
 
     async def require_on_branch(self, origin: Origin) -> None:

@@ -109,7 +109,14 @@ async def test_given_no_server_then_one_line_says_how_to_start_one(temporal: Tem
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"SLIPWAY_REPOSITORIES": ""}, {"SLIPWAY_REPOSITORIES": "ftp://x"}, {"SLIPWAY_POLL_SECONDS": "often"}]
+    "wrong",
+    [
+        {"SLIPWAY_REPOSITORIES": ""},
+        {"SLIPWAY_REPOSITORIES": "ftp://x"},
+        {"SLIPWAY_REPOSITORIES": "https://host/x@a..b"},
+        {"SLIPWAY_POLICY": "policy.yaml"},
+        {"SLIPWAY_POLL_SECONDS": "often"},
+    ],
 )
 async def test_given_wrong_settings_then_one_line_names_the_variable(
     temporal: TemporalServer, tmp_path: Path, wrong: dict[str, str]
@@ -140,13 +147,30 @@ async def test_given_no_credentials_and_a_repository_that_is_not_there_then_warn
     assert await asyncio.wait_for(process.wait(), 20) == 0
 
 
+@pytest.mark.parametrize(
+    ("content", "told"), [("apps: []", "is required and absent"), (None, "set SLIPWAY_POLICY to a file that can be read")]
+)
+async def test_given_a_policy_that_cannot_be_used_then_the_worker_does_not_start(
+    temporal: TemporalServer, client: Client, tmp_path: Path, content: str | None, told: str
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    if content is not None:
+        policy.write_text(content)
+    process = await start(environment(temporal, tmp_path, SLIPWAY_REPOSITORIES="", SLIPWAY_POLICY=str(policy)))
+    logged = await until_logged(process, "cannot start")
+    assert told in f"{logged['answered']} {logged['remedy']}"
+    assert await process.wait() == 1
+
+
 def test_given_help_then_every_setting_is_named_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         read_arguments(["--help"])
     said = capsys.readouterr().out
     assert ended.value.code == 0
     assert all(f"SLIPWAY_{name.upper()}" in said for name in WorkerSettings.model_fields)
-    assert "(not set)" in said
+    assert "Either SLIPWAY_REPOSITORIES or SLIPWAY_POLICY is required" in said
+    assert "(default: 15.0)" in said
+    assert "(default: )" not in said
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["serve"], 2)])

@@ -137,7 +137,7 @@ def uses_of_task(ecs: EcsApp) -> Iterator[Use]:
     where = f"{APP_FILE}: spec.input.clusterArn"
     yield Use("clusters", where, ecs.cluster_arn)
     if ecs.cluster_arn.startswith("arn:"):
-        yield Use("accounts", where, _account_of(ecs.cluster_arn))
+        yield Use("accounts", where, account_of(ecs.cluster_arn))
 
 
 def uses_of_definition(definition: TaskDefinition, file: str) -> Iterator[Use]:
@@ -151,10 +151,11 @@ def uses_of_definition(definition: TaskDefinition, file: str) -> Iterator[Use]:
 def _role(where: str, arn: str) -> Iterator[Use]:
     yield Use("roles", where, arn)
     if arn.startswith("arn:"):
-        yield Use("accounts", where, _account_of(arn))
+        yield Use("accounts", where, account_of(arn))
 
 
-def _account_of(arn: str) -> str:
+def account_of(arn: str) -> str:
+    """The account that an ARN names."""
     return arn.split(":")[4] if arn.count(":") >= 5 else ""  # noqa: PLR2004 -- an ARN has six parts
 
 

@@ -58,7 +58,7 @@ class AppEntry(SpecModel):
     folder: Pattern = "."
     """The application's folder: a glob by the parts of the path. `*` is one part, and `**` alone is every folder."""
     accounts: Annotated[tuple[Account, ...], Bounds(min_length=1, max_length=1_000)]
-    """The accounts of the target repository, the cluster, and every role; `*` for any."""
+    """The accounts of the target repository, the cluster, the model packages and every role; `*` for any."""
     regions: Patterns
     """The regions of the target repository and of the endpoints."""
     image_sources: Patterns

@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Sequence
 
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from slipway import __version__
 from slipway.worker.settings import WorkerSettings
@@ -15,6 +14,8 @@ from slipway.worker.settings import WorkerSettings
 _END = """\
 Temporal is found by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_… or TEMPORAL_PROFILE; AWS as by every
 AWS program; git runs with the settings of this user.
+
+Either SLIPWAY_REPOSITORIES or SLIPWAY_POLICY is required.
 
 Exit codes: 0 stopped by SIGTERM or SIGINT, 1 Temporal or a port could not be used, 2 a setting is wrong.
 
@@ -48,6 +49,4 @@ def _setting(name: str, field: FieldInfo) -> str:
 
 def _default(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True, validated_data={})
-    if default is PydanticUndefined:
-        return "(required)"
-    return f"(default: {default})" if default not in ((), "") else "(not set)"
+    return f"(default: {default})" if default not in ("", ()) else ""

@@ -227,6 +227,23 @@ async def test_given_something_that_the_spec_does_not_say_then_the_activity_is_n
         await office.check(name, request)
 
 
+@pytest.mark.parametrize("name", ["set_approval", "prepare_endpoint", "update_endpoint"])
+async def test_given_a_package_of_a_stranger_account_in_a_group_of_the_same_name_then_it_is_not_served(
+    office: Office, name: str
+) -> None:
+    office.owner.narrow(accounts=(office.account,))
+    arn = "arn:aws:sagemaker:us-east-1:111111111111:model-package/screening/1"
+    package = ModelPackage(arn=arn, version=1, region="us-east-1")
+    plan = await office.plan(package=package)
+    requests = {
+        "set_approval": SetApproval(package=package, status="Approved", description="", origin=office.origin),
+        "prepare_endpoint": plan,
+        "update_endpoint": UpdateEndpoint(plan=plan, previous_config=None),
+    }
+    with pytest.raises(NeedsPersonError, match=r"model-package/screening/1 is 111111111111; the policy's accounts are"):
+        await office.check(name, requests[name])
+
+
 async def test_given_a_later_task_definition_with_the_neighbours_role_then_it_is_not_registered(office: Office) -> None:
     role = f"arn:aws:iam::{office.account}:role/task"
     office.owner.narrow(roles=(role,))

@@ -39,7 +39,7 @@ async def test_given_a_waiting_promotion_then_the_details_say_who_can_unblock_it
     page = await details(client, handle.id)
     assert "### Waiting for approval (0 of 1) since" in page
     assert "Who can unblock it: **ana, bo**" in page
-    assert f"slipway approve {handle.id} --by <you> --evidence {EVIDENCE}" in page
+    assert f"slipway approve {handle.id} --by <you> \\\n    --evidence {EVIDENCE}" in page
     assert f'{{"by": "<your name>", "evidence": "{EVIDENCE}", "reason": ""}}' in page
     found = (await handle.describe()).typed_search_attributes
     assert found.get(attributes.STATE) == "waiting"

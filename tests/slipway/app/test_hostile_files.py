@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 
@@ -17,6 +15,7 @@ from slipway.app.replacements import replace_matches
 from slipway.app.yaml_source import SIZE_LIMIT, TASKDEF_LIMIT, load_document
 from slipway.errors import RefusedError
 from tests.slipway.app.test_lint import APP, FILES
+from tests.support.memory import peak_of
 
 
 def merge_bomb(levels: int) -> str:
@@ -64,21 +63,16 @@ def test_given_a_bomb_when_the_file_is_read_then_it_is_refused_soon_with_what_is
 def test_given_all_bombs_when_they_are_read_then_the_memory_stays_small() -> None:
     program = f"""
 import json, sys
-from pathlib import Path
 from slipway.app.problems import FileError
 from slipway.app.yaml_source import load_document
+from tests.support.memory import peak_of
 for text in json.load(sys.stdin):
     try:
         load_document(text, "f", {TASKDEF_LIMIT})
     except FileError:
         pass
-# Of this program alone: `getrusage` would count what the process that started it had.
-[peak] = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-print(peak)
 """
-    texts = json.dumps([text for text, _ in BOMBS.values()])
-    answer = subprocess.run([sys.executable, "-c", program], input=texts, capture_output=True, text=True, check=True)
-    assert int(answer.stdout) < 200_000  # kB
+    assert peak_of(program, json.dumps([text for text, _ in BOMBS.values()])) < 200_000  # kB
 
 
 def test_given_a_file_of_people_when_it_is_over_its_limit_then_the_limit_is_told() -> None:

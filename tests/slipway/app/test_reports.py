@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from typing import Any
 
 import pytest
 
 from slipway.app.reports import REPORT_LIMIT, kept, numbers_of, parse_report
+from tests.support.memory import peak_of
 
 
 def nested(levels: int, inside: Any) -> dict[str, Any]:
@@ -67,11 +66,9 @@ def test_given_long_keys_around_many_numbers_when_a_report_is_read_then_time_and
 @pytest.mark.parametrize("item", ["{}", '{"a":{}}', "[]", "1", '""'])
 def test_given_a_report_full_of_one_thing_when_it_is_read_then_the_memory_is_bounded(item: str) -> None:
     program = f"""
-import resource
 from slipway.app.reports import numbers_of, parse_report
+from tests.support.memory import peak_of
 body = '{{"a": [' + ",".join([{item!r}] * (4_100_000 // {len(item) + 1})) + "]}}"
 assert not dict(numbers_of(parse_report(body.encode())))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert int(answer.stdout) < 400_000  # kB
+    assert peak_of(program) < 400_000  # kB

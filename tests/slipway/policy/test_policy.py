@@ -10,11 +10,13 @@ import jsonschema
 import pytest
 import yaml
 
+from demo.remote import Remote
 from slipway.api import AppRef
 from slipway.app.lint import App, read_app
 from slipway.app.problems import FileError
 from slipway.cli.app import run
 from slipway.errors import NeedsPersonError, RefusedError
+from slipway.policy import source
 from slipway.policy.check import entry_for, require_app, require_branch
 from slipway.policy.docs import REFERENCE_FILE, SCHEMA_FILE, policy_reference, policy_schema
 from slipway.policy.model import WorkerPolicy, policy_of_branches
@@ -180,6 +182,29 @@ async def test_given_a_policy_file_when_it_changes_then_the_new_one_counts_and_a
     file.unlink()
     assert (first.apps[0].endpoints, second.apps[0].endpoints) == (("screening-*",), ("other",))
     assert await policies() == kept == second
+
+
+async def test_given_a_policy_in_a_repository_when_its_server_is_gone_then_the_last_good_copy_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = Remote(tmp_path / "policy.git")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "apps.yaml").write_bytes(text_of(ENTRY))
+    remote.create({"policy": tmp_path / "files"})
+    monkeypatch.setattr(source, "REFRESH", 0.0)
+    policies = policies_at(f"{remote.url}@main:policy/apps.yaml", tmp_path / "cache")
+    assert (await policies()).apps[0].endpoints == ("screening-*",)
+    remote.commit_files({"policy/apps.yaml": text_of({**ENTRY, "endpoints": ["other"]}).decode()}, "Allow less")
+    narrowed = await policies()
+    remote.path.rename(tmp_path / "gone")
+    assert narrowed.apps[0].endpoints == ("other",)
+    assert await policies() == narrowed
+
+
+@pytest.mark.parametrize("place", ["https://host/x.git@a..b:policy.yaml", "https://host/x.git@main:../policy.yaml"])
+def test_given_a_place_that_no_repository_can_have_then_it_is_refused(place: str, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError):
+        policies_at(place, tmp_path)
 
 
 def text_of(entry: dict[str, Any]) -> bytes:
