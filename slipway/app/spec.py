@@ -117,8 +117,8 @@ class Gate(SpecModel):
     """How much worse than the champion's the metric may be, in its own unit. Passes where there is no champion; not met where the
     champion's report lacks the metric."""
     min_improvement: Annotated[float, Bounds(ge=0)] | None = None
-    """How much better than the champion's the metric must be, in its own unit. Passes where there is no champion; not met where the
-    champion's report lacks the metric."""
+    """How much better than the champion's the metric must be, in its own unit. Passes where there is no champion; not met where
+    the champion's report lacks the metric."""
     direction: Literal["higher", "lower"] = "higher"
     """Whether a higher or a lower value is better; matters to `maxRegression` and `minImprovement`."""
 
