@@ -14,6 +14,7 @@ from slipway.cli.common import AsJson
 from slipway.cli.exits import Exit
 from slipway.cli.out import Out
 from slipway.errors import RefusedError
+from slipway.git.process import FILE_LIMIT
 from slipway.text import pluralize
 
 Form = Annotated[Literal["text", "github"], Parameter(name="--format")]
@@ -32,8 +33,7 @@ def lint(folder: Path = Path(), /, *, form: Form = "text", as_json: AsJson = Fal
     out = Out(as_json=as_json)
 
     def read(path: str) -> bytes | None:
-        file = folder / path
-        return file.read_bytes() if file.is_file() else None
+        return file_in(folder, path)
 
     problems = [problem.model_copy(update={"file": str(folder / problem.file)}) for problem in read_app(read).problems]
     for problem in problems:
@@ -45,6 +45,24 @@ def lint(folder: Path = Path(), /, *, form: Form = "text", as_json: AsJson = Fal
     errors = sum(problem.severity is Severity.error for problem in problems)
     out.say(f"{pluralize(errors, 'error')}, {pluralize(len(problems) - errors, 'warning')}")
     return Exit.usage if errors else Exit.ok
+
+
+def file_in(folder: Path, path: str) -> bytes | None:
+    """A file of the folder as the worker would read it from git: no symbolic link on the way to it, and of a bounded size.
+
+    Raises:
+        RefusedError: The worker would refuse it.
+    """
+    file = folder / path
+    tried = f"reading {file}"
+    if any((folder / part).is_symlink() for part in (Path(path), *Path(path).parents[:-1])):
+        raise RefusedError(tried, "it is a symbolic link, or in a folder that is one", "put a file there")
+    if not file.is_file():
+        return None
+    size = file.stat().st_size
+    if size > FILE_LIMIT:
+        raise RefusedError(tried, f"it has {size:,} bytes", f"keep it under {FILE_LIMIT:,} bytes")
+    return file.read_bytes()
 
 
 def annotation(problem: Problem) -> str:

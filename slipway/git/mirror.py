@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
-from slipway.git.process import GitAnswer, failure, run_git, without_credentials
+from slipway.git.process import FILE_LIMIT, GitAnswer, failure, run_git, without_credentials
 
-FILE_LIMIT = 4_000_000
-"""The most bytes of one file that are read."""
+_STOPPED = ("died of signal 25", "File too large", "file too large", "Filesize limit", "File size limit")
+"""What git says when it may write no more to a file."""
 _RACE = ("stale info", "non-fast-forward", "fetch first", "cannot lock ref", "failed to update ref", "reference already exists")
 
 
@@ -111,10 +111,24 @@ class Mirror:
     async def blob(self, entry: Entry, path: str) -> bytes:
         """A file's content."""
         tried = f"reading {path} of {self._shown}"
-        size = int((await self._git("cat-file", "-s", entry.blob, tried=tried)).text)
-        if size > FILE_LIMIT:
-            raise RefusedError(tried, f"it has {size:,} bytes", f"keep it under {FILE_LIMIT:,} bytes")
+        await self._require_small(entry.blob, tried)
         return (await self._git("cat-file", "blob", entry.blob, tried=tried)).stdout
+
+    async def _require_small(self, blob: str, tried: str) -> None:
+        """Fetches a blob unless it is there, but no larger one than is read.
+
+        A remote does not tell a blob's size before it sends the blob, so the fetch is stopped where it writes too much.
+        """
+        answer = await self._run(
+            "cat-file", "--batch-check=%(objectsize)", tried=tried, stdin=f"{blob}\n".encode(), file_limit=2 * FILE_LIMIT
+        )
+        stopped = any(words in answer.stderr for words in _STOPPED)
+        size = answer.text.strip()
+        if stopped or (size.isdecimal() and int(size) > FILE_LIMIT):
+            has = f"{int(size):,}" if size.isdecimal() else f"more than {FILE_LIMIT:,}"
+            raise RefusedError(tried, f"it has {has} bytes", f"keep it under {FILE_LIMIT:,} bytes")
+        if answer.code or not size.isdecimal():
+            raise failure(tried, answer)
 
     async def store(self, before: Entry | None, content: bytes) -> Entry:
         """Stores a file's content in the mirror, with the mode of the file that it replaces."""
@@ -202,10 +216,21 @@ class Mirror:
         return await self.store(now, answer.stdout)
 
     async def _run(
-        self, *arguments: str, tried: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        tried: str,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+        file_limit: int | None = None,
     ) -> GitAnswer:
         return await run_git(
-            arguments, folder=self._folder, tried=tried, stdin=stdin, environment=environment, pass_fds=(self._lock,)
+            arguments,
+            folder=self._folder,
+            tried=tried,
+            stdin=stdin,
+            environment=environment,
+            pass_fds=(self._lock,),
+            file_limit=file_limit,
         )
 
     async def _git(

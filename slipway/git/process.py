@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import os
 import re
+import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import NeedsPersonError, SlipwayError, TransientError
 
+FILE_LIMIT = 4_000_000
+"""The most bytes of one file that are read."""
 TIMEOUT = 120.0
 """Seconds until a git command is killed."""
 _SETTINGS = (
@@ -22,7 +25,7 @@ _SETTINGS = (
     "http.lowSpeedLimit=100",
     "http.lowSpeedTime=30",
 )
-_USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\s]+@")
+_USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s]*@")
 _DENIED = re.compile(
     r"authentication failed|permission denied|could not read (username|password)|repository not found|access denied"
     r"|does not appear to be a git repository|host key verification failed|error: 40[13]|no such device or address",
@@ -67,6 +70,7 @@ async def run_git(
     stdin: bytes = b"",
     environment: Mapping[str, str] | None = None,
     pass_fds: tuple[int, ...] = (),
+    file_limit: int | None = None,
 ) -> GitAnswer:
     """Runs a git command to its end, whatever its exit code.
 
@@ -77,6 +81,8 @@ async def run_git(
         stdin: What it reads.
         environment: Variables in addition to the worker's own.
         pass_fds: File descriptors that stay open in the child: a lock is kept until git has ended, even if the worker is killed.
+        file_limit: The most bytes of any file that it writes, as of what it fetches. It holds from the first byte of `stdin` on,
+            where the system can limit other processes (Linux).
 
     Raises:
         NeedsPersonError: There is no git.
@@ -99,6 +105,9 @@ async def run_git(
         raise NeedsPersonError(
             tried, "there is no program `git` on the worker's PATH", "install git where the worker runs"
         ) from error
+    if file_limit is not None and hasattr(resource, "prlimit"):
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_limit, file_limit))
     try:
         async with asyncio.timeout(TIMEOUT):
             stdout, stderr = await process.communicate(stdin)

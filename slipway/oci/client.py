@@ -39,6 +39,7 @@ TokenSource = Callable[[bool], Awaitable[str]]
 """Gives the base64 token of ECR's GetAuthorizationToken; True asks for a new one, because the last was refused."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CREATED = 201
+_FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 _TOO_MANY = 429
 _NOT_FOUND = 404
 _REFUSED = (401, 403)
@@ -64,8 +65,15 @@ class Manifest:
 
     @property
     def document(self) -> Mapping[str, Any]:
-        """The manifest's JSON."""
-        return cast("Mapping[str, Any]", json.loads(self.body))
+        """The manifest's JSON.
+
+        Raises:
+            ValueError: It is no JSON, or nested too deeply.
+        """
+        try:
+            return cast("Mapping[str, Any]", json.loads(self.body))
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
 
 
 @functools.cache
@@ -115,7 +123,9 @@ class RegistryClient:
         body = response.content
         digest = content_digest(body)
         wanted = reference if _DIGEST.fullmatch(reference) else response.headers.get("Docker-Content-Digest", digest)
-        if digest != wanted or len(body) > MANIFEST_LIMIT:
+        if len(body) > MANIFEST_LIMIT:
+            raise RefusedError(tried, f"it has more than {MANIFEST_LIMIT:,} bytes", "push an image with a smaller manifest")
+        if digest != wanted:
             raise RefusedError(tried, f"{len(body)} bytes came with the digest {digest}, not {wanted}", "push the image again")
         return Manifest(digest, response.headers.get("Content-Type", "").partition(";")[0], body)
 
@@ -166,8 +176,7 @@ class RegistryClient:
                 if response.status_code in _REFUSED and not fresh:
                     continue
                 if not response.is_success:
-                    await response.aread()
-                    raise answer_error(tried, response)
+                    raise answer_error(tried, await _bounded(response, tried))
                 async for chunk in verified(response.aiter_raw(CHUNK), digest, tried):
                     yield chunk
                 return
@@ -215,15 +224,18 @@ class RegistryClient:
         location = response.headers.get("Location")
         if not response.is_success or not location:
             raise answer_error(tried, response)
-        return response.url.join(location)
+        url = response.url.join(location)
+        if url.scheme not in {"http", "https"} or not url.host:
+            remedy = "check the registry's address, and what stands between the worker and it"
+            raise NeedsPersonError(tried, f"the registry sends the upload to {location[:200]!r}", remedy)
+        return url
 
     async def _put_blob(
         self, location: httpx.URL, digest: str, size: int, chunks: AsyncIterator[bytes], tried: str, *, fresh: bool
     ) -> httpx.Response:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         headers |= await self._authorization(location, fresh=fresh)
-        async with _map_http_errors(tried):
-            return await self._http.put(location.copy_merge_params({"digest": digest}), headers=headers, content=chunks)
+        return await self._request("PUT", location.copy_merge_params({"digest": digest}), tried, headers, chunks)
 
     async def _send(
         self, method: str, url: httpx.URL, tried: str, headers: Mapping[str, str] | None = None, content: bytes | None = None
@@ -231,11 +243,23 @@ class RegistryClient:
         """One small request; a token that is refused is replaced once."""
         for fresh in (False, True):
             authorized = {**(headers or {}), **await self._authorization(url, fresh=fresh)}
-            async with _map_http_errors(tried):
-                response = await self._http.request(method, url, headers=authorized, content=content)
+            response = await self._request(method, url, tried, authorized, content)
             if response.status_code not in _REFUSED or self._token is None or fresh:
                 break
         return response
+
+    async def _request(
+        self,
+        method: str,
+        url: httpx.URL,
+        tried: str,
+        headers: Mapping[str, str],
+        content: bytes | AsyncIterator[bytes] | None,
+    ) -> httpx.Response:
+        """One request, with no more of the answer than a manifest may have; a registry may send anything."""
+        plain = {"Accept-Encoding": "identity", **headers}
+        async with _map_http_errors(tried), self._http.stream(method, url, headers=plain, content=content) as response:
+            return await _bounded(response, tried)
 
     async def _authorization(self, url: httpx.URL, *, fresh: bool) -> dict[str, str]:
         """The header for a URL of this registry; other hosts do not get the token."""
@@ -259,10 +283,27 @@ class _map_http_errors:  # noqa: N801 -- used like a function in `async with`
         return None
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, (httpx.InvalidURL, httpx.TooManyRedirects, httpx.UnsupportedProtocol)):
+            raise NeedsPersonError(self._tried, f"{type(error).__name__}: {error}", "check the registry's address") from error
         if isinstance(error, httpx.TransportError):
             raise TransientError(self._tried, f"{type(error).__name__}: {error}") from error
-        if isinstance(error, (httpx.InvalidURL, httpx.TooManyRedirects)):
-            raise NeedsPersonError(self._tried, f"{type(error).__name__}: {error}", "check the registry's address") from error
+
+
+async def _bounded(response: httpx.Response, tried: str) -> httpx.Response:
+    """The answer with at most one byte more than a manifest may have, as it was sent: never decompressed."""
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding != "identity" and response.request.method == "GET" and response.is_success:
+        remedy = "see what stands between the worker and the registry"
+        raise RefusedError(tried, f"the answer comes as {encoding[:40]!r}, which was not asked for", remedy)
+    body = bytearray()
+    async for chunk in response.aiter_raw(CHUNK):
+        body += chunk
+        if len(body) > MANIFEST_LIMIT:
+            break
+    headers = {name: value for name, value in response.headers.items() if name not in _FRAMING}
+    return httpx.Response(
+        response.status_code, headers=headers, content=bytes(body[: MANIFEST_LIMIT + 1]), request=response.request
+    )
 
 
 def answer_error(tried: str, response: httpx.Response) -> SlipwayError:

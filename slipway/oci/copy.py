@@ -111,15 +111,23 @@ class _Copy:
         source, target = self._source, self._target
         mount = source.repository if source.registry.base_url == target.registry.base_url else None
         async with self._slots:
-            end = await target.registry.upload_blob(target.repository, digest, size, lambda: self._read(digest), mount)
+            end = await target.registry.upload_blob(target.repository, digest, size, lambda: self._read(digest, size), mount)
         self._done.add(digest)
         field = {Upload.existing: "skipped_blobs", Upload.mounted: "mounted_blobs", Upload.uploaded: "copied_blobs"}[end]
         self._count(**{field: 1})
 
-    async def _read(self, digest: str) -> AsyncGenerator[bytes]:
+    async def _read(self, digest: str, size: int) -> AsyncGenerator[bytes]:
+        seen = 0
         async for chunk in self._source.registry.read_blob(self._source.repository, digest):
+            seen += len(chunk)
+            if seen > size:
+                break
             self._count(copied_bytes=len(chunk))
             yield chunk
+        if seen != size:
+            tried = f"copying the blob {digest} of {self._source.repository}"
+            found = "more" if seen > size else f"{seen:,}"
+            raise RefusedError(tried, f"its manifest says {size:,} bytes, and it has {found}", "push the image again")
 
     def _count(self, **more: int) -> None:
         self.counts = replace(self.counts, **{name: getattr(self.counts, name) + number for name, number in more.items()})
@@ -135,13 +143,18 @@ def _document(manifest: Manifest, tried: str) -> Mapping[str, Any]:
         raise RefusedError(
             tried, f"it is not an image manifest: {type(error).__name__} {error}", "push the image again"
         ) from error
+    if "manifests" in document and ("config" in document or "layers" in document):
+        raise RefusedError(tried, "it names both images and layers", "push an image, or an index of images")
     if "manifests" not in document and "config" not in document:
         raise RefusedError(tried, "it names neither images nor a config", "push an image in OCI's or Docker's second format")
     return document
 
 
 def _digest_and_size(entry: Mapping[str, Any]) -> tuple[str, int]:
-    return str(entry["digest"]), int(entry["size"])
+    size = entry["size"]
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise ValueError(f"its size is {size!r:.60}")
+    return str(entry["digest"]), size
 
 
 def _entries(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

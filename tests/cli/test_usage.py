@@ -88,6 +88,42 @@ async def test_given_problems_when_they_are_linted_then_paths_are_as_they_were_g
     assert f"{folder}/app.pipecd.yaml: error: is not there" in done.out
 
 
+@pytest.mark.parametrize("linked", ["promotion.yaml", "smoke"])
+async def test_given_a_symbolic_link_when_an_app_is_linted_then_it_is_refused_as_the_worker_refuses_it(
+    shell: Shell, folder: Path, linked: str
+) -> None:
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    (outside / "promotion.yaml").write_text(linting_spec("smoke/promotion.yaml"))
+    (folder / "promotion.yaml").write_text(linting_spec("smoke/promotion.yaml"))
+    if linked == "promotion.yaml":
+        (folder / linked).unlink()
+        (folder / linked).symlink_to(outside / linked)
+    else:
+        (folder / linked).symlink_to(outside)
+    done = await shell.slipway("lint", str(folder))
+    assert done.code != 0
+    assert "it is a symbolic link, or in a folder that is one" in done.err
+
+
+def linting_spec(payload: str) -> str:
+    image = "222222222222.dkr.ecr.us-east-1.amazonaws.com/screening"
+    return f"""apiVersion: slipway.dev/v1
+kind: ModelPromotion
+metadata: {{name: screening}}
+spec:
+  image: {{source: {image}, target: {image}}}
+  git: {{event: image-update}}
+  pipeline: {{name: screening}}
+  model: {{packageGroup: screening}}
+  approval: {{approvers: [ana, bo]}}
+  rollout:
+    variant: {{instanceType: ml.m5.large}}
+    smoke: {{payload: {payload}}}
+    waves: [{{targets: [{{endpoint: screening}}]}}]
+"""
+
+
 async def test_given_github_when_problems_are_linted_then_each_is_an_annotation(shell: Shell, folder: Path) -> None:
     done = await shell.slipway("lint", str(folder), "--format", "github")
     assert done.code == 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable
 
@@ -145,6 +147,44 @@ async def test_given_a_hostile_file_when_it_is_read_then_the_event_loop_goes_on(
         longest, last = max(longest, now - last), now
     await reading
     assert longest < 2  # a heartbeat may be 10 s late
+
+
+async def test_given_a_hostile_file_that_is_being_read_when_the_process_is_told_to_end_then_it_ends() -> None:
+    program = """
+import asyncio, json, signal, sys
+from slipway.app.lint import read_app_from
+
+async def main():
+    files = json.load(sys.stdin)
+
+    async def read(path):
+        return files[path].encode() if path in files else None
+
+    async def read_for_ever():
+        while True:
+            print("reading", flush=True)
+            await read_app_from(read)
+
+    task = asyncio.create_task(read_for_ever())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        print("ended", flush=True)
+
+asyncio.run(main())
+"""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdin=pipe, stdout=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(HOSTILE["a large task definition"]).encode())
+    process.stdin.write_eof()
+    assert await process.stdout.readline() == b"reading\n"
+    process.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(20):
+        said, _ = await process.communicate()
+    assert (process.returncode, said.splitlines()[-1]) == (0, b"ended")
 
 
 def _files(files: dict[str, str]) -> Callable[[str], Awaitable[bytes | None]]:

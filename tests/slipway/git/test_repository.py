@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
+from slipway.git.process import without_credentials
 from slipway.git.repository import Author, PushConflict, Repository
 
 WHO = Author("Slipway", "slipway@example.com")
@@ -245,3 +247,27 @@ async def test_given_a_trailer_with_a_line_end_when_it_is_committed_then_it_is_r
     head = await repository.head("main")
     with pytest.raises(SlipwayError, match="not one line"):
         await repository.commit_file("main", head, {"x": b""}, "Set", {"Requested-By": "ana\nSlipway-Promotion: other"}, WHO)
+
+
+async def test_given_a_file_that_is_too_large_when_it_is_read_then_the_fetch_is_stopped(remote: Remote, tmp_path: Path) -> None:
+    remote.push(large=os.urandom(30_000_000))
+    repository = Repository(remote.url, tmp_path / "cache")
+    head = await repository.head("main")
+    with pytest.raises(RefusedError, match="more than 4,000,000 bytes"):
+        await repository.read(head, "large")
+    assert sum(file.stat().st_size for file in (tmp_path / "cache").rglob("*") if file.is_file()) < 10_000_000
+    assert await repository.read(head, "app/taskdef") == TASKDEF
+
+
+async def test_given_a_file_that_packs_well_and_is_too_large_when_it_is_read_then_its_size_is_told(
+    remote: Remote, tmp_path: Path
+) -> None:
+    remote.push(large=b"a" * 5_000_000)
+    repository = Repository(remote.url, tmp_path / "cache")
+    with pytest.raises(RefusedError, match="it has 5,000,000 bytes"):
+        await repository.read(await repository.head("main"), "large")
+
+
+@pytest.mark.parametrize("url", ["https://u:p@ss@host/x", "https://u:p@s@s@host/x", "https://S3CRET@host/x"])
+def test_given_a_password_with_signs_when_a_url_is_shown_then_nothing_of_it_stays(url: str) -> None:
+    assert without_credentials(f"fatal: {url} and {url}") == "fatal: https://host/x and https://host/x"

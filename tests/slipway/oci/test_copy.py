@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -17,11 +18,11 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 Spoil = Callable[[httpx.Request], httpx.Response | None]
 
 
-def streamed(content: bytes) -> httpx.Response:
+def streamed(content: bytes, head: httpx.Response | None = None) -> httpx.Response:
     async def chunks() -> AsyncIterator[bytes]:
         yield content
 
-    return httpx.Response(200, content=chunks())
+    return httpx.Response(head.status_code if head else 200, headers=head.headers if head else None, content=chunks())
 
 
 class Registry:
@@ -38,6 +39,10 @@ class Registry:
         self.spoil: Spoil = lambda _: None
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._answer(request)
+        return streamed(answer.content, answer) if answer.is_stream_consumed else answer
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread()
         self.requests.append(request)
         spoiled = self.spoil(request)
@@ -337,3 +342,77 @@ async def test_given_the_sandbox_when_an_image_is_copied_between_regions_then_ec
         images = sandbox.client("ecr", account, "eu-west-1").describe_images(repositoryName="prod")["imageDetails"]
     assert counts.copied_blobs == 2
     assert [(image["imageDigest"], image["imageTags"]) for image in images] == [(digest, ["v1"])]
+
+
+@pytest.mark.parametrize("size", [1, 100])
+async def test_given_a_size_that_is_not_the_blobs_when_an_image_is_copied_then_both_are_told(
+    source: Registry, target: Registry, size: int
+) -> None:
+    layer = content_digest(b"layer")
+    source.blobs["ci", layer] = b"layer"
+    source.blobs["ci", content_digest(b"{}")] = b"{}"
+    config = {"digest": content_digest(b"{}"), "size": 2}
+    document = {"config": config, "layers": [{"digest": layer, "size": size}]}
+    digest = source.add_manifest("ci", OCI, json.dumps(document).encode())
+    with pytest.raises(RefusedError, match=f"its manifest says {size} bytes, and it has"):
+        await copy_image(source.place("ci"), target.place("prod"), digest)
+    assert target.manifests == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"config": {"digest": "sha256:0", "size": 1e999}, "layers": []}', "its size is inf"),
+        (b'{"config": {"digest": "sha256:0", "size": -1}, "layers": []}', "its size is -1"),
+        (b'{"config": {"digest": "sha256:0", "size": true}, "layers": []}', "its size is True"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"manifests": [], "layers": []}', "both images and layers"),
+        (b'{"manifests": [], "config": {"digest": "sha256:0", "size": 1}, "layers": []}', "both images and layers"),
+    ],
+)
+async def test_given_a_manifest_that_does_harm_when_it_is_copied_then_it_is_refused(
+    source: Registry, target: Registry, body: bytes, said: str
+) -> None:
+    digest = source.add_manifest("ci", OCI, body)
+    with pytest.raises(RefusedError, match=said):
+        await copy_image(source.place("ci"), target.place("prod"), digest)
+    assert target.manifests == {}
+
+
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://target.test/x"])
+async def test_given_an_upload_to_another_scheme_when_a_blob_is_uploaded_then_a_person_is_asked(
+    target: Registry, location: str
+) -> None:
+    target.spoil = lambda request: httpx.Response(202, headers={"Location": location}) if request.method == "POST" else None
+    with pytest.raises(NeedsPersonError, match="sends the upload to"):
+        await target.client().upload_blob("prod", content_digest(b"x"), 1, lambda: sent(b"x"))
+
+
+async def sent(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def test_given_a_compressed_manifest_when_it_is_read_then_it_is_refused_and_never_unpacked(source: Registry) -> None:
+    bomb = gzip.compress(b" " * 50_000_000)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield bomb
+
+    source.spoil = lambda _: httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=chunks())
+    with pytest.raises(RefusedError, match="comes as 'gzip', which was not asked for"):
+        await source.client().get_manifest("ci", "v1")
+    assert source.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+async def test_given_an_answer_without_an_end_when_a_manifest_is_read_then_reading_stops(source: Registry) -> None:
+    sent_bytes = Counter[str]()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        while True:
+            sent_bytes["all"] += 100_000
+            yield b" " * 100_000
+
+    source.spoil = lambda _: httpx.Response(200, content=chunks())
+    with pytest.raises(RefusedError, match="more than 4,194,304 bytes"):
+        await source.client().get_manifest("ci", "v1")
+    assert sent_bytes["all"] < 5_000_000
