@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from slipway.app.durations import Duration, between
-from slipway.app.rules import Bounds, file_of_the_app, rule
+from slipway.app.rules import Bounds, file_of_the_app, rule, when_reading
 from slipway.oci.reference import REPOSITORY_URI
+from slipway.people import check_name, fold_name
 
 SPEC_FILE = "promotion.yaml"
 
@@ -26,7 +27,7 @@ EcrRepository = Annotated[str, Bounds(pattern=f"^{REPOSITORY_URI}$")]
 RoleArn = Annotated[str, Bounds(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$")]
 Region = Annotated[str, Bounds(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
 AppFile = Annotated[str, file_of_the_app("smoke/request.json")]
-Person = Annotated[str, Bounds(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
+Person = Annotated[str, Bounds(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$"), when_reading(check_name)]
 
 
 class SpecModel(BaseModel):
@@ -117,8 +118,8 @@ class Gate(SpecModel):
     """How much worse than the champion's the metric may be, in its own unit. Passes where there is no champion; not met where the
     champion's report lacks the metric."""
     min_improvement: Annotated[float, Bounds(ge=0)] | None = None
-    """How much better than the champion's the metric must be, in its own unit. Passes where there is no champion; not met where
-    the champion's report lacks the metric."""
+    """How much better than the champion's the metric must be, in its own unit. Passes where there is no champion; not met
+    where the champion's report lacks the metric."""
     direction: Literal["higher", "lower"] = "higher"
     """Whether a higher or a lower value is better; matters to `maxRegression` and `minImprovement`."""
 
@@ -149,7 +150,7 @@ class Approval(SpecModel):
     @rule
     def _can_be_decided(self) -> None:
         """Manual approval names at least `quorum` different approvers."""
-        if len(set(self.approvers)) != len(self.approvers):
+        if len(set(map(fold_name, self.approvers))) != len(self.approvers):
             raise ValueError("names an approver twice")
         if self.mode == "manual" and len(self.approvers) < self.quorum:
             raise ValueError(f"asks for {self.quorum} of {len(self.approvers)} approvers: nobody could ever approve")
