@@ -63,6 +63,7 @@ def test_given_the_wheel_then_what_only_the_worker_needs_is_an_extra(wheel: zipf
     assert sorted(each.partition(">")[0] for each in always) == [
         "botocore",
         "cyclopts",
+        "google-re2",
         "pydantic",
         "pydantic-core",
         "pyyaml",

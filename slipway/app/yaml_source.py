@@ -157,7 +157,9 @@ def several_documents(error: yaml.MarkedYAMLError) -> bool:
 def _explained(error: yaml.MarkedYAMLError) -> tuple[str, str]:
     if several_documents(error):
         return "the file holds several documents", "keep one document in the file"
-    return f"not valid YAML: {error.problem or error.context}", "correct the syntax here"
+    escape = error.problem == "found invalid Unicode character escape code"
+    help_ = "write the character itself" if escape else "correct the syntax here"
+    return f"not valid YAML: {error.problem or error.context}", help_
 
 
 class _Builder:
