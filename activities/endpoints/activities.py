@@ -305,11 +305,8 @@ class EndpointActivities:
         return await poller.until(plan.target.endpoint, done=done, deadline=deadline, tell=heartbeat_endpoint)
 
     def _endpoints_at(self, region: str | None, role_arn: str | None) -> Describe[DescribeEndpointOutputTypeDef | None]:
-        async def describe(name: str) -> DescribeEndpointOutputTypeDef | None:
-            # The session is that of a promotion which follows now, not of the one that was the first to follow.
-            return await SageMakerAccount(self._aws, region or "", role_arn).endpoint(name)
-
-        return one_by_one(describe)
+        # The poller's task has a context of its own: the session is that of the promotion that was the first to follow.
+        return one_by_one(SageMakerAccount(self._aws, region or "", role_arn).endpoint)
 
     def _account(self, plan: EndpointPlan) -> SageMakerAccount:
         return SageMakerAccount(self._aws, plan.region, plan.target.role_arn)
