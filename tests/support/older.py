@@ -12,7 +12,7 @@ from pathlib import Path
 from demo.oci_layout import cache_folder, locked
 from demo.team import ROOT
 
-COMMIT = "865827b0fb0683dec93753a4cd1ef5ac29dfa22e"
+COMMIT = "52a14908a548862bae43157c0f96a68988df0ffb"
 """The commit that compatibility is promised from. Its promotions go on with today's worker, and today's with its."""
 UV = Path(sys.executable).parent / "uv"
 
