@@ -149,7 +149,7 @@ def gate_line(gate: GateResult) -> str:
 
 def summary_lines(summary: EvidenceSummary) -> tuple[str, ...]:
     """What the evidence says beside the gates: the champion of each target, and whether there is more."""
-    more = (f"{summary.left_out} more gates and champions are left out here",) if summary.left_out else ()
+    more = (f"gates and champions that are left out here: {summary.left_out}",) if summary.left_out else ()
     return (*(f"champion: {champion_line(champion)}" for champion in summary.champions), *more)
 
 

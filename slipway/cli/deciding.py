@@ -64,11 +64,13 @@ async def look(client: Client, name: str, promotion_id: str, who: str, out: Out,
 
     Raises:
         RefusedError: Nobody said yes; or there is no evidence, or the promotion is over.
+        NeedsPersonError: The evidence does not have the hash that it names.
     """
     await open_promotion(client, promotion_id)
     found = await read_evidence(client, promotion_id)
     evidence = found.evidence
     out.show(show_evidence(evidence, found.computed))
+    found.check()
     if yes or (out.can_ask and confirmed(f"{name} as {who} (claimed)?", out)):
         return evidence.hash
     out.data(found.document)

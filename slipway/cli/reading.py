@@ -53,6 +53,20 @@ class FoundEvidence:
         """The hash, computed here from the document."""
         return hash_of(self.document)
 
+    def check(self) -> None:
+        """Compare the hash that the evidence names with the one computed here.
+
+        Raises:
+            NeedsPersonError: They differ.
+        """
+        named = self.evidence.hash
+        if named != self.computed:
+            raise NeedsPersonError(
+                "computing the hash of the evidence",
+                f"the evidence names the hash {named}, but what is shown has the hash {self.computed}",
+                "do not decide on it: it was changed, or another release of Slipway gathered it; ask who runs the worker",
+            )
+
 
 async def describe(client: Client, promotion_id: str) -> WorkflowExecutionDescription:
     """What Temporal itself knows of a promotion.
