@@ -21,6 +21,7 @@ from slipway.api import (
     WaitingFor,
 )
 from slipway.app.gates import GateResult
+from slipway.text import one_line
 
 MARKS = {
     StageState.pending: "·",
@@ -138,7 +139,7 @@ GATE_COLUMNS = ("gate", "challenger", "champion", "rule", "verdict")
 def gate_cells(gate: GateResult) -> tuple[str, ...]:
     """A gate as a row under GATE_COLUMNS."""
     verdict = "met" if gate.passed else "not met"
-    return (gate.metric, format_number(gate.value), format_number(gate.champion), gate.rule, verdict)
+    return (one_line(gate.metric), format_number(gate.value), format_number(gate.champion), one_line(gate.rule), verdict)
 
 
 def gate_line(gate: GateResult) -> str:
@@ -150,7 +151,7 @@ def gate_line(gate: GateResult) -> str:
 def summary_lines(summary: EvidenceSummary) -> tuple[str, ...]:
     """What the evidence says beside the gates: the champion of each target, and whether there is more."""
     more = (f"gates and champions that are left out here: {summary.left_out}",) if summary.left_out else ()
-    return (*(f"champion: {champion_line(champion)}" for champion in summary.champions), *more)
+    return (*(f"champion of {champion_line(champion)}" for champion in summary.champions), *more)
 
 
 def evidence_lines(summary: EvidenceSummary) -> tuple[str, ...]:
@@ -159,10 +160,10 @@ def evidence_lines(summary: EvidenceSummary) -> tuple[str, ...]:
 
 
 def champion_line(champion: ChampionSummary) -> str:
-    """What one target served when the evidence was gathered."""
+    """What one target served when the evidence was gathered, in words that stay true after the rollout."""
     place = f"{champion.endpoint} ({champion.region})" if champion.region else champion.endpoint
     unmeasured = f" ({champion.unmeasured})" if champion.unmeasured else ""
-    return f"{place} serves {champion.package or 'nothing yet'}{unmeasured}"
+    return one_line(f"{place}: {champion.package or 'none'}{unmeasured}")
 
 
 def evidence_command(promotion_id: str) -> str:

@@ -37,7 +37,7 @@ async def test_given_a_waiting_promotion_then_the_evidence_has_gates_champion_ro
         ["gate", "challenger", "champion", "rule", "verdict"],
         ["accuracy", "0.95", "-", "min", "0.9", "met"],
     ]
-    assert "champion  screening-prod serves nothing yet" in done.out
+    assert "champion  screening-prod: none" in done.out
     assert "rollback  the former config is put back" in done.out
     assert f"evidence  {status.evidence}" in done.out
     assert "mismatch" not in done.out
@@ -103,5 +103,5 @@ async def test_given_evidence_then_the_status_has_the_gates_and_the_champions_al
     await handle.result()
     done = await shell.slipway("status", handle.id)
     assert ["accuracy", "0.5", "-", "min", "0.9", "not", "met"] in [line.split() for line in done.out.splitlines()]
-    assert "champion: screening-prod serves nothing yet" in done.out
+    assert "champion of screening-prod: none" in done.out
     assert f"evidence: $ slipway evidence {handle.id}" in done.out

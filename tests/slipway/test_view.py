@@ -152,4 +152,4 @@ def test_given_more_gates_than_a_status_can_hold_then_those_that_are_not_met_are
 
 def test_given_a_champion_that_is_not_measured_then_its_line_says_where_it_serves_and_why() -> None:
     champion = ChampionSummary(endpoint="prod", region="eu-west-1", package="screening/6", unmeasured="no report")
-    assert champion_line(champion) == "prod (eu-west-1) serves screening/6 (no report)"
+    assert champion_line(champion) == "prod (eu-west-1): screening/6 (no report)"

@@ -56,7 +56,7 @@ async def test_given_evidence_then_the_details_have_each_gate_and_champion_and_t
     handle, _ = await start_promotion(client, request(), world.task_queue)
     await until_asked(handle)
     page = await details(client, handle.id)
-    assert "- accuracy: challenger 0.95, champion -, min 0.9: met\n- champion: screening-prod serves nothing yet" in page
+    assert "- accuracy: challenger 0.95, champion -, min 0.9: met\n- champion of screening-prod: none" in page
     assert f"```\nslipway evidence {handle.id}\n```" in page
     await handle.terminate()
 
