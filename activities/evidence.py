@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,12 +20,12 @@ from slipway.app.spec import Gate, Target
 from slipway.aws.clients import Aws, region_of
 from slipway.aws.errors import answer_of
 from slipway.errors import NeedsPersonError, SlipwayError
+from slipway.evidence_hash import hash_of
 from slipway.oci.reference import ImageReference
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
 
-HASH_DIGITS = 16
 METRICS_LIMIT = 500
 """Numbers that are kept beside those that gates name: a report may hold whole curves, too large for a workflow's history."""
 PARALLEL_REPORTS = 2
@@ -87,7 +85,7 @@ class EvidenceActivities:
             steps=request.steps,
             rollback_plan="\n".join(rollback_of(champion) for champion in champions),
         )
-        return evidence.model_copy(update={"hash": hash_of(evidence)})
+        return evidence.model_copy(update={"hash": hash_of(evidence.model_dump(mode="json"))})
 
     async def _champions(self, request: GatherEvidence, named: Collection[str]) -> list[Champion]:
         """What each target serves, every package measured once."""
@@ -212,10 +210,3 @@ def rollback_of(champion: Champion) -> str:
         if champion.package
         else f"{name}: back to its former config, or deleted if it is new"
     )
-
-
-def hash_of(evidence: Evidence) -> str:
-    """The hash that a decision names."""
-    content = evidence.model_dump(mode="json", exclude={"hash"})
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:HASH_DIGITS]

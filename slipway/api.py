@@ -210,6 +210,8 @@ class PromotionStatus(Message):
     ledger: tuple[LedgerEntry, ...] = ()
     notices: tuple[str, ...] = ()
     """Decisions and refused signals, oldest first."""
+    evidence_summary: EvidenceSummary | None = None
+    """What was found, as soon as there is evidence."""
 
 
 class Decision(Message):
@@ -248,6 +250,48 @@ class Evidence(Message):
     taskdef: TaskdefCommit
     steps: tuple[StepReport, ...]
     rollback_plan: str
+
+
+SUMMARY_ENTRIES = 50
+"""Gates and champions that a summary has of each: a promotion may have thousands, and its status stays small."""
+UNMEASURED_LIMIT = 300
+"""Characters of a summary's reason why a champion is not measured."""
+
+
+class EvidenceSummary(Message):
+    """The evidence in short. The query `evidence` answers with all of it."""
+
+    gates: tuple[GateResult, ...]
+    """Those that are not met first."""
+    champions: tuple[ChampionSummary, ...]
+    left_out: int = 0
+    """How many gates and champions more there are."""
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> EvidenceSummary:
+        """The summary of a whole."""
+        gates = sorted(evidence.gates, key=lambda gate: gate.passed)[:SUMMARY_ENTRIES]
+        champions = [ChampionSummary.of(champion) for champion in evidence.champions[:SUMMARY_ENTRIES]]
+        left_out = len(evidence.gates) + len(evidence.champions) - len(gates) - len(champions)
+        return cls(gates=tuple(gates), champions=tuple(champions), left_out=left_out)
+
+
+class ChampionSummary(Message):
+    """What a target served when the evidence was gathered, without its metrics."""
+
+    endpoint: str
+    region: str | None = None
+    """None for the region of the target repository."""
+    package: str | None = None
+    unmeasured: str = ""
+    """Why nothing is known of its metrics."""
+
+    @classmethod
+    def of(cls, champion: Champion) -> ChampionSummary:
+        """The summary of a whole."""
+        target = champion.target
+        unmeasured = champion.unmeasured[:UNMEASURED_LIMIT]
+        return cls(endpoint=target.endpoint, region=target.region, package=champion.package, unmeasured=unmeasured)
 
 
 class Champion(Message):

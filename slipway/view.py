@@ -8,7 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from slipway.api import Evidence, LedgerEntry, Outcome, PromotionStatus, ServedEndpoint, StageReport, StageState, WaitingFor
+from slipway.api import (
+    ChampionSummary,
+    Evidence,
+    EvidenceSummary,
+    LedgerEntry,
+    Outcome,
+    PromotionStatus,
+    ServedEndpoint,
+    StageReport,
+    StageState,
+    WaitingFor,
+)
+from slipway.app.gates import GateResult
+from slipway.text import one_line
 
 MARKS = {
     StageState.pending: "·",
@@ -120,9 +133,47 @@ def end_lines(status: PromotionStatus) -> tuple[str, ...]:
     return (outcome_line(status), *effects, *(f"  {endpoint_line(served)}" for served in status.endpoints))
 
 
+GATE_COLUMNS = ("gate", "challenger", "champion", "rule", "verdict")
+
+
+def gate_cells(gate: GateResult) -> tuple[str, ...]:
+    """A gate as a row under GATE_COLUMNS."""
+    verdict = "met" if gate.passed else "not met"
+    return (one_line(gate.metric), format_number(gate.value), format_number(gate.champion), one_line(gate.rule), verdict)
+
+
+def gate_line(gate: GateResult) -> str:
+    """A gate in one line, where there is no table."""
+    metric, value, champion, rule, verdict = gate_cells(gate)
+    return f"{metric}: challenger {value}, champion {champion}, {rule}: {verdict}"
+
+
+def summary_lines(summary: EvidenceSummary) -> tuple[str, ...]:
+    """What the evidence says beside the gates: the champion of each target, and whether there is more."""
+    more = (f"gates and champions that are left out here: {summary.left_out}",) if summary.left_out else ()
+    return (*(f"champion of {champion_line(champion)}" for champion in summary.champions), *more)
+
+
+def evidence_lines(summary: EvidenceSummary) -> tuple[str, ...]:
+    """The summary where there is no table."""
+    return (*map(gate_line, summary.gates), *summary_lines(summary))
+
+
+def champion_line(champion: ChampionSummary) -> str:
+    """What one target served when the evidence was gathered, in words that stay true after the rollout."""
+    place = f"{champion.endpoint} ({champion.region})" if champion.region else champion.endpoint
+    unmeasured = f" ({champion.unmeasured})" if champion.unmeasured else ""
+    return one_line(f"{place}: {champion.package or 'none'}{unmeasured}")
+
+
+def evidence_command(promotion_id: str) -> str:
+    """The command that shows all of the evidence."""
+    return f"slipway evidence {promotion_id}"
+
+
 def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
     """What an approver looks at beside the gates: each fact's name and value, the hash last."""
-    champions = (f"{champion.target.endpoint} serves {champion.package or 'nothing yet'}" for champion in evidence.champions)
+    champions = (champion_line(ChampionSummary.of(champion)) for champion in evidence.champions)
     cached = (f"{step.name} did not run; its result is from {step.cached_from}" for step in evidence.steps if step.cached_from)
     return (
         ("model", evidence.package.arn),
@@ -131,7 +182,7 @@ def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
         ("taskdef", f"{evidence.taskdef.file} at {evidence.taskdef.commit[:12]}"),
         *(("champion", line) for line in champions),
         *(("cached", line) for line in cached),
-        ("rollback", evidence.rollback_plan),
+        *(("rollback", line) for line in evidence.rollback_plan.splitlines()),
         ("evidence", evidence.hash),
     )
 

@@ -89,7 +89,7 @@ class Round(Message):
         if decision.evidence != self.evidence:
             return (
                 f"the decision is about the evidence {decision.evidence or '(none)'}, but the evidence is {self.evidence}: "
-                "look at it (`slipway status`), then decide with its hash"
+                "look at it (`slipway evidence <id>`), then decide with its hash"
             )
         return None
 

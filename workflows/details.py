@@ -11,10 +11,19 @@ from collections.abc import Iterable
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from slipway.api import PromotionStatus, StageReport, WaitingFor
+    from slipway.api import EvidenceSummary, PromotionStatus, StageReport, WaitingFor
     from slipway.errors import FailureReport
     from slipway.text import code_span, fenced, markdown, one_line
-    from slipway.view import format_moment, ledger_line, outcome_line, stage_view, waiting_line, who_line
+    from slipway.view import (
+        evidence_command,
+        evidence_lines,
+        format_moment,
+        ledger_line,
+        outcome_line,
+        stage_view,
+        waiting_line,
+        who_line,
+    )
 
 _YOU = "<your name>"
 SUMMARY_LIMIT = 400
@@ -26,6 +35,8 @@ def render(status: PromotionStatus) -> str:
     parts = [_headline(status)]
     if status.waiting_for:
         parts.append(_waiting(status, status.waiting_for))
+    if status.evidence_summary:
+        parts.append(_evidence(status, status.evidence_summary))
     parts.append(_list(map(_stage, status.stages)))
     if status.outcome:
         parts.append(f"**{markdown(outcome_line(status))}**")
@@ -68,6 +79,12 @@ def _waiting(status: PromotionStatus, waiting: WaitingFor) -> str:
         f"Or send the signal {names} with this input:\n\n{fenced(payload, 'json')}",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _evidence(status: PromotionStatus, summary: EvidenceSummary) -> str:
+    """What the decision is about, a line for each gate and each target, and the command that shows all of it."""
+    headline = f"Evidence {code_span(status.evidence or '')}"
+    return f"{headline}\n\n{_list(map(markdown, evidence_lines(summary)))}\n\n{fenced(evidence_command(status.id))}"
 
 
 def _failure(failure: FailureReport) -> str:

@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.tasks.messages import StartedTask
     from slipway.api import (
         Evidence,
+        EvidenceSummary,
         LedgerEntry,
         Message,
         ModelPackage,
@@ -143,6 +144,7 @@ class PromotionState(BaseModel):
             endpoints=() if self.ending else self.served,
             ledger=self.ledger,
             notices=self.notices,
+            evidence_summary=EvidenceSummary.of(self.evidence) if self.evidence else None,
         )
 
     # --- Transitions ---

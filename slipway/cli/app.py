@@ -60,6 +60,13 @@ COMMANDS = (
         (f"slipway watch {ID}", f"slipway watch {ID} --timeout 10m"),
     ),
     Listed(
+        "evidence",
+        "evidence:evidence",
+        "Show what a promotion's approvers decide on, also after its end: gates, champions, rollback. Needs a worker. "
+        "The hash is computed again from what is shown.",
+        (f"slipway evidence {ID}", f"slipway evidence {ID} --json > evidence.json"),
+    ),
+    Listed(
         "approve",
         "approve:approve",
         "Approve the model of a promotion that waits for approval. Needs the evidence's hash, a yes on the terminal, or --yes.",

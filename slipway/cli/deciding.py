@@ -64,13 +64,16 @@ async def look(client: Client, name: str, promotion_id: str, who: str, out: Out,
 
     Raises:
         RefusedError: Nobody said yes; or there is no evidence, or the promotion is over.
+        NeedsPersonError: The evidence does not have the hash that it names.
     """
     await open_promotion(client, promotion_id)
-    evidence = await read_evidence(client, promotion_id)
-    out.show(show_evidence(evidence))
+    found = await read_evidence(client, promotion_id)
+    evidence = found.evidence
+    out.show(show_evidence(evidence, found.computed))
+    found.check()
     if yes or (out.can_ask and confirmed(f"{name} as {who} (claimed)?", out)):
         return evidence.hash
-    out.data(evidence)
+    out.data(found.document)
     again = f"slipway {name} {promotion_id} --by {shlex.quote(who)} --evidence {evidence.hash}"
     answered = "you did not say yes: nothing was decided" if out.can_ask else "nobody can be asked here: nothing was decided"
     raise RefusedError(f"asking whether to {name} {promotion_id}", answered, f"decide with --evidence <hash>, or --yes: {again}")

@@ -15,6 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from slipway.api import Evidence, PromotionStatus
 from slipway.errors import NeedsPersonError, RefusedError
+from slipway.evidence_hash import hash_of
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.connect import PROMOTION
 from slipway.temporal.start import Handle, promotion
@@ -33,6 +34,38 @@ class Snapshot:
 
     status: PromotionStatus
     progress: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FoundEvidence:
+    """Evidence as a promotion answered it."""
+
+    document: dict[str, Any]
+    """All of it, with members that this version does not know."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """What this version knows of it."""
+        return Evidence.model_validate(self.document)
+
+    @property
+    def computed(self) -> str:
+        """The hash, computed here from the document."""
+        return hash_of(self.document)
+
+    def check(self) -> None:
+        """Compare the hash that the evidence names with the one computed here.
+
+        Raises:
+            NeedsPersonError: They differ.
+        """
+        named = self.evidence.hash
+        if named != self.computed:
+            raise NeedsPersonError(
+                "computing the hash of the evidence",
+                f"the evidence names the hash {named}, but what is shown has the hash {self.computed}",
+                "do not decide on it: it was changed, or another release of Slipway gathered it; ask who runs the worker",
+            )
 
 
 async def describe(client: Client, promotion_id: str) -> WorkflowExecutionDescription:
@@ -105,24 +138,29 @@ async def read(client: Client, promotion_id: str) -> Snapshot:
     )
 
 
-async def read_evidence(client: Client, promotion_id: str) -> Evidence:
-    """What an approver looks at.
+async def read_evidence(client: Client, promotion_id: str) -> FoundEvidence:
+    """What an approver looks at, or looked at. A worker reads it from the promotion's history, also after the end.
 
     Raises:
-        RefusedError: There is none yet.
+        RefusedError: There is none.
         NoWorkerError: No worker answers.
     """
     handle = promotion(client, promotion_id)
     status = await _query(handle, await describe(client, promotion_id))
-    evidence = await handle.query("evidence", result_type=Evidence | None, rpc_timeout=QUERY_TIMEOUT)  # pyright: ignore[reportArgumentType] -- any type that pydantic knows is right
-    if evidence is None:
-        stage = next((stage for stage in status.stages if stage.started_at and not stage.ended_at), status.stages[0])
-        raise RefusedError(
-            f"reading the evidence of {promotion_id}",
-            f"there is none yet: it is at {stage.name} ({stage.state})",
-            f"`slipway watch {promotion_id}` shows when it is time to decide",
-        )
-    return evidence
+    document = await handle.query("evidence", result_type=dict[str, Any] | None, rpc_timeout=QUERY_TIMEOUT)  # pyright: ignore[reportArgumentType] -- any type that pydantic knows is right
+    if document is None:
+        raise _without_evidence(status)
+    return FoundEvidence(document)
+
+
+def _without_evidence(status: PromotionStatus) -> RefusedError:
+    tried = f"reading the evidence of {status.id}"
+    if status.outcome:
+        answered = f"there is none: the promotion ended before its model was judged ({status.outcome})"
+        return RefusedError(tried, answered, f"`slipway status {status.id}` shows how it ended")
+    stage = next((stage for stage in status.stages if stage.started_at and not stage.ended_at), status.stages[0])
+    answered = f"there is none yet: it is at {stage.name} ({stage.state})"
+    return RefusedError(tried, answered, f"`slipway watch {status.id}` shows when it is time to decide")
 
 
 async def _query(handle: Handle, description: WorkflowExecutionDescription) -> PromotionStatus:
@@ -131,12 +169,20 @@ async def _query(handle: Handle, description: WorkflowExecutionDescription) -> P
     except RPCError as error:
         if error.status in {RPCStatusCode.NOT_FOUND, RPCStatusCode.UNAVAILABLE}:
             raise
-        stage = description.typed_search_attributes.get(attributes.STAGE)
         raise NoWorkerError(
             f"asking the promotion {handle.id}",
-            f"no worker answers; by Temporal's record it is at {stage or 'its start'} ({recorded_state(description)})",
+            f"no worker answers; {_recorded(description)}",
             f"start a worker (`slipway-worker`) for the task queue {description.task_queue}",
         ) from error
+
+
+def _recorded(description: WorkflowExecutionDescription) -> str:
+    """Where a promotion is, where no worker can say it."""
+    state = recorded_state(description)
+    if not is_running(description):
+        return f"the promotion has finished ({state}), and only a worker can read its evidence from its history"
+    stage = description.typed_search_attributes.get(attributes.STAGE)
+    return f"by Temporal's record it is at {stage or 'its start'} ({state})"
 
 
 async def _pending(client: Client, workflow_id: str) -> list[PendingActivityInfo]:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from slipway.api import Evidence, Outcome, PromotionStatus, StageState
-from slipway.view import end_lines, evidence_facts, format_number, request_line, stage_view, waiting_lines
+from slipway.api import Evidence, EvidenceSummary, Outcome, PromotionStatus, StageState
+from slipway.app.gates import GateResult
+from slipway.view import (
+    GATE_COLUMNS,
+    end_lines,
+    evidence_command,
+    evidence_facts,
+    gate_cells,
+    request_line,
+    stage_view,
+    summary_lines,
+    waiting_lines,
+)
 
 STYLES = {
     StageState.pending: "dim",
@@ -40,16 +52,36 @@ def show_status(status: PromotionStatus, progress: tuple[str, ...] = (), link: s
     if status.outcome:
         headline, *others = end_lines(status)
         below += [Text(headline, style="green" if status.outcome is Outcome.promoted else "red"), *map(Text, others)]
-    return Group(*parts, _stages(status), *below)
+    found = _summary(status.id, status.evidence_summary) if status.evidence_summary else ()
+    return Group(*parts, _stages(status), *found, *below)
 
 
-def show_evidence(evidence: Evidence) -> Group:
-    """What an approver looks at."""
-    gates = columns("gate", "rule", "value", "champion", "met")
-    for gate in evidence.gates:
-        met = Text("yes", style="green") if gate.passed else Text("no", style="red")
-        gates.add_row(Text(gate.metric), Text(gate.rule), format_number(gate.value), format_number(gate.champion), met)
-    return Group(gates, *(Text(f"{name:<9} {value}") for name, value in evidence_facts(evidence)))
+def show_evidence(evidence: Evidence, computed: str) -> Group:
+    """What an approver looks at.
+
+    Args:
+        evidence: The evidence.
+        computed: Its hash, computed here.
+    """
+    facts = [Text(f"{name:<9} {value}") for name, value in evidence_facts(evidence)]
+    if evidence.hash != computed:
+        facts.append(Text(f"{'mismatch':<9} what is shown has the hash {computed}", style="red"))
+    return Group(_gates(evidence.gates), *facts)
+
+
+def _summary(promotion_id: str, summary: EvidenceSummary) -> Iterable[RenderableType]:
+    if summary.gates:
+        yield _gates(summary.gates)
+    yield from (Text(f"  {line}", style="dim") for line in summary_lines(summary))
+    yield Text(f"  evidence: $ {evidence_command(promotion_id)}", style="dim")
+
+
+def _gates(gates: Iterable[GateResult]) -> Table:
+    table = columns(*GATE_COLUMNS)
+    for gate in gates:
+        *cells, verdict = gate_cells(gate)
+        table.add_row(*map(Text, cells), Text(verdict, style="green" if gate.passed else "red"))
+    return table
 
 
 def columns(*names: str) -> Table:

@@ -20,10 +20,11 @@ from tests.support.waiting import state_of, until_asked
 from tests.support.world import EVIDENCE, World, approval, request
 
 
-async def waiting_promotion(client: Client, world: World) -> Handle:
+async def waiting_promotion(client: Client, world: World) -> tuple[Handle, str]:
+    """A promotion that waits for approval, and the hash of its evidence."""
+    world.evidence = ""
     handle, _ = await start_promotion(client, request(), world.task_queue)
-    await until_asked(handle)
-    return handle
+    return handle, (await until_asked(handle)).evidence or ""
 
 
 async def still_waits(handle: Handle) -> bool:
@@ -34,15 +35,15 @@ async def still_waits(handle: Handle) -> bool:
 async def test_given_a_pipe_when_it_is_decided_without_a_hash_then_the_evidence_is_shown_and_nothing_decided(
     shell: Shell, world: World, client: Client, command: str
 ) -> None:
-    handle = await waiting_promotion(client, world)
+    handle, evidence = await waiting_promotion(client, world)
     run = shell.process if command == "approve" else shell.slipway
     done = await run(command, handle.id, "--reason", "recall is up")
     assert done.code == 2
     assert "min 0.9" in done.out
-    assert f"evidence  {EVIDENCE}" in done.out
+    assert f"evidence  {evidence}" in done.out
     assert "nobody can be asked here: nothing was decided" in done.err
     assert "decide with --evidence <hash>, or --yes" in done.err
-    assert f"slipway {command} {handle.id} --by ana --evidence {EVIDENCE}" in done.err
+    assert f"slipway {command} {handle.id} --by ana --evidence {evidence}" in done.err
     assert await still_waits(handle)
     await handle.terminate()
 
@@ -50,10 +51,10 @@ async def test_given_a_pipe_when_it_is_decided_without_a_hash_then_the_evidence_
 async def test_given_json_when_it_is_approved_without_a_hash_then_the_evidence_is_printed_and_nothing_decided(
     shell: Shell, world: World, client: Client
 ) -> None:
-    handle = await waiting_promotion(client, world)
+    handle, evidence = await waiting_promotion(client, world)
     done = await shell.slipway("approve", handle.id, "--json")
     assert done.code == 2
-    assert [line["hash"] for line in done.lines] == [EVIDENCE]
+    assert [line["hash"] for line in done.lines] == [evidence]
     assert "nothing was decided" in done.error["answered"]
     assert await still_waits(handle)
     await handle.terminate()
@@ -62,27 +63,27 @@ async def test_given_json_when_it_is_approved_without_a_hash_then_the_evidence_i
 async def test_given_yes_when_it_is_approved_without_a_hash_then_the_evidence_is_shown_and_it_is_approved(
     shell: Shell, world: World, client: Client
 ) -> None:
-    handle = await waiting_promotion(client, world)
+    handle, evidence = await waiting_promotion(client, world)
     done = await shell.slipway("approve", handle.id, "--yes", "--reason", "recall is up")
     assert done.code == 0, done.err
-    assert f"evidence  {EVIDENCE}" in done.out
+    assert f"evidence  {evidence}" in done.out
     assert f"{handle.id}: approved by ana, 1 of 1 (claimed)" in done.out
     assert (await handle.result()).outcome == "promoted"
 
 
 async def test_given_a_hash_when_it_is_rejected_then_that_is_the_decision(shell: Shell, world: World, client: Client) -> None:
-    handle = await waiting_promotion(client, world)
-    done = await shell.slipway("reject", handle.id, "--evidence", EVIDENCE, "--json")
+    handle, evidence = await waiting_promotion(client, world)
+    done = await shell.slipway("reject", handle.id, "--evidence", evidence, "--json")
     assert done.code == 0, done.err
-    assert done.lines[0]["evidence"] == EVIDENCE
+    assert done.lines[0]["evidence"] == evidence
     assert (await handle.result()).outcome == "rejected"
 
 
 async def test_given_a_stranger_when_it_is_rejected_then_one_block_says_what_would_be_right(
     shell: Shell, world: World, client: Client
 ) -> None:
-    handle = await waiting_promotion(client, world)
-    done = await shell.slipway("reject", handle.id, "--by", "mallory", "--evidence", EVIDENCE)
+    handle, evidence = await waiting_promotion(client, world)
+    done = await shell.slipway("reject", handle.id, "--by", "mallory", "--evidence", evidence)
     assert done.code == 2
     assert done.err.splitlines() == [
         "tried:    sending the command",
@@ -116,6 +117,18 @@ async def test_given_a_promotion_that_is_over_when_it_is_decided_then_nobody_is_
         assert "this promotion has already finished (promoted)" in done.err
 
 
+async def test_given_evidence_with_another_hash_when_it_is_approved_unseen_then_nothing_is_decided(
+    shell: Shell, world: World, client: Client
+) -> None:
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    done = await shell.slipway("approve", handle.id, "--yes")
+    assert done.code == 1
+    assert f"the evidence names the hash {EVIDENCE}, but what is shown has the hash " in done.err
+    assert await still_waits(handle)
+    await handle.terminate()
+
+
 @pytest.mark.parametrize(
     ("answer", "code", "said"),
     [
@@ -128,7 +141,7 @@ async def test_given_a_promotion_that_is_over_when_it_is_decided_then_nobody_is_
 async def test_given_a_terminal_when_it_is_approved_without_a_hash_then_only_a_yes_decides(
     shell: Shell, world: World, client: Client, answer: bytes, code: int, said: str
 ) -> None:
-    handle = await waiting_promotion(client, world)
+    handle, _ = await waiting_promotion(client, world)
     ended, shown = await asyncio.to_thread(typed, [str(BINARIES / "slipway"), "approve", handle.id], shell.environment, answer)
     assert ended == code, shown
     assert said in shown

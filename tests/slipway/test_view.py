@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from slipway.api import (
+    SUMMARY_ENTRIES,
     AppRef,
+    ChampionSummary,
     Evidence,
+    EvidenceSummary,
     LedgerEntry,
     LedgerState,
     ModelPackage,
@@ -21,8 +24,20 @@ from slipway.api import (
     TaskdefCommit,
     WaitingFor,
 )
+from slipway.app.gates import GateResult
 from slipway.errors import Ending, FailureReport
-from slipway.view import MARKS, end_lines, evidence_facts, format_age, format_length, ledger_line, stage_view, waiting_lines
+from slipway.view import (
+    MARKS,
+    champion_line,
+    end_lines,
+    evidence_facts,
+    evidence_lines,
+    format_age,
+    format_length,
+    ledger_line,
+    stage_view,
+    waiting_lines,
+)
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -95,25 +110,46 @@ def test_given_an_end_then_effects_are_told_only_where_it_was_not_promoted() -> 
     assert end_lines(refused) == ("refused: a gate", "  image: keep the copy: kept")
 
 
-def test_given_a_step_that_came_from_sagemakers_cache_then_the_evidence_says_so() -> None:
-    former = "arn:aws:sagemaker:us-east-1:1:pipeline/screening/execution/former"
-    steps = (
-        StepReport(name="Train", kind="Training", status="Succeeded"),
-        StepReport(name="Evaluate", kind="Processing", status="Succeeded", cached_from=former),
-    )
-    evidence = Evidence(
+def evidence_of(gates: tuple[GateResult, ...] = (), steps: tuple[StepReport, ...] = ()) -> Evidence:
+    return Evidence(
         hash="0123",
         package=ModelPackage(arn="arn:aws:sagemaker:us-east-1:1:model-package/screening/7", version=7, region="us-east-1"),
         model_image="image",
         metrics={},
         champions=(),
-        gates=(),
+        gates=gates,
         image="image",
         taskdef=TaskdefCommit(commit="1" * 40, changed=True, file="taskdef.yaml", before="a", after="b"),
         steps=steps,
         rollback_plan="",
     )
 
+
+def test_given_a_step_that_came_from_sagemakers_cache_then_the_evidence_says_so() -> None:
+    former = "arn:aws:sagemaker:us-east-1:1:pipeline/screening/execution/former"
+    steps = (
+        StepReport(name="Train", kind="Training", status="Succeeded"),
+        StepReport(name="Evaluate", kind="Processing", status="Succeeded", cached_from=former),
+    )
+    evidence = evidence_of(steps=steps)
+
     assert [value for name, value in evidence_facts(evidence) if name == "cached"] == [
         f"Evaluate did not run; its result is from {former}"
     ]
+
+
+def test_given_more_gates_than_a_status_can_hold_then_those_that_are_not_met_are_kept_and_the_rest_counted() -> None:
+    met = GateResult(metric="accuracy", rule="min 0.9", value=0.95, champion=0.94, passed=True, message="")
+    missed = met.model_copy(update={"metric": "recall", "passed": False})
+    evidence = evidence_of(gates=(met,) * SUMMARY_ENTRIES + (missed,))
+
+    lines = evidence_lines(EvidenceSummary.of(evidence))
+
+    assert lines[0] == "recall: challenger 0.95, champion 0.94, min 0.9: not met"
+    assert len(lines) == SUMMARY_ENTRIES + 1
+    assert lines[-1] == "gates and champions that are left out here: 1"
+
+
+def test_given_a_champion_that_is_not_measured_then_its_line_says_where_it_serves_and_why() -> None:
+    champion = ChampionSummary(endpoint="prod", region="eu-west-1", package="screening/6", unmeasured="no report")
+    assert champion_line(champion) == "prod (eu-west-1): screening/6 (no report)"

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 from slipway.api import (
     AppRef,
+    ChampionSummary,
+    EvidenceSummary,
     LedgerEntry,
     Outcome,
     PromotionStatus,
@@ -14,6 +16,7 @@ from slipway.api import (
     StageState,
     WaitingFor,
 )
+from slipway.app.gates import GateResult
 from slipway.errors import Ending, FailureReport
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -34,4 +37,9 @@ def status_of(text: str) -> PromotionStatus:
         reason=text,
         ledger=(LedgerEntry(stage=StageName.image, inverse=text, note=text),),
         notices=(text,),
+        evidence=text,
+        evidence_summary=EvidenceSummary(
+            gates=(GateResult(metric=text, rule=text, value=None, champion=None, passed=False, message=text),),
+            champions=(ChampionSummary(endpoint=text, region=text, package=text, unmeasured=text),),
+        ),
     )

@@ -50,6 +50,17 @@ async def test_given_a_waiting_promotion_then_the_details_say_who_can_unblock_it
     await handle.terminate()
 
 
+async def test_given_evidence_then_the_details_have_each_gate_and_champion_and_the_command_that_shows_all(
+    client: Client, world: World
+) -> None:
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    page = await details(client, handle.id)
+    assert "- accuracy: challenger 0.95, champion -, min 0.9: met\n- champion of screening-prod: none" in page
+    assert f"```\nslipway evidence {handle.id}\n```" in page
+    await handle.terminate()
+
+
 async def test_given_a_parked_promotion_then_the_details_say_what_was_tried_and_what_to_do(client: Client, world: World) -> None:
     world.fail("write_image", needs_person())
     handle, _ = await start_promotion(client, request(), world.task_queue)
