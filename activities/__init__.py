@@ -35,7 +35,7 @@ def all_activities(aws: Aws, repositories: Repositories, poll_every: float) -> l
             TaskActivities(aws, repositories, poll_every),
             PipelineActivities(aws, poll_every),
             RegistryActivities(aws),
-            EvidenceActivities(aws),
+            EvidenceActivities(aws, repositories),
             EndpointActivities(aws, repositories, poll_every),
         )
         for found in activities_of(instance)

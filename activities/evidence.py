@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from temporalio import activity
 
+from activities.contents import contents_of
 from activities.endpoints.served import SageMakerAccount
-from activities.images.registries import describe_image
 from activities.origin import Origin
 from activities.registry import describe_package
-from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, StepReport, TaskdefCommit
+from activities.repositories import Repositories
+from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, ReportFile, StepReport, TaskdefCommit
 from slipway.app.gates import GateResult, compares, evaluate_gates
 from slipway.app.reports import REPORT_LIMIT, kept, numbers_of, parse_report
 from slipway.app.spec import Gate, Target
 from slipway.aws.clients import Aws, region_of
-from slipway.aws.errors import answer_of
-from slipway.errors import NeedsPersonError, SlipwayError
-from slipway.evidence_hash import hash_of
-from slipway.oci.reference import ImageReference
+from slipway.errors import NeedsPersonError
+from slipway.evidence_hash import hash_of, sha256_of
+from slipway.git.rules import app_file
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
@@ -51,6 +52,8 @@ class GatherEvidence(Message):
     steps: tuple[StepReport, ...]
     origin: Origin | None = None
     """Absent where an older release recorded the input."""
+    smoke: str | None = None
+    """Path of the smoke request's body in the app's folder."""
 
 
 class EvidenceActivities:
@@ -58,10 +61,12 @@ class EvidenceActivities:
 
     Args:
         aws: Where to find AWS.
+        repositories: Where smoke requests are read from.
     """
 
-    def __init__(self, aws: Aws) -> None:
+    def __init__(self, aws: Aws, repositories: Repositories) -> None:
         self._aws = aws
+        self._repositories = repositories
 
     @activity.defn
     async def gather_evidence(self, request: GatherEvidence) -> Evidence:
@@ -71,12 +76,13 @@ class EvidenceActivities:
         """
         package = await describe_package(self._aws, request.package.arn)
         named = {gate.metric for gate in request.gates}
-        metrics = await self._metrics(package, named, METRICS_LIMIT)
+        metrics, reports = await self._metrics(package, named, METRICS_LIMIT)
+        containers = await contents_of(self._aws, package)
         champions = await self._champions(request, named)
         evidence = Evidence(
             hash="",
             package=request.package,
-            model_image=await self._model_image(package),
+            model_image=containers[0].image if containers else "",
             metrics=metrics,
             champions=tuple(champions),
             gates=judge_gates(request.gates, metrics, champions, request.package.arn),
@@ -84,8 +90,19 @@ class EvidenceActivities:
             taskdef=request.taskdef,
             steps=request.steps,
             rollback_plan="\n".join(rollback_of(champion) for champion in champions),
+            containers=containers,
+            reports=reports,
+            smoke=await self._smoke(request),
         )
-        return evidence.model_copy(update={"hash": hash_of(evidence.model_dump(mode="json"))})
+        found = evidence.model_dump(mode="json")
+        return evidence.model_copy(update={"hash": hash_of(found), "sha256": sha256_of(found)})
+
+    async def _smoke(self, request: GatherEvidence) -> str | None:
+        if request.smoke is None or request.origin is None:
+            return None
+        path = app_file(request.app.folder, request.smoke)
+        body = await (await self._repositories.open(request.app)).read(request.origin.commit, path)
+        return hashlib.sha1(b"blob %d\0" % len(body) + body, usedforsecurity=False).hexdigest()
 
     async def _champions(self, request: GatherEvidence, named: Collection[str]) -> list[Champion]:
         """What each target serves, every package measured once."""
@@ -117,7 +134,7 @@ class EvidenceActivities:
         """A champion's numbers, or why there are none. Reports expire; that counts only where a gate compares."""
         try:
             package = await describe_package(self._aws, arn)
-            metrics = await self._metrics(package, named, spare)
+            metrics, _ = await self._metrics(package, named, spare)
         except NeedsPersonError as error:
             comparing = [gate.metric for gate in gates if compares(gate)]
             if comparing:
@@ -128,14 +145,19 @@ class EvidenceActivities:
             return {}, "the champion has no evaluation report to compare with"
         return metrics, ""
 
-    async def _metrics(self, package: DescribeModelPackageOutputTypeDef, named: Collection[str], spare: int) -> dict[str, float]:
-        """The package's numbers: those of its reports in S3, and those that were registered with it as metadata."""
+    async def _metrics(
+        self, package: DescribeModelPackageOutputTypeDef, named: Collection[str], spare: int
+    ) -> tuple[dict[str, float], tuple[ReportFile, ...]]:
+        """The numbers of the package's reports in S3 and of the metadata that it was registered with; and the reports."""
         metrics = kept(numbers_of(package.get("CustomerMetadataProperties", {})), named, spare)
+        reports: list[ReportFile] = []
         for uri in report_uris(package.get("ModelMetrics", {})):
-            metrics |= await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
-        return kept(metrics.items(), named, spare)
+            numbers, report = await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
+            metrics |= numbers
+            reports.append(report)
+        return kept(metrics.items(), named, spare), tuple(reports)
 
-    async def _report(self, uri: str, region: str, named: Collection[str], spare: int) -> dict[str, float]:
+    async def _report(self, uri: str, region: str, named: Collection[str], spare: int) -> tuple[dict[str, float], ReportFile]:
         tried = f"reading the metrics {uri}"
         bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
         s3 = self._aws.s3(region)
@@ -146,34 +168,11 @@ class EvidenceActivities:
         body = await self._aws.call(tried, read)
         try:
             # In a thread, so that the heartbeats of other promotions go on.
-            return await asyncio.to_thread(lambda: kept(numbers_of(parse_report(body)), named, spare))
+            numbers = await asyncio.to_thread(lambda: kept(numbers_of(parse_report(body)), named, spare))
         except ValueError as error:
             remedy = "see what the pipeline's evaluation writes; then retry, or abort"
             raise NeedsPersonError(tried, str(error), remedy) from error
-
-    async def _model_image(self, package: DescribeModelPackageOutputTypeDef) -> str:
-        """The container that would serve, by digest where the digest can be found."""
-        containers = package.get("InferenceSpecification", {}).get("Containers", [])
-        image = containers[0].get("Image", "") if containers else ""
-        digest = containers[0].get("ImageDigest") if containers else None
-        if not image or "@" in image:
-            return image
-        digest = digest or await self._digest_of(image)
-        return f"{image.rpartition(':')[0] if ':' in image.rpartition('/')[2] else image}@{digest}" if digest else image
-
-    async def _digest_of(self, image: str) -> str | None:
-        try:
-            reference = ImageReference.parse(image)
-        except ValueError:
-            return None  # not in ECR: AWS's own deep-learning images, or a marketplace's
-        try:
-            detail = await describe_image(self._aws, reference, f"resolving the model's image {image}")
-        except SlipwayError as error:
-            # Another account's repository may allow SageMaker to pull and not allow us to look; then the tag is shown.
-            if answer_of(error)[0]:
-                return None
-            raise
-        return detail.get("imageDigest")
+        return numbers, ReportFile(uri=uri, sha256=hashlib.sha256(body).hexdigest())
 
 
 def report_uris(reports: Mapping[str, Any]) -> list[str]:

@@ -237,7 +237,7 @@ class Receipt(Message):
 
 
 class Evidence(Message):
-    """What an approver looks at. `hash` is over all the other members, and a decision names it."""
+    """What an approver looks at. `hash` is over all the other members but `sha256`, and a decision names it."""
 
     hash: str
     package: ModelPackage
@@ -250,6 +250,44 @@ class Evidence(Message):
     taskdef: TaskdefCommit
     steps: tuple[StepReport, ...]
     rollback_plan: str
+    containers: tuple[PackageContainer, ...] = ()
+    """Every container that would serve. Empty where an older release gathered the evidence."""
+    reports: tuple[ReportFile, ...] = ()
+    """The package's report files as they were read."""
+    smoke: str | None = None
+    """The git blob of the smoke request's body."""
+    sha256: str = ""
+    """The whole checksum, of which `hash` is the beginning."""
+
+
+class PackageContainer(Message):
+    """One container of a model package."""
+
+    image: str
+    """By digest where the digest can be found."""
+    artifacts: tuple[Artifact, ...] = ()
+    environment: dict[str, str] = {}
+    """The names of the variables, each with the SHA-256 of its value: a value may be a secret."""
+
+
+class Artifact(Message):
+    """A file in S3 that a container gets, or all files below a prefix."""
+
+    uri: str
+    etag: str
+    """For a prefix: the SHA-256 of the list of its files with their ETags and times."""
+    size: int
+    modified: datetime
+    """When it was written; for a prefix, its newest file."""
+    version: str | None = None
+    """Its version, where the bucket keeps versions."""
+
+
+class ReportFile(Message):
+    """One report of a model package."""
+
+    uri: str
+    sha256: str
 
 
 SUMMARY_ENTRIES = 50

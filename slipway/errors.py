@@ -3,6 +3,7 @@
     SlipwayError
     ├── TransientError    tries again by itself: a network, a throttle, a busy resource
     ├── NeedsPersonError  parks the stage: a permission, a quota, a failed task or pipeline; an operator fixes it and says `retry`
+    │   └── ChangedSinceApprovalError  parks as well; `retry` asks people to approve again
     └── RefusedError      ends the promotion: bad input, a gate that is not met
 
 Each says what was tried, what came back, and what to do about it.
@@ -40,6 +41,8 @@ class FailureReport(BaseModel):
     tried: str
     answered: str
     remedy: str
+    voids_approval: bool = False
+    """Whether people have to approve again before the promotion goes on."""
 
     def __str__(self) -> str:
         return f"{self.tried}: {self.answered} -- {self.remedy}"
@@ -56,10 +59,13 @@ class SlipwayError(Exception):
 
     ending: ClassVar[Ending]
     limit: ClassVar[int] = TEXT_LIMIT
+    voids_approval: ClassVar[bool] = False
 
     def __init__(self, tried: str, answered: str, remedy: str) -> None:
         tried, answered, remedy = (cap(text, self.limit) for text in (tried, answered, remedy))
-        self.report = FailureReport(ending=self.ending, tried=tried, answered=answered, remedy=remedy)
+        self.report = FailureReport(
+            ending=self.ending, tried=tried, answered=answered, remedy=remedy, voids_approval=self.voids_approval
+        )
         super().__init__(str(self.report))
 
 
@@ -84,6 +90,12 @@ class NeedsPersonError(SlipwayError):
     """A person can fix it; the stage parks until then."""
 
     ending = Ending.needs_person
+
+
+class ChangedSinceApprovalError(NeedsPersonError):
+    """What would be served is not what was approved; after `retry` people are asked again."""
+
+    voids_approval = True
 
 
 class RefusedError(SlipwayError):

@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.tasks.messages import RegisterTaskDefinition
     from slipway.api import Evidence, LedgerState, ModelPackage, Outcome, PromotionStatus, StageName, StageState
     from slipway.errors import RefusedError
-    from slipway.temporal.failures import to_application_error
+    from slipway.temporal.failures import report_of, to_application_error
     from slipway.text import pluralize
 
 from workflows.activity_options import CHANGE, COPY, GIT, READ, follow
@@ -212,6 +212,7 @@ class PromotionWorkflow(StagedWorkflow):
             taskdef=known(self._state.taskdef),
             steps=self._state.steps,
             origin=self._origin,
+            smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")
 
@@ -237,7 +238,15 @@ class PromotionWorkflow(StagedWorkflow):
     # --- 6 rollout ---
 
     async def _roll_out(self) -> None:
-        await Waves(self._origin, self._state, self._summarize, self._notice, self._wait).run()
+        if self._state.void:
+            await self._approve()
+            self._state.void = False
+            self._view.index(state="running")
+        try:
+            await Waves(self._origin, self._state, self._summarize, self._notice, self._wait).run()
+        except FailureError as error:
+            self._state.void = report_of(error).voids_approval
+            raise
 
     # --- The end ---
 

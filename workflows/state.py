@@ -94,6 +94,8 @@ class PromotionState(BaseModel):
     evidence: Evidence | None = None
     round: Round | None = None
     """The question to the approvers."""
+    void: bool = False
+    """Whether what was approved has changed: people are asked again before the rollout goes on."""
     rollouts: tuple[TargetRollout, ...] = ()
     """The targets that were planned, in their order."""
     wave_complete_at: datetime | None = None

@@ -11,7 +11,15 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 with workflow.unsafe.imports_passed_through():
     from activities.endpoints.activities import EndpointActivities
-    from activities.endpoints.messages import PlanRollout, Preflight, RestoreEndpoint, RolloutEnd, RolloutRequest, RolloutResult
+    from activities.endpoints.messages import (
+        Approved,
+        PlanRollout,
+        Preflight,
+        RestoreEndpoint,
+        RolloutEnd,
+        RolloutRequest,
+        RolloutResult,
+    )
     from activities.origin import Origin
     from slipway.api import Outcome, StageName, rollout_queue
     from slipway.app.spec import Target, Wave
@@ -150,9 +158,14 @@ class Waves:
             origin=self._origin,
         )
 
+    def _approved(self, target: Target) -> Approved:
+        evidence = known(self._state.evidence)
+        champions = {champion.target: champion.package for champion in evidence.champions}
+        return Approved(containers=evidence.containers, champion=champions.get(target))
+
     async def _child(self, request: RolloutRequest) -> RolloutResult:
         # An older release recorded plans without it.
-        plan = request.plan.model_copy(update={"origin": self._origin})
+        plan = request.plan.model_copy(update={"origin": self._origin, "approved": self._approved(request.plan.target)})
         account = f"-{plan.target.role_arn.split(':')[4]}" if plan.target.role_arn else ""
         return await workflow.execute_child_workflow(
             RolloutWorkflow.run,

@@ -10,6 +10,7 @@ from temporalio import activity
 
 from activities.compensation import Compensation
 from activities.endpoints import deployment, invocation
+from activities.endpoints.approved import require_approved
 from activities.endpoints.deployment import RolloutState
 from activities.endpoints.messages import (
     EndpointPlan,
@@ -82,8 +83,12 @@ class EndpointActivities:
         """Creates the model and the config that the plan names.
 
         If it is killed after either, the retry finds it by its name, which carries a hash of what it is made of.
+
+        Raises:
+            ChangedSinceApprovalError: The package, its files or the target are not what was approved.
         """
         account = self._account(plan)
+        await require_approved(account, plan)
         if await account.model(plan.model) is None:
             await self._create_model(account, plan)
         package = await self._package_of_model(account, plan.model)
@@ -145,10 +150,12 @@ class EndpointActivities:
         already rolled the update back by then, the retry finds that as well, and does not update a second time.
 
         Raises:
+            ChangedSinceApprovalError: The package, its files or the target are not what was approved.
             NeedsPersonError: The endpoint is not as preflight found it.
         """
         plan = request.plan
         account = self._account(plan)
+        await require_approved(account, plan)
         endpoint = await account.endpoint(plan.target.endpoint)
         if endpoint is not None and _failed_creation(endpoint, request):
             await self._delete(account, plan)

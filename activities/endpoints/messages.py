@@ -8,8 +8,17 @@ from enum import StrEnum
 from pydantic import Field
 
 from activities.origin import Origin
-from slipway.api import AppRef, Message, ModelPackage, ServedEndpoint
+from slipway.api import AppRef, Message, ModelPackage, PackageContainer, ServedEndpoint
 from slipway.app.spec import Strategy, Target, Variant
+
+
+class Approved(Message):
+    """What people approved for one target."""
+
+    containers: tuple[PackageContainer, ...]
+    """The package's. Empty where an older release gathered the evidence."""
+    champion: str | None
+    """The package that the target served."""
 
 
 class PlanRollout(Message):
@@ -23,6 +32,8 @@ class PlanRollout(Message):
     strategy: Strategy
     origin: Origin | None = None
     """Absent where an older release recorded the input."""
+    approved: Approved | None = None
+    """What the effect is compared with. Absent where an older release recorded the input, and before the rollout begins."""
 
 
 class EndpointPlan(PlanRollout):

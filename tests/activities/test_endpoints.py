@@ -47,8 +47,10 @@ class Serving:
         activities: EndpointActivities,
         run: Any,
         image: TestImage,
+        repositories: Repositories,
     ) -> None:
         self.sandbox, self.account, self.deployment, self.activities, self.run = sandbox, account, deployment, activities, run
+        self.repositories = repositories
         self.sagemaker = sandbox.client("sagemaker", account)
         self.cloudwatch = sandbox.client("cloudwatch", account)
         self.s3 = sandbox.client("s3", account)
@@ -154,9 +156,15 @@ def activities(aws: Aws, repositories: Repositories) -> EndpointActivities:
 
 @pytest.fixture
 def serving(
-    sandbox: SandboxProcess, account: str, deployment: Any, activities: EndpointActivities, run: Any, serving_image: TestImage
+    sandbox: SandboxProcess,
+    account: str,
+    deployment: Any,
+    activities: EndpointActivities,
+    run: Any,
+    serving_image: TestImage,
+    repositories: Repositories,
 ) -> Serving:
-    return Serving(sandbox, account, deployment, activities, run, serving_image)
+    return Serving(sandbox, account, deployment, activities, run, serving_image, repositories)
 
 
 async def test_given_no_endpoint_when_it_is_rolled_out_then_it_is_created_and_answers(serving: Serving) -> None:
@@ -378,7 +386,7 @@ def gather(serving: Serving, package: ModelPackage, *gates: Gate) -> GatherEvide
 
 
 async def evidence_of(aws: Aws, serving: Serving, request: GatherEvidence) -> Evidence:
-    return await serving.run(EvidenceActivities(aws).gather_evidence, request)
+    return await serving.run(EvidenceActivities(aws, serving.repositories).gather_evidence, request)
 
 
 async def test_given_a_champion_when_evidence_is_gathered_then_both_are_in_it_and_the_gates_compare(
