@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from slipway_sandbox.testing import TestImage, build_image, fresh_account, layer_of, libraries_of, member
+from slipway_sandbox.testing import SandboxProcess, TestImage, build_image, fresh_account, layer_of, libraries_of, member
 from temporalio.testing import ActivityEnvironment
 
+from activities.endpoints.activities import EndpointActivities
 from activities.repositories import Repositories
 from slipway.api import AppRef
+from slipway.aws.clients import Aws
 from slipway.policy.model import policy_of_branches
 from slipway.policy.source import fixed
+from tests.activities.serving import Serving
 
 I = TypeVar("I")  # noqa: E741 -- input and output
 O = TypeVar("O")  # noqa: E741
@@ -131,6 +134,10 @@ class Deployment:
         """A file at the branch's head."""
         return self._git("show", f"main:{self.app.folder}/{name}", at=self.bare)
 
+    def blob(self, name: str) -> str:
+        """The git blob of a file at the branch's head."""
+        return self._git("rev-parse", f"main:{self.app.folder}/{name}", at=self.bare)
+
     def message(self) -> str:
         """The newest commit's whole message."""
         return self._git("log", "-1", "--format=%B", "main", at=self.bare)
@@ -218,3 +225,21 @@ def serving_image() -> TestImage:
     layer = layer_of(*(member(str(path).lstrip("/"), path.read_bytes()) for path in sorted(files)), serve)
     label = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
     return build_image([layer], labels={label: "true"}, env=["PATH=/usr/local/bin:/usr/bin:/bin"])
+
+
+@pytest.fixture
+def activities(aws: Aws, repositories: Repositories) -> EndpointActivities:
+    return EndpointActivities(aws, repositories, interval=0.05)
+
+
+@pytest.fixture
+def serving(
+    sandbox: SandboxProcess,
+    account: str,
+    deployment: Any,
+    activities: EndpointActivities,
+    run: Any,
+    serving_image: TestImage,
+    repositories: Repositories,
+) -> Serving:
+    return Serving(sandbox, account, deployment, activities, run, serving_image, repositories)

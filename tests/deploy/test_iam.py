@@ -21,7 +21,7 @@ POLICIES = ROOT / "deploy" / "iam"
 AT_TARGETS = "endpoints"
 """The activities that call by the role of a rollout's target; the others call by the worker's own."""
 SERVICES = ("ecr", "ecs", "logs", "s3", "sagemaker", "sagemaker-runtime", "cloudwatch")
-NAMED_OTHERWISE = {"s3:ListObjectsV2": "s3:ListBucket"}
+NAMED_OTHERWISE = {"s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:GetObject"}
 """Actions whose name is not that of their operation."""
 BY_HTTP = {
     "get_manifest": {"ecr:BatchGetImage"},
