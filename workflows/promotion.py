@@ -251,6 +251,7 @@ class PromotionWorkflow(StagedWorkflow):
     # --- The end ---
 
     async def _undo(self, outcome: Outcome, reason: str) -> None:
+        self._reject_if_undecided()
         self._state.fail(outcome, reason, workflow.now())
         self._view.show()
         if self._state.compensations:
@@ -264,6 +265,13 @@ class PromotionWorkflow(StagedWorkflow):
                 self._notice("a cancellation was ignored: the effects of this promotion are being undone")
         undoing.result()
         self._end(outcome)
+
+    def _reject_if_undecided(self) -> None:
+        """No package is left pending: that would ask people about a model that this promotion gave up."""
+        package = self._state.package
+        planned = any(planned.stage is StageName.approval for planned in self._state.compensations)
+        if package and not planned and workflow.patched("reject-undecided-package"):
+            self._plan_rejection(package)
 
     async def _undo_all(self, reason: str) -> None:
         if self._state.compensations:

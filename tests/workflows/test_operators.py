@@ -45,7 +45,7 @@ UNDONE = {
     "run_task": ["stop_task", "find_execution", "stop_execution", "revert_image"],
     "follow_task": ["stop_task", "find_execution", "stop_execution", "revert_image"],
     "follow_execution": ["stop_task", "stop_execution", "revert_image"],
-    "gather_evidence": ["stop_task", "stop_execution", "revert_image"],
+    "gather_evidence": ["withdraw_approval", "stop_task", "stop_execution", "revert_image"],
     "set_approval": ["withdraw_approval", "stop_task", "stop_execution", "revert_image"],
     "preflight": ["withdraw_approval", "stop_task", "stop_execution", "revert_image"],
     "follow_endpoint": ["restore_endpoint", "withdraw_approval", "stop_task", "stop_execution", "revert_image"],
@@ -79,12 +79,12 @@ async def test_given_a_parked_stage_when_it_is_aborted_then_it_ends(client: Clie
     assert (await handle.result()).outcome is Outcome.aborted
 
 
-async def test_given_people_who_are_asked_when_it_is_aborted_then_it_ends(client: Client, world: World) -> None:
+async def test_given_people_who_are_asked_when_it_is_aborted_then_the_package_is_rejected(client: Client, world: World) -> None:
     handle = await start(client, world)
     await until_asked(handle)
     await send_update(handle, "abort", ABORT)
     assert (await handle.result()).outcome is Outcome.aborted
-    assert "withdraw_approval" not in world.names
+    assert len(world.asked("withdraw_approval")) == 1
 
 
 async def test_given_a_task_that_started_nothing_when_it_is_aborted_then_no_execution_is_stopped(
