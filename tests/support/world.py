@@ -53,6 +53,7 @@ from slipway.api import (
     Evidence,
     LedgerState,
     ModelPackage,
+    PackageContainer,
     PromotionRequest,
     StepReport,
     TaskdefCommit,
@@ -144,6 +145,7 @@ class World:
         self.accuracy = 0.95
         self.evidence = EVIDENCE
         """The hash that the evidence names; where it is empty, the evidence's own."""
+        self.containers: tuple[PackageContainer, ...] = ()
         self.verdicts: dict[str, RolloutEnd] = {}
         """By endpoint."""
         self.ended_by_platform: list[str] = []
@@ -301,6 +303,7 @@ class World:
             taskdef=asked.taskdef,
             steps=asked.steps,
             rollback_plan="the former config is put back",
+            containers=self.containers,
         )
         return evidence if self.evidence else evidence.model_copy(update={"hash": hash_of(evidence.model_dump(mode="json"))})
 

@@ -7,17 +7,27 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner
 
 from activities.endpoints.messages import RolloutEnd
-from slipway.api import Decision, Evidence, LedgerState, OperatorCommand, Outcome, PromotionRequest, StageName, StageState
-from slipway.errors import Ending, TransientError
+from slipway.api import (
+    Decision,
+    Evidence,
+    LedgerState,
+    OperatorCommand,
+    Outcome,
+    PackageContainer,
+    PromotionRequest,
+    StageName,
+    StageState,
+)
+from slipway.errors import ChangedSinceApprovalError, Ending, TransientError
 from slipway.temporal.failures import to_application_error
 from slipway.temporal.start import Handle, send_update, start_promotion
-from tests.support.waiting import until_asked, until_parked
+from tests.support.waiting import state_of, until, until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, refused, request, transient, working
 from workflows.activity_options import COPY
 
@@ -105,12 +115,15 @@ async def test_given_a_model_when_an_approver_rejects_it_then_the_ledger_runs_ba
 
 
 @pytest.mark.timeout(40)
-async def test_given_an_approval_when_nobody_decides_in_time_then_it_expires(client: Client, world: World) -> None:
+async def test_given_an_approval_when_nobody_decides_in_time_then_it_expires_and_the_package_is_rejected(
+    client: Client, world: World
+) -> None:
     world.set_approval(approval(timeout=timedelta(seconds=10)))
     status = await (await start(client, world)).result()
     assert status.outcome is Outcome.expired
     assert status.reason == "nobody decided within 0:00:10: 0 of 1 approved"
-    assert "withdraw_approval" not in world.names
+    assert len(world.asked("withdraw_approval")) == 1
+    assert [entry.state for entry in status.ledger if entry.stage is StageName.approval] == [LedgerState.undone]
 
 
 async def test_given_an_image_that_is_not_there_then_it_is_refused_and_nothing_is_undone(client: Client, world: World) -> None:
@@ -337,3 +350,58 @@ async def test_given_a_waiting_promotion_then_the_evidence_can_be_asked_for(clie
     await until_asked(handle)
     evidence = await handle.query("evidence", result_type=Evidence)
     assert evidence.metrics == {"accuracy": 0.95}
+
+
+async def test_given_a_model_that_changed_since_the_approval_when_it_is_retried_then_people_are_asked_again(
+    client: Client, world: World
+) -> None:
+    world.fail("prepare_endpoint", changed())
+    handle = await start(client, world)
+    await approve(handle)
+    parked = await until_parked(handle, StageName.rollout)
+    assert parked.waiting_for
+    assert parked.waiting_for.failure
+    assert "model.tar.gz was replaced" in parked.waiting_for.failure.answered
+    world.evidence = "sha256:" + "f" * 64
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
+    await until_asked_again(handle)
+    with pytest.raises(WorkflowUpdateFailedError) as refusal:
+        await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
+    assert world.evidence in str(refusal.value.cause)
+    assert world.names.count("prepare_endpoint") == 1
+    await send_update(handle, "approve", Decision(by="bo", evidence=world.evidence))
+    assert (await handle.result()).outcome is Outcome.promoted
+    assert world.names.count("gather_evidence") == 2
+
+
+async def test_given_a_model_that_was_put_back_when_it_is_retried_then_the_approval_holds(client: Client, world: World) -> None:
+    world.fail("prepare_endpoint", changed())
+    handle = await start(client, world)
+    await approve(handle)
+    await until_parked(handle, StageName.rollout)
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
+    assert (await handle.result()).outcome is Outcome.promoted
+    assert world.names.count("gather_evidence") == 2
+
+
+async def test_given_a_model_that_changed_and_is_approved_again_when_it_is_prepared_then_it_is_compared_with_the_new_evidence(
+    client: Client, world: World
+) -> None:
+    world.fail("prepare_endpoint", changed())
+    handle = await start(client, world)
+    await approve(handle)
+    await until_parked(handle, StageName.rollout)
+    world.containers = (PackageContainer(image="model@sha256:2"),)
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
+    await handle.result()
+    before, after = [plan.approved for plan in world.asked("prepare_endpoint")]
+    assert (before.containers, after.containers) == ((), world.containers)
+
+
+def changed() -> Exception:
+    answered = "s3://models/model.tar.gz was replaced"
+    return to_application_error(ChangedSinceApprovalError("comparing with what was approved", answered, "see who changed it"))
+
+
+async def until_asked_again(handle: Handle) -> None:
+    await until(handle, lambda status: state_of(status, StageName.rollout) is StageState.waiting, "people to be asked again")
