@@ -13,6 +13,8 @@ from demo.team import ROOT
 from tests.support.images import light_model_image
 from tests.support.scenario import Scenario
 
+ENDLESS = {"maxIterations": 1_000_000_000}
+
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
@@ -39,6 +41,12 @@ def scenario(stack: Stack, model_image: BuiltImage) -> Iterator[Scenario]:
 def good_image(scenario: Scenario) -> str:
     """A pipeline image that trains a good model, pushed by CI."""
     return scenario.team.push_pipeline_image(build_pipeline_image(ROOT), "good")
+
+
+@pytest.fixture
+def slow_image(scenario: Scenario) -> str:
+    """A pipeline image that trains a model for as long as nobody stops it."""
+    return scenario.team.push_pipeline_image(build_pipeline_image(ROOT, ENDLESS, "pipeline-endless"), "endless")
 
 
 @pytest.fixture

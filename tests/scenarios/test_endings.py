@@ -75,10 +75,10 @@ async def test_given_a_champion_when_a_good_model_follows_then_the_endpoint_neve
 
 
 async def test_given_a_running_pipeline_when_it_is_aborted_then_all_is_undone_the_last_first(
-    scenario: Scenario, good_image: str
+    scenario: Scenario, slow_image: str
 ) -> None:
     before = scenario.team.remote.read(f"{FOLDER}/taskdef.yaml")
-    await scenario.when_ci_starts(good_image)
+    await scenario.when_ci_starts(slow_image)
     await scenario.until_stage(StageName.pipeline, StageState.running)
     await scenario.when_an_operator_says("abort")
     await scenario.then_it_ends(Outcome.aborted)

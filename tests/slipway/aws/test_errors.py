@@ -26,6 +26,8 @@ from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, Transie
 POLICIES = Path(__file__).parents[3] / "deploy" / "iam"
 NO_CALLS = {"iam:PassRole", "sts:TagSession", "sts:SetSourceIdentity"}
 """Actions that AWS checks and that are no operation."""
+NAMED_OTHERWISE = {"s3:ListBucket": "s3:ListObjectsV2"}
+"""Actions whose operation has another name."""
 
 
 def answered(code: str, message: str = "said AWS", status: int = 400, operation: str = "DescribeEndpoint") -> ClientError:
@@ -51,7 +53,8 @@ def allowed() -> set[str]:
         each for file in ("worker", "rollout") for each in json.loads((POLICIES / f"{file}.json").read_text())["Statement"]
     ]
     listed = (each["Action"] for each in statements)
-    return {action for each in listed for action in ([each] if isinstance(each, str) else each)} - NO_CALLS
+    actions = {action for each in listed for action in ([each] if isinstance(each, str) else each)} - NO_CALLS
+    return {NAMED_OTHERWISE.get(action, action) for action in actions}
 
 
 def modelled_errors() -> Iterator[Any]:
