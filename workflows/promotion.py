@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from slipway.api import Evidence, LedgerState, ModelPackage, Outcome, PromotionStatus, StageName, StageState
     from slipway.errors import RefusedError
     from slipway.temporal.failures import report_of, to_application_error
+    from slipway.temporal.search_attributes import State
     from slipway.text import pluralize
 
 from workflows.activity_options import CHANGE, COPY, GIT, READ, follow
@@ -32,7 +33,6 @@ from workflows.stages import EndedError, StagedWorkflow
 from workflows.state import known
 from workflows.task_runner import TaskRunner
 from workflows.undo import stop_task, undo_all
-from workflows.view import UNDOING
 from workflows.waves import Waves
 
 
@@ -241,7 +241,7 @@ class PromotionWorkflow(StagedWorkflow):
         if self._state.void:
             await self._approve()
             self._state.void = False
-            self._view.index(state="running")
+            self._view.index(state=State.running)
         try:
             await Waves(self._origin, self._state, self._summarize, self._notice, self._wait).run()
         except FailureError as error:
@@ -256,7 +256,7 @@ class PromotionWorkflow(StagedWorkflow):
         self._view.show()
         if self._state.compensations:
             # Worth an event, for it may take long.
-            self._view.index(state=UNDOING)
+            self._view.index(state=State.undoing)
         undoing = asyncio.create_task(self._undo_all(f"{outcome}: {reason}"))
         while not undoing.done():
             try:
@@ -284,7 +284,7 @@ class PromotionWorkflow(StagedWorkflow):
     def _end(self, outcome: Outcome) -> None:
         self._state.end(outcome)
         self._view.show()
-        self._view.index(state=outcome.value)
+        self._view.index(state=State(outcome.value))
 
     def _why_aborted(self) -> str:
         if self._state.abort is None:

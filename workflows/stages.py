@@ -12,14 +12,10 @@ from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exce
 from temporalio.workflow import ActivityConfig, ContinueAsNewVersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
-    from slipway.api import (
-        Outcome,
-        StageName,
-        StageState,
-        WaitingFor,
-    )
+    from slipway.api import Outcome, StageName, StageState, WaitingFor
     from slipway.errors import Ending, FailureReport
     from slipway.temporal.failures import report_of
+    from slipway.temporal.search_attributes import State
 
 from workflows.activity_options import shown
 from workflows.approval import Round, Verdict
@@ -29,8 +25,6 @@ from workflows.handlers import OperatorHandlers
 A = TypeVar("A")
 R = TypeVar("R")
 T = TypeVar("T")
-
-
 TIMER = timedelta(days=365)
 """How long the timer of a wait without an end runs, before the next one does."""
 
@@ -87,7 +81,7 @@ class StagedWorkflow(OperatorHandlers):
     def _begin(self, name: StageName) -> None:
         self._state.begin(name, workflow.now())
         self._view.show()
-        self._view.index(state="running")
+        self._view.index(state=State.running)
 
     async def _step(
         self,
@@ -106,7 +100,7 @@ class StagedWorkflow(OperatorHandlers):
         waiting = WaitingFor(what="retry or abort", since=workflow.now(), commands=commands, failure=report)
         self._state.park(waiting, report)
         self._view.show()
-        self._view.index(state="parked", waiting_for="retry or abort")
+        self._view.index(state=State.parked, waiting_for="retry or abort")
         await self._until_retry()
 
     async def _until_retry(self) -> None:
@@ -123,7 +117,7 @@ class StagedWorkflow(OperatorHandlers):
         if self._state.stage.state is not StageState.waiting:
             self._state.round = question
             self._show_round(question)
-            self._view.index(state="waiting", waiting_for="approval")
+            self._view.index(state=State.waiting, waiting_for="approval")
         waiting = self._state.waiting_for
         while (asked := self._state.round) and asked.verdict is Verdict.pending:
             left = waiting.until - workflow.now() if waiting and waiting.until else question.policy.timeout
@@ -145,10 +139,10 @@ class StagedWorkflow(OperatorHandlers):
         except TimeoutError:
             return
         if not done():
-            # The new run begins on the version that is current now; where workers have no versions, on any.
+            # The new run begins on the version that is current now. Without versions, the server takes no notice of it.
             workflow.continue_as_new(
                 self._request.model_copy(update={"carried": self._state.model_dump(mode="json")}),
-                initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE if self._worker_version else None,
+                initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
             )
 
     def _wants_new_run(self) -> bool:

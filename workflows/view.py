@@ -15,8 +15,6 @@ with workflow.unsafe.imports_passed_through():
 from workflows.details import render
 from workflows.state import PromotionState
 
-UNDOING = "undoing"
-"""The value of the search attribute for the state, while effects are being undone."""
 TARGETS_LIMIT = 1_500
 """Bytes of endpoint names that are searchable. The server terminates a workflow whose attribute has more than 2,048."""
 
@@ -39,11 +37,11 @@ class StatusView:
         """Set the current details, which cost no event."""
         workflow.set_current_details(render(self._state.status(self._id, self._request)))
 
-    def index(self, *, state: str, waiting_for: str | None = None) -> None:
+    def index(self, *, state: attributes.State, waiting_for: str | None = None) -> None:
         """Set the search attributes that changed: one event for all of them, or none. The app's was set at the start."""
         wanted: dict[Any, Any] = {
             attributes.STAGE: self._state.current.value,
-            attributes.STATE: state,
+            attributes.STATE: state.value,
             attributes.WAITING_FOR: waiting_for,
         }
         if self._state.app:
