@@ -131,6 +131,23 @@ class Outcome(StrEnum):
     """The endpoint did not keep the new model."""
 
 
+class IdentityLevel(StrEnum):
+    """How well it is known who decided, the weakest first."""
+
+    claimed = "claimed"
+    """The sender says so."""
+    temporal = "temporal"
+    """Temporal's server says who sent it."""
+    signed = "signed"
+    """The person's own key signed it."""
+
+
+def suffices(level: IdentityLevel, floor: IdentityLevel) -> bool:
+    """Whether a level is at least the one that is needed."""
+    order = list(IdentityLevel)
+    return order.index(level) >= order.index(floor)
+
+
 class StageReport(Message):
     """One stage as people see it."""
 
@@ -212,6 +229,10 @@ class PromotionStatus(Message):
     """Decisions and refused signals, oldest first."""
     evidence_summary: EvidenceSummary | None = None
     """What was found, as soon as there is evidence."""
+    decisions: tuple[DecisionRecord, ...] = ()
+    """The decisions that were taken, oldest first."""
+    identity: IdentityLevel = IdentityLevel.claimed
+    """How well the people who approve have to be known."""
 
 
 class Decision(Message):
@@ -227,6 +248,39 @@ class OperatorCommand(Message):
 
     by: PersonName
     reason: str = Field(default="", max_length=1_000)
+
+
+DOCUMENT_LIMIT = 16_000
+"""Characters of a decision's document."""
+SIGNATURE_LIMIT = 8_000
+"""Characters of a signature: one by a certificate holds the certificate."""
+
+
+class SignedCommand(Message):
+    """A decision that its person signed: `approve`, `reject`, `retry` or `abort`. What it says is in the document alone."""
+
+    document: str = Field(max_length=DOCUMENT_LIMIT, description="The canonical JSON that was signed.")
+    signature: str = Field(max_length=SIGNATURE_LIMIT, description="The signature that `ssh-keygen -Y sign` made, in its armour.")
+
+
+class DecisionRecord(Message):
+    """A decision that a promotion took, and how it is known whose it is."""
+
+    kind: str
+    """`approve`, `reject`, `retry` or `abort`."""
+    by: str
+    at: datetime
+    level: IdentityLevel = IdentityLevel.claimed
+    evidence: str = ""
+    """The hash of the evidence that was decided on; empty where there was none."""
+    reason: str = ""
+    document: str = ""
+    """What was signed, letter for letter; empty where nothing was."""
+    signature: str = ""
+    fingerprint: str = ""
+    """That of the key that signed, as `SHA256:…`."""
+    principal: str = ""
+    """Whom Temporal's server named as the sender."""
 
 
 class Receipt(Message):
