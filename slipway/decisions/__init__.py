@@ -1,0 +1,1 @@
+"""Decisions that people sign: the document, and the signature on it."""
