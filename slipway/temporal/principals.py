@@ -1,0 +1,105 @@
+"""Who sent a signal, by what the server wrote on its event.
+
+A server with an authorizer, and with `frontend.enablePrincipalPropagation`, stamps the caller of each API on the events that
+the call writes. A signal's event is written by its sender's call. An update leaves no event of its sender's: what tells of it
+is written by the worker's answer, and carries the worker's principal. So an update has a principal only through a signal that
+announces it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
+from temporalio.client import Client
+from temporalio.common import RawValue
+from temporalio.converter import DataConverter
+
+from slipway.people import same_person
+
+EVENTS_READ = 1_000
+"""How many events are looked at, from the end."""
+_PAGE = 250
+
+
+def payload_sha256(*payloads: Any) -> str:
+    """The checksum of what a signal carries, as a handler without types gets it; "" where that is no JSON.
+
+    Both sides compute it from the decoded values, so spaces and the order of members do not count.
+    """
+    if any(isinstance(payload, RawValue) for payload in payloads):
+        return ""
+    try:
+        canonical = json.dumps(payloads, sort_keys=True, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError):
+        return ""
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+async def principal_of(
+    client: Client, workflow_id: str, run_id: str, *, signal: str, sha256: str, upto: int | None = None, limit: int = EVENTS_READ
+) -> str:
+    """The principal that the server stamped on a signal, as `jwt:ana`.
+
+    Args:
+        client: May read the history.
+        workflow_id: The workflow that got the signal.
+        run_id: Its run that got it.
+        signal: The signal's name.
+        sha256: The checksum of its payloads, by `payload_sha256`.
+        upto: The history's length when the signal was handled: what came later does not count.
+        limit: How many events to look at, from the end.
+
+    Returns:
+        The principal. "" where there is none: the server stamps none, the signal is not among the events looked at, or
+        different principals sent the same.
+    """
+    events = _backwards(client, workflow_id, run_id, limit)
+    return await principal_among(events, client.data_converter, signal=signal, sha256=sha256, upto=upto)
+
+
+async def principal_among(
+    events: AsyncIterable[HistoryEvent], converter: DataConverter, *, signal: str, sha256: str, upto: int | None = None
+) -> str:
+    """The principal of a signal among these events, as `principal_of` tells it."""
+    found: set[str] = set()
+    async for event in events:
+        signaled = event.workflow_execution_signaled_event_attributes
+        if not sha256 or (upto is not None and event.event_id > upto) or signaled.signal_name != signal:
+            continue
+        if payload_sha256(*await converter.decode(signaled.input.payloads)) == sha256:
+            found.add(_name_of(event))
+    return found.pop() if len(found) == 1 else ""
+
+
+def is_of(principal: str, name: str) -> bool:
+    """Whether a principal, as `jwt:ana`, is the person of this name."""
+    kind, _, subject = principal.partition(":")
+    # The server's own calls, too, have a principal.
+    return kind != "temporal" and bool(subject) and same_person(subject, name)
+
+
+async def _backwards(client: Client, workflow_id: str, run_id: str, limit: int) -> AsyncIterator[HistoryEvent]:
+    request = GetWorkflowExecutionHistoryReverseRequest(
+        namespace=client.namespace,
+        execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+        maximum_page_size=min(_PAGE, limit),
+    )
+    while limit > 0:
+        page = await client.workflow_service.get_workflow_execution_history_reverse(request, retry=True)
+        for event in page.history.events[:limit]:
+            yield event
+        limit -= len(page.history.events)
+        request.next_page_token = page.next_page_token
+        if not page.next_page_token:
+            return
+
+
+def _name_of(event: HistoryEvent) -> str:
+    stamped = event.principal
+    return f"{stamped.type}:{stamped.name}" if stamped.name else ""
