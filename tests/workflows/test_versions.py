@@ -74,14 +74,23 @@ async def do_nothing(fleet: Fleet, handle: Handle) -> None:
     del fleet, handle
 
 
-async def is_woken_into_another_run(handle: Handle, run_id: str | None) -> bool:
-    """Whether it goes on in another run. A message wakes it; the queues learn a while later which version is current."""
-    await handle.signal("approve", "what wakes it")
-    return (await handle.describe()).run_id != run_id
+async def until_moved(fleet: Fleet, handle: Handle, build_id: str) -> None:
+    """Wake the promotion until a build runs it: its queue learns a while later which version is current."""
+
+    async def has_moved() -> bool:
+        await handle.signal("approve", "what wakes it")
+        return await build_of(fleet.client, handle.id) == build_id
+
+    await until_true(has_moved, f"{build_id} to run {handle.id}")
 
 
-async def runs_on(fleet: Fleet, handle: Handle, build_id: str) -> bool:
-    return await build_of(fleet.client, handle.id) == build_id
+async def until_another_run(handle: Handle, run_id: str | None) -> None:
+    """A workflow task on another version ends the run, when the promotion waits; the next one begins by itself."""
+
+    async def goes_on_in_another() -> bool:
+        return (await handle.describe()).run_id != run_id
+
+    await until_true(goes_on_in_another, "a new run")
 
 
 def ask_people(world: World) -> None:
@@ -118,8 +127,8 @@ async def test_given_a_promotion_that_waits_when_another_version_is_current_then
     first_run = (await handle.describe()).run_id
     await fleet.deploy("two")
 
-    await until_true(lambda: is_woken_into_another_run(handle, first_run), "a new run")
-    await until_true(lambda: runs_on(fleet, handle, "two"), "the new run's first task")
+    await until_moved(fleet, handle, "two")
+    await until_another_run(handle, first_run)
     after = await handle.query("status", result_type=PromotionStatus)
     assert after.model_copy(update={"notices": ()}) == before.model_copy(update={"notices": ()})
     assert "the signal approve was refused" in after.notices[-1]
@@ -141,6 +150,7 @@ async def test_given_a_rollout_when_another_version_is_current_then_it_ends_wher
     handle, _ = await start_promotion(fleet.client, request(), fleet.world.task_queue)
     await asyncio.wait_for(fleet.world.entered["follow_endpoint"].wait(), 30)
     await fleet.deploy("two")
+    await until_moved(fleet, handle, "two")
     gate.set()
     assert (await asyncio.wait_for(handle.result(), 30)).outcome is Outcome.promoted
     assert await build_of(fleet.client, f"{handle.id}-screening-prod-us-east-1") == "one"
@@ -152,9 +162,9 @@ async def test_given_a_promotion_that_moved_when_the_former_version_is_current_a
     handle, _ = await start_promotion(fleet.client, request(), fleet.world.task_queue)
     await until_asked(handle)
     await fleet.deploy("two")
-    first_run = (await handle.describe()).run_id
-    await until_true(lambda: is_woken_into_another_run(handle, first_run), "a new run")
+    await until_moved(fleet, handle, "two")
     await fleet.make_current("one")
+    await until_moved(fleet, handle, "one")
     await send_update(handle, "approve", APPROVAL)
     ended = await asyncio.wait_for(handle.result(), 30)
     assert (ended.outcome, state_of(ended, StageName.rollout)) == (Outcome.promoted, StageState.done)
