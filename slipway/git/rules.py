@@ -16,6 +16,7 @@ _SCP = re.compile(r"(?P<user>[A-Za-z0-9_.-]+@)?(?P<host>[A-Za-z0-9.-]+):(?P<path
 _SCHEMES = frozenset({"https", "http", "ssh", "file"})
 _BRANCH = re.compile(r"(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|$)))[^\x00-\x20\x7f~^:?*\[\\/.-][^\x00-\x20\x7f~^:?*\[\\]*(?<![/.])")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_PLACE = re.compile(r"(?P<url>.+)@(?P<branch>[^@:]+):(?P<path>[^@:]+)")
 _TRAILER_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 
 
@@ -46,6 +47,26 @@ class AllowedBranch:
         """
         of_url = url.startswith(self.url) if self.url.endswith("/") else url == self.url
         return of_url and branch == self.branch
+
+
+@dataclass(frozen=True)
+class FileInRepository:
+    """A file at the head of a branch."""
+
+    url: str
+    """As git takes it."""
+    branch: str
+    path: str
+
+    @classmethod
+    def of(cls, place: str) -> Self | None:
+        """The file that `url@branch:path` names; none where the text is not of this form, as a local path.
+
+        Raises:
+            RefusedError: It is of this form, but not a repository, a branch and a path inside it.
+        """
+        found = _PLACE.fullmatch(place)
+        return cls(url_for_git(found["url"]), check_branch(found["branch"]), app_file(found["path"])) if found else None
 
 
 def split_branch(entry: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slipway.app.spec_docs import ROOT, reference, schema
+from slipway.decisions.signatures import SIGNERS_LIMIT
 from slipway.policy.model import WorkerPolicy
 
 SCHEMA_FILE = ROOT / "policy.schema.json"
@@ -35,8 +36,16 @@ apps:
     packageGroups: [screening]
     endpoints: [screening-*]
     roles: [arn:aws:iam::222222222222:role/screening-*, arn:aws:iam::222222222222:role/slipway-rollout-screening]
-    approval: {quorum: 2, auto: false}
+    allowedSigners: https://github.com/acme/slipway-policy.git@main:allowed_signers
+    approval: {quorum: 2, auto: false, identity: signed}
 ```
+
+## Who decides
+
+`approval.identity` says how well it must be known who decides. `signed` is the default: a decision counts where its document was
+signed with a key that `allowedSigners` has for that person. [How to enrol approvers](approvers.md) has the commands, and what the
+three levels are worth. `allowedSigners` is read again as the policy is; it may hold {limit} bytes. It must lie where nobody can
+write who may change an app on the list.
 
 ## When it is checked
 
@@ -55,7 +64,8 @@ apps:
 
 `SLIPWAY_REPOSITORIES` is the short form for one team: a list of `<repository>@<branch>` (`main` if it is not written).
 Everybody who can push to one of these branches may use all that the worker's credentials allow, for each app on them. Set one
-of the two, not both. Apps that must not touch each other need a policy, or workers of their own.
+of the two, not both. Apps that must not touch each other need a policy, or workers of their own. The names of
+those who decide are claimed: everybody who can reach the Temporal namespace can approve under any name.
 
 This page is made from the models in `slipway/policy/model.py` by `python -m slipway.policy.docs`.
 """
@@ -68,7 +78,7 @@ def policy_schema() -> str:
 
 def policy_reference() -> str:
     """The reference as Markdown."""
-    return reference(_HEAD, WorkerPolicy)
+    return reference(_HEAD.replace("{limit}", f"{SIGNERS_LIMIT:,}"), WorkerPolicy)
 
 
 def main() -> None:

@@ -5,7 +5,9 @@ Keys are camelCase in the file and snake_case here. `*` and `?` stand for any ch
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
@@ -13,10 +15,11 @@ from typing import Annotated, Literal
 from slipway.app.rules import Bounds, rule, when_reading
 from slipway.app.spec import SpecModel
 from slipway.errors import RefusedError
-from slipway.git.rules import AllowedBranch, app_file, check_branch, normalise_url, split_branch
+from slipway.git.rules import AllowedBranch, FileInRepository, app_file, check_branch, normalise_url, split_branch
 
 EVERYWHERE = "**"
 """The folder glob for all folders of a repository."""
+_WHOEVER = "whoever may change that app could add a key of their own"
 
 
 def _repository(url: str) -> str:
@@ -34,6 +37,14 @@ def _branch(branch: str) -> str:
         raise ValueError("must be a branch's name such as main") from error
 
 
+def _place(place: str) -> str:
+    try:
+        FileInRepository.of(place)
+    except RefusedError as error:
+        raise ValueError(f"must be a path, or <repository>@<branch>:<path>: {error.report.answered}") from error
+    return place
+
+
 Pattern = Annotated[str, Bounds(min_length=1, max_length=2_048)]
 Patterns = Annotated[tuple[Pattern, ...], Bounds(min_length=1, max_length=1_000)]
 Account = Annotated[str, Bounds(pattern=r"^([0-9]{12}|\*)$")]
@@ -46,6 +57,9 @@ class ApprovalFloor(SpecModel):
     """The least `quorum` of a manual approval."""
     auto: bool = False
     """Whether `mode: auto` is allowed, where the gates alone decide."""
+    identity: Literal["signed", "temporal", "claimed"] = "signed"
+    """How well it must be known who decides. `signed`: by a signature with a key of `allowedSigners`. `temporal`: at least by the
+    principal that Temporal's server names. `claimed`: by a name that anybody may write who can reach the Temporal namespace."""
 
 
 class AppEntry(SpecModel):
@@ -77,6 +91,9 @@ class AppEntry(SpecModel):
     """The names of endpoints."""
     roles: Annotated[tuple[Pattern, ...], Bounds(max_length=1_000)] = ()
     """The ARNs of roles: those that the worker assumes, those of endpoints, and the two of the task. Absent: none."""
+    allowed_signers: Annotated[str, Bounds(min_length=1, max_length=2_048), when_reading(_place)] | None = None
+    """OpenSSH's `allowed_signers` file with the approvers' keys: a path on the worker, or `<repository>@<branch>:<path>` of a
+    file that no app on the list can change."""
     approval: ApprovalFloor = ApprovalFloor()
     """The least that approval must ask for."""
 
@@ -87,6 +104,33 @@ class AppEntry(SpecModel):
             app_file(self.folder)
         except RefusedError as error:
             raise ValueError("has a folder that leaves the repository") from error
+
+    @rule
+    def _has_keys(self) -> None:
+        """`approval.identity: signed`, the default, needs `allowedSigners`."""
+        if self.approval.identity == "signed" and self.allowed_signers is None:
+            raise ValueError(
+                "asks for signed decisions, but names no keys: add allowedSigners, the file with the approvers' keys; or write "
+                "approval: {identity: claimed}, and everybody who can reach the Temporal namespace can approve under any name"
+            )
+
+    @rule
+    def _does_not_hold_its_own_keys(self) -> None:
+        """`allowedSigners` is not in a folder of the entry: who may change the app could add a key."""
+        if self.allowed_signers and self.holds(self.allowed_signers):
+            raise ValueError(f"has allowedSigners in the app's own folder, where {_WHOEVER}: keep them in another repository")
+
+    def holds(self, place: str) -> bool:
+        """Whether a place is a file in a folder that the entry covers, on whichever branch.
+
+        Args:
+            place: A path on the worker, or `url@branch:path`.
+        """
+        file, own = FileInRepository.of(place), AllowedBranch.of(self.repository, self.branch)
+        if file is None or not replace(own, url=_address(own.url)).covers(_address(normalise_url(file.url)), own.branch):
+            return False
+        folders = (app_file(str(folder)) for folder in PurePosixPath(file.path).parents)
+        return any(_matches_folder(folder, self.folder) for folder in folders)
 
     def covers(self, url: str, branch: str, folder: str) -> bool:
         """Whether the entry is for this application.
@@ -113,9 +157,22 @@ class WorkerPolicy(SpecModel):
     apps: Annotated[tuple[AppEntry, ...], Bounds(min_length=1, max_length=10_000)]
     """The applications that the worker serves."""
 
+    @rule
+    def _keys_are_out_of_reach(self) -> None:
+        """No `allowedSigners` is in a folder of another entry."""
+        for place in {entry.allowed_signers for entry in self.apps if entry.allowed_signers}:
+            holder = next((number for number, entry in enumerate(self.apps) if entry.holds(place)), None)
+            if holder is not None:
+                raise ValueError(f"has the allowedSigners {place} in the folder of apps[{holder}], where {_WHOEVER}")
+
+
+def _address(url: str) -> str:
+    """Host and path: a repository is the same one over https and over ssh, whoever the user is."""
+    return re.sub(r"^[a-z]+://([^@/]*@)?", "", url)
+
 
 def policy_of_branches(entries: Iterable[str]) -> WorkerPolicy:
-    """The policy of one trust domain: every application on these branches may do all that the worker may.
+    """The policy of one trust domain: every application on these branches may do all that the worker may, and names are claimed.
 
     Args:
         entries: Each `url@branch`, or `url/*@branch` for all repositories below.
@@ -136,7 +193,7 @@ def policy_of_branches(entries: Iterable[str]) -> WorkerPolicy:
             package_groups=anything,
             endpoints=anything,
             roles=anything,
-            approval=ApprovalFloor(auto=True),
+            approval=ApprovalFloor(auto=True, identity="claimed"),
         )
         for url, branch in map(split_branch, entries)
     )

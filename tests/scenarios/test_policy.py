@@ -77,6 +77,7 @@ class OwnedScenario(Scenario):
             "packageGroups": ["screening"],
             "endpoints": ["screening-*"],
             "roles": [f"arn:aws:iam::{account}:role/screening-*"],
+            "approval": {"identity": "claimed"},
         }
         neighbour = {
             **team,
@@ -85,7 +86,7 @@ class OwnedScenario(Scenario):
             "families": ["spam-*"],
             "packageGroups": ["spam"],
             "roles": [f"arn:aws:iam::{account}:role/spam-*"],
-            "approval": {"auto": True},
+            "approval": {"auto": True, "identity": "claimed"},
         }
         document = {"apiVersion": "slipway.dev/v1", "kind": "WorkerPolicy", "apps": [{**team, **changes}, neighbour]}
         self.policy.write_text(yaml.safe_dump(document))

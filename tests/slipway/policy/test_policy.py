@@ -15,12 +15,13 @@ from slipway.api import AppRef
 from slipway.app.lint import App, read_app
 from slipway.app.problems import FileError
 from slipway.cli.app import run
+from slipway.decisions.signatures import SIGNERS_LIMIT
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.policy import source
 from slipway.policy.check import entry_for, require_app, require_branch
 from slipway.policy.docs import REFERENCE_FILE, SCHEMA_FILE, policy_reference, policy_schema
 from slipway.policy.model import WorkerPolicy, policy_of_branches
-from slipway.policy.source import parse_policy, policies_at
+from slipway.policy.source import Signers, parse_policy, policies_at
 
 SAMPLE = Path(__file__).parents[3] / "pipecd"
 REPOSITORY = "https://github.com/acme/deploy.git"
@@ -38,6 +39,7 @@ ENTRY: dict[str, Any] = {
     "packageGroups": ["screening"],
     "endpoints": ["screening-*"],
     "roles": [f"arn:aws:iam::{ML}:role/screening-*"],
+    "allowedSigners": "https://github.com/acme/policy.git@main:allowed_signers",
 }
 
 
@@ -219,3 +221,101 @@ def test_given_a_policy_when_it_is_linted_then_the_exit_code_tells(tmp_path: Pat
     file.write_bytes(text_of({**ENTRY, "typo": 1}))
     assert run(["policy", "lint", str(file), "--json"]) == 2
     assert json.loads(capsys.readouterr().out.splitlines()[0])["path"] == "apps[0].typo"
+
+
+def test_given_no_word_on_identity_then_decisions_have_to_be_signed() -> None:
+    assert policy(ENTRY).apps[0].approval.identity == "signed"
+
+
+def test_given_a_list_of_branches_then_names_are_claimed() -> None:
+    assert [entry.approval.identity for entry in policy_of_branches([REPOSITORY]).apps] == ["claimed"]
+
+
+def test_given_signed_decisions_without_keys_then_the_line_of_the_entry_says_what_to_add() -> None:
+    with pytest.raises(FileError) as refused:
+        policy(without_keys(), without_keys(approval={"identity": "claimed"}))
+    [problem] = refused.value.problems
+    assert (problem.path, problem.line) == ("apps[0]", 3)
+    assert "add allowedSigners" in problem.message
+    assert "approval: {identity: claimed}" in problem.message
+
+
+def without_keys(**changes: Any) -> dict[str, Any]:
+    return {**{key: value for key, value in ENTRY.items() if key != "allowedSigners"}, **changes}
+
+
+@pytest.mark.parametrize(
+    ("folder", "place", "own"),
+    [
+        ("apps/screening", f"{REPOSITORY}@main:apps/screening/allowed_signers", True),
+        ("apps/screening", "git@github.com:acme/deploy@main:apps/screening/allowed_signers", True),
+        ("apps/screening", "https://GITHUB.com/acme/deploy@other:apps/screening/keys/allowed_signers", True),
+        ("apps/*", f"{REPOSITORY}@main:apps/other/allowed_signers", True),
+        ("**", f"{REPOSITORY}@main:allowed_signers", True),
+        (".", f"{REPOSITORY}@main:keys/allowed_signers", True),
+        ("apps/screening", f"{REPOSITORY}@main:keys/allowed_signers", False),
+        ("apps/screening", f"{REPOSITORY}@main:apps/screening-keys/allowed_signers", False),
+        ("apps/screening", "/etc/slipway/allowed_signers", False),
+    ],
+)
+def test_given_keys_in_the_apps_own_folder_then_the_policy_is_refused(folder: str, place: str, own: bool) -> None:
+    entry = {**ENTRY, "folder": folder, "allowedSigners": place}
+    if not own:
+        assert policy(entry).apps[0].allowed_signers == place
+        return
+    with pytest.raises(FileError, match="has allowedSigners in the app's own folder"):
+        policy(entry)
+
+
+def test_given_keys_in_a_neighbours_folder_then_the_policy_is_refused() -> None:
+    neighbour = {**ENTRY, "folder": "apps/spam"}
+    with pytest.raises(FileError, match=r"in the folder of apps\[1\], where"):
+        policy({**ENTRY, "allowedSigners": f"{REPOSITORY}@main:apps/spam/allowed_signers"}, neighbour)
+
+
+@pytest.mark.parametrize("place", ["https://host/x.git@a..b:keys", "https://host/x.git@main:../keys", "git@host:keys"])
+def test_given_a_place_of_keys_that_no_repository_can_have_then_the_policy_is_refused(place: str) -> None:
+    with pytest.raises(FileError, match=r"apps\[0\]\.allowedSigners"):
+        policy({**ENTRY, "allowedSigners": place})
+
+
+async def test_given_keys_in_a_file_when_they_change_then_the_new_ones_count_and_a_missing_file_keeps_them(
+    tmp_path: Path,
+) -> None:
+    file, signers = tmp_path / "allowed_signers", Signers(tmp_path / "cache")
+    with pytest.raises(NeedsPersonError, match="set allowedSigners in the policy to a file that can be read"):
+        await signers.at(str(file))
+    file.write_text("ana ssh-ed25519 AAAA\n")
+    first = await signers.at(str(file))
+    file.write_text("bob ssh-ed25519 AAAA\n")
+    second = await signers.at(str(file))
+    file.write_bytes(b"\xff")
+    assert (first, second, await signers.at(str(file))) == ("ana ssh-ed25519 AAAA\n", "bob ssh-ed25519 AAAA\n", second)
+
+
+async def test_given_keys_in_a_repository_when_its_server_is_gone_then_the_last_ones_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = Remote(tmp_path / "policy.git")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "allowed_signers").write_text("ana ssh-ed25519 AAAA\n")
+    remote.create({"keys": tmp_path / "files"})
+    monkeypatch.setattr(source, "REFRESH", 0.0)
+    signers, place = Signers(tmp_path / "cache"), f"{remote.url}@main:keys/allowed_signers"
+    assert await signers.at(place) == "ana ssh-ed25519 AAAA\n"
+    remote.commit_files({"keys/allowed_signers": ""}, "Remove ana")
+    removed = await signers.at(place)
+    remote.path.rename(tmp_path / "gone")
+    assert (removed, await signers.at(place)) == ("", "")
+
+
+@pytest.mark.parametrize("path", ["missing", "keys/large"])
+async def test_given_keys_that_cannot_be_used_when_they_were_never_read_then_a_person_is_needed(
+    tmp_path: Path, path: str
+) -> None:
+    remote = Remote(tmp_path / "policy.git")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "large").write_text("#" * (SIGNERS_LIMIT + 1))
+    remote.create({"keys": tmp_path / "files"})
+    with pytest.raises(NeedsPersonError):
+        await Signers(tmp_path / "cache").at(f"{remote.url}@main:{path}")
