@@ -18,7 +18,10 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities import all_activities, following_activities, short_activities
+from activities.approvals import Approvals
+from activities.approvers import Approvers
 from activities.checks import PolicyInterceptor
+from activities.evidence import EvidenceActivities
 from activities.guard import Guard
 from activities.repositories import Repositories
 from slipway.api import follower_queue, rollout_queue
@@ -26,7 +29,7 @@ from slipway.aws.clients import Aws
 from slipway.errors import SlipwayError
 from slipway.exit import hard_exit
 from slipway.policy.model import WorkerPolicy
-from slipway.policy.source import Policies
+from slipway.policy.source import Policies, Signers
 from slipway.temporal.connect import connect
 from slipway.temporal.interceptor import SlipwayInterceptor
 from slipway.temporal.setup import check
@@ -128,12 +131,14 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
     A wait takes a slot for hours or days. On a queue of their own, waits never hold up a short step, an undo or a rollout.
     """
     repositories = Repositories(policies, settings.work_folder.resolve())
-    activities = all_activities(aws, repositories, settings.poll_seconds)
+    approvers = Approvers(repositories, Signers(settings.work_folder.resolve()))
+    activities = all_activities(aws, repositories, approvers, settings.poll_seconds)
+    approvals = Approvals(approvers, EvidenceActivities(aws, repositories).gather_evidence)
     short = short_activities(activities)
     make = partial(
         Worker,
         client,
-        interceptors=[SlipwayInterceptor(), PolicyInterceptor(Guard(repositories), aws)],
+        interceptors=[SlipwayInterceptor(), PolicyInterceptor(Guard(repositories), approvals, aws)],
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

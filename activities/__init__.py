@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from activities.approvers import Approvers
+from activities.decisions import DecisionActivities
 from activities.endpoints.activities import EndpointActivities
 from activities.evidence import EvidenceActivities
 from activities.images.activities import ImageActivities
@@ -19,12 +21,13 @@ from slipway.aws.clients import Aws
 Activity = Callable[..., Any]
 
 
-def all_activities(aws: Aws, repositories: Repositories, poll_every: float) -> list[Activity]:
+def all_activities(aws: Aws, repositories: Repositories, approvers: Approvers, poll_every: float) -> list[Activity]:
     """Every activity, for the worker to register.
 
     Args:
         aws: Where to find AWS.
         repositories: The deployment repositories that this worker may use.
+        approvers: Who may decide, and by which keys.
         poll_every: Seconds between two looks at what is followed.
     """
     return [
@@ -36,6 +39,7 @@ def all_activities(aws: Aws, repositories: Repositories, poll_every: float) -> l
             PipelineActivities(aws, poll_every),
             RegistryActivities(aws),
             EvidenceActivities(aws, repositories),
+            DecisionActivities(approvers),
             EndpointActivities(aws, repositories, poll_every),
         )
         for found in activities_of(instance)

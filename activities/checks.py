@@ -12,6 +12,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.approvals import Approvals
 from activities.endpoints.messages import EndpointPlan, RestoreEndpoint, UpdateEndpoint
 from activities.endpoints.plan import plan_rollout
 from activities.endpoints.served import SageMakerAccount
@@ -45,6 +46,7 @@ READS = frozenset(
         "preflight",
         "follow_endpoint",
         "smoke_endpoint",
+        "identify_person",
     }
 )
 """Activities that change nothing."""
@@ -55,11 +57,12 @@ class PolicyInterceptor(Interceptor):
 
     Args:
         guard: What applications may do.
+        approvals: What people approved.
         aws: Where to look whose effect something is.
     """
 
-    def __init__(self, guard: Guard, aws: Aws) -> None:
-        self._checks = Checks(guard, aws)
+    def __init__(self, guard: Guard, approvals: Approvals, aws: Aws) -> None:
+        self._checks = Checks(guard, approvals, aws)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         return _CheckedInbound(next, self._checks)
@@ -83,11 +86,13 @@ class Checks:
 
     Args:
         guard: What applications may do.
+        approvals: What people approved.
         aws: Where to look whose effect something is.
     """
 
-    def __init__(self, guard: Guard, aws: Aws) -> None:
+    def __init__(self, guard: Guard, approvals: Approvals, aws: Aws) -> None:
         self._guard = guard
+        self._approvals = approvals
         self._aws = aws
         self.by_name: Mapping[str, Callable[[Any], Awaitable[None]]] = {
             "copy_image": self._copy_image,
@@ -180,6 +185,8 @@ class Checks:
         origin = known_origin("set_approval", request.origin)
         app = await self._guard.permit(origin, _owner_of(request.package))
         _agree(origin, "the package group", _group(request.package.arn), app.spec.spec.model.package_group.lower())
+        if request.status == "Approved":
+            await self._approvals.require_package(origin, app, request)
 
     async def _withdraw_approval(self, request: WithdrawApproval) -> None:
         origin = known_origin("withdraw_approval", request.origin)
@@ -195,13 +202,16 @@ class Checks:
         _require_own(origin, request.package.arn, await self._display_name(made_by) if made_by else None)
 
     async def _prepare_endpoint(self, plan: EndpointPlan) -> None:
-        origin = known_origin("prepare_endpoint", plan.origin)
-        _agree_on_plan(origin, plan, await self._guard.permit(origin, _owner_of(plan.package)))
+        await self._permit_plan("prepare_endpoint", plan)
 
     async def _update_endpoint(self, request: UpdateEndpoint) -> None:
-        plan = request.plan
-        origin = known_origin("update_endpoint", plan.origin)
-        _agree_on_plan(origin, plan, await self._guard.permit(origin, _owner_of(plan.package)))
+        await self._permit_plan("update_endpoint", request.plan)
+
+    async def _permit_plan(self, activity_type: str, plan: EndpointPlan) -> None:
+        origin = known_origin(activity_type, plan.origin)
+        app = await self._guard.permit(origin, _owner_of(plan.package))
+        _agree_on_plan(origin, plan, app)
+        await self._approvals.require_plan(origin, app, plan)
 
     async def _restore_endpoint(self, request: RestoreEndpoint) -> None:
         plan = request.plan

@@ -11,8 +11,9 @@ from activities.compensation import Compensation
 from activities.origin import Origin
 from activities.pipelines.messages import Execution
 from activities.pipelines.steps import list_steps
-from slipway.api import LedgerState, Message, ModelPackage, StepReport
+from slipway.api import LedgerState, Message, ModelPackage, SignedCommand, StepReport
 from slipway.aws.clients import Aws, region_of
+from slipway.decisions.command import Delivery
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class SetApproval(Message):
     description: str
     origin: Origin | None = None
     """Absent where an older release recorded the input."""
+    decisions: tuple[SignedCommand, ...] = ()
+    """The signed approvals, where it becomes `Approved`."""
+    deliveries: tuple[Delivery, ...] = ()
+    """The approvals whose senders Temporal's server knows."""
 
 
 class ApprovalSet(Message):

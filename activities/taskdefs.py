@@ -12,7 +12,7 @@ from temporalio import activity
 from activities.compensation import Compensation
 from activities.origin import Origin
 from activities.repositories import Repositories
-from slipway.api import AppRef, LedgerState, Message, TaskdefCommit
+from slipway.api import AppRef, IdentityLevel, LedgerState, Message, TaskdefCommit
 from slipway.app.lint import read_app_from
 from slipway.app.pipecd import EcsApp, EventHandler
 from slipway.app.problems import FileError
@@ -45,6 +45,8 @@ class AppSnapshot(Message):
     handler: EventHandler
     """What the event watcher of `spec.git.event` does: which file and field, and the commit message."""
     warnings: tuple[str, ...] = ()
+    identity: IdentityLevel = IdentityLevel.claimed
+    """How well those who approve have to be known: the policy's."""
 
 
 class WriteImage(Message):
@@ -104,6 +106,7 @@ class TaskdefActivities:
             ecs=app.pipecd.ecs,
             handler=app.handler,
             warnings=tuple(str(problem) for problem in findings.warnings),
+            identity=entry.approval.level,
         )
 
     @activity.defn

@@ -35,6 +35,8 @@ def _options(start_to_close: timedelta, schedule_to_close: timedelta) -> Activit
 
 READ = _options(timedelta(minutes=2), timedelta(hours=1))
 """Reads, within seconds. What has just been created may take a minute to be listed."""
+IDENTIFY = _options(timedelta(minutes=1), timedelta(minutes=2))
+"""Finds out who sent something, while that person waits for the answer."""
 CHANGE = _options(timedelta(minutes=2), timedelta(hours=1))
 """One change on AWS, within seconds."""
 GIT = _options(timedelta(minutes=10), timedelta(hours=2))

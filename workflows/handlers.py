@@ -7,39 +7,49 @@ for the Temporal UI. A signal cannot be refused: a notice says then what would h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, TypeVar
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.decisions import DecisionActivities, IdentifyPerson
+    from activities.origin import Origin
     from slipway.api import (
-        Decision,
+        DecisionRecord,
         Evidence,
-        Message,
-        OperatorCommand,
+        IdentityLevel,
         PromotionInput,
         PromotionStatus,
         Receipt,
         StageState,
         WaitingFor,
     )
-    from slipway.errors import cap
+    from slipway.decisions.command import Command, Delivery, Kind
+    from slipway.decisions.document import targets_of
+    from slipway.decisions.subject import DecisionSubject
+    from slipway.errors import FailureReport, cap
+    from slipway.git.rules import app_file, normalise_url
+    from slipway.temporal.failures import report_of
 
-from workflows.approval import Round, Verdict
-from workflows.payloads import REFUSAL_LIMIT, read, refusal
-from workflows.state import PromotionState
+from workflows.activity_options import IDENTIFY, shown
+from workflows.approval import Round, Said, Verdict
+from workflows.commands import Operated, read_command
+from workflows.payloads import REFUSAL_LIMIT, refusal
+from workflows.state import PromotionState, known
 from workflows.view import StatusView
 
-A = TypeVar("A")
-M = TypeVar("M", bound=Message)
+Take = Callable[[Command, Delivery | None], Awaitable[str]]
 
 
 class OperatorHandlers:
     """A workflow of stages that people can look at, decide on, retry and abort.
 
-    The handlers below are the only other writers of the state. None of them awaits anything, so none needs a lock.
+    The handlers below are the only other writers of the state. What a command changes, it changes between two awaits, after
+    it was held against the state as it is then. So none needs a lock.
     """
 
     def __init__(self, request: PromotionInput) -> None:
@@ -65,83 +75,168 @@ class OperatorHandlers:
     # --- Updates: refused by a validator before they are in the history. Their input is anything (workflows/payloads.py) ---
 
     @workflow.update
-    def approve(self, *payloads: Any) -> Receipt:
+    async def approve(self, *payloads: Any) -> Receipt:
         """One approver says yes."""
-        return Receipt(text=self._take_approval(read(payloads, Decision)))
+        return Receipt(text=await self._decide(read_command("approve", payloads)))
 
     @approve.validator
     def _may_approve(self, *payloads: Any) -> None:
-        refuse(self._objection_to_approval(read(payloads, Decision)))
+        refuse(self._objection_to(read_command("approve", payloads)))
 
     @workflow.update
-    def reject(self, *payloads: Any) -> Receipt:
+    async def reject(self, *payloads: Any) -> Receipt:
         """One approver says no, and that decides."""
-        return Receipt(text=self._take_rejection(read(payloads, Decision)))
+        return Receipt(text=await self._decide(read_command("reject", payloads)))
 
     @reject.validator
     def _may_reject(self, *payloads: Any) -> None:
-        refuse(self._objection_to_rejection(read(payloads, Decision)))
+        refuse(self._objection_to(read_command("reject", payloads)))
 
     @workflow.update
-    def retry(self, *payloads: Any) -> Receipt:
+    async def retry(self, *payloads: Any) -> Receipt:
         """An operator fixed the cause for which a stage is parked."""
-        return Receipt(text=self._take_retry(read(payloads, OperatorCommand)))
+        return Receipt(text=await self._operate(read_command("retry", payloads)))
 
     @retry.validator
     def _may_retry(self, *payloads: Any) -> None:
-        refuse(self._objection_to_retry(read(payloads, OperatorCommand)))
+        refuse(self._objection_to(read_command("retry", payloads)))
 
     @workflow.update
-    def abort(self, *payloads: Any) -> Receipt:
+    async def abort(self, *payloads: Any) -> Receipt:
         """An operator ends the promotion; its effects are undone."""
-        return Receipt(text=self._take_abort(read(payloads, OperatorCommand)))
+        return Receipt(text=await self._operate(read_command("abort", payloads)))
 
     @abort.validator
     def _may_abort(self, *payloads: Any) -> None:
-        refuse(self._objection_to_abort(read(payloads, OperatorCommand)))
+        refuse(self._objection_to(read_command("abort", payloads)))
 
     # --- Signals of the same names: what does not fit must end in a notice, not in the log ---
 
     @workflow.signal(name="approve")
-    def _approve_signal(self, *payloads: Any) -> None:
-        self._on_signal("approve", payloads, Decision, self._objection_to_approval, self._take_approval)
+    async def _approve_signal(self, *payloads: Any) -> None:
+        await self._on_signal("approve", payloads, self._decide)
 
     @workflow.signal(name="reject")
-    def _reject_signal(self, *payloads: Any) -> None:
-        self._on_signal("reject", payloads, Decision, self._objection_to_rejection, self._take_rejection)
+    async def _reject_signal(self, *payloads: Any) -> None:
+        await self._on_signal("reject", payloads, self._decide)
 
     @workflow.signal(name="retry")
-    def _retry_signal(self, *payloads: Any) -> None:
-        self._on_signal("retry", payloads, OperatorCommand, self._objection_to_retry, self._take_retry)
+    async def _retry_signal(self, *payloads: Any) -> None:
+        await self._on_signal("retry", payloads, self._operate)
 
     @workflow.signal(name="abort")
-    def _abort_signal(self, *payloads: Any) -> None:
-        self._on_signal("abort", payloads, OperatorCommand, self._objection_to_abort, self._take_abort)
+    async def _abort_signal(self, *payloads: Any) -> None:
+        await self._on_signal("abort", payloads, self._operate)
 
-    def _on_signal(
-        self,
-        name: str,
-        payloads: tuple[Any, ...],
-        model: type[M],
-        objection: Callable[[M], str | None],
-        take: Callable[[M], str],
-    ) -> None:
+    async def _on_signal(self, kind: Kind, payloads: tuple[Any, ...], take: Take) -> None:
         try:
             # A person types it: a misspelled member must not be lost.
-            command = read(payloads, model, extra="forbid")
-            refuse(objection(command))
+            command = read_command(kind, payloads, extra="forbid")
+            refuse(self._objection_to(command))
+            await take(command, delivered(kind, payloads[0]))
         except ApplicationError as error:
-            self._notice(cap(f"the signal {name} was refused: {error.message}", REFUSAL_LIMIT))
-        else:
-            take(command)
+            self._notice(cap(f"the signal {kind} was refused: {error.message}", REFUSAL_LIMIT))
+
+    # --- Who it is: an activity finds out, for keys, policy and the branch's head are outside ---
+
+    async def _decide(self, command: Command, delivery: Delivery | None = None) -> str:
+        """Take a decision, once it is known whose it is."""
+        record = await self._identify(command, delivery)
+        refuse(self._objection_to(command))  # others may have decided in the meantime
+        if command.kind == "reject":
+            self._state.record(record, command.document)
+            return self._take_rejection(command, record)
+        refuse(known(self._state.round).objection_to_key(record))
+        self._state.record(record, command.document)
+        return self._take_approval(command, record, delivery)
+
+    async def _operate(self, command: Command, delivery: Delivery | None = None) -> str:
+        """Take an operator's command. One without a signature is taken first: nothing outside may hold up an abort."""
+        if command.signed:
+            record = await self._identify(command, delivery)
+            refuse(self._objection_to(command))
+            self._state.record(record, command.document)
+            return self._take(command, record.level)
+        taken = self._take(command, IdentityLevel.claimed)
+        with contextlib.suppress(ApplicationError):
+            self._state.record(await self._identify(command, delivery))
+        return taken
+
+    def _take(self, command: Command, level: IdentityLevel) -> str:
+        return self._take_retry(command, level) if command.kind == "retry" else self._take_abort(command, level)
+
+    async def _identify(self, command: Command, delivery: Delivery | None) -> DecisionRecord:
+        """What is known of the person behind a command.
+
+        Raises:
+            ApplicationError: It is not theirs, or they may not decide; or that could not be found out.
+        """
+        subject = self._subject()
+        if subject is None or not workflow.patched("identify-person"):
+            return claimed_record(command, workflow.now())
+        check = IdentifyPerson(command=command, origin=self._origin, subject=subject, delivery=delivery)
+        try:
+            return await workflow.execute_activity_method(
+                DecisionActivities.identify_person, check, **shown(IDENTIFY, f"{command.kind} by {command.by}: who is it?")
+            )
+        except FailureError as error:
+            raise refusal(told(report_of(error))) from None
+
+    def _subject(self) -> DecisionSubject | None:
+        """What a decision is about now; none before the application is read."""
+        state, app = self._state, self._request.app
+        if state.app is None:
+            return None
+        info = workflow.info()
+        return DecisionSubject(
+            namespace=info.namespace,
+            promotion=self._id,
+            run=info.first_execution_run_id,
+            repository=normalise_url(app.repository),
+            branch=app.branch,
+            folder=app_file(app.folder) or ".",
+            spec_commit=state.app.commit,
+            package=state.package.arn if state.package else "",
+            targets=targets_of(state.app.spec.spec.rollout.targets, state.region),
+            evidence=state.evidence.sha256 if state.evidence else "",
+        )
+
+    @property
+    def _origin(self) -> Origin:
+        """What the worker checks each effect by."""
+        return Origin(request=self._request, commit=known(self._state.app).commit)
 
     # --- What makes no sense now, and what would ---
 
-    def _objection_to_approval(self, decision: Decision) -> str | None:
-        return self._not_asked() or (self._state.round.objection_to_approval(decision) if self._state.round else None)
+    def _objection_to(self, command: Command) -> str | None:
+        match command.kind:
+            case "approve" | "reject":
+                objection = self._objection_to_decision(command)
+            case "retry":
+                objection = self._objection_to_retry()
+            case "abort":
+                objection = self._objection_to_abort()
+        return objection or self._objection_to_document(command)
 
-    def _objection_to_rejection(self, decision: Decision) -> str | None:
-        return self._not_asked() or (self._state.round.objection_to_rejection(decision) if self._state.round else None)
+    def _objection_to_decision(self, command: Command) -> str | None:
+        if objection := self._not_asked():
+            return objection
+        asked = known(self._state.round)
+        objection = asked.objection_to_approval(command) if command.kind == "approve" else asked.objection_to_rejection(command)
+        if objection or command.signed or self._state.identity is not IdentityLevel.signed:
+            return objection
+        again = f"slipway {command.kind} {self._id} --by {command.by} --sign"
+        return f"decisions of this app have to be signed, and this one is not: {again}"
+
+    def _objection_to_document(self, command: Command) -> str | None:
+        if command.document is None:
+            return None
+        subject = self._subject()
+        if subject is None:
+            return f"the application is not read yet, and no document can name it: slipway {command.kind} {self._id} --no-sign"
+        if command.document.nonce in self._state.nonces:
+            return "this document was used already: make and sign another"
+        return subject.objection_to(command.document, workflow.now())
 
     def _not_asked(self) -> str | None:
         if over := self._over():
@@ -152,8 +247,7 @@ class OperatorHandlers:
             )
         return None
 
-    def _objection_to_retry(self, command: OperatorCommand) -> str | None:
-        del command
+    def _objection_to_retry(self) -> str | None:
         if over := self._over():
             return over
         if self._state.retry:
@@ -162,8 +256,7 @@ class OperatorHandlers:
             return f"no stage is parked: {self._whereabouts()}"
         return None
 
-    def _objection_to_abort(self, command: OperatorCommand) -> str | None:
-        del command
+    def _objection_to_abort(self) -> str | None:
         if over := self._over():
             return over
         if self._state.abort:
@@ -182,35 +275,33 @@ class OperatorHandlers:
 
     # --- What a command does ---
 
-    def _take_approval(self, decision: Decision) -> str:
-        if self._state.round is None:
-            raise ApplicationError("no decision is wanted now")
-        self._state.round = asked = self._state.round.approved(decision)
-        self._notice(f"approved by {decision.by} (claimed), {asked.progress}{_because(decision.reason)}")
+    def _take_approval(self, command: Command, record: DecisionRecord, delivery: Delivery | None) -> str:
+        said = Said.of(command, record, delivery)
+        self._state.round = asked = known(self._state.round).approved(said)
+        self._notice(f"approved by {said.who}, {asked.progress}{_because(said.reason)}")
         if asked.verdict is Verdict.pending:
             self._show_round(asked)
         else:
             # At once, so that nobody is told to decide what is decided.
             self._resume()
-        return f"approved by {decision.by}, {asked.progress}"
+        return f"approved by {said.who}, {asked.progress}"
 
-    def _take_rejection(self, decision: Decision) -> str:
-        if self._state.round is None:
-            raise ApplicationError("no decision is wanted now")
-        self._state.round = self._state.round.rejected(decision)
-        self._notice(f"rejected by {decision.by} (claimed){_because(decision.reason)}")
+    def _take_rejection(self, command: Command, record: DecisionRecord) -> str:
+        said = Said.of(command, record)
+        self._state.round = known(self._state.round).rejected(said)
+        self._notice(f"rejected by {said.who}{_because(said.reason)}")
         self._resume()
-        return f"rejected by {decision.by}"
+        return f"rejected by {said.who}"
 
-    def _take_retry(self, command: OperatorCommand) -> str:
-        self._state.retry = command
-        self._notice(f"retry of {self._state.current} by {command.by} (claimed){_because(command.reason)}")
+    def _take_retry(self, command: Command, level: IdentityLevel) -> str:
+        self._state.retry = retry = Operated(by=command.by, reason=command.reason, level=level)
+        self._notice(f"retry of {self._state.current} by {retry.who}{_because(retry.reason)}")
         self._resume()
         return f"retrying the {self._state.current} stage"
 
-    def _take_abort(self, command: OperatorCommand) -> str:
-        self._state.abort = command
-        self._notice(f"abort by {command.by} (claimed){_because(command.reason)}")
+    def _take_abort(self, command: Command, level: IdentityLevel) -> str:
+        self._state.abort = abort = Operated(by=command.by, reason=command.reason, level=level)
+        self._notice(f"abort by {abort.who}{_because(abort.reason)}")
         if self._work:
             self._work.cancel()
         return "aborting; the effects of this promotion are being undone"
@@ -253,6 +344,22 @@ def refuse(objection: str | None) -> None:
     """
     if objection:
         raise refusal(objection)
+
+
+def claimed_record(command: Command, now: datetime) -> DecisionRecord:
+    """A record of a command of which nothing but its own words is known."""
+    return DecisionRecord(kind=command.kind, by=command.by, at=now, evidence=command.evidence, reason=command.reason)
+
+
+def delivered(signal: str, payload: dict[str, Any]) -> Delivery:
+    """Where the signal that is handled now is found in the history."""
+    info = workflow.info()
+    return Delivery(signal=signal, payload=payload, run=info.run_id, upto=info.get_current_history_length())
+
+
+def told(report: FailureReport) -> str:
+    """Why somebody may not decide, in one line."""
+    return f"{report.answered}; {report.remedy}"
 
 
 def _because(reason: str) -> str:

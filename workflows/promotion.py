@@ -12,7 +12,6 @@ with workflow.unsafe.imports_passed_through():
     from activities.evidence import EvidenceActivities, GatherEvidence
     from activities.images.activities import ImageActivities
     from activities.images.messages import CheckScan, CopyImage, ResolveImage
-    from activities.origin import Origin
     from activities.pipelines.activities import PipelineActivities
     from activities.pipelines.messages import FindExecution, FollowExecution
     from activities.registry import FindModelPackage, RegistryActivities, SetApproval
@@ -74,11 +73,6 @@ class PromotionWorkflow(StagedWorkflow):
         await self._stage(StageName.pipeline, self._train)
         await self._stage(StageName.approval, self._approve)
         await self._stage(StageName.rollout, self._roll_out)
-
-    @property
-    def _origin(self) -> Origin:
-        """What the worker checks each effect by."""
-        return Origin(request=self._request, commit=known(self._state.app).commit)
 
     # --- 1 image ---
 
@@ -194,10 +188,22 @@ class PromotionWorkflow(StagedWorkflow):
         if missed:
             self._plan_rejection(package)
             raise EndedError(Outcome.refused, f"a gate is not met: {'; '.join(missed)}")
-        decided = await self._decide(evidence, package)
+        decided = await self._ask_approvers(evidence, package)
         self._plan_rejection(package)
-        approval = SetApproval(package=package, status="Approved", description=decided, origin=self._origin)
-        await self._step(RegistryActivities.set_approval, approval, CHANGE, "approve the package")
+        approval = SetApproval(
+            package=package,
+            status="Approved",
+            description=decided,
+            origin=self._origin,
+            decisions=state.signed_approvals,
+            deliveries=state.delivered_approvals,
+        )
+        try:
+            await self._step(RegistryActivities.set_approval, approval, CHANGE, "approve the package")
+        except FailureError as error:
+            if report_of(error).voids_approval:
+                state.round = None
+            raise
         self._summarize(decided)
 
     async def _gather_evidence(self, package: ModelPackage) -> Evidence:
@@ -207,7 +213,7 @@ class PromotionWorkflow(StagedWorkflow):
             app=self._request.app,
             package=package,
             gates=spec.gates,
-            targets=tuple(target for wave in spec.rollout.waves for target in wave.targets),
+            targets=spec.rollout.targets,
             image=known(self._state.image),
             taskdef=known(self._state.taskdef),
             steps=self._state.steps,
@@ -216,21 +222,26 @@ class PromotionWorkflow(StagedWorkflow):
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")
 
-    async def _decide(self, evidence: Evidence, package: ModelPackage) -> str:
+    async def _ask_approvers(self, evidence: Evidence, package: ModelPackage) -> str:
         policy = known(self._state.app).spec.spec.approval
         if policy.mode == "auto":
             return f"approved by the gates alone, on the evidence {evidence.hash}"
         question = self._state.round
         if question is None or question.evidence != evidence.hash:
-            question = Round(policy=policy, requested_by=self._request.requested_by, evidence=evidence.hash)
+            question = Round(
+                policy=policy,
+                requested_by=self._request.requested_by,
+                commit_author=self._request.commit_author,
+                evidence=evidence.hash,
+            )
         if question.verdict is Verdict.pending:
             question = await self._ask(question)
         if rejection := question.rejection:
             self._plan_rejection(package)
             because = f": {rejection.reason}" if rejection.reason else ""
-            raise EndedError(Outcome.rejected, f"rejected by {rejection.by} (claimed){because}")
-        names = ", ".join(decision.by for decision in question.approvals)
-        return f"approved by {names} (claimed), on the evidence {evidence.hash}"
+            raise EndedError(Outcome.rejected, f"rejected by {rejection.who}{because}")
+        names = ", ".join(said.who for said in question.approvals)
+        return f"approved by {names}, on the evidence {evidence.hash}"
 
     def _plan_rejection(self, package: ModelPackage) -> None:
         self._state.plan(Planned(stage=StageName.approval, inverse="reject the package", undo=RejectPackage(package=package)))
@@ -245,7 +256,8 @@ class PromotionWorkflow(StagedWorkflow):
         try:
             await Waves(self._origin, self._state, self._summarize, self._notice, self._wait).run()
         except FailureError as error:
-            self._state.void = report_of(error).voids_approval
+            if report_of(error).voids_approval:
+                self._state.void, self._state.round = True, None
             raise
 
     # --- The end ---
@@ -290,7 +302,7 @@ class PromotionWorkflow(StagedWorkflow):
         if self._state.abort is None:
             return "it was cancelled in Temporal"
         because = f": {self._state.abort.reason}" if self._state.abort.reason else ""
-        return f"aborted by {self._state.abort.by} (claimed){because}"
+        return f"aborted by {self._state.abort.who}{because}"
 
 
 def refuse_launcher(app: AppSnapshot) -> None:

@@ -135,7 +135,7 @@ class StagedWorkflow(OperatorHandlers):
         waiting = self._state.waiting_for
         summary = on_timeline(waiting) if waiting else f"next: {self._state.current}"
         try:
-            await workflow.wait_condition(lambda: done() or self._wants_new_run(), timeout=at_most, timeout_summary=summary)
+            await workflow.wait_condition(lambda: done() or self._may_continue(), timeout=at_most, timeout_summary=summary)
         except TimeoutError:
             return
         if not done():
@@ -144,6 +144,10 @@ class StagedWorkflow(OperatorHandlers):
                 self._request.model_copy(update={"carried": self._state.model_dump(mode="json")}),
                 initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
             )
+
+    def _may_continue(self) -> bool:
+        """Whether to go on in a new run now. What somebody sent, and is still being looked at, would be lost there."""
+        return self._wants_new_run() and workflow.all_handlers_finished()
 
     def _wants_new_run(self) -> bool:
         """Whether the history has grown, or a worker of another deployment version took over.

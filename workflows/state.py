@@ -17,16 +17,18 @@ with workflow.unsafe.imports_passed_through():
     from activities.taskdefs import AppSnapshot
     from activities.tasks.messages import StartedTask
     from slipway.api import (
+        DecisionRecord,
         Evidence,
         EvidenceSummary,
+        IdentityLevel,
         LedgerEntry,
         Message,
         ModelPackage,
-        OperatorCommand,
         Outcome,
         PromotionRequest,
         PromotionStatus,
         ServedEndpoint,
+        SignedCommand,
         StageName,
         StageReport,
         StageState,
@@ -34,14 +36,23 @@ with workflow.unsafe.imports_passed_through():
         TaskdefCommit,
         WaitingFor,
     )
+    from slipway.decisions.command import Delivery
+    from slipway.decisions.document import DecisionDocument
     from slipway.errors import FailureReport, cap
     from slipway.oci.reference import ImageReference
     from slipway.text import one_line
 
 from workflows.approval import Round
+from workflows.commands import Operated
 from workflows.compensations import Planned
 
 T = TypeVar("T")
+DECISIONS = 40
+"""How many records of decisions are kept; the oldest go."""
+DECISIONS_SIZE = 96_000
+"""Bytes of all records, with their documents and signatures."""
+NONCES = 1_000
+"""How many used documents are remembered. Each expires by itself, and counts for this promotion alone."""
 NOTICES = 50
 """How many notices are kept; the oldest go."""
 NOTICES_SIZE = 64_000
@@ -74,6 +85,10 @@ class PromotionState(BaseModel):
     reason: str = ""
     notices: tuple[str, ...] = ()
     compensations: tuple[Planned, ...] = ()
+    decisions: tuple[DecisionRecord, ...] = ()
+    """What people decided, oldest first."""
+    nonces: tuple[str, ...] = ()
+    """Those of the documents that were used."""
 
     # What the stages brought.
     app: AppSnapshot | None = None
@@ -101,13 +116,18 @@ class PromotionState(BaseModel):
     wave_complete_at: datetime | None = None
 
     # What operators said and the workflow has not acted on yet.
-    retry: OperatorCommand | None = None
-    abort: OperatorCommand | None = None
+    retry: Operated | None = None
+    abort: Operated | None = None
 
     @property
     def stage(self) -> StageReport:
         """The stage that the promotion is at."""
         return self.stages[self.current]
+
+    @property
+    def identity(self) -> IdentityLevel:
+        """How well those who approve have to be known, as far as the policy was read."""
+        return self.app.identity if self.app else IdentityLevel.claimed
 
     @property
     def region(self) -> str:
@@ -118,6 +138,16 @@ class PromotionState(BaseModel):
     def ledger(self) -> tuple[LedgerEntry, ...]:
         """The compensations as people see them, in the order of the effects."""
         return tuple(planned.entry for planned in self.compensations)
+
+    @property
+    def signed_approvals(self) -> tuple[SignedCommand, ...]:
+        """The signed approvals of the last question. The activities that put the model into production check them again."""
+        return tuple(said.signed for said in self.round.approvals if said.signed) if self.round else ()
+
+    @property
+    def delivered_approvals(self) -> tuple[Delivery, ...]:
+        """The approvals of the last question whose senders Temporal's server knows."""
+        return tuple(said.delivery for said in self.round.approvals if said.delivery) if self.round else ()
 
     @property
     def served(self) -> tuple[ServedEndpoint, ...]:
@@ -147,6 +177,8 @@ class PromotionState(BaseModel):
             ledger=self.ledger,
             notices=self.notices,
             evidence_summary=EvidenceSummary.of(self.evidence) if self.evidence else None,
+            decisions=self.decisions,
+            identity=self.identity,
         )
 
     # --- Transitions ---
@@ -196,6 +228,15 @@ class PromotionState(BaseModel):
         while sum(len(notice.encode()) for notice in notices) > NOTICES_SIZE:
             notices = notices[1:]
         self.notices = notices
+
+    def record(self, decision: DecisionRecord, document: DecisionDocument | None = None) -> None:
+        """Keep a decision, and that its document was used."""
+        decisions = (*self.decisions, decision)[-DECISIONS:]
+        while sum(len(kept.model_dump_json()) for kept in decisions) > DECISIONS_SIZE:
+            decisions = decisions[1:]
+        self.decisions = decisions
+        if document:
+            self.nonces = (*self.nonces, document.nonce)[-NONCES:]
 
     def plan(self, planned: Planned) -> None:
         """Record how an effect is undone. Call it before the effect; a second try of a stage changes nothing here."""

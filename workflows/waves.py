@@ -161,7 +161,12 @@ class Waves:
     def _approved(self, target: Target) -> Approved:
         evidence = known(self._state.evidence)
         champions = {champion.target: champion.package for champion in evidence.champions}
-        return Approved(containers=evidence.containers, champion=champions.get(target))
+        return Approved(
+            containers=evidence.containers,
+            champion=champions.get(target),
+            decisions=self._state.signed_approvals,
+            deliveries=self._state.delivered_approvals,
+        )
 
     async def _child(self, request: RolloutRequest) -> RolloutResult:
         # An older release recorded plans without it.

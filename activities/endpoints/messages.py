@@ -8,8 +8,9 @@ from enum import StrEnum
 from pydantic import Field
 
 from activities.origin import Origin
-from slipway.api import AppRef, Message, ModelPackage, PackageContainer, ServedEndpoint
+from slipway.api import AppRef, Message, ModelPackage, PackageContainer, ServedEndpoint, SignedCommand
 from slipway.app.spec import Strategy, Target, Variant
+from slipway.decisions.command import Delivery
 
 
 class Approved(Message):
@@ -19,6 +20,10 @@ class Approved(Message):
     """The package's. Empty where an older release gathered the evidence."""
     champion: str | None
     """The package that the target served."""
+    decisions: tuple[SignedCommand, ...] = ()
+    """The signed approvals."""
+    deliveries: tuple[Delivery, ...] = ()
+    """The approvals whose senders Temporal's server knows."""
 
 
 class PlanRollout(Message):

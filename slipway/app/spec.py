@@ -273,6 +273,11 @@ class Rollout(SpecModel):
                 raise ValueError(f"has the endpoint {target.endpoint} twice")
             seen.add(key)
 
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets of all waves, in their order."""
+        return tuple(target for wave in self.waves for target in wave.targets)
+
 
 class Spec(SpecModel):
     """The six stages."""

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
+from slipway.api import IdentityLevel
 from slipway.app.rules import Bounds, rule, when_reading
 from slipway.app.spec import SpecModel
 from slipway.errors import RefusedError
@@ -60,6 +61,11 @@ class ApprovalFloor(SpecModel):
     identity: Literal["signed", "temporal", "claimed"] = "signed"
     """How well it must be known who decides. `signed`: by a signature with a key of `allowedSigners`. `temporal`: at least by the
     principal that Temporal's server names. `claimed`: by a name that anybody may write who can reach the Temporal namespace."""
+
+    @property
+    def level(self) -> IdentityLevel:
+        """`identity`, to compare with what is known of somebody."""
+        return IdentityLevel(self.identity)
 
 
 class AppEntry(SpecModel):

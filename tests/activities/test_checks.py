@@ -10,9 +10,12 @@ import pytest
 from slipway_sandbox.testing import build_image, layer_of, member, push_image
 from temporalio.testing import ActivityEnvironment
 
+from activities.approvals import Approvals
+from activities.approvers import Approvers
 from activities.checks import READS, Checks, actor_of
 from activities.endpoints.messages import EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
 from activities.endpoints.plan import plan_rollout
+from activities.evidence import EvidenceActivities
 from activities.guard import Guard
 from activities.images.messages import CopyImage
 from activities.origin import Origin
@@ -27,6 +30,7 @@ from slipway.app.spec import Target
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.policy.model import AppEntry, WorkerPolicy, policy_of_branches
+from slipway.policy.source import Signers
 from tests.activities.test_registered import names_of, registered
 
 DIGEST = f"sha256:{'a' * 64}"
@@ -56,7 +60,9 @@ class Office:
         self.deployment, self.account, self.owner = deployment, account, owner
         self.repositories = Repositories(owner, cache)
         self.guard = Guard(self.repositories)
-        self.checks = Checks(self.guard, aws)
+        approvers = Approvers(self.repositories, Signers(cache))
+        approvals = Approvals(approvers, EvidenceActivities(aws, self.repositories).gather_evidence)
+        self.checks = Checks(self.guard, approvals, aws)
         self.registry = f"{account}.dkr.ecr.us-east-1.amazonaws.com"
         head = deployment.push({"note.txt": "1"})
         request = PromotionRequest(app=deployment.app, image=f"{self.registry}/screening-ci@{DIGEST}")

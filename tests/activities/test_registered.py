@@ -9,16 +9,18 @@ from typing import Any
 
 import activities
 from activities import all_activities, following_activities, short_activities
+from activities.approvers import Approvers
 from activities.repositories import Repositories
 from slipway.aws.clients import Aws
 from slipway.policy.model import policy_of_branches
-from slipway.policy.source import fixed
+from slipway.policy.source import Signers, fixed
 
 
 def registered() -> list[Any]:
     aws = Aws()
     aws.close()
-    return all_activities(aws, Repositories(fixed(policy_of_branches([])), Path("unused")), 1.0)
+    repositories = Repositories(fixed(policy_of_branches([])), Path("unused"))
+    return all_activities(aws, repositories, Approvers(repositories, Signers(Path("unused"))), 1.0)
 
 
 def names_of(found: list[Any]) -> Counter[str]:

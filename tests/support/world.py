@@ -19,6 +19,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.compensation import Compensation
+from activities.decisions import IdentifyPerson
 from activities.endpoints.messages import (
     EndpointPlan,
     EndpointVerdict,
@@ -50,7 +51,9 @@ from activities.tasks.messages import (
 from slipway.api import (
     AppRef,
     Champion,
+    DecisionRecord,
     Evidence,
+    IdentityLevel,
     LedgerState,
     ModelPackage,
     PackageContainer,
@@ -65,7 +68,7 @@ from slipway.app.pipecd import EcsApp, EventHandler, Replacement
 from slipway.app.spec import Approval, Rollout, Target, Wave
 from slipway.app.spec_reader import parse_spec
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
-from slipway.evidence_hash import hash_of
+from slipway.evidence_hash import hash_of, sha256_of
 from slipway.progress import TaskProgress
 from slipway.temporal.failures import to_application_error
 from slipway.temporal.interceptor import SlipwayInterceptor
@@ -146,6 +149,10 @@ class World:
         self.evidence = EVIDENCE
         """The hash that the evidence names; where it is empty, the evidence's own."""
         self.containers: tuple[PackageContainer, ...] = ()
+        self.identity = IdentityLevel.claimed
+        """How well the policy asks approvers to be known."""
+        self.keys: dict[str, str] = {}
+        """By name: the fingerprint of the key that signs. Everybody has one of their own where none is said."""
         self.verdicts: dict[str, RolloutEnd] = {}
         """By endpoint."""
         self.ended_by_platform: list[str] = []
@@ -172,7 +179,8 @@ class World:
 
     @property
     def names(self) -> list[str]:
-        return [name for name, _ in self.calls]
+        """The steps. Who sent a command is looked up beside them, at any moment."""
+        return [name for name, _ in self.calls if name != "identify_person"]
 
     def asked(self, name: str) -> list[Any]:
         return [asked for called, asked in self.calls if called == name]
@@ -197,7 +205,7 @@ class World:
             event="image-update", replacements=(Replacement(file="taskdef.yaml", yaml_field="$.containerDefinitions[0].image"),)
         )
         ecs = EcsApp(cluster_arn="arn:aws:ecs:us-east-1:222222222222:cluster/ml", task_definition_file="taskdef.yaml")
-        return AppSnapshot(commit="a" * 40, spec=self.spec, ecs=ecs, handler=handler)
+        return AppSnapshot(commit="a" * 40, spec=self.spec, ecs=ecs, handler=handler, identity=self.identity)
 
     @activity.defn
     async def resolve_image(self, asked: ResolveImage) -> ResolvedImage:
@@ -289,6 +297,10 @@ class World:
     @activity.defn
     async def gather_evidence(self, asked: GatherEvidence) -> Evidence:
         await self._enter(asked)
+        return self.evidence_of(asked)
+
+    def evidence_of(self, asked: GatherEvidence) -> Evidence:
+        """What is found, without a call being counted."""
         met = self.accuracy >= 0.9
         message = f"{self.accuracy} {'meets' if met else 'does not meet'} min 0.9"
         gate = GateResult(metric="accuracy", rule="min 0.9", value=self.accuracy, champion=None, passed=met, message=message)
@@ -305,7 +317,20 @@ class World:
             rollback_plan="the former config is put back",
             containers=self.containers,
         )
-        return evidence if self.evidence else evidence.model_copy(update={"hash": hash_of(evidence.model_dump(mode="json"))})
+        found = evidence.model_dump(mode="json")
+        return evidence.model_copy(update={"hash": self.evidence or hash_of(found), "sha256": sha256_of(found)})
+
+    @activity.defn
+    async def identify_person(self, asked: IdentifyPerson) -> DecisionRecord:
+        await self._enter(asked)
+        command = asked.command
+        record = DecisionRecord(kind=command.kind, by=command.by, at=NOW, evidence=command.evidence, reason=command.reason)
+        if command.signed is None:
+            return record
+        signed = {"document": command.signed.document, "signature": command.signed.signature}
+        return record.model_copy(
+            update={"level": IdentityLevel.signed, "fingerprint": self.keys.get(command.by, f"SHA256:{command.by}"), **signed}
+        )
 
     @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:

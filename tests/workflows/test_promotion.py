@@ -374,12 +374,16 @@ async def test_given_a_model_that_changed_since_the_approval_when_it_is_retried_
     assert world.names.count("gather_evidence") == 2
 
 
-async def test_given_a_model_that_was_put_back_when_it_is_retried_then_the_approval_holds(client: Client, world: World) -> None:
+async def test_given_a_model_that_was_put_back_when_it_is_retried_then_people_are_asked_again_all_the_same(
+    client: Client, world: World
+) -> None:
     world.fail("prepare_endpoint", changed())
     handle = await start(client, world)
     await approve(handle)
     await until_parked(handle, StageName.rollout)
     await send_update(handle, "retry", OperatorCommand(by="ana"))
+    await until_asked_again(handle)
+    await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
     assert (await handle.result()).outcome is Outcome.promoted
     assert world.names.count("gather_evidence") == 2
 
@@ -393,6 +397,8 @@ async def test_given_a_model_that_changed_and_is_approved_again_when_it_is_prepa
     await until_parked(handle, StageName.rollout)
     world.containers = (PackageContainer(image="model@sha256:2"),)
     await send_update(handle, "retry", OperatorCommand(by="ana"))
+    await until_asked_again(handle)
+    await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
     await handle.result()
     before, after = [plan.approved for plan in world.asked("prepare_endpoint")]
     assert (before.containers, after.containers) == ((), world.containers)

@@ -1,0 +1,74 @@
+"""What a person sends to a promotion: a plain decision or operator command, or the same as a document that the person signed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from slipway.api import DOCUMENT_LIMIT, SIGNATURE_LIMIT, Decision, IdentityLevel, OperatorCommand, SignedCommand
+    from slipway.decisions.command import Command, Kind
+    from slipway.decisions.document import parse_document
+    from slipway.errors import RefusedError
+    from slipway.evidence_hash import HASH_DIGITS
+
+from workflows.payloads import read, refusal
+
+DECISIONS: frozenset[Kind] = frozenset({"approve", "reject"})
+"""The kinds that are about evidence."""
+SIGNED_LIMIT = 2 * (DOCUMENT_LIMIT + SIGNATURE_LIMIT)
+"""Bytes of a signed command as JSON: quotes in the document are escaped there."""
+
+
+class Operated(OperatorCommand):
+    """An operator's command that was taken, and how it is known whose it is."""
+
+    level: IdentityLevel = IdentityLevel.claimed
+
+    @property
+    def who(self) -> str:
+        """The name with its level, as `ana (signed)`."""
+        return f"{self.by} ({self.level})"
+
+
+def read_command(kind: Kind, payloads: Sequence[Any], extra: Literal["forbid", "ignore"] = "ignore") -> Command:
+    """The command that somebody sent.
+
+    Args:
+        kind: What it was sent as.
+        payloads: All of it.
+        extra: Whether unknown members are an error.
+
+    Raises:
+        ApplicationError: It cannot be read, or its document says something else.
+    """
+    if _is_signed(payloads):
+        return _of_signed(kind, read(payloads, SignedCommand, limit=SIGNED_LIMIT, extra=extra))
+    if kind in DECISIONS:
+        decision = read(payloads, Decision, extra=extra)
+        return Command(kind=kind, by=decision.by, evidence=decision.evidence, reason=decision.reason)
+    command = read(payloads, OperatorCommand, extra=extra)
+    return Command(kind=kind, by=command.by, reason=command.reason)
+
+
+def _is_signed(payloads: Sequence[Any]) -> bool:
+    return len(payloads) == 1 and isinstance(payloads[0], dict) and "document" in payloads[0]
+
+
+def _of_signed(kind: Kind, signed: SignedCommand) -> Command:
+    try:
+        document = parse_document(signed.document)
+    except RefusedError as error:
+        raise refusal(f"the document cannot be read: {error.report.answered}") from None
+    if document.kind != kind:
+        raise refusal(f"the document says {document.kind}, and it was sent as {kind}")
+    return Command(
+        kind=kind,
+        by=document.by,
+        evidence=document.evidence[:HASH_DIGITS],
+        reason=document.reason,
+        document=document,
+        signed=signed,
+    )
