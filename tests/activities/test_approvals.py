@@ -29,7 +29,7 @@ from slipway.decisions.command import Delivery
 from slipway.decisions.document import targets_of
 from slipway.errors import ChangedSinceApprovalError, NeedsPersonError
 from slipway.git.rules import normalise_url
-from slipway.policy.model import ApprovalFloor, AppEntry, policy_of_branches
+from slipway.policy.model import AppEntry, ApprovalFloor, policy_of_branches
 from slipway.policy.source import Signers, fixed
 from slipway.temporal.start import Handle, start_promotion
 from tests.support.keys import Keyring, document
