@@ -73,6 +73,7 @@ COMMANDS = (
         (
             f"slipway approve {ID}",
             f'slipway approve {ID} --by ana --evidence 3f1c9a2b7d604e58 --reason "recall is up"',
+            f"slipway approve {ID} --by ana --sign --key ~/.ssh/id_ed25519",
         ),
     ),
     Listed(
@@ -92,6 +93,28 @@ COMMANDS = (
         "abort:abort",
         "End a promotion at any time; what it did is undone, the last first.",
         (f'slipway abort {ID} --by ana --reason "wrong branch"',),
+    ),
+    Listed(
+        "decision",
+        "decision:decision",
+        "Print the document of a decision, to sign it by hand with ssh-keygen; or put document and signature together for a "
+        "signal in the Temporal UI.",
+        (
+            f"slipway decision {ID} --kind approve --by ana > decision.json",
+            "ssh-keygen -Y sign -n slipway-decision -f ~/.ssh/id_ed25519 decision.json",
+            "slipway decision --attach decision.json",
+        ),
+    ),
+    Listed(
+        "verify",
+        "verify:verify",
+        "Check the signatures of a promotion's decisions against an allowed_signers file. With a file it needs neither Temporal "
+        "nor AWS.",
+        (
+            f"slipway status {ID} --json > status.json",
+            "slipway verify status.json --allowed-signers allowed_signers",
+            f"slipway verify {ID} --allowed-signers allowed_signers --json",
+        ),
     ),
     Listed(
         "lint",
@@ -120,6 +143,7 @@ TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE: the Temporal server and namespace; localho
 TEMPORAL_API_KEY, TEMPORAL_TLS_…: credentials, as for Temporal's own tools.
 TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE: a profile of temporal.toml that holds all of these.
 SLIPWAY_USER: who you are, for --by. SLIPWAY_TASK_QUEUE: the workers' task queue.
+SLIPWAY_SIGN, SLIPWAY_SIGNING_KEY: 1 to sign decisions, for --sign; the key, for --key.
 SLIPWAY_UI_URL: the Temporal UI, as http://localhost:8080: promotions are shown with a link to their page."""
 
 

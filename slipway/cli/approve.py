@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from slipway.cli.common import AsJson, By, PromotionId, Reason, person
-from slipway.cli.deciding import Hash, Yes, decide, look
+from slipway.cli.deciding import Hash, Yes, decide
 from slipway.cli.out import Out
+from slipway.cli.signing import Signing
 from slipway.temporal.connect import connect
+
+_UNSIGNED = Signing()
 
 
 async def approve(
@@ -16,9 +19,9 @@ async def approve(
     evidence: Hash = None,
     yes: Yes = False,
     reason: Reason = "",
+    signing: Signing = _UNSIGNED,
     as_json: AsJson = False,
 ) -> int:
     """Approve the model of a promotion that waits for approval."""
     out, who, client = Out(as_json=as_json), person(by), await connect()
-    seen = evidence or await look(client, "approve", promotion_id, who, out, yes=yes)
-    return await decide(client, "approve", promotion_id, who, seen, reason, out)
+    return await decide(client, "approve", promotion_id, who, evidence, reason, out, signing, yes=yes)

@@ -26,7 +26,10 @@ Length = Annotated[timedelta | None, Parameter(converter=_duration, n_tokens=1)]
 """As 30s, 10m, 72h or 2d. The command's own docstring says what for: a help text here would hide it."""
 By = Annotated[
     str | None,
-    Parameter(name="--by", help="Who acts. Default: SLIPWAY_USER, or USER. Shown as claimed: nothing proves it."),
+    Parameter(
+        name="--by",
+        help="Who acts. Default: SLIPWAY_USER, or USER. Without a signature it is shown as claimed: nothing proves it.",
+    ),
 ]
 Reason = Annotated[str, Parameter(name="--reason", help="Why, for those who read it later.")]
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import shlex
 import signal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from rich.prompt import Confirm
 from temporalio.client import Client
 
-from slipway.api import Decision
+from slipway.api import Decision, Message, SignedCommand
 from slipway.cli.common import checked
 from slipway.cli.exits import Exit
 from slipway.cli.out import Out
-from slipway.cli.reading import open_promotion, read_evidence
+from slipway.cli.reading import FoundEvidence, open_with_status, query_evidence, required
 from slipway.cli.show import show_evidence
+from slipway.cli.signing import Signing, level_of, make_document, require_signed, show_document
 from slipway.errors import RefusedError
-from slipway.temporal.start import send_update
+from slipway.temporal.start import Handle, send_update
 
+DecisionKind = Literal["approve", "reject"]
 Hash = Annotated[
     str | None,
     Parameter(
@@ -33,48 +35,90 @@ Yes = Annotated[
 ]
 
 
-async def decide(client: Client, name: str, promotion_id: str, who: str, evidence: str | None, reason: str, out: Out) -> int:
-    """Send the decision on evidence that somebody looked at.
+async def decide(
+    client: Client,
+    name: DecisionKind,
+    promotion_id: str,
+    who: str,
+    evidence: str | None,
+    reason: str,
+    out: Out,
+    signing: Signing,
+    *,
+    yes: bool,
+) -> int:
+    """Decide on evidence that somebody looked at: on that of a hash, or on what is shown now.
 
     Args:
         client: Temporal.
         name: `approve` or `reject`.
         promotion_id: The promotion.
         who: Who decides.
-        evidence: The hash.
+        evidence: The hash. Without it the evidence is shown, and the person at the terminal is asked.
         reason: Why.
         out: Where to print.
+        signing: Whether to sign, and with what.
+        yes: Do not ask.
 
     Raises:
-        RefusedError: A value is not allowed, or the promotion is over.
+        RefusedError: Nobody said yes; or a value is not allowed, there is no evidence, or the promotion is over.
+        NeedsPersonError: The evidence does not have the hash that it names.
         WorkflowUpdateFailedError: The promotion does not take it.
     """
-    decision = checked(Decision, name, by=who, evidence=evidence, reason=reason)
-    receipt = await send_update(await open_promotion(client, promotion_id), name, decision)
-    out.say(f"{promotion_id}: {receipt.text} (claimed)")
-    out.data({"id": promotion_id, "evidence": evidence, "by": who, "text": receipt.text})
+    opened = await open_with_status(client, promotion_id)
+    require_signed(opened, name, who, signing)
+    if evidence and not signing.sign:
+        command: Decision | SignedCommand = checked(Decision, name, by=who, evidence=evidence, reason=reason)
+    else:
+        found = required(opened.status, await query_evidence(opened.handle))
+        if not evidence:
+            out.show(show_evidence(found.evidence, found.computed))
+        found.check()
+        _check_same(evidence, found, name, promotion_id)
+        document = make_document(name, opened, found, who, reason, signing.expires) if signing.sign else None
+        if document:
+            out.show(show_document(document))
+        if not (evidence or yes):
+            ask(name, promotion_id, who, found, out, signing)
+        evidence = found.evidence.hash
+        unsigned = checked(Decision, name, by=who, evidence=evidence, reason=reason)
+        command = signing.sign_document(document) if document else unsigned
+    return await send(opened.handle, name, command, who, out, evidence=evidence)
+
+
+def _check_same(hash_: str | None, found: FoundEvidence, name: str, promotion_id: str) -> None:
+    if hash_ and hash_ not in {found.evidence.hash, found.sha256}:
+        raise RefusedError(
+            f"signing the decision to {name} {promotion_id}",
+            f"the evidence now has the hash {found.evidence.hash}, not {hash_}",
+            f"look at it anew: slipway evidence {promotion_id}",
+        )
+
+
+async def send(handle: Handle, name: str, command: Message, who: str, out: Out, **more: str) -> int:
+    """Send a command, and say what came of it.
+
+    Raises:
+        WorkflowUpdateFailedError: The promotion does not take it.
+    """
+    receipt = await send_update(handle, name, command)
+    level = level_of(command)
+    out.say(f"{handle.id}: {receipt.text} ({level})")
+    out.data({"id": handle.id, **more, "by": who, "text": receipt.text, "level": level.partition(",")[0]})
     return Exit.ok
 
 
-async def look(client: Client, name: str, promotion_id: str, who: str, out: Out, *, yes: bool) -> str:
-    """Show the evidence, and ask the person at the terminal.
-
-    Returns:
-        The hash that may be decided on.
+def ask(name: str, promotion_id: str, who: str, found: FoundEvidence, out: Out, signing: Signing) -> None:
+    """Ask the person at the terminal.
 
     Raises:
-        RefusedError: Nobody said yes; or there is no evidence, or the promotion is over.
-        NeedsPersonError: The evidence does not have the hash that it names.
+        RefusedError: Nobody said yes.
     """
-    await open_promotion(client, promotion_id)
-    found = await read_evidence(client, promotion_id)
-    evidence = found.evidence
-    out.show(show_evidence(evidence, found.computed))
-    found.check()
-    if yes or (out.can_ask and confirmed(f"{name} as {who} (claimed)?", out)):
-        return evidence.hash
+    if out.can_ask and confirmed(f"{name} as {who} ({signing.level})?", out):
+        return
     out.data(found.document)
-    again = f"slipway {name} {promotion_id} --by {shlex.quote(who)} --evidence {evidence.hash}"
+    sign = " --sign" if signing.sign else ""
+    again = f"slipway {name} {promotion_id} --by {shlex.quote(who)} --evidence {found.evidence.hash}{sign}"
     answered = "you did not say yes: nothing was decided" if out.can_ask else "nobody can be asked here: nothing was decided"
     raise RefusedError(f"asking whether to {name} {promotion_id}", answered, f"decide with --evidence <hash>, or --yes: {again}")
 

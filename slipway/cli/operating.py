@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from temporalio.client import Client
 
 from slipway.api import OperatorCommand
 from slipway.cli.common import checked
-from slipway.cli.exits import Exit
+from slipway.cli.deciding import send
 from slipway.cli.out import Out
-from slipway.cli.reading import open_promotion
-from slipway.temporal.start import send_update
+from slipway.cli.reading import open_promotion, open_with_status, query_evidence
+from slipway.cli.signing import Signing, find_key, make_document, show_document
 
 
-async def operate(client: Client, name: str, promotion_id: str, who: str, reason: str, out: Out) -> int:
+async def operate(
+    client: Client, name: Literal["retry", "abort"], promotion_id: str, who: str, reason: str, out: Out, signing: Signing
+) -> int:
     """Send the command.
 
     Raises:
-        RefusedError: A value is not allowed, or the promotion is over.
+        RefusedError: A value is not allowed, there is no key to sign with, or the promotion is over.
         WorkflowUpdateFailedError: The promotion does not take it.
     """
     command = checked(OperatorCommand, name, by=who, reason=reason)
-    receipt = await send_update(await open_promotion(client, promotion_id), name, command)
-    out.say(f"{promotion_id}: {receipt.text}")
-    out.data({"id": promotion_id, "by": who, "text": receipt.text})
-    return Exit.ok
+    if not signing.sign:
+        return await send(await open_promotion(client, promotion_id), name, command, who, out)
+    find_key(signing.key)
+    opened = await open_with_status(client, promotion_id)
+    found = await query_evidence(opened.handle)
+    document = make_document(name, opened, found, who, reason, signing.expires)
+    out.show(show_document(document))
+    return await send(opened.handle, name, signing.sign_document(document), who, out)

@@ -15,7 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from slipway.api import Evidence, PromotionStatus
 from slipway.errors import NeedsPersonError, RefusedError
-from slipway.evidence_hash import hash_of
+from slipway.evidence_hash import hash_of, sha256_of
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.connect import PROMOTION
 from slipway.temporal.start import Handle, promotion
@@ -37,6 +37,17 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Opened:
+    """A promotion that can take a command."""
+
+    handle: Handle
+    run: str
+    """The first of its runs."""
+    namespace: str
+    status: PromotionStatus
+
+
+@dataclass(frozen=True)
 class FoundEvidence:
     """Evidence as a promotion answered it."""
 
@@ -52,6 +63,11 @@ class FoundEvidence:
     def computed(self) -> str:
         """The hash, computed here from the document."""
         return hash_of(self.document)
+
+    @property
+    def sha256(self) -> str:
+        """The whole checksum, computed here from the document."""
+        return sha256_of(self.document)
 
     def check(self) -> None:
         """Compare the hash that the evidence names with the one computed here.
@@ -104,6 +120,25 @@ async def open_promotion(client: Client, promotion_id: str) -> Handle:
         RefusedError: It is over, or the id is that of another workflow.
         RPCError: There is no such workflow.
     """
+    await _describe_open(client, promotion_id)
+    return promotion(client, promotion_id)
+
+
+async def open_with_status(client: Client, promotion_id: str) -> Opened:
+    """A promotion that can take a command, and what it is.
+
+    Raises:
+        RefusedError: It is over, or the id is that of another workflow.
+        NoWorkerError: No worker answers.
+        RPCError: There is no such workflow.
+    """
+    description = await _describe_open(client, promotion_id)
+    handle = promotion(client, promotion_id)
+    run = description.raw_description.workflow_execution_info.first_run_id or description.run_id
+    return Opened(handle, run, client.namespace, await _query(handle, description))
+
+
+async def _describe_open(client: Client, promotion_id: str) -> WorkflowExecutionDescription:
     description = await describe(client, promotion_id)
     if not is_running(description):
         raise RefusedError(
@@ -111,7 +146,7 @@ async def open_promotion(client: Client, promotion_id: str) -> Handle:
             f"this promotion has already finished ({recorded_state(description)})",
             f"`slipway status {promotion_id}` shows how it ended",
         )
-    return promotion(client, promotion_id)
+    return description
 
 
 async def read(client: Client, promotion_id: str) -> Snapshot:
@@ -147,10 +182,24 @@ async def read_evidence(client: Client, promotion_id: str) -> FoundEvidence:
     """
     handle = promotion(client, promotion_id)
     status = await _query(handle, await describe(client, promotion_id))
+    return required(status, await query_evidence(handle))
+
+
+async def query_evidence(handle: Handle) -> FoundEvidence | None:
+    """The evidence, if there is any."""
     document = await handle.query("evidence", result_type=dict[str, Any] | None, rpc_timeout=QUERY_TIMEOUT)  # pyright: ignore[reportArgumentType] -- any type that pydantic knows is right
-    if document is None:
+    return None if document is None else FoundEvidence(document)
+
+
+def required(status: PromotionStatus, found: FoundEvidence | None) -> FoundEvidence:
+    """Evidence that must be there.
+
+    Raises:
+        RefusedError: There is none; the error says where the promotion is.
+    """
+    if found is None:
         raise _without_evidence(status)
-    return FoundEvidence(document)
+    return found
 
 
 def _without_evidence(status: PromotionStatus) -> RefusedError:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from slipway.cli.common import AsJson, By, PromotionId, Reason, person
-from slipway.cli.deciding import Hash, Yes, decide, look
+from slipway.cli.deciding import Hash, Yes, decide
 from slipway.cli.out import Out
+from slipway.cli.signing import Signing
 from slipway.temporal.connect import connect
+
+_UNSIGNED = Signing()
 
 
 async def reject(
@@ -16,9 +19,9 @@ async def reject(
     evidence: Hash = None,
     yes: Yes = False,
     reason: Reason = "",
+    signing: Signing = _UNSIGNED,
     as_json: AsJson = False,
 ) -> int:
     """Reject the model of a promotion that waits for approval. What the promotion did is undone."""
     out, who, client = Out(as_json=as_json), person(by), await connect()
-    seen = evidence or await look(client, "reject", promotion_id, who, out, yes=yes)
-    return await decide(client, "reject", promotion_id, who, seen, reason, out)
+    return await decide(client, "reject", promotion_id, who, evidence, reason, out, signing, yes=yes)
