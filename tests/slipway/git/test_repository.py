@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
+from slipway.git.mirror import Author
 from slipway.git.process import without_credentials
-from slipway.git.repository import Author, PushConflict, Repository
+from slipway.git.repository import PushConflict, Repository
 
 WHO = Author("Slipway", "slipway@example.com")
 TASKDEF = b"family: x\nimage: old\ncpu: 1\n"
@@ -62,14 +63,17 @@ def remote(tmp_path: Path) -> Remote:
 
 @pytest.fixture
 def repository(remote: Remote, tmp_path: Path) -> Repository:
-    return Repository(remote.url, tmp_path / "cache")
+    return Repository(remote.url, tmp_path / "cache", WHO)
 
 
 async def write(repository: Repository, content: bytes, promotion: str = "p-1") -> str:
     head = await repository.head("main")
-    return await repository.commit_file(
-        "main", head, {"app/taskdef": content}, "Set the image", {"Slipway-Promotion": promotion}, WHO
-    )
+    return await repository.commit_file("main", head, {"app/taskdef": content}, "Set the image", {"Slipway-Promotion": promotion})
+
+
+async def carrying(repository: Repository, promotion: str) -> list[str]:
+    commits = await repository.with_trailer(await repository.head("main"), "Slipway-Promotion", promotion)
+    return [commit.id for commit in commits]
 
 
 async def test_given_a_branch_when_a_file_is_read_at_its_head_then_the_very_bytes_come_back(repository: Repository) -> None:
@@ -93,15 +97,15 @@ async def test_given_a_file_when_it_is_committed_then_only_it_changes_and_the_tr
     assert remote.show("--format=%an <%ae>%n%B", "--no-patch").startswith(
         "Slipway <slipway@example.com>\nSet the image\n\nSlipway-Promotion: p-1"
     )
-    assert await repository.find_by_trailer("main", "Slipway-Promotion", "p-1") == commit
-    assert await repository.find_by_trailer("main", "Slipway-Promotion", "p-") is None
+    assert await carrying(repository, "p-1") == [commit]
+    assert await carrying(repository, "p-") == []
 
 
 async def test_given_a_trailer_that_is_quoted_in_a_message_when_it_is_looked_for_then_it_is_not_found(
     repository: Repository, remote: Remote
 ) -> None:
     remote.push("Talk\n\nSlipway-Promotion: p-9\nis what it writes, and this is no trailer.", other=b"2")
-    assert await repository.find_by_trailer("main", "Slipway-Promotion", "p-9") is None
+    assert await carrying(repository, "p-9") == []
 
 
 async def test_given_a_branch_that_moved_when_a_commit_is_pushed_then_nothing_changes_and_a_second_try_succeeds(
@@ -110,7 +114,7 @@ async def test_given_a_branch_that_moved_when_a_commit_is_pushed_then_nothing_ch
     head = await repository.head("main")
     remote.push("Race", other=b"2")
     with pytest.raises(PushConflict):
-        await repository.commit_file("main", head, {"app/taskdef": b"x"}, "Set", {}, WHO)
+        await repository.commit_file("main", head, {"app/taskdef": b"x"}, "Set", {})
     assert remote.log()[0] == "Race"
     await write(repository, b"x")
     assert remote.log()[:2] == ["Set the image", "Race"]
@@ -119,7 +123,7 @@ async def test_given_a_branch_that_moved_when_a_commit_is_pushed_then_nothing_ch
 async def test_given_two_writers_when_they_push_at_once_then_one_wins_and_one_is_told(remote: Remote, tmp_path: Path) -> None:
     writers = [Repository(remote.url, tmp_path / f"cache-{number}") for number in range(2)]
     head = await writers[0].head("main")
-    pushes = (writer.commit_file("main", head, {f"f{number}": b"x"}, "Set", {}, WHO) for number, writer in enumerate(writers))
+    pushes = (writer.commit_file("main", head, {f"f{number}": b"x"}, "Set", {}) for number, writer in enumerate(writers))
     results = await asyncio.gather(*pushes, return_exceptions=True)
     assert sorted(type(result).__name__ for result in results) == ["PushConflict", "str"]
 
@@ -184,7 +188,7 @@ async def test_given_a_commit_when_it_is_reverted_then_its_file_is_as_before_and
 ) -> None:
     commit = await write(repository, b"family: x\nimage: new\ncpu: 1\n")
     remote.push("Later", other=b"later")
-    revert = await repository.revert("main", commit, "Revert the image", {"Slipway-Promotion": "p-1"}, WHO)
+    revert = await repository.revert("main", commit, "Revert the image")
     assert revert.changed
     assert await repository.read(revert.commit, "app/taskdef") == TASKDEF
     assert await repository.read(revert.commit, "other") == b"later"
@@ -197,16 +201,16 @@ async def test_given_other_lines_changed_since_when_a_commit_is_reverted_then_th
     remote.push("Grow", app__taskdef=before)
     commit = await write(repository, before.replace(b"old", b"new"))
     remote.push("Cpu", app__taskdef=before.replace(b"old", b"new").replace(b"cpu: 1", b"cpu: 2"))
-    revert = await repository.revert("main", commit, "Revert", {}, WHO)
+    revert = await repository.revert("main", commit, "Revert")
     assert await repository.read(revert.commit, "app/taskdef") == before.replace(b"cpu: 1", b"cpu: 2")
 
 
-async def test_given_a_reverted_commit_when_it_is_reverted_again_then_the_first_revert_is_found(
+async def test_given_a_reverted_commit_when_it_is_reverted_again_then_nothing_is_left_to_do(
     repository: Repository, remote: Remote
 ) -> None:
     commit = await write(repository, b"new")
-    first = await repository.revert("main", commit, "Revert", {}, WHO)
-    again = await repository.revert("main", commit, "Revert", {}, WHO)
+    first = await repository.revert("main", commit, "Revert")
+    again = await repository.revert("main", commit, "Revert")
     assert (again.commit, again.changed) == (first.commit, False)
     assert remote.log().count("Revert") == 1
 
@@ -217,13 +221,13 @@ async def test_given_the_same_line_changed_since_when_a_commit_is_reverted_then_
     commit = await write(repository, b"family: x\nimage: new\ncpu: 1\n")
     remote.push("Newer", app__taskdef=b"family: x\nimage: newer\ncpu: 1\n")
     with pytest.raises(NeedsPersonError, match="same lines"):
-        await repository.revert("main", commit, "Revert", {}, WHO)
+        await repository.revert("main", commit, "Revert")
 
 
 async def test_given_an_added_file_when_its_commit_is_reverted_then_it_is_gone(repository: Repository) -> None:
     head = await repository.head("main")
-    commit = await repository.commit_file("main", head, {"app/new.yaml": b"x"}, "Add", {}, WHO)
-    revert = await repository.revert("main", commit, "Revert", {}, WHO)
+    commit = await repository.commit_file("main", head, {"app/new.yaml": b"x"}, "Add", {})
+    revert = await repository.revert("main", commit, "Revert")
     assert await repository.read_if_there(revert.commit, "app/new.yaml") is None
 
 
@@ -277,7 +281,7 @@ async def test_given_a_hook_that_declines_when_a_commit_is_pushed_then_a_person_
 async def test_given_a_trailer_with_a_line_end_when_it_is_committed_then_it_is_refused(repository: Repository) -> None:
     head = await repository.head("main")
     with pytest.raises(SlipwayError, match="not one line"):
-        await repository.commit_file("main", head, {"x": b""}, "Set", {"Requested-By": "ana\nSlipway-Promotion: other"}, WHO)
+        await repository.commit_file("main", head, {"x": b""}, "Set", {"Requested-By": "ana\nSlipway-Promotion: other"})
 
 
 async def test_given_a_file_that_is_too_large_when_it_is_read_then_the_fetch_is_stopped(remote: Remote, tmp_path: Path) -> None:
