@@ -174,6 +174,94 @@ async def test_given_a_git_that_was_killed_when_its_lock_is_left_then_the_next_u
     assert await repository.head("main")
 
 
+async def test_given_a_commit_that_a_push_by_force_took_off_the_branch_when_it_is_looked_for_then_it_is_not_there(
+    remote: Remote, tmp_path: Path
+) -> None:
+    first, dropped = remote.git("rev-parse", "HEAD"), remote.push("Dropped", other=b"2")
+    repository = Repository(remote.url, tmp_path / "cache", WHO, fresh=0.0)
+    assert await repository.contains("main", dropped)
+    remote.git("push", "-q", "--force", "origin", f"{first}:main")
+    assert not await repository.contains("main", dropped)
+    assert await repository.contains("main", first)
+
+
+async def test_given_a_remote_that_is_gone_when_a_commit_is_looked_for_then_only_the_past_is_told(
+    remote: Remote, tmp_path: Path
+) -> None:
+    repository = Repository(remote.url, tmp_path / "cache", WHO, fresh=0.0)
+    head = await repository.head("main")
+    remote.bare.rename(tmp_path / "gone.git")
+    assert await repository.contained("main", head)
+    with pytest.raises(NeedsPersonError, match="does not appear to be a git repository"):
+        await repository.contains("main", head)
+
+
+async def test_given_an_answer_of_this_moment_when_a_commit_is_looked_for_then_the_remote_is_not_asked_again(
+    repository: Repository, remote: Remote, tmp_path: Path
+) -> None:
+    first, head = remote.git("rev-parse", "HEAD"), remote.push("Second", other=b"2")
+    assert await repository.contains("main", head)
+    remote.bare.rename(tmp_path / "gone.git")
+    assert await repository.contains("main", first)
+
+
+async def test_given_several_files_when_they_are_read_at_once_then_each_comes_by_its_path(repository: Repository) -> None:
+    files = await repository.read_all(await repository.head("main"), ["app/taskdef", "other", "./other", "nowhere"])
+    assert files == {"app/taskdef": TASKDEF, "other": b"other", "./other": b"other", "nowhere": None}
+
+
+async def test_given_a_file_that_was_read_when_the_remote_is_gone_then_it_is_read_again(
+    repository: Repository, remote: Remote, tmp_path: Path
+) -> None:
+    head = await repository.head("main")
+    assert await repository.read(head, "app/taskdef") == TASKDEF
+    remote.bare.rename(tmp_path / "gone.git")
+    for mirror in (tmp_path / "cache").glob("*.git"):
+        mirror.rename(tmp_path / "gone-too.git")
+    assert await repository.read(head, "app/taskdef") == TASKDEF
+
+
+async def test_given_one_file_of_several_that_is_too_large_when_they_are_read_then_that_one_is_named(
+    repository: Repository, remote: Remote
+) -> None:
+    head = remote.push(large=os.urandom(12_000_000), zero=b"0")
+    with pytest.raises(RefusedError, match="reading large of"):
+        await repository.read_all(head, ["app/taskdef", "large", "zero"])
+
+
+async def test_given_a_commit_on_no_branch_that_was_fetched_when_a_file_of_it_is_read_then_git_fetches_it(
+    repository: Repository, remote: Remote
+) -> None:
+    remote.git("checkout", "-q", "-b", "side")
+    (remote.clone / "other").write_bytes(b"side")
+    remote.git("commit", "-q", "-a", "-m", "Side")
+    remote.git("push", "-q", "origin", "side")
+    await repository.head("main")
+    assert await repository.read(remote.git("rev-parse", "HEAD"), "other") == b"side"
+    with pytest.raises(SlipwayError):
+        await repository.read("1" * 40, "other")
+
+
+@pytest.mark.parametrize("path", ['a "quoted" file', "ünïcode/ file ", '"', "a'b"])
+async def test_given_a_path_with_signs_when_a_file_is_committed_then_it_is_there_with_its_bytes(
+    repository: Repository, path: str
+) -> None:
+    content = b"data 5\nM 100644 inline x\n\x00\xff"
+    commit = await repository.commit_file("main", await repository.head("main"), {path: content, "other": b""}, "Set ü\n", {})
+    assert await repository.read(commit, path) == content
+    assert await repository.read(commit, "other") == b""
+    assert await repository.read(commit, "app/taskdef") == TASKDEF
+
+
+async def test_given_a_remote_with_signs_in_its_path_when_it_is_read_then_the_mirror_knows_it(tmp_path: Path) -> None:
+    folder = tmp_path / 'a"b"[c]'
+    folder.mkdir()
+    remote = Remote(folder)
+    remote.url = str(remote.bare)
+    head = remote.push("Begin", other=b"1")
+    assert await Repository(remote.url, tmp_path / "cache").head("main") == head
+
+
 async def test_given_an_executable_file_when_it_is_committed_then_it_stays_executable(
     repository: Repository, remote: Remote
 ) -> None:
@@ -285,7 +373,7 @@ async def test_given_a_trailer_with_a_line_end_when_it_is_committed_then_it_is_r
 
 
 async def test_given_a_file_that_is_too_large_when_it_is_read_then_the_fetch_is_stopped(remote: Remote, tmp_path: Path) -> None:
-    remote.push(large=os.urandom(30_000_000))
+    remote.push(large=os.urandom(12_000_000))
     repository = Repository(remote.url, tmp_path / "cache")
     head = await repository.head("main")
     with pytest.raises(RefusedError, match="more than 4,000,000 bytes"):
