@@ -130,7 +130,7 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
 
     A wait takes a slot for hours or days. On a queue of their own, waits never hold up a short step, an undo or a rollout.
     """
-    repositories = Repositories(policies, settings.work_folder.resolve())
+    repositories = Repositories(policies, settings.work_folder.resolve(), settings.author())
     approvers = Approvers(repositories, Signers(settings.work_folder.resolve()))
     activities = all_activities(aws, repositories, approvers, settings.poll_seconds)
     approvals = Approvals(approvers, EvidenceActivities(aws, repositories).gather_evidence)

@@ -8,11 +8,10 @@ allows, and the activity must do what the spec says there. The policy is read ag
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import partial
 
 from activities.origin import Origin
-from activities.repositories import Repositories
-from slipway.app.lint import App, read_app_from
+from activities.repositories import Repositories, findings_at
+from slipway.app.lint import App
 from slipway.app.problems import FileError
 from slipway.app.taskdef import parse_taskdef
 from slipway.errors import NeedsPersonError, RefusedError
@@ -54,17 +53,21 @@ class Guard:
     async def require_on_branch(self, origin: Origin) -> None:
         """Checks that the promotion's commit is on a branch that the policy names. More is not asked of what undoes an effect.
 
+        What the worker knows of the branch suffices: an endpoint is restored also while the remote does not answer.
+
         Raises:
             RefusedError: The policy does not name the branch, or the commit is not on it.
         """
-        await _require_on_branch(await self._repositories.open(origin.app), origin.app.branch, origin.commit)
+        repository, branch = await self._repositories.open(origin.app), origin.app.branch
+        if not await repository.contained(branch, origin.commit):
+            raise _not_on_branch(repository, branch, origin.commit)
 
     async def _app_of(self, origin: Origin) -> App:
         repository = await self._repositories.open(origin.app)
+        await _require_on_branch(repository, origin.app.branch, origin.commit)
         folder = app_file(origin.app.folder)
         key = (normalise_url(origin.app.repository), origin.app.branch, folder, origin.commit)
         if key not in self._apps:
-            await _require_on_branch(repository, origin.app.branch, origin.commit)
             self._apps[key] = await _read(repository, origin)
         self._apps.move_to_end(key)
         while len(self._apps) > KEPT:
@@ -87,23 +90,22 @@ class Guard:
 
 async def _require_on_branch(repository: Repository, branch: str, commit: str) -> None:
     if not await repository.contains(branch, commit):
-        raise RefusedError(
-            f"using the commit {commit[:12]} of {repository.shown}",
-            f"it is not on the branch {branch}",
-            "start the promotion again: it reads the branch's head",
-        )
+        raise _not_on_branch(repository, branch, commit)
+
+
+def _not_on_branch(repository: Repository, branch: str, commit: str) -> RefusedError:
+    return RefusedError(
+        f"using the commit {commit[:12]} of {repository.shown}",
+        f"it is not on the branch {branch}",
+        "start the promotion again: it reads the branch's head",
+    )
 
 
 async def _read(repository: Repository, origin: Origin) -> App:
-    read = partial(_read_file, repository, origin)
-    findings = await read_app_from(read)
+    findings = await findings_at(repository, origin.app, origin.commit)
     if findings.app is None:
         raise FileError(f"reading {origin.app.folder} of {repository.shown} at {origin.commit[:12]}", findings.errors)
     return findings.app
-
-
-async def _read_file(repository: Repository, origin: Origin, path: str) -> bytes | None:
-    return await repository.read_if_there(origin.commit, app_file(origin.app.folder, path))
 
 
 def known_origin(activity: str, origin: Origin | None) -> Origin:

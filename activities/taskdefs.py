@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from functools import partial
 
 from temporalio import activity
 
 from activities.compensation import Compensation
+from activities.guard import known_origin
 from activities.origin import Origin
-from activities.repositories import Repositories
+from activities.own_commits import Judged, Written, commits_of, judge, own_revert
+from activities.repositories import Repositories, findings_at, read_files
 from slipway.api import AppRef, IdentityLevel, LedgerState, Message, TaskdefCommit
-from slipway.app.lint import read_app_from
 from slipway.app.pipecd import EcsApp, EventHandler
 from slipway.app.problems import FileError
 from slipway.app.replacements import FileChange, apply_event
 from slipway.app.spec import ModelPromotion
-from slipway.errors import RefusedError, TransientError
-from slipway.git.repository import PROMOTION_TRAILER, REVERT_TRAILER, PushConflict, Repository
+from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.git.mirror import RUN_TRAILER
+from slipway.git.repository import PROMOTION_TRAILER, PushConflict, Repository
 from slipway.git.rules import app_file
 from slipway.oci.reference import ImageReference
 from slipway.policy.check import entry_for, require_app
@@ -61,6 +61,8 @@ class WriteImage(Message):
     source_commit: str
     origin: Origin | None = None
     """Absent where an older release recorded the input."""
+    run: str = ""
+    """The promotion's first run. Absent where an older release recorded the input; commits' runs are not compared then."""
 
 
 class RevertImage(Message):
@@ -71,6 +73,8 @@ class RevertImage(Message):
     reason: str
     origin: Origin | None = None
     """Absent where an older release recorded the input."""
+    run: str = ""
+    """The promotion's first run. Absent where an older release recorded the input; commits' runs are not compared then."""
 
 
 class TaskdefActivities:
@@ -94,7 +98,7 @@ class TaskdefActivities:
         repository = await self._repositories.open(request.app)
         entry = entry_for(await self._repositories.policies(), request.app)
         commit = await repository.head(request.app.branch)
-        findings = await read_app_from(lambda path: repository.read_if_there(commit, app_file(request.app.folder, path)))
+        findings = await findings_at(repository, request.app, commit)
         if findings.app is None:
             raise FileError(f"reading {request.app.folder} of {repository.shown} at {commit[:12]}", findings.errors)
         app = findings.app
@@ -113,7 +117,8 @@ class TaskdefActivities:
     async def write_image(self, request: WriteImage) -> TaskdefCommit:
         """Writes the image into the files that the event's handler names, commits and pushes.
 
-        If it is killed after the push, the retry finds the commit by its trailer, and the former value at the commit's parent.
+        If it is killed after the push, the retry finds the commit by its trailer, and the former value at the commit's parent. A
+        commit that carries the trailer and is not this promotion's own is left alone.
 
         Raises:
             RefusedError: A field is missing or no single value.
@@ -122,40 +127,15 @@ class TaskdefActivities:
         repository = await self._repositories.open(request.app)
         branch = request.app.branch
         for _ in range(PUSH_TRIES):
-            done = await self._standing_commit(repository, branch, request.promotion_id)
+            head = await repository.head(branch)
+            done = await _standing_commit(repository, head, request)
             if done is not None:
-                first = (await _changes(request, partial(repository.read_before, done)))[0]
-                return TaskdefCommit(commit=done, changed=True, file=first.file, before=first.before, after=first.after)
+                return _written(done.commit.id, done.changes)
             try:
-                return await self._write(repository, request)
+                return await _write(repository, head, request)
             except PushConflict:
                 continue  # the branch moved: look again, and work on its new head
         raise TransientError(f"pushing to {branch} of {repository.shown}", f"others pushed {PUSH_TRIES} times in the meantime")
-
-    @staticmethod
-    async def _standing_commit(repository: Repository, branch: str, promotion_id: str) -> str | None:
-        """The promotion's commit, unless it was reverted."""
-        commit = await repository.find_by_trailer(branch, PROMOTION_TRAILER, promotion_id)
-        if commit is None or await repository.find_by_trailer(branch, REVERT_TRAILER, commit):
-            return None
-        return commit
-
-    @staticmethod
-    async def _write(repository: Repository, request: WriteImage) -> TaskdefCommit:
-        head = await repository.head(request.app.branch)
-        changes = await _changes(request, partial(repository.read_if_there, head))
-        first = changes[0]
-        changed = [change for change in changes if change.changed]
-        commit = head
-        if changed:
-            commit = await repository.commit_file(
-                request.app.branch,
-                head,
-                {app_file(request.app.folder, change.file): change.content for change in changed},
-                request.handler.message(request.image),
-                trailers_of(request),
-            )
-        return TaskdefCommit(commit=commit, changed=bool(changed), file=first.file, before=first.before, after=first.after)
 
     @activity.defn
     async def revert_image(self, request: RevertImage) -> Compensation:
@@ -164,34 +144,94 @@ class TaskdefActivities:
         If it is killed after the push, the retry finds the revert by its trailer.
 
         Raises:
-            NeedsPersonError: Others have changed the same lines since.
+            NeedsPersonError: Others have changed the same lines since, or a commit that carries the promotion's trailer is not
+                proven to be its own.
         """
         repository, branch = await self._repositories.open(request.app), request.app.branch
-        commit = await repository.find_by_trailer(branch, PROMOTION_TRAILER, request.promotion_id)
-        if commit is None:
-            return Compensation(state=LedgerState.kept, note="the promotion made no commit")
+        head = await repository.head(branch)
+        mine, others = await commits_of(repository, head, request.promotion_id, request.run)
+        if not mine:
+            of_others = f"; {others[0].id[:12]} is of another run, and stays" if others else ""
+            return Compensation(state=LedgerState.kept, note=f"the promotion made no commit{of_others}")
+        written = await _what_was_written(repository, request)
+        judged = await judge(repository, mine, written)
+        if judged is None or judged.objection:
+            raise _not_proven(repository, request, judged)
+        commit = judged.commit.id
+        earlier = await own_revert(repository, head, commit, written)
+        if earlier:
+            return Compensation(state=LedgerState.undone, note=f"{commit[:12]} is reverted by {earlier.id[:12]}")
         message = f"Revert the image of promotion {request.promotion_id}\n\n{one_line(request.reason)}"
-        revert = await repository.revert(branch, commit, message, {})
+        revert = await repository.revert(branch, commit, message)
         note = f"{commit[:12]} is reverted by {revert.commit[:12]}" if revert.changed else f"{commit[:12]} has no effect any more"
         return Compensation(state=LedgerState.undone, note=note)
 
 
-async def _changes(request: WriteImage, read: Callable[[str], Awaitable[bytes | None]]) -> tuple[FileChange, ...]:
+async def _standing_commit(repository: Repository, head: str, request: WriteImage) -> Judged | None:
+    """The promotion's own commit, unless it was reverted."""
+    written = Written(request.app, request.promotion_id, request.run, request.handler, request.image)
+    mine, _ = await commits_of(repository, head, request.promotion_id, request.run)
+    judged = await judge(repository, mine, written)
+    if judged is None or judged.objection or await own_revert(repository, head, judged.commit.id, written):
+        return None
+    return judged
+
+
+async def _write(repository: Repository, head: str, request: WriteImage) -> TaskdefCommit:
     files = {replacement.file for replacement in request.handler.replacements}
-    contents = {file: await read(path_of(request.app, file)) for file in sorted(files)}
-    return await asyncio.to_thread(apply_event, request.handler, request.image, contents.get)
+    contents = await read_files(repository, request.app, head, files)
+    changes = await asyncio.to_thread(apply_event, request.handler, request.image, contents.get)
+    changed = [change for change in changes if change.changed]
+    commit = head
+    if changed:
+        commit = await repository.commit_file(
+            request.app.branch,
+            head,
+            {app_file(request.app.folder, change.file): change.content for change in changed},
+            request.handler.message(request.image),
+            trailers_of(request),
+        )
+    return _written(commit, changes)
 
 
-def path_of(app: AppRef, file: str) -> str:
-    """The path of an application's file in its repository."""
-    return app_file(app.folder, file)
+def _written(commit: str, changes: tuple[FileChange, ...]) -> TaskdefCommit:
+    first = changes[0]
+    changed = any(change.changed for change in changes)
+    return TaskdefCommit(commit=commit, changed=changed, file=first.file, before=first.before, after=first.after)
+
+
+async def _what_was_written(repository: Repository, request: RevertImage) -> Written:
+    """What the promotion writes, by the files that it pinned: nothing in the activity's input is believed."""
+    origin = known_origin("revert_image", request.origin)
+    app = (findings := await findings_at(repository, origin.app, origin.commit)).app
+    if app is None:
+        raise NeedsPersonError(
+            f"reading what the promotion {request.promotion_id} wrote",
+            f"the files of {origin.app.folder} at {origin.commit[:12]} are refused: {findings.errors[0]}",
+            "revert the promotion's commit by hand if it must be undone",
+        )
+    image = f"{app.spec.spec.image.target}@{origin.request.digest}"
+    return Written(origin.app, request.promotion_id, request.run, app.handler, image)
+
+
+def _not_proven(repository: Repository, request: RevertImage, judged: Judged | None) -> NeedsPersonError:
+    found = f"{judged.commit.id[:12]} carries its trailer, but {judged.objection}" if judged else "there is none"
+    return NeedsPersonError(
+        f"reverting the commit of the promotion {request.promotion_id} on {request.app.branch} of {repository.shown}",
+        found,
+        "look at that commit, and revert it by hand if it must be undone",
+    )
 
 
 def trailers_of(request: WriteImage) -> dict[str, str]:
     """The trailers that say where the commit comes from."""
-    trailers = {PROMOTION_TRAILER: request.promotion_id, REQUESTER_TRAILER: one_line(request.requested_by)}
-    source = one_line(request.source_commit)
-    return trailers | ({SOURCE_TRAILER: source} if source else {})
+    trailers = {
+        PROMOTION_TRAILER: request.promotion_id,
+        RUN_TRAILER: request.run,
+        REQUESTER_TRAILER: one_line(request.requested_by),
+        SOURCE_TRAILER: one_line(request.source_commit),
+    }
+    return {key: value for key, value in trailers.items() if value}
 
 
 def one_line(text: str) -> str:

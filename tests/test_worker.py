@@ -13,14 +13,17 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pydantic import ValidationError
 from temporalio.client import Client
 
 from demo.processes import free_port
 from demo.stack import BINARIES
 from demo.temporal import TemporalServer
+from slipway.git.mirror import Author
 from slipway.temporal.start import has_worker
 from slipway.worker.arguments import read_arguments
 from slipway.worker.settings import WorkerSettings, default_work_folder
+from worker import wrong_setting
 
 
 def environment(temporal: TemporalServer, folder: Path, **changes: str) -> dict[str, str]:
@@ -178,6 +181,49 @@ def test_given_arguments_then_no_worker_starts(arguments: list[str], code: int) 
     with pytest.raises(SystemExit) as ended:
         read_arguments(arguments)
     assert ended.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SLIPWAY_GIT_AUTHOR", "Bot <x>", "without < and >"),
+        ("SLIPWAY_GIT_AUTHOR", "Bot\nSlipway-Promotion: x", "printable"),
+        ("SLIPWAY_GIT_AUTHOR", "Bot.", "at both ends"),
+        ("SLIPWAY_GIT_EMAIL", "", "1 to 200"),
+        ("SLIPWAY_GIT_SIGNING_KEY", "/nowhere/key", "names no file"),
+    ],
+)
+def test_given_git_settings_that_are_wrong_then_it_is_said_which_and_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv("SLIPWAY_REPOSITORIES", "file:///repositories/*")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError) as refused:
+        WorkerSettings()  # pyright: ignore[reportCallIssue] -- the environment fills it
+    (error,) = refused.value.errors()
+    assert wrong_setting(error).startswith(f"{name}: ")
+    assert said in wrong_setting(error)
+
+
+async def test_given_the_key_itself_as_the_signing_key_then_the_worker_does_not_repeat_it(
+    temporal: TemporalServer, tmp_path: Path
+) -> None:
+    key = "-----BEGIN OPENSSH PRIVATE KEY-----\nS3CRET\n-----END OPENSSH PRIVATE KEY-----"
+    process = await start(environment(temporal, tmp_path, SLIPWAY_GIT_SIGNING_KEY=key))
+    assert process.stderr
+    said = (await process.stderr.read()).decode()
+    assert await process.wait() == 2
+    assert "SLIPWAY_GIT_SIGNING_KEY: Value error, it names no file" in said
+    assert "S3CRET" not in said
+
+
+def test_given_git_settings_then_commits_are_by_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").touch()
+    settings = {"REPOSITORIES": "file:///repositories/*", "GIT_AUTHOR": "Ünal Bot", "GIT_EMAIL": "bot@example.com"}
+    for name, value in (settings | {"GIT_SIGNING_KEY": str(tmp_path / "key")}).items():
+        monkeypatch.setenv(f"SLIPWAY_{name}", value)
+    author = WorkerSettings().author()  # pyright: ignore[reportCallIssue] -- the environment fills it
+    assert author == Author("Ünal Bot", "bot@example.com", tmp_path / "key")
 
 
 def test_given_no_work_folder_then_it_is_where_programs_keep_their_state(monkeypatch: pytest.MonkeyPatch) -> None:

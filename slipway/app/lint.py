@@ -7,7 +7,7 @@ instance.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -62,10 +62,13 @@ def read_app(read: Read) -> Findings:
     return _Linter(read, {}).findings()
 
 
-async def read_app_from(read: Callable[[str], Awaitable[bytes | None]]) -> Findings:
+async def read_app_from(read: Callable[[Collection[str]], Awaitable[Mapping[str, bytes | None]]]) -> Findings:
     """Like `read_app`, for files that have to be waited for: which ones are needed is seen from those that came before.
 
-    A thread reads them, so that other promotions go on whatever is in them. Each file is parsed once.
+    A thread parses them, so that other promotions go on whatever is in them. Each file is parsed once.
+
+    Args:
+        read: Gives several files of the application's folder by their paths there; none where one is not there.
     """
     known: dict[str, bytes | None] = {}
     documents: dict[str, Document | FileError] = {}
@@ -75,8 +78,7 @@ async def read_app_from(read: Callable[[str], Awaitable[bytes | None]]) -> Findi
         findings = await asyncio.to_thread(linter.findings)
         if not wanted:
             return findings
-        for path in sorted(wanted):
-            known[path] = await read(path)
+        known.update(await read(wanted))
     return await asyncio.to_thread(_Linter(known.get, documents).findings)
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.git.process import FILE_LIMIT, GitAnswer, failure, run_git, without_credentials
+from slipway.git.signing import signing_options, verifying_options
 from slipway.text import one_line
 
+RUN_TRAILER = "Slipway-Run"
 _STOPPED = ("died of signal 25", "File too large", "file too large", "Filesize limit", "File size limit")
 """What git says when it may write no more to a file."""
 _NAME_LIMIT = 200
 """Letters of an author's name or address that are shown."""
+_NEW_COMMIT = "refs/slipway/new"
+"""What git's fast-import calls the commit that it makes. Nothing reads it."""
 _LAST_SECOND = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 _RACE = ("stale info", "non-fast-forward", "fetch first", "cannot lock ref", "failed to update ref", "reference already exists")
 
@@ -31,6 +34,24 @@ class Author:
 
     name: str = "Slipway"
     email: str = "slipway@localhost"
+    signing_key: Path | None = None
+    """An SSH private key that commits are signed with."""
+
+    def __str__(self) -> str:
+        """As git writes it, in one short line."""
+        return f"{shown_name(self.name)} <{shown_name(self.email)}>"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit that carries a trailer. Whoever pushes decides what it says; only a signature proves anything."""
+
+    id: str
+    parents: tuple[str, ...]
+    author: Author
+    committer: Author
+    runs: tuple[str, ...]
+    """The values of its trailer `Slipway-Run`."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +73,21 @@ class Entry:
     blob: str
 
 
-Changes = dict[str, Entry | None]
+@dataclass(frozen=True)
+class NewFile:
+    """A file that is not in the repository yet."""
+
+    mode: str
+    content: bytes
+
+
+Changes = dict[str, Entry | NewFile | None]
 """Files of a new tree by path; none removes the file."""
+
+
+def shown_name(name: str) -> str:
+    """A name or an address that a commit claims, for people."""
+    return one_line(name)[:_NAME_LIMIT]
 
 
 class Mirror:
@@ -77,8 +111,10 @@ class Mirror:
         if not (self._folder / "slipway-ready").exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             await self._git("init", "--quiet", "--bare", tried=f"creating a mirror of {self._shown}")
-            for key, value in (("url", self._url), ("promisor", "true"), ("partialclonefilter", "blob:none")):
-                await self._git("config", f"remote.origin.{key}", value, tried=f"creating a mirror of {self._shown}")
+            url = self._url.replace("\\", "\\\\").replace('"', '\\"')
+            remote = f'[remote "origin"]\n\turl = "{url}"\n\tpromisor = true\n\tpartialclonefilter = blob:none\n'
+            with (self._folder / "config").open("a") as config:
+                config.write(remote)
             (self._folder / "slipway-ready").touch()
         # Nobody else uses the mirror while the lock is held: a git lock found here belongs to a git that was killed.
         for left in [*self._folder.glob("*.lock"), *(self._folder / "refs").rglob("*.lock")]:
@@ -93,78 +129,89 @@ class Mirror:
             raise RefusedError(tried, answer.words, "name a branch that exists")
         if answer.code:
             raise failure(tried, answer)
-        return (await self._git("rev-parse", "--verify", f"refs/remotes/origin/{branch}^{{commit}}", tried=tried)).text
+        # Git writes there what it fetched, for scripts; the lock keeps other fetches away.
+        return (self._folder / "FETCH_HEAD").read_text().partition("\t")[0]
 
-    async def is_behind(self, commit: str, branch: str, head: str = "") -> bool:
-        """Whether the branch, as it was fetched last, holds the commit."""
-        of = head or f"refs/remotes/origin/{branch}"
-        tried = f"looking for the commit {commit[:12]} on {branch} of {self._shown}"
-        return (await self._run("merge-base", "--is-ancestor", commit, of, tried=tried)).code == 0
+    async def is_behind(self, commit: str, head: str) -> bool:
+        """Whether a commit is the head or behind it.
 
-    async def ensure_commit(self, commit: str) -> None:
-        """Fetch the commit unless the mirror has it."""
-        if (await self._run("cat-file", "-e", f"{commit}^{{commit}}", tried="looking for a commit")).code == 0:
-            return
-        tried = f"fetching the commit {commit[:12]} of {self._shown}"
-        answer = await self._run("fetch", "--quiet", "--no-tags", "--filter=blob:none", "origin", commit, tried=tried)
-        if answer.code:
-            raise failure(tried, answer)
+        Args:
+            commit: The commit.
+            head: A commit, or a reference that may be missing.
+        """
+        tried = f"looking for the commit {commit[:12]} behind {head[:12]} of {self._shown}"
+        return commit == head or (await self._run("merge-base", "--is-ancestor", commit, head, tried=tried)).code == 0
 
-    async def entry(self, commit: str, path: str) -> Entry | None:
-        """A file of a commit, or none."""
-        tried = f"looking for {path} at {commit[:12]} of {self._shown}"
-        listed = (await self._git("ls-tree", "-z", "--full-tree", commit, "--", f":(literal){path}", tried=tried)).text.rstrip(
-            "\0"
-        )
-        if not listed:
-            return None
-        mode, kind, blob = listed.partition("\t")[0].split(" ")
-        if kind != "blob" or mode == "120000":
-            named = "a symbolic link" if mode == "120000" else "a folder"
-            raise RefusedError(tried, f"it is {named}", "put a file there")
-        return Entry(mode, blob)
+    async def entries(self, commit: str, paths: Collection[str]) -> dict[str, Entry | None]:
+        """Files of a commit by path; none where there is no such file. Git fetches a commit that it does not have."""
+        tried = f"looking for {', '.join(sorted(paths))} at {commit[:12]} of {self._shown}"
+        patterns = (f":(literal){path}" for path in sorted(paths))
+        listed = (await self._git("ls-tree", "-z", "--full-tree", commit, "--", *patterns, tried=tried)).text
+        found: dict[str, Entry | None] = dict.fromkeys(paths)
+        for line in listed.split("\0")[:-1]:
+            attributes, _, path = line.partition("\t")
+            mode, kind, blob = attributes.split(" ")
+            if kind != "blob" or mode == "120000":
+                named = "a symbolic link" if mode == "120000" else "a folder"
+                raise RefusedError(f"looking for {path} at {commit[:12]} of {self._shown}", f"it is {named}", "put a file there")
+            found[path] = Entry(mode, blob)
+        return found
 
-    async def blob(self, entry: Entry, path: str) -> bytes:
-        """A file's content."""
-        tried = f"reading {path} of {self._shown}"
-        await self._require_small(entry.blob, tried)
-        return (await self._git("cat-file", "blob", entry.blob, tried=tried)).stdout
+    async def contents(self, blobs: Mapping[str, str]) -> dict[str, bytes]:
+        """The contents of blobs.
 
-    async def _require_small(self, blob: str, tried: str) -> None:
-        """Fetches a blob unless it is there, but no larger one than is read.
+        Args:
+            blobs: For each blob, a path that it has, for errors.
+        """
+        tried = f"reading {', '.join(sorted(set(blobs.values())))} of {self._shown}"
+        await self._require_small(blobs, tried)
+        asked = "".join(f"{blob}\n" for blob in blobs).encode()
+        rest = (await self._git("cat-file", "--batch=%(objectname) %(objectsize)", tried=tried, stdin=asked)).stdout
+        contents: dict[str, bytes] = {}
+        while rest:
+            header, _, rest = rest.partition(b"\n")
+            blob, size = header.decode().split(" ")
+            contents[blob], rest = rest[: int(size)], rest[int(size) + 1 :]
+        return contents
+
+    async def _require_small(self, blobs: Mapping[str, str], tried: str) -> None:
+        """Fetches blobs unless they are there, but no larger ones than are read.
 
         A remote does not tell a blob's size before it sends the blob, so the fetch is stopped where it writes too much.
         """
-        answer = await self._run(
-            "cat-file", "--batch-check=%(objectsize)", tried=tried, stdin=f"{blob}\n".encode(), file_limit=2 * FILE_LIMIT
-        )
+        asked = "".join(f"{blob}\n" for blob in blobs).encode()
+        answer = await self._run("cat-file", "--batch-check=%(objectsize)", tried=tried, stdin=asked, file_limit=2 * FILE_LIMIT)
         stopped = any(words in answer.stderr for words in _STOPPED)
-        size = answer.text.strip()
-        if stopped or (size.isdecimal() and int(size) > FILE_LIMIT):
-            has = f"{int(size):,}" if size.isdecimal() else f"more than {FILE_LIMIT:,}"
-            raise RefusedError(tried, f"it has {has} bytes", f"keep it under {FILE_LIMIT:,} bytes")
-        if answer.code or not size.isdecimal():
+        sizes = answer.text.splitlines()
+        for number, path in enumerate(blobs.values()):
+            size = sizes[number] if number < len(sizes) else ""
+            if size.isdecimal() and int(size) <= FILE_LIMIT:
+                continue
+            if stopped or size.isdecimal():
+                has = f"{int(size):,}" if size.isdecimal() else f"more than {FILE_LIMIT:,}"
+                tried = f"reading {path} of {self._shown}"
+                raise RefusedError(tried, f"it has {has} bytes", f"keep it under {FILE_LIMIT:,} bytes")
             raise failure(tried, answer)
 
-    async def store(self, before: Entry | None, content: bytes) -> Entry:
-        """Stores a file's content in the mirror, with the mode of the file that it replaces."""
-        blob = await self._git("hash-object", "-w", "--stdin", tried="storing a file", stdin=content)
-        return Entry(before.mode if before else "100644", blob.text)
-
     async def commit(self, parent: str, changes: Changes, message: str, author: Author) -> str:
-        """Creates a commit on a parent. No branch refers to it yet."""
+        """Creates a commit on a parent. It counts once it is pushed."""
         tried = f"committing on {parent[:12]} of {self._shown}"
-        lines = [
-            f"{entry.mode} {entry.blob}\t{path}\0" if entry else f"0 {'0' * len(parent)}\t{path}\0"
-            for path, entry in changes.items()
-        ]
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix="index-") as folder:
-            index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}  # noqa: PTH118 -- a variable's text
-            await self._git("read-tree", parent, tried=tried, environment=index)
-            await self._git("update-index", "-z", "--index-info", tried=tried, stdin="".join(lines).encode(), environment=index)
-            tree = await self._git("write-tree", "--missing-ok", tried=tried, environment=index)
-        arguments = ("commit-tree", tree.text, "-p", parent, "-F", "-")
-        return (await self._git(*arguments, tried=tried, stdin=message.encode(), environment=_identity(author))).text
+        who = f"{author.name} <{author.email}> now\n".encode()
+        stream = [f"commit {_NEW_COMMIT}\nmark :1\n".encode(), b"author ", who, b"committer ", who, _data(message.encode())]
+        stream += [f"from {parent}\n".encode(), *(_change(path, file) for path, file in changes.items()), b"\nget-mark :1\n"]
+        arguments = ("fast-import", "--quiet", "--force", "--date-format=now")
+        # The bound is on what git fetches: a revert may name a blob that is not here.
+        commit = (await self._git(*arguments, tried=tried, stdin=b"".join(stream), file_limit=2 * FILE_LIMIT)).text
+        if author.signing_key is None:
+            return commit
+        signed = (*signing_options(author.signing_key), "commit-tree", "-S", f"{commit}^{{tree}}", "-p", parent, "-F", "-")
+        return (await self._git(*signed, tried=f"signing a commit of {self._shown}", stdin=message.encode(), author=author)).text
+
+    async def is_signed_with(self, commit: str, key: Path) -> bool:
+        """Whether a commit has a signature of this SSH key."""
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix="signers-") as folder:
+            options = await verifying_options(key, Path(folder) / "allowed")
+            return (await self._run(*options, "verify-commit", commit, tried=f"verifying {commit[:12]}")).code == 0
 
     async def push(self, commit: str, branch: str, parent: str) -> None:
         """Moves the remote's branch from the parent to the commit. It fails if the branch is anywhere else."""
@@ -182,18 +229,17 @@ class Mirror:
             raise NeedsPersonError(tried, said, "let the worker push to this branch (branch protection, hooks), then retry")
         raise failure(tried, answer)
 
-    async def find(self, head: str, trailer: str) -> str | None:
-        """The newest commit up to a head that carries a trailer line."""
-        key, _, value = trailer.partition(": ")
-        form = f"--format=%H%x00%(trailers:key={key},valueonly,separator=%x01)"
-        arguments = ("log", "-z", "--fixed-strings", f"--grep={trailer}", form, head, "--")
+    async def with_trailer(self, head: str, key: str, value: str) -> list[Commit]:
+        """The commits up to a head that carry a trailer, the newest first."""
+        values = "%(trailers:key={},valueonly,separator=%x01)"
+        fields = ("%H", "%P", "%an", "%ae", "%cn", "%ce", values.format(key), values.format(RUN_TRAILER))
+        form = f"--format={'%x00'.join(fields)}"
+        arguments = ("log", "-z", "--fixed-strings", f"--grep={key}: {value}", form, head, "--")
         listed = (await self._git(*arguments, tried=f"looking for {key} in {self._shown}")).text
-        # With -z, a line is `<hash> NUL <values> NUL`.
-        fields = listed.split("\0")
-        for commit, values in zip(fields[::2], fields[1::2], strict=False):
-            if value in values.split("\x01"):
-                return commit
-        return None
+        # With -z, each commit ends with one NUL more.
+        told = listed.split("\0")
+        commits = (told[start : start + len(fields)] for start in range(0, len(told) - 1, len(fields)))
+        return [_commit(each) for each in commits if value in each[6].split("\x01")]
 
     async def last_change(self, commit: str, path: str) -> Change | None:
         """The newest commit up to this one that changed a file; none where no commit did."""
@@ -205,12 +251,23 @@ class Mirror:
         changed_by, name, email, seconds = listed.split("\0")
         # A commit may claim any time; a later one than a date can hold is shown as the last.
         time = datetime.fromtimestamp(min(int(seconds), _LAST_SECOND), UTC)
-        return Change(changed_by, one_line(name)[:_NAME_LIMIT], one_line(email)[:_NAME_LIMIT], time)
+        return Change(changed_by, shown_name(name), shown_name(email), time)
 
     async def parents(self, commit: str) -> list[str]:
         """The parents of a commit."""
         tried = f"looking for the parents of {commit[:12]} of {self._shown}"
         return (await self._git("rev-list", "--parents", "-n", "1", commit, "--", tried=tried)).text.split()[1:]
+
+    async def changed_files(self, parent: str, commit: str) -> dict[str, tuple[Entry | None, Entry | None]]:
+        """The files that a commit changed, before and after."""
+        tried = f"looking at what {commit[:12]} of {self._shown} changes"
+        listed = await self._git("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", parent, commit, tried=tried)
+        fields = listed.text.split("\0")
+        changed: dict[str, tuple[Entry | None, Entry | None]] = {}
+        for raw, path in zip(fields[::2], fields[1::2], strict=False):
+            old_mode, new_mode, old_blob, new_blob, _ = raw.removeprefix(":").split(" ")
+            changed[path] = _entry(old_mode, old_blob), _entry(new_mode, new_blob)
+        return changed
 
     async def reverted_tree(self, commit: str, head: str) -> Changes:
         """The files of the head without a commit's changes; empty if none of them is left."""
@@ -218,53 +275,45 @@ class Mirror:
         parents = await self.parents(commit)
         if len(parents) != 1:
             raise NeedsPersonError(tried, f"the commit has {len(parents)} parents", "revert it by hand")
-        listed = await self._git("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", parents[0], commit, tried=tried)
+        changed = await self.changed_files(parents[0], commit)
+        now = await self.entries(head, changed)
         changes: Changes = {}
-        fields = listed.text.split("\0")
-        for raw, path in zip(fields[::2], fields[1::2], strict=False):
-            old_mode, new_mode, old_blob, new_blob, _ = raw.removeprefix(":").split(" ")
-            before, after = _entry(old_mode, old_blob), _entry(new_mode, new_blob)
-            now = await self.entry(head, path)
-            if now == before:
-                continue
-            changes[path] = before if now == after else await self._merged(now, after, before, path, tried)
+        for path, (before, after) in changed.items():
+            if now[path] != before:
+                changes[path] = before if now[path] == after else await self._merged(now[path], after, before, path, tried)
         return changes
 
-    async def _merged(self, now: Entry | None, base: Entry | None, wanted: Entry | None, path: str, tried: str) -> Entry:
+    async def _merged(self, now: Entry | None, base: Entry | None, wanted: Entry | None, path: str, tried: str) -> NewFile:
         remedy = "revert it by hand, or keep it"
         if now is None or base is None or wanted is None:
             raise NeedsPersonError(tried, f"{path} was added or removed since", remedy)
+        contents = await self.contents(dict.fromkeys((now.blob, base.blob, wanted.blob), path))
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="merge-") as folder:
             files = [Path(folder) / name for name in ("now", "base", "wanted")]
             for file, entry in zip(files, (now, base, wanted), strict=True):
-                file.write_bytes(await self.blob(entry, path))
+                file.write_bytes(contents[entry.blob])
             answer = await self._run("merge-file", "-p", "--quiet", *map(str, files), tried=tried)
         if answer.code:
             raise NeedsPersonError(tried, f"the same lines of {path} were changed since", remedy)
-        return await self.store(now, answer.stdout)
+        return NewFile(now.mode, answer.stdout)
 
     async def _run(
-        self,
-        *arguments: str,
-        tried: str,
-        stdin: bytes = b"",
-        environment: Mapping[str, str] | None = None,
-        file_limit: int | None = None,
+        self, *arguments: str, tried: str, stdin: bytes = b"", author: Author | None = None, file_limit: int | None = None
     ) -> GitAnswer:
         return await run_git(
             arguments,
             folder=self._folder,
             tried=tried,
             stdin=stdin,
-            environment=environment,
+            environment=_identity(author) if author else None,
             pass_fds=(self._lock,),
             file_limit=file_limit,
         )
 
     async def _git(
-        self, *arguments: str, tried: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+        self, *arguments: str, tried: str, stdin: bytes = b"", author: Author | None = None, file_limit: int | None = None
     ) -> GitAnswer:
-        answer = await self._run(*arguments, tried=tried, stdin=stdin, environment=environment)
+        answer = await self._run(*arguments, tried=tried, stdin=stdin, author=author, file_limit=file_limit)
         if answer.code:
             raise failure(tried, answer)
         return answer
@@ -272,6 +321,31 @@ class Mirror:
 
 def _entry(mode: str, blob: str) -> Entry | None:
     return Entry(mode, blob) if mode.strip("0") else None
+
+
+def _commit(fields: Sequence[str]) -> Commit:
+    commit, parents, author, author_email, committer, committer_email, _, runs = fields
+    return Commit(
+        id=commit,
+        parents=tuple(parents.split()),
+        author=Author(author, author_email),
+        committer=Author(committer, committer_email),
+        runs=tuple(runs.split("\x01")) if runs else (),
+    )
+
+
+def _change(path: str, file: Entry | NewFile | None) -> bytes:
+    """A file of a new commit, as git's fast-import reads it."""
+    quoted = '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if file is None:
+        return f"D {quoted}\n".encode()
+    if isinstance(file, Entry):
+        return f"M {file.mode} {file.blob} {quoted}\n".encode()
+    return f"M {file.mode} inline {quoted}\n".encode() + _data(file.content)
+
+
+def _data(content: bytes) -> bytes:
+    return f"data {len(content)}\n".encode() + content + b"\n"
 
 
 def _identity(author: Author) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The deployment repository: reading files at a commit, and committing to a branch without a work tree.
 
 Each repository has one bare, partial mirror in the worker's folder, and one lock: git's own locks refuse rather than wait.
-A commit is built in a temporary index, and counts once the push is accepted. A push that loses a race changes nothing and raises
-`PushConflict`.
+A commit counts once its push is accepted. A push that loses a race changes nothing and raises `PushConflict`. What cannot change
+is kept in memory: a file at a commit, and that one commit is behind another.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import RefusedError, TransientError
-from slipway.git.mirror import Author, Change, Changes, Mirror, PushConflict
+from slipway.git.cache import FileCache, Kept
+from slipway.git.mirror import Author, Change, Changes, Commit, Entry, Mirror, NewFile, PushConflict
 from slipway.git.process import without_credentials
 from slipway.git.rules import app_file, check_branch, check_commit, check_trailer, normalise_url
 
@@ -27,6 +28,9 @@ REVERT_TRAILER = "Slipway-Reverts"
 LOCK_TIMEOUT = 300.0
 """Seconds to wait for another user of the same mirror."""
 REVERT_TRIES = 5
+FRESH = 30.0
+"""Seconds for which the remote's answer about a branch counts where it is only asked whether a commit is on the branch."""
+_REMEMBERED = 1_000
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,29 @@ class Repository:
     Args:
         url: Where it is; checked by a `RepositoryPolicy` before.
         cache: The worker's folder for mirrors. Two workers may share it.
+        author: Who commits are by.
+        files: What is kept in memory, shared between repositories.
+        fresh: Seconds for which an answer of the remote counts for `contains`.
     """
 
-    def __init__(self, url: str, cache: Path) -> None:
+    def __init__(
+        self,
+        url: str,
+        cache: Path,
+        author: Author = Author(),  # noqa: B008 -- frozen
+        files: FileCache | None = None,
+        fresh: float = FRESH,
+    ) -> None:
         normal = normalise_url(url)
         self.url = url
         self.shown = without_credentials(url)
-        self._folder = cache / f"{hashlib.sha256(normal.encode()).hexdigest()[:24]}.git"
+        self.author = author
+        self._name = hashlib.sha256(normal.encode()).hexdigest()[:24]
+        self._folder = cache / f"{self._name}.git"
+        self._files = files or FileCache()
+        self._fresh = fresh
+        self._heads: Kept[str, tuple[str, float]] = Kept(_REMEMBERED)
+        self._behind: Kept[tuple[str, str], bool] = Kept(_REMEMBERED)
 
     async def head(self, branch: str) -> str:
         """The branch's newest commit, asked of the remote.
@@ -60,14 +80,45 @@ class Repository:
         """
         check_branch(branch)
         async with self._locked() as git:
-            return await git.fetch(branch)
+            return await self._fetch(git, branch)
 
     async def contains(self, branch: str, commit: str) -> bool:
-        """Whether the commit is the branch's head or behind it. The remote is asked where the mirror does not say so already."""
+        """Whether the commit is the branch's head or behind it, as the remote says now or said less than `fresh` seconds ago.
+
+        A push by force can take a commit off a branch, so no older answer counts.
+        """
+        check_branch(branch)
+        check_commit(commit)
+        head, asked_at = self._heads.get(branch) or ("", 0.0)
+        recent = head and time.monotonic() < asked_at + self._fresh
+        if recent and (commit == head or (commit, head) in self._behind):
+            return True
+        async with self._locked() as git:
+            if recent and await self._is_behind(git, commit, head):
+                return True
+            return await self._is_behind(git, commit, await self._fetch(git, branch))
+
+    async def contained(self, branch: str, commit: str) -> bool:
+        """Whether the commit is or was on the branch. The remote is asked only where the mirror does not say so."""
         check_branch(branch)
         check_commit(commit)
         async with self._locked() as git:
-            return await git.is_behind(commit, branch) or await git.is_behind(commit, branch, await git.fetch(branch))
+            return await git.is_behind(commit, f"refs/remotes/origin/{branch}") or await self._is_behind(
+                git, commit, await self._fetch(git, branch)
+            )
+
+    async def _fetch(self, git: Mirror, branch: str) -> str:
+        asked_at = time.monotonic()
+        head = await git.fetch(branch)
+        self._heads[branch] = (head, asked_at)
+        return head
+
+    async def _is_behind(self, git: Mirror, commit: str, head: str) -> bool:
+        if (commit, head) not in self._behind:
+            if not await git.is_behind(commit, head):
+                return False
+            self._behind[commit, head] = True
+        return True
 
     async def read(self, commit: str, path: str) -> bytes:
         """A file's content at a commit.
@@ -84,35 +135,50 @@ class Repository:
 
     async def read_if_there(self, commit: str, path: str) -> bytes | None:
         """A file's content at a commit, or none where there is no such file."""
-        check_commit(commit)
-        async with self._locked() as git:
-            await git.ensure_commit(commit)
-            entry = await git.entry(commit, app_file(path))
-            return await git.blob(entry, path) if entry else None
+        return (await self.read_all(commit, [path]))[path]
 
-    async def read_before(self, commit: str, path: str) -> bytes | None:
-        """A file's content at the parent of a commit, or none where there was no such file."""
+    async def read_all(self, commit: str, paths: Collection[str]) -> dict[str, bytes | None]:
+        """Files' contents at a commit by path; none where there is no such file.
+
+        Raises:
+            RefusedError: One is a folder, a symbolic link or too large.
+        """
         check_commit(commit)
-        async with self._locked() as git:
-            await git.ensure_commit(commit)
-            parents = await git.parents(commit)
-        return await self.read_if_there(parents[0], path) if parents else None
+        normal = {path: app_file(path) for path in paths}
+        files = set(normal.values())
+        contents = self._files.known(self._name, commit, files)
+        if contents is None:
+            async with self._locked() as git:
+                contents = await self._read(git, commit, files)
+        return {path: contents[file] for path, file in normal.items()}
+
+    async def _read(self, git: Mirror, commit: str, files: Collection[str]) -> dict[str, bytes | None]:
+        entries = await self._entries(git, commit, files)
+        kept = self._files.contents
+        contents = {entry.blob: kept[key] for entry in entries.values() if entry and (key := (self._name, entry.blob)) in kept}
+        missing = {entry.blob: path for path, entry in entries.items() if entry and entry.blob not in contents}
+        if missing:
+            for blob, content in (await git.contents(missing)).items():
+                kept[self._name, blob] = contents[blob] = content
+        return {path: contents[entry.blob] if entry else None for path, entry in entries.items()}
+
+    async def _entries(self, git: Mirror, commit: str, files: Collection[str]) -> dict[str, Entry | None]:
+        kept = self._files.entries
+        entries = {file: kept[key] for file in files if (key := (self._name, commit, file)) in kept}
+        missing = set(files) - set(entries)
+        if missing:
+            for file, entry in (await git.entries(commit, missing)).items():
+                kept[self._name, commit, file] = entries[file] = entry
+        return entries
 
     async def last_change(self, commit: str, path: str) -> Change | None:
         """Who last changed a file, up to a commit; none where no commit up to there has the file."""
         check_commit(commit)
         async with self._locked() as git:
-            await git.ensure_commit(commit)
             return await git.last_change(commit, app_file(path))
 
     async def commit_file(
-        self,
-        branch: str,
-        parent: str,
-        files: Mapping[str, bytes],
-        message: str,
-        trailers: Mapping[str, str],
-        author: Author = Author(),  # noqa: B008 -- frozen
+        self, branch: str, parent: str, files: Mapping[str, bytes], message: str, trailers: Mapping[str, str]
     ) -> str:
         """Commits files to a branch and pushes it; others see one step.
 
@@ -122,7 +188,6 @@ class Repository:
             files: New content by path; a file keeps its mode.
             message: The commit's message, without trailers.
             trailers: The commit's trailers.
-            author: Who the commit is by.
 
         Raises:
             PushConflict: The branch is not at `parent` any more. Nothing was changed.
@@ -130,52 +195,63 @@ class Repository:
         """
         check_branch(branch)
         check_commit(parent)
+        contents = {app_file(path): content for path, content in files.items()}
         async with self._locked() as git:
-            await git.ensure_commit(parent)
-            entries: Changes = {}
-            for path, content in files.items():
-                entries[app_file(path)] = await git.store(await git.entry(parent, app_file(path)), content)
-            commit = await git.commit(parent, entries, _message(message, trailers), author)
-            await git.push(commit, branch, parent)
-            return commit
+            before = await self._entries(git, parent, contents)
+            changes: Changes = {
+                path: NewFile(entry.mode if (entry := before[path]) else "100644", content) for path, content in contents.items()
+            }
+            return await self._push(git, branch, parent, changes, _message(message, trailers))
 
-    async def find_by_trailer(self, branch: str, key: str, value: str) -> str | None:
-        """The newest commit of a branch that carries a trailer, asked of the remote."""
-        check_branch(branch)
+    async def with_trailer(self, head: str, key: str, value: str) -> list[Commit]:
+        """The commits up to a head that carry a trailer, the newest first. Anybody who may push can write a trailer."""
+        check_commit(head)
+        check_trailer(key, value)
         async with self._locked() as git:
-            return await git.find(await git.fetch(branch), check_trailer(key, value))
+            return await git.with_trailer(head, key, value)
 
-    async def revert(
-        self,
-        branch: str,
-        commit: str,
-        message: str,
-        trailers: Mapping[str, str],
-        author: Author = Author(),  # noqa: B008 -- frozen
-    ) -> Revert:
+    async def is_by_worker(self, commit: Commit) -> bool:
+        """Whether author and committer are the worker, and the signature is, where it has a key."""
+        name, email, key = self.author.name, self.author.email, self.author.signing_key
+        if any((each.name, each.email) != (name, email) for each in (commit.author, commit.committer)):
+            return False
+        if key is None:
+            return True
+        async with self._locked() as git:
+            return await git.is_signed_with(commit.id, key)
+
+    async def changed_files(self, parent: str, commit: str) -> frozenset[str]:
+        """The paths that a commit changed."""
+        async with self._locked() as git:
+            return frozenset(await git.changed_files(check_commit(parent), check_commit(commit)))
+
+    async def revert(self, branch: str, commit: str, message: str) -> Revert:
         """Reverts one commit on the branch's current head; what others have changed since stays.
 
         Raises:
             NeedsPersonError: The same lines were changed since.
         """
         check_branch(branch)
-        marked = {**trailers, REVERT_TRAILER: check_commit(commit)}
+        marked = _message(message, {REVERT_TRAILER: check_commit(commit)})
         async with self._locked() as git:
             for _ in range(REVERT_TRIES):
-                head = await git.fetch(branch)
-                done = await git.find(head, check_trailer(REVERT_TRAILER, commit))
-                if done:
-                    return Revert(done, changed=False)
-                entries = await git.reverted_tree(commit, head)
-                if not entries:
+                head = await self._fetch(git, branch)
+                changes = await git.reverted_tree(commit, head)
+                if not changes:
                     return Revert(head, changed=False)
-                revert = await git.commit(head, entries, _message(message, marked), author)
                 with contextlib.suppress(PushConflict):
-                    await git.push(revert, branch, head)
-                    return Revert(revert, changed=True)
+                    return Revert(await self._push(git, branch, head, changes, marked), changed=True)
         raise TransientError(
             f"reverting {commit[:12]} on {branch} of {self.shown}", f"others pushed {REVERT_TRIES} times in the meantime"
         )
+
+    async def _push(self, git: Mirror, branch: str, parent: str, changes: Changes, message: str) -> str:
+        commit = await git.commit(parent, changes, message, self.author)
+        asked_at = time.monotonic()
+        await git.push(commit, branch, parent)
+        self._heads[branch] = (commit, asked_at)
+        self._behind[parent, commit] = True
+        return commit
 
     @contextlib.asynccontextmanager
     async def _locked(self) -> AsyncGenerator[Mirror]:

@@ -3,23 +3,59 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from slipway.api import TASK_QUEUE
 from slipway.errors import RefusedError
+from slipway.git.mirror import Author
 from slipway.git.rules import AllowedBranch, split_branch
 from slipway.policy.model import policy_of_branches
 from slipway.policy.source import Policies, fixed, policies_at
+
+IDENTITY_LIMIT = 200
+"""Letters of the name and of the address that the worker commits by."""
 
 
 def default_work_folder() -> Path:
     """Where a program keeps what it can make again, by the XDG base directory specification."""
     state = os.environ.get("XDG_STATE_HOME")
     return (Path(state) if state else Path.home() / ".local" / "state") / "slipway"
+
+
+def git_identity(text: str) -> str:
+    """A name or an address as git writes it into a commit.
+
+    Raises:
+        ValueError: Git would change it, or it is not one line.
+    """
+    if (
+        not text.isprintable()
+        or text != text.strip(" .,:;<>\"\\'")
+        or re.search(r"[<>]", text)
+        or not 0 < len(text) <= IDENTITY_LIMIT
+    ):
+        raise ValueError(f"write 1 to {IDENTITY_LIMIT} printable characters, without < and >, and without signs at both ends")
+    return text
+
+
+def readable_key(key: Path | None) -> Path | None:
+    """The file of a key.
+
+    Raises:
+        ValueError: It cannot be read. The text is not repeated: it may be the key itself.
+    """
+    if key is None or key == Path():
+        return None
+    try:
+        with key.open("rb"):
+            return key.resolve()
+    except (OSError, ValueError):
+        raise ValueError("it names no file that the worker can read: write the path of an SSH private key, not the key") from None
 
 
 class WorkerSettings(BaseSettings):
@@ -35,6 +71,14 @@ class WorkerSettings(BaseSettings):
     (docs/policy.md), as a path or as `<url>@<branch>:<path>` of a file in a repository."""
     work_folder: Annotated[Path, Field(default_factory=default_work_folder)]
     """Where mirrors of the repositories are kept. It may be emptied while the worker is stopped."""
+    git_author: Annotated[str, AfterValidator(git_identity)] = Author().name
+    """The name that the worker commits by. Change neither name, address nor key while promotions run: only commits that carry
+    them are taken for the worker's own."""
+    git_email: Annotated[str, AfterValidator(git_identity)] = Author().email
+    """The address that the worker commits by."""
+    git_signing_key: Annotated[Path | None, AfterValidator(readable_key)] = None
+    """The file of an SSH private key without a passphrase. The worker signs its commits with it, and takes no commit for its own
+    that is not signed with it."""
     poll_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
     """Seconds between two looks at what is followed: tasks, executions, scans, endpoints."""
     task_queue: Annotated[str, Field(min_length=1)] = TASK_QUEUE
@@ -86,6 +130,10 @@ class WorkerSettings(BaseSettings):
         if bool(self.repositories) == bool(self.policy):
             raise ValueError("set either SLIPWAY_REPOSITORIES or SLIPWAY_POLICY")
         return self
+
+    def author(self) -> Author:
+        """Who the worker's commits are by."""
+        return Author(self.git_author, self.git_email, self.git_signing_key)
 
     def policies(self) -> Policies:
         """What apps may do.

@@ -112,18 +112,33 @@ class Deployment:
         self._git("clone", "-q", str(self.bare), str(self.clone), at=folder)
         self._git("checkout", "-q", "-b", "main")
 
-    def push(self, files: dict[str, str], message: str = "Change") -> str:
+    def push(self, files: dict[str, str], message: str = "Change", who: str = "Ana <ana@example.com>") -> str:
         """Commit files of the application's folder; returns the commit."""
-        if self.log():
-            self._git("pull", "-q", "--rebase", "origin", "main")
+        self._pull()
         for name, content in files.items():
             path = self.clone / self.app.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode())
         self._git("add", "-A")
-        self._git("commit", "-q", "-m", message)
-        self._git("push", "-q", "origin", "main")
-        return self._git("rev-parse", "HEAD")
+        name, _, email = who.rstrip(">").partition(" <")
+        self._git("-c", f"user.name={name}", "-c", f"user.email={email}", "commit", "-q", "--allow-empty", "-m", message)
+        return self._push()
+
+    def cherry_pick(self, commit: str) -> str:
+        """Apply a commit once more, as Ana; returns the new commit."""
+        self._pull()
+        self._git("cherry-pick", "--allow-empty", commit)
+        return self._push()
+
+    def drop_head(self) -> None:
+        """Take the newest commit off the branch, by force."""
+        self._pull()
+        self._git("push", "-q", "--force", "origin", "HEAD~1:main")
+
+    def verified(self, commit: str, allowed_signers: Path) -> str:
+        """What git says of a commit's signature."""
+        show = ("-c", f"gpg.ssh.allowedSignersFile={allowed_signers}", "show", "--no-patch", "--format=%GS: %G?", commit)
+        return self._git(*show, at=self.bare)
 
     def log(self) -> list[str]:
         """The subjects of the branch's commits, newest first."""
@@ -141,6 +156,14 @@ class Deployment:
     def message(self) -> str:
         """The newest commit's whole message."""
         return self._git("log", "-1", "--format=%B", "main", at=self.bare)
+
+    def _pull(self) -> None:
+        if self.log():
+            self._git("pull", "-q", "--rebase", "origin", "main")
+
+    def _push(self) -> str:
+        self._git("push", "-q", "origin", "main")
+        return self._git("rev-parse", "HEAD")
 
     def _git(self, *arguments: str, at: Path | None = None) -> str:
         identity = ["-c", "user.name=Ana", "-c", "user.email=ana@example.com"]

@@ -282,6 +282,17 @@ async def test_given_another_branch_when_the_app_is_read_then_it_is_refused_with
     assert "@feature/mallory to SLIPWAY_REPOSITORIES" in refused.value.report.remedy
 
 
+async def test_given_a_commit_that_is_off_the_branch_by_force_when_an_effect_is_asked_for_then_it_is_refused(
+    office: Office,
+) -> None:
+    await office.guard.permit(office.origin)
+    office.deployment.drop_head()
+    repository = await office.repositories.open(office.origin.app)
+    await repository.head("main")  # as of the next look at the remote
+    with pytest.raises(RefusedError, match="it is not on the branch main"):
+        await office.guard.permit(office.origin)
+
+
 # --- Undoing ---
 
 
@@ -294,6 +305,14 @@ async def test_given_a_policy_without_the_app_when_its_commit_is_reverted_then_t
     office.owner.narrow(branch="other")
     with pytest.raises(NeedsPersonError, match="only other is on the worker's list"):
         await office.check("revert_image", request)
+
+
+async def test_given_a_remote_that_does_not_answer_when_an_effect_is_undone_then_what_the_worker_knows_suffices(
+    office: Office, tmp_path: Path
+) -> None:
+    await office.guard.permit(office.origin)
+    office.deployment.bare.rename(tmp_path / "gone.git")
+    await office.guard.require_on_branch(office.origin)
 
 
 async def test_given_the_commit_of_another_promotion_then_it_is_not_reverted(office: Office) -> None:

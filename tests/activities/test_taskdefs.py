@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from activities.guard import Guard
+from activities.origin import Origin
 from activities.repositories import Repositories
 from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, TaskdefActivities, WriteImage
-from slipway.api import LedgerState, TaskdefCommit
-from slipway.errors import RefusedError
+from slipway.api import LedgerState, PromotionRequest, TaskdefCommit
+from slipway.errors import NeedsPersonError, RefusedError
+from slipway.git.mirror import Author
+from slipway.git.process import GitAnswer, run_git
+from slipway.policy.model import policy_of_branches
+from slipway.policy.source import fixed
 
+WORKER = str(Author())
 DIGEST = f"sha256:{'a' * 64}"
 
 
@@ -28,10 +38,22 @@ async def snapshot(taskdefs: TaskdefActivities, run: Any, deployment: Any, sourc
 
 
 @pytest.fixture
-def write(snapshot: AppSnapshot, deployment: Any, account: str) -> WriteImage:
+def origin(snapshot: AppSnapshot, deployment: Any, source: str) -> Origin:
+    return Origin(request=PromotionRequest(app=deployment.app, image=source), commit=snapshot.commit)
+
+
+@pytest.fixture
+def revert(origin: Origin) -> RevertImage:
+    return RevertImage(app=origin.app, promotion_id=origin.promotion_id, reason="rejected", origin=origin, run="run-1")
+
+
+@pytest.fixture
+def write(snapshot: AppSnapshot, origin: Origin, account: str) -> WriteImage:
     return WriteImage(
-        app=deployment.app,
-        promotion_id="screening-1",
+        app=origin.app,
+        promotion_id=origin.promotion_id,
+        origin=origin,
+        run="run-1",
         handler=snapshot.handler,
         event="image-update",
         image=f"{account}.dkr.ecr.us-east-1.amazonaws.com/screening@{DIGEST}",
@@ -84,7 +106,8 @@ async def test_given_a_digest_when_it_is_written_then_one_line_changes_and_the_c
     assert commit.changed
     assert commit.before.endswith("screening:old")
     trailers = deployment.message().splitlines()
-    assert "Slipway-Promotion: screening-1" in trailers
+    assert f"Slipway-Promotion: {write.promotion_id}" in trailers
+    assert "Slipway-Run: run-1" in trailers
     assert "Slipway-Promotion: forged" not in trailers
     assert f"Slipway-Source-Commit: {'1' * 40}" in trailers
 
@@ -110,11 +133,10 @@ async def test_given_a_file_at_the_value_when_it_is_written_then_there_is_no_com
 
 
 async def test_given_a_write_when_it_is_reverted_twice_then_there_is_one_revert(
-    taskdefs: TaskdefActivities, run: Any, deployment: Any, write: WriteImage
+    taskdefs: TaskdefActivities, run: Any, deployment: Any, write: WriteImage, revert: RevertImage
 ) -> None:
     before = deployment.file("taskdef.yaml")
     await run(taskdefs.write_image, write)
-    revert = RevertImage(app=deployment.app, promotion_id="screening-1", reason="rejected")
     for _ in range(2):
         assert (await run(taskdefs.revert_image, revert)).state is LedgerState.undone
     assert deployment.file("taskdef.yaml") == before
@@ -122,17 +144,249 @@ async def test_given_a_write_when_it_is_reverted_twice_then_there_is_one_revert(
 
 
 async def test_given_no_commit_when_it_is_reverted_then_there_is_nothing_to_undo(
-    taskdefs: TaskdefActivities, run: Any, deployment: Any, snapshot: AppSnapshot
+    taskdefs: TaskdefActivities, run: Any, revert: RevertImage
 ) -> None:
-    revert = RevertImage(app=deployment.app, promotion_id="screening-1", reason="rejected")
     assert (await run(taskdefs.revert_image, revert)).state is LedgerState.kept
 
 
 async def test_given_a_reverted_write_when_it_is_written_again_then_there_is_a_new_commit(
-    taskdefs: TaskdefActivities, run: Any, deployment: Any, write: WriteImage
+    taskdefs: TaskdefActivities, run: Any, deployment: Any, write: WriteImage, revert: RevertImage
 ) -> None:
     first = await run(taskdefs.write_image, write)
-    await run(taskdefs.revert_image, RevertImage(app=deployment.app, promotion_id="screening-1", reason="rejected"))
+    await run(taskdefs.revert_image, revert)
     second = await run(taskdefs.write_image, write)
     assert second.commit != first.commit
     assert write.image in deployment.file("taskdef.yaml")
+
+
+async def test_given_a_promotion_when_it_reads_checks_and_writes_then_it_starts_at_most_fifteen_gits(
+    run: Any,
+    tmp_path: Path,
+    repositories: Repositories,
+    write: WriteImage,
+    origin: Origin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[str] = []
+
+    async def counting(arguments: Sequence[str], **options: Any) -> GitAnswer:
+        started.append(arguments[0])
+        return await run_git(arguments, **options)
+
+    monkeypatch.setattr("slipway.git.mirror.run_git", counting)
+    repositories = Repositories(repositories.policies, tmp_path / "new")
+    taskdefs, guard = TaskdefActivities(repositories), Guard(repositories)
+    await run(taskdefs.read_app, ReadApp(app=origin.app, image=origin.request.image))
+    await guard.permit(origin)
+    commit = await run(taskdefs.write_image, write)
+    await guard.permit_definition(origin, commit.commit, commit.file)
+    for _ in range(5):
+        await guard.permit(origin)
+    repository = await repositories.open(origin.app)
+    await repository.read(commit.commit, "apps/screening/taskdef.yaml")
+    await repository.read(origin.commit, "apps/screening/smoke.json")
+    assert len(started) <= 15, started
+
+
+# --- Whose a commit is ---
+
+
+def message_of(write: WriteImage, run: str = "run-1") -> str:
+    return f"Run it\n\nSlipway-Promotion: {write.promotion_id}\nSlipway-Run: {run}"
+
+
+def with_image(deployment: Any, write: WriteImage) -> str:
+    """The task definition as `write_image` would write it."""
+    old = f"{write.image.partition('@')[0]}:old"
+    return deployment.file("taskdef.yaml").replace(old, write.image)
+
+
+async def test_given_a_colleagues_commit_with_the_trailer_when_the_image_is_written_then_a_commit_of_its_own_is_made(
+    taskdefs: TaskdefActivities, run: Any, deployment: Any, write: WriteImage
+) -> None:
+    planted = deployment.push({"notes.txt": "mine"}, message_of(write))
+    commit = await run(taskdefs.write_image, write)
+    assert commit.commit != planted
+    assert commit.changed
+    assert write.image in deployment.file("taskdef.yaml")
+
+
+@pytest.mark.parametrize(
+    ("files", "who", "found"),
+    [
+        ({"notes.txt": "mine"}, "Ana <ana@example.com>", r"its author is Ana <ana@example\.com>"),
+        ({"taskdef.yaml": "written"}, "Ana <ana@example.com>", "the worker commits as Slipway <slipway@localhost>"),
+        ({"notes.txt": "mine"}, WORKER, r"it changes apps/screening/notes\.txt"),
+        ({"taskdef.yaml": "written", "notes.txt": "mine"}, WORKER, r"it changes apps/screening/notes\.txt"),
+        ({"taskdef.yaml": "written and more"}, WORKER, r"in taskdef\.yaml, or writes more"),
+        ({"taskdef.yaml": "another image"}, WORKER, r"in taskdef\.yaml, or writes more"),
+        ({}, WORKER, "it does not write"),
+    ],
+)
+async def test_given_a_commit_that_is_not_proven_when_it_is_reverted_then_a_person_is_told_why_and_it_stays(
+    taskdefs: TaskdefActivities,
+    run: Any,
+    deployment: Any,
+    write: WriteImage,
+    revert: RevertImage,
+    files: dict[str, str],
+    who: str,
+    found: str,
+) -> None:
+    whole = with_image(deployment, write)
+    contents = {"written": whole, "written and more": whole + "# more\n", "another image": whole.replace("sha256:a", "sha256:b")}
+    planted = deployment.push({file: contents.get(text, text) for file, text in files.items()}, message_of(write), who)
+    with pytest.raises(NeedsPersonError, match=found) as refused:
+        await run(taskdefs.revert_image, revert)
+    assert planted[:12] in refused.value.report.answered
+    assert deployment.log() == ["Run it", "Begin"]
+
+
+async def test_given_a_colleagues_later_commit_with_the_trailer_when_it_is_reverted_then_only_the_promotions_own_is(
+    taskdefs: TaskdefActivities, run: Any, deployment: Any, write: WriteImage, revert: RevertImage
+) -> None:
+    own = await run(taskdefs.write_image, write)
+    deployment.push({"notes.txt": "later"}, message_of(write))
+    undone = await run(taskdefs.revert_image, revert)
+    assert undone.note.startswith(f"{own.commit[:12]} is reverted by")
+    assert deployment.file("notes.txt") == "later"
+    assert write.image not in deployment.file("taskdef.yaml")
+
+
+async def test_given_a_revert_that_a_colleague_planted_when_the_image_stands_then_it_is_really_reverted(
+    taskdefs: TaskdefActivities, run: Any, deployment: Any, write: WriteImage, revert: RevertImage
+) -> None:
+    own = await run(taskdefs.write_image, write)
+    deployment.push({"notes.txt": "x"}, f"Nothing\n\nSlipway-Reverts: {own.commit}", WORKER)
+    undone = await run(taskdefs.revert_image, revert)
+    assert undone.state is LedgerState.undone
+    assert write.image not in deployment.file("taskdef.yaml")
+
+
+async def test_given_a_planted_revert_when_the_write_is_retried_then_its_commit_is_found_all_the_same(
+    taskdefs: TaskdefActivities, run: Any, deployment: Any, write: WriteImage
+) -> None:
+    own = await run(taskdefs.write_image, write)
+    deployment.push({"notes.txt": "x"}, f"Nothing\n\nSlipway-Reverts: {own.commit}", WORKER)
+    assert await run.again(taskdefs.write_image, write) == own
+
+
+async def test_given_a_reverted_image_that_a_colleague_applied_again_when_it_is_reverted_then_it_goes(
+    taskdefs: TaskdefActivities, run: Any, deployment: Any, write: WriteImage, revert: RevertImage
+) -> None:
+    own = await run(taskdefs.write_image, write)
+    await run(taskdefs.revert_image, revert)
+    deployment.cherry_pick(own.commit)
+    assert write.image in deployment.file("taskdef.yaml")
+    await run(taskdefs.revert_image, revert)
+    assert write.image not in deployment.file("taskdef.yaml")
+
+
+async def test_given_a_reverted_image_and_a_newer_one_when_it_is_reverted_again_then_the_newer_one_stays(
+    taskdefs: TaskdefActivities, run: Any, deployment: Any, write: WriteImage, revert: RevertImage
+) -> None:
+    await run(taskdefs.write_image, write)
+    await run(taskdefs.revert_image, revert)
+    newer = with_image(deployment, write).replace("sha256:a", "sha256:b")
+    deployment.push({"taskdef.yaml": newer})
+    assert (await run(taskdefs.revert_image, revert)).state is LedgerState.undone
+    assert deployment.file("taskdef.yaml") == newer.rstrip()
+
+
+async def test_given_a_promotion_that_ended_when_it_is_run_again_and_undone_then_its_commit_stays(
+    taskdefs: TaskdefActivities, run: Any, deployment: Any, write: WriteImage, revert: RevertImage
+) -> None:
+    served = await run(taskdefs.write_image, write)
+    second = await run(taskdefs.write_image, write.model_copy(update={"run": "run-2"}))
+    assert (second.commit, second.changed) == (served.commit, False)
+    undone = await run(taskdefs.revert_image, revert.model_copy(update={"run": "run-2"}))
+    assert undone.state is LedgerState.kept
+    assert undone.note == f"the promotion made no commit; {served.commit[:12]} is of another run, and stays"
+    assert write.image in deployment.file("taskdef.yaml")
+
+
+async def test_given_an_input_that_an_older_release_recorded_when_its_commit_is_reverted_then_runs_are_not_compared(
+    taskdefs: TaskdefActivities, run: Any, write: WriteImage, revert: RevertImage
+) -> None:
+    await run(taskdefs.write_image, write)
+    assert (await run(taskdefs.revert_image, revert.model_copy(update={"run": ""}))).state is LedgerState.undone
+
+
+async def test_given_a_commit_of_an_older_release_when_a_run_reverts_it_then_a_person_is_needed(
+    taskdefs: TaskdefActivities, run: Any, write: WriteImage, revert: RevertImage
+) -> None:
+    await run(taskdefs.write_image, write.model_copy(update={"run": ""}))
+    with pytest.raises(NeedsPersonError, match="does not say of which run"):
+        await run(taskdefs.revert_image, revert)
+
+
+# --- Signatures ---
+
+
+def make_key(path: Path, passphrase: str = "") -> Path:
+    path.unlink(missing_ok=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "slipway", "-f", str(path)], check=True)
+    return path
+
+
+def write_no_key(path: Path) -> Path:
+    path.write_text("SECRET-TEXT\n")
+    return path
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    return make_key(tmp_path / "key")
+
+
+@pytest.fixture
+def signing(deployment: Any, tmp_path: Path, key: Path) -> TaskdefActivities:
+    author = Author("Release Bot", "bot@example.com", key)
+    policies = fixed(policy_of_branches([deployment.app.repository]))
+    return TaskdefActivities(Repositories(policies, tmp_path / "signing", author))
+
+
+async def test_given_a_key_when_the_image_is_written_and_reverted_then_git_verifies_both_commits(
+    signing: TaskdefActivities, run: Any, deployment: Any, write: WriteImage, revert: RevertImage, key: Path, tmp_path: Path
+) -> None:
+    signers = tmp_path / "allowed"
+    signers.write_text(f"bot@example.com {key.with_suffix('.pub').read_text()}")
+    commit = await run(signing.write_image, write)
+    assert deployment.verified(commit.commit, signers) == "bot@example.com: G"
+    assert await run.again(signing.write_image, write) == commit
+    await run(signing.revert_image, revert)
+    assert deployment.verified("main", signers) == "bot@example.com: G"
+    assert write.image not in deployment.file("taskdef.yaml")
+
+
+@pytest.mark.parametrize("forged", ["unsigned", "signed with another key"])
+async def test_given_a_key_when_a_commit_under_the_workers_name_lacks_its_signature_then_it_is_neither_taken_nor_reverted(
+    signing: TaskdefActivities,
+    run: Any,
+    deployment: Any,
+    write: WriteImage,
+    revert: RevertImage,
+    tmp_path: Path,
+    forged: str,
+) -> None:
+    other = make_key(tmp_path / "other")
+    policies = fixed(policy_of_branches([deployment.app.repository]))
+    author = Author("Release Bot", "bot@example.com", None if forged == "unsigned" else other)
+    forger = TaskdefActivities(Repositories(policies, tmp_path / "forger", author))
+    planted = await run(forger.write_image, write)
+    assert not (await run(signing.write_image, write)).changed
+    with pytest.raises(NeedsPersonError, match="signed with its key") as refused:
+        await run(signing.revert_image, revert)
+    assert planted.commit[:12] in refused.value.report.answered
+    assert write.image in deployment.file("taskdef.yaml")
+
+
+@pytest.mark.parametrize("broken", ["no key", "a key with a passphrase"])
+async def test_given_a_key_that_cannot_be_used_when_the_image_is_written_then_a_person_is_needed_and_nothing_is_pushed(
+    signing: TaskdefActivities, run: Any, deployment: Any, write: WriteImage, key: Path, broken: str
+) -> None:
+    _ = write_no_key(key) if broken == "no key" else make_key(key, passphrase="secret")
+    with pytest.raises(NeedsPersonError, match="signing a commit") as refused:
+        await run(signing.write_image, write)
+    assert "SECRET" not in str(refused.value)
+    assert deployment.log() == ["Begin"]

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import pytest
 
@@ -157,8 +157,8 @@ from slipway.app.lint import read_app_from
 async def main():
     files = json.load(sys.stdin)
 
-    async def read(path):
-        return files[path].encode() if path in files else None
+    async def read(paths):
+        return {path: files[path].encode() if path in files else None for path in paths}
 
     async def read_for_ever():
         while True:
@@ -187,8 +187,8 @@ asyncio.run(main())
     assert (process.returncode, said.splitlines()[-1]) == (0, b"ended")
 
 
-def _files(files: dict[str, str]) -> Callable[[str], Awaitable[bytes | None]]:
-    async def read(path: str) -> bytes | None:
-        return files[path].encode() if path in files else None
+def _files(files: dict[str, str]) -> Callable[[Collection[str]], Awaitable[dict[str, bytes | None]]]:
+    async def read(paths: Collection[str]) -> dict[str, bytes | None]:
+        return {path: files[path].encode() if path in files else None for path in paths}
 
     return read

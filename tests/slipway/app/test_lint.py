@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -143,9 +144,9 @@ def test_given_a_file_that_is_not_there_when_the_app_is_checked_then_it_is_named
 async def test_given_files_that_come_one_by_one_when_they_are_checked_then_only_those_needed_are_read() -> None:
     asked: list[str] = []
 
-    async def read(path: str) -> bytes | None:
-        asked.append(path)
-        return FILES[path].encode()
+    async def read(paths: Collection[str]) -> dict[str, bytes | None]:
+        asked.extend(paths)
+        return {path: FILES[path].encode() for path in paths}
 
     findings = await read_app_from(read)
     assert findings.app is not None

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
+from slipway.git.mirror import Author
 from slipway.git.process import without_credentials
-from slipway.git.repository import Author, PushConflict, Repository
+from slipway.git.repository import PushConflict, Repository
 
 WHO = Author("Slipway", "slipway@example.com")
 TASKDEF = b"family: x\nimage: old\ncpu: 1\n"
@@ -62,14 +63,17 @@ def remote(tmp_path: Path) -> Remote:
 
 @pytest.fixture
 def repository(remote: Remote, tmp_path: Path) -> Repository:
-    return Repository(remote.url, tmp_path / "cache")
+    return Repository(remote.url, tmp_path / "cache", WHO)
 
 
 async def write(repository: Repository, content: bytes, promotion: str = "p-1") -> str:
     head = await repository.head("main")
-    return await repository.commit_file(
-        "main", head, {"app/taskdef": content}, "Set the image", {"Slipway-Promotion": promotion}, WHO
-    )
+    return await repository.commit_file("main", head, {"app/taskdef": content}, "Set the image", {"Slipway-Promotion": promotion})
+
+
+async def carrying(repository: Repository, promotion: str) -> list[str]:
+    commits = await repository.with_trailer(await repository.head("main"), "Slipway-Promotion", promotion)
+    return [commit.id for commit in commits]
 
 
 async def test_given_a_branch_when_a_file_is_read_at_its_head_then_the_very_bytes_come_back(repository: Repository) -> None:
@@ -93,15 +97,15 @@ async def test_given_a_file_when_it_is_committed_then_only_it_changes_and_the_tr
     assert remote.show("--format=%an <%ae>%n%B", "--no-patch").startswith(
         "Slipway <slipway@example.com>\nSet the image\n\nSlipway-Promotion: p-1"
     )
-    assert await repository.find_by_trailer("main", "Slipway-Promotion", "p-1") == commit
-    assert await repository.find_by_trailer("main", "Slipway-Promotion", "p-") is None
+    assert await carrying(repository, "p-1") == [commit]
+    assert await carrying(repository, "p-") == []
 
 
 async def test_given_a_trailer_that_is_quoted_in_a_message_when_it_is_looked_for_then_it_is_not_found(
     repository: Repository, remote: Remote
 ) -> None:
     remote.push("Talk\n\nSlipway-Promotion: p-9\nis what it writes, and this is no trailer.", other=b"2")
-    assert await repository.find_by_trailer("main", "Slipway-Promotion", "p-9") is None
+    assert await carrying(repository, "p-9") == []
 
 
 async def test_given_a_branch_that_moved_when_a_commit_is_pushed_then_nothing_changes_and_a_second_try_succeeds(
@@ -110,7 +114,7 @@ async def test_given_a_branch_that_moved_when_a_commit_is_pushed_then_nothing_ch
     head = await repository.head("main")
     remote.push("Race", other=b"2")
     with pytest.raises(PushConflict):
-        await repository.commit_file("main", head, {"app/taskdef": b"x"}, "Set", {}, WHO)
+        await repository.commit_file("main", head, {"app/taskdef": b"x"}, "Set", {})
     assert remote.log()[0] == "Race"
     await write(repository, b"x")
     assert remote.log()[:2] == ["Set the image", "Race"]
@@ -119,7 +123,7 @@ async def test_given_a_branch_that_moved_when_a_commit_is_pushed_then_nothing_ch
 async def test_given_two_writers_when_they_push_at_once_then_one_wins_and_one_is_told(remote: Remote, tmp_path: Path) -> None:
     writers = [Repository(remote.url, tmp_path / f"cache-{number}") for number in range(2)]
     head = await writers[0].head("main")
-    pushes = (writer.commit_file("main", head, {f"f{number}": b"x"}, "Set", {}, WHO) for number, writer in enumerate(writers))
+    pushes = (writer.commit_file("main", head, {f"f{number}": b"x"}, "Set", {}) for number, writer in enumerate(writers))
     results = await asyncio.gather(*pushes, return_exceptions=True)
     assert sorted(type(result).__name__ for result in results) == ["PushConflict", "str"]
 
@@ -170,6 +174,94 @@ async def test_given_a_git_that_was_killed_when_its_lock_is_left_then_the_next_u
     assert await repository.head("main")
 
 
+async def test_given_a_commit_that_a_push_by_force_took_off_the_branch_when_it_is_looked_for_then_it_is_not_there(
+    remote: Remote, tmp_path: Path
+) -> None:
+    first, dropped = remote.git("rev-parse", "HEAD"), remote.push("Dropped", other=b"2")
+    repository = Repository(remote.url, tmp_path / "cache", WHO, fresh=0.0)
+    assert await repository.contains("main", dropped)
+    remote.git("push", "-q", "--force", "origin", f"{first}:main")
+    assert not await repository.contains("main", dropped)
+    assert await repository.contains("main", first)
+
+
+async def test_given_a_remote_that_is_gone_when_a_commit_is_looked_for_then_only_the_past_is_told(
+    remote: Remote, tmp_path: Path
+) -> None:
+    repository = Repository(remote.url, tmp_path / "cache", WHO, fresh=0.0)
+    head = await repository.head("main")
+    remote.bare.rename(tmp_path / "gone.git")
+    assert await repository.contained("main", head)
+    with pytest.raises(NeedsPersonError, match="does not appear to be a git repository"):
+        await repository.contains("main", head)
+
+
+async def test_given_an_answer_of_this_moment_when_a_commit_is_looked_for_then_the_remote_is_not_asked_again(
+    repository: Repository, remote: Remote, tmp_path: Path
+) -> None:
+    first, head = remote.git("rev-parse", "HEAD"), remote.push("Second", other=b"2")
+    assert await repository.contains("main", head)
+    remote.bare.rename(tmp_path / "gone.git")
+    assert await repository.contains("main", first)
+
+
+async def test_given_several_files_when_they_are_read_at_once_then_each_comes_by_its_path(repository: Repository) -> None:
+    files = await repository.read_all(await repository.head("main"), ["app/taskdef", "other", "./other", "nowhere"])
+    assert files == {"app/taskdef": TASKDEF, "other": b"other", "./other": b"other", "nowhere": None}
+
+
+async def test_given_a_file_that_was_read_when_the_remote_is_gone_then_it_is_read_again(
+    repository: Repository, remote: Remote, tmp_path: Path
+) -> None:
+    head = await repository.head("main")
+    assert await repository.read(head, "app/taskdef") == TASKDEF
+    remote.bare.rename(tmp_path / "gone.git")
+    for mirror in (tmp_path / "cache").glob("*.git"):
+        mirror.rename(tmp_path / "gone-too.git")
+    assert await repository.read(head, "app/taskdef") == TASKDEF
+
+
+async def test_given_one_file_of_several_that_is_too_large_when_they_are_read_then_that_one_is_named(
+    repository: Repository, remote: Remote
+) -> None:
+    head = remote.push(large=os.urandom(12_000_000), zero=b"0")
+    with pytest.raises(RefusedError, match="reading large of"):
+        await repository.read_all(head, ["app/taskdef", "large", "zero"])
+
+
+async def test_given_a_commit_on_no_branch_that_was_fetched_when_a_file_of_it_is_read_then_git_fetches_it(
+    repository: Repository, remote: Remote
+) -> None:
+    remote.git("checkout", "-q", "-b", "side")
+    (remote.clone / "other").write_bytes(b"side")
+    remote.git("commit", "-q", "-a", "-m", "Side")
+    remote.git("push", "-q", "origin", "side")
+    await repository.head("main")
+    assert await repository.read(remote.git("rev-parse", "HEAD"), "other") == b"side"
+    with pytest.raises(SlipwayError):
+        await repository.read("1" * 40, "other")
+
+
+@pytest.mark.parametrize("path", ['a "quoted" file', "ünïcode/ file ", '"', "a'b"])
+async def test_given_a_path_with_signs_when_a_file_is_committed_then_it_is_there_with_its_bytes(
+    repository: Repository, path: str
+) -> None:
+    content = b"data 5\nM 100644 inline x\n\x00\xff"
+    commit = await repository.commit_file("main", await repository.head("main"), {path: content, "other": b""}, "Set ü\n", {})
+    assert await repository.read(commit, path) == content
+    assert await repository.read(commit, "other") == b""
+    assert await repository.read(commit, "app/taskdef") == TASKDEF
+
+
+async def test_given_a_remote_with_signs_in_its_path_when_it_is_read_then_the_mirror_knows_it(tmp_path: Path) -> None:
+    folder = tmp_path / 'a"b"[c]'
+    folder.mkdir()
+    remote = Remote(folder)
+    remote.url = str(remote.bare)
+    head = remote.push("Begin", other=b"1")
+    assert await Repository(remote.url, tmp_path / "cache").head("main") == head
+
+
 async def test_given_an_executable_file_when_it_is_committed_then_it_stays_executable(
     repository: Repository, remote: Remote
 ) -> None:
@@ -184,7 +276,7 @@ async def test_given_a_commit_when_it_is_reverted_then_its_file_is_as_before_and
 ) -> None:
     commit = await write(repository, b"family: x\nimage: new\ncpu: 1\n")
     remote.push("Later", other=b"later")
-    revert = await repository.revert("main", commit, "Revert the image", {"Slipway-Promotion": "p-1"}, WHO)
+    revert = await repository.revert("main", commit, "Revert the image")
     assert revert.changed
     assert await repository.read(revert.commit, "app/taskdef") == TASKDEF
     assert await repository.read(revert.commit, "other") == b"later"
@@ -197,16 +289,16 @@ async def test_given_other_lines_changed_since_when_a_commit_is_reverted_then_th
     remote.push("Grow", app__taskdef=before)
     commit = await write(repository, before.replace(b"old", b"new"))
     remote.push("Cpu", app__taskdef=before.replace(b"old", b"new").replace(b"cpu: 1", b"cpu: 2"))
-    revert = await repository.revert("main", commit, "Revert", {}, WHO)
+    revert = await repository.revert("main", commit, "Revert")
     assert await repository.read(revert.commit, "app/taskdef") == before.replace(b"cpu: 1", b"cpu: 2")
 
 
-async def test_given_a_reverted_commit_when_it_is_reverted_again_then_the_first_revert_is_found(
+async def test_given_a_reverted_commit_when_it_is_reverted_again_then_nothing_is_left_to_do(
     repository: Repository, remote: Remote
 ) -> None:
     commit = await write(repository, b"new")
-    first = await repository.revert("main", commit, "Revert", {}, WHO)
-    again = await repository.revert("main", commit, "Revert", {}, WHO)
+    first = await repository.revert("main", commit, "Revert")
+    again = await repository.revert("main", commit, "Revert")
     assert (again.commit, again.changed) == (first.commit, False)
     assert remote.log().count("Revert") == 1
 
@@ -217,13 +309,13 @@ async def test_given_the_same_line_changed_since_when_a_commit_is_reverted_then_
     commit = await write(repository, b"family: x\nimage: new\ncpu: 1\n")
     remote.push("Newer", app__taskdef=b"family: x\nimage: newer\ncpu: 1\n")
     with pytest.raises(NeedsPersonError, match="same lines"):
-        await repository.revert("main", commit, "Revert", {}, WHO)
+        await repository.revert("main", commit, "Revert")
 
 
 async def test_given_an_added_file_when_its_commit_is_reverted_then_it_is_gone(repository: Repository) -> None:
     head = await repository.head("main")
-    commit = await repository.commit_file("main", head, {"app/new.yaml": b"x"}, "Add", {}, WHO)
-    revert = await repository.revert("main", commit, "Revert", {}, WHO)
+    commit = await repository.commit_file("main", head, {"app/new.yaml": b"x"}, "Add", {})
+    revert = await repository.revert("main", commit, "Revert")
     assert await repository.read_if_there(revert.commit, "app/new.yaml") is None
 
 
@@ -277,11 +369,11 @@ async def test_given_a_hook_that_declines_when_a_commit_is_pushed_then_a_person_
 async def test_given_a_trailer_with_a_line_end_when_it_is_committed_then_it_is_refused(repository: Repository) -> None:
     head = await repository.head("main")
     with pytest.raises(SlipwayError, match="not one line"):
-        await repository.commit_file("main", head, {"x": b""}, "Set", {"Requested-By": "ana\nSlipway-Promotion: other"}, WHO)
+        await repository.commit_file("main", head, {"x": b""}, "Set", {"Requested-By": "ana\nSlipway-Promotion: other"})
 
 
 async def test_given_a_file_that_is_too_large_when_it_is_read_then_the_fetch_is_stopped(remote: Remote, tmp_path: Path) -> None:
-    remote.push(large=os.urandom(30_000_000))
+    remote.push(large=os.urandom(12_000_000))
     repository = Repository(remote.url, tmp_path / "cache")
     head = await repository.head("main")
     with pytest.raises(RefusedError, match="more than 4,000,000 bytes"):
