@@ -20,6 +20,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from activities import all_activities, following_activities, short_activities
 from activities.checks import PolicyInterceptor
 from activities.guard import Guard
+from activities.limits import LimitsInterceptor
 from activities.repositories import Repositories
 from slipway.api import follower_queue, rollout_queue
 from slipway.aws.clients import Aws
@@ -133,7 +134,8 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
     make = partial(
         Worker,
         client,
-        interceptors=[SlipwayInterceptor(), PolicyInterceptor(Guard(repositories), aws)],
+        # The same for all three: an application's activities count together, whichever queue brings them.
+        interceptors=[SlipwayInterceptor(), LimitsInterceptor(policies), PolicyInterceptor(Guard(repositories), aws)],
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

@@ -17,6 +17,8 @@ from slipway.git.rules import AllowedBranch, app_file, check_branch, normalise_u
 
 EVERYWHERE = "**"
 """The folder glob for all folders of a repository."""
+MOST_TARGETS = 1_000
+"""The targets that `promotion.yaml` has room for: 20 waves of 50."""
 
 
 def _repository(url: str) -> str:
@@ -46,6 +48,17 @@ class ApprovalFloor(SpecModel):
     """The least `quorum` of a manual approval."""
     auto: bool = False
     """Whether `mode: auto` is allowed, where the gates alone decide."""
+
+
+class Limits(SpecModel):
+    """How much of a worker one application may take. Each application counts by itself, also where an entry covers several."""
+
+    activities: Annotated[int, Bounds(ge=1, le=1_000)] = 50
+    """The short activities that one worker runs for the application at once. One more is tried again by itself."""
+    waits: Annotated[int, Bounds(ge=1, le=5_000)] = 1_000
+    """The same for activities that only wait: for a scan, a task, an execution or an endpoint."""
+    targets: Annotated[int, Bounds(ge=1, le=MOST_TARGETS)] = 200
+    """The targets of a rollout, in all waves together."""
 
 
 class AppEntry(SpecModel):
@@ -79,6 +92,8 @@ class AppEntry(SpecModel):
     """The ARNs of roles: those that the worker assumes, those of endpoints, and the two of the task. Absent: none."""
     approval: ApprovalFloor = ApprovalFloor()
     """The least that approval must ask for."""
+    limits: Limits = Limits()
+    """How much of a worker the application may take."""
 
     @rule
     def _names_a_folder(self) -> None:
@@ -137,6 +152,7 @@ def policy_of_branches(entries: Iterable[str]) -> WorkerPolicy:
             endpoints=anything,
             roles=anything,
             approval=ApprovalFloor(auto=True),
+            limits=Limits(targets=MOST_TARGETS),
         )
         for url, branch in map(split_branch, entries)
     )

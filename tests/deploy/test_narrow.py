@@ -29,7 +29,7 @@ def acting(sandbox: SandboxProcess, account: str, policy: str, *more: Any) -> Ac
     return RoleMaker(sandbox, account).make([*sample(policy, account), *more])
 
 
-@pytest.mark.parametrize(("key", "code"), [("runs/x/Evaluate/evaluation/evaluation.json", ""), ("data/cases.csv", "AccessDenied")])
+@pytest.mark.parametrize(("key", "code"), [("runs/x/evaluation/evaluation.json", ""), ("data/cases.csv", "AccessDenied")])
 def test_given_the_worker_when_it_reads_the_bucket_then_it_sees_what_the_pipeline_wrote_and_no_training_data(
     sandbox: SandboxProcess, account: str, key: str, code: str
 ) -> None:
