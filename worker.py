@@ -23,6 +23,7 @@ from activities.approvers import Approvers
 from activities.checks import PolicyInterceptor
 from activities.evidence import EvidenceActivities
 from activities.guard import Guard
+from activities.limits import LimitsInterceptor
 from activities.repositories import Repositories
 from slipway.api import follower_queue, rollout_queue
 from slipway.aws.clients import Aws
@@ -138,7 +139,12 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
     make = partial(
         Worker,
         client,
-        interceptors=[SlipwayInterceptor(), PolicyInterceptor(Guard(repositories), approvals, aws)],
+        # The same for all three: an application's activities count together, whichever queue brings them.
+        interceptors=[
+            SlipwayInterceptor(),
+            LimitsInterceptor(policies),
+            PolicyInterceptor(Guard(repositories), approvals, aws),
+        ],
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

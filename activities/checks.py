@@ -1,4 +1,4 @@
-"""What each activity must agree with before it runs: one check for each activity that changes AWS or git, by its name.
+"""What each activity must agree with before it runs: by its name, a check for each that changes AWS or git, and for preflight.
 
 An activity that is neither here nor among `READS` is refused, so that a new one cannot be forgotten.
 """
@@ -13,7 +13,7 @@ from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.approvals import Approvals
-from activities.endpoints.messages import EndpointPlan, RestoreEndpoint, UpdateEndpoint
+from activities.endpoints.messages import EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
 from activities.endpoints.plan import plan_rollout
 from activities.endpoints.served import SageMakerAccount
 from activities.guard import Guard, known_origin
@@ -43,13 +43,12 @@ READS = frozenset(
         "follow_execution",
         "find_model_package",
         "gather_evidence",
-        "preflight",
         "follow_endpoint",
         "smoke_endpoint",
         "identify_person",
     }
 )
-"""Activities that change nothing."""
+"""Activities that change nothing, and need no check."""
 
 
 class PolicyInterceptor(Interceptor):
@@ -105,6 +104,7 @@ class Checks:
             "stop_execution": self._stop_execution,
             "set_approval": self._set_approval,
             "withdraw_approval": self._withdraw_approval,
+            "preflight": self._preflight,
             "prepare_endpoint": self._prepare_endpoint,
             "update_endpoint": self._update_endpoint,
             "restore_endpoint": self._restore_endpoint,
@@ -201,6 +201,10 @@ class Checks:
         made_by = package.get("MetadataProperties", {}).get("GeneratedBy")
         _require_own(origin, request.package.arn, await self._display_name(made_by) if made_by else None)
 
+    async def _preflight(self, asked: PlanRollout) -> None:
+        # It only reads. But a policy that was narrowed meanwhile must stop a rollout before its first target.
+        await self._guard.permit(known_origin("preflight", asked.origin), _owner_of(asked.package))
+
     async def _prepare_endpoint(self, plan: EndpointPlan) -> None:
         await self._permit_plan("prepare_endpoint", plan)
 
@@ -231,9 +235,10 @@ class Checks:
 
 
 def origin_of(request: Any) -> Origin | None:
-    """The promotion that an activity's input names, itself or in its plan."""
-    origin = getattr(request, "origin", None) or getattr(getattr(request, "plan", None), "origin", None)
-    return origin if isinstance(origin, Origin) else None
+    """The promotion that an activity's input names: itself, in its plan, or in its execution."""
+    named = (request, getattr(request, "plan", None), getattr(request, "execution", None))
+    found = (getattr(part, "origin", None) for part in named)
+    return next((origin for origin in found if isinstance(origin, Origin)), None)
 
 
 def actor_of(origin: Origin) -> Actor:

@@ -83,10 +83,11 @@ class PromotionWorkflow(StagedWorkflow):
         for warning in app.warnings:
             self._notice(warning)
         refuse_launcher(app)
-        found = await self._step(ImageActivities.resolve_image, ResolveImage(image=image), READ, "is the image there?")
+        resolve = ResolveImage(image=image, origin=self._origin)
+        found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there?")
         spec = app.spec.spec.image
         if spec.scan:
-            check = CheckScan(image=found.image, policy=spec.scan)
+            check = CheckScan(image=found.image, policy=spec.scan, origin=self._origin)
             summary = f"findings at or above {spec.scan.fail_on}?"
             await self._step(ImageActivities.check_scan, check, follow(spec.scan.timeout), summary)
         if found.image.rpartition("@")[0] == spec.target:
@@ -163,14 +164,16 @@ class PromotionWorkflow(StagedWorkflow):
                 promotion_id=self._id,
                 region=state.region,
                 started_after=known(state.task).started_at,
+                origin=self._origin,
             )
             state.execution = await self._step(PipelineActivities.find_execution, find, READ, f"find {self._id}")
             self._view.show()
-        watch = FollowExecution(execution=state.execution, timeout=spec.pipeline.timeout)
+        execution = state.execution.model_copy(update={"origin": self._origin})
+        watch = FollowExecution(execution=execution, timeout=spec.pipeline.timeout)
         summary = f"follow {spec.pipeline.name}"
         verdict = await self._step(PipelineActivities.follow_execution, watch, follow(spec.pipeline.timeout), summary)
         group = spec.model.package_group
-        find_package = FindModelPackage(execution=state.execution, group=group)
+        find_package = FindModelPackage(execution=execution, group=group)
         summary = f"find the model in {group}"
         package = await self._step(RegistryActivities.find_model_package, find_package, READ, summary)
         state.steps, state.package = verdict.steps, package

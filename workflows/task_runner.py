@@ -93,7 +93,7 @@ class TaskRunner:
         """Wait for the task's end."""
         verdict = await workflow.execute_activity_method(
             TaskActivities.follow_task,
-            FollowTask(task=task, timeout=limit),
+            FollowTask(task=task, timeout=limit, origin=self._origin),
             **shown(follow(limit), f"follow task {task.arn.rpartition('/')[2]}"),
         )
         self._check_abort()

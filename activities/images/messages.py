@@ -13,6 +13,8 @@ class ResolveImage(Message):
     """Input of `resolve_image`: an image in ECR, by digest."""
 
     image: str
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class ResolvedImage(Message):
@@ -26,6 +28,8 @@ class CheckScan(Message):
 
     image: str
     policy: Scan
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class ScanVerdict(Message):

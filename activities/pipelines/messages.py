@@ -17,6 +17,8 @@ class FindExecution(Message):
     started_after: datetime
     within: timedelta = timedelta(minutes=1)
     """How long it may take until the execution is listed."""
+    origin: Origin | None = None
+    """Absent where an older release recorded the input, and in an undo, which the application's limits must not hold up."""
 
 
 class Execution(Message):

@@ -55,6 +55,8 @@ class FollowTask(Message):
 
     task: StartedTask
     timeout: timedelta
+    origin: Origin | None = None
+    """Absent where an older release recorded the input."""
 
 
 class ContainerExit(Message):

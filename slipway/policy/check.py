@@ -92,8 +92,19 @@ def require_approval(entry: AppEntry, app: AppRef, spec: Spec) -> None:
         _refuse(app, [f"{SPEC_FILE}: spec.approval.quorum is {own.quorum}; the policy's approval.quorum is {floor.quorum}"])
 
 
+def require_targets(entry: AppEntry, app: AppRef, spec: Spec) -> None:
+    """Checks that the rollout has no more targets than the policy allows.
+
+    Raises:
+        RefusedError: It has more.
+    """
+    targets, limit = sum(len(wave.targets) for wave in spec.rollout.waves), entry.limits.targets
+    if targets > limit:
+        _refuse(app, [f"{SPEC_FILE}: spec.rollout.waves have {targets} targets; the policy's limits.targets is {limit}"])
+
+
 def require_app(entry: AppEntry, ref: AppRef, app: App) -> None:
-    """Checks that the entry allows all that an application's files name.
+    """Checks that the entry allows all that an application's files name, and as many targets.
 
     Raises:
         RefusedError: It does not; each use outside is listed.
@@ -102,6 +113,7 @@ def require_app(entry: AppEntry, ref: AppRef, app: App) -> None:
     uses = (*uses_of_spec(app.spec), *uses_of_task(app.pipecd.ecs), *uses_of_definition(app.taskdef, file))
     require_allowed(entry, ref, uses)
     require_approval(entry, ref, app.spec.spec)
+    require_targets(entry, ref, app.spec.spec)
 
 
 def uses_of_spec(promotion: ModelPromotion) -> Iterator[Use]:

@@ -38,6 +38,7 @@ apps:
     roles: [arn:aws:iam::222222222222:role/screening-*, arn:aws:iam::222222222222:role/slipway-rollout-screening]
     allowedSigners: https://github.com/acme/slipway-policy.git@main:allowed_signers
     approval: {quorum: 2, auto: false, identity: signed}
+    limits: {activities: 50, waits: 1000, targets: 200}
 ```
 
 ## Who decides
@@ -59,6 +60,23 @@ write who may change an app on the list.
   commit must carry the promotion's id. So must an endpoint config (in its tag `slipway-promotion`) and the execution that made
   a package, where the policy no longer allows the app. The role of a target needs `sagemaker:ListTags` for that. The repository
   and the branch must still be in the policy. Where they are not, the ledger says *needs a person*.
+
+## Limits
+
+Apps share a worker. `limits` keeps one that starts many promotions from starving the others:
+
+- `activities` and `waits` are per app and worker process. An activity over the limit does not wait inside the worker, where it
+  would hold a slot that a neighbour needs. It fails at once, and Temporal tries it again: after a second, later every half
+  minute. The Temporal UI shows the reason on the pending activity. If it gets no turn within the activity's whole time (an hour
+  for most), the promotion parks. Activities that undo an effect count, and never wait for a turn.
+- `targets` refuses a rollout with more targets when the app is read. If the policy is narrowed later, the rollout parks at the
+  next target's preflight.
+- The worker polls with 100 slots for short activities on each of two queues, and 5,000 slots for waits. Keep the sum of what
+  busy apps may have in flight below these numbers, or run more workers.
+
+Within these limits Temporal serves the apps in turn: `slipway start` gives each promotion the fairness key of its app, and
+activities and rollouts inherit it. A server uses the key where `matching.enableFairness` is true in its dynamic configuration
+(`deploy/temporal` sets it), or where fairness is on for the namespace in Temporal Cloud. Elsewhere the key does nothing.
 
 ## One trust domain
 

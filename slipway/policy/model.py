@@ -21,6 +21,8 @@ from slipway.git.rules import AllowedBranch, FileInRepository, app_file, check_b
 EVERYWHERE = "**"
 """The folder glob for all folders of a repository."""
 _WHOEVER = "whoever may change that app could add a key of their own"
+MOST_TARGETS = 1_000
+"""The targets that `promotion.yaml` has room for: 20 waves of 50."""
 
 
 def _repository(url: str) -> str:
@@ -68,6 +70,17 @@ class ApprovalFloor(SpecModel):
         return IdentityLevel(self.identity)
 
 
+class Limits(SpecModel):
+    """How much of a worker one application may take. Each application counts by itself, also where an entry covers several."""
+
+    activities: Annotated[int, Bounds(ge=1, le=1_000)] = 50
+    """The short activities that one worker runs for the application at once. One more is tried again by itself."""
+    waits: Annotated[int, Bounds(ge=1, le=5_000)] = 1_000
+    """The same for activities that only wait: for a scan, a task, an execution or an endpoint."""
+    targets: Annotated[int, Bounds(ge=1, le=MOST_TARGETS)] = 200
+    """The targets of a rollout, in all waves together."""
+
+
 class AppEntry(SpecModel):
     """Some applications, and what they may touch. A value outside refuses the promotion before anything is changed."""
 
@@ -102,6 +115,8 @@ class AppEntry(SpecModel):
     file that no app on the list can change."""
     approval: ApprovalFloor = ApprovalFloor()
     """The least that approval must ask for."""
+    limits: Limits = Limits()
+    """How much of a worker the application may take."""
 
     @rule
     def _names_a_folder(self) -> None:
@@ -200,6 +215,7 @@ def policy_of_branches(entries: Iterable[str]) -> WorkerPolicy:
             endpoints=anything,
             roles=anything,
             approval=ApprovalFloor(auto=True, identity="claimed"),
+            limits=Limits(targets=MOST_TARGETS),
         )
         for url, branch in map(split_branch, entries)
     )

@@ -9,12 +9,20 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle, WorkflowUpdateRPCTimeoutOrCancelledError
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    Priority,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from slipway.api import TASK_QUEUE, Message, PromotionRequest, PromotionStatus, Receipt, StageName
 from slipway.errors import NeedsPersonError
+from slipway.git.rules import app_file, normalise_url
+from slipway.names import short_hash
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.connect import PROMOTION
 from slipway.temporal.search_attributes import State
@@ -50,6 +58,8 @@ async def start_promotion(client: Client, request: PromotionRequest, task_queue:
             static_summary=one_line(f"{request.app.folder} {request.digest[:19]}, requested by {request.requested_by}"),
             static_details=f"{markdown(request.image)}\n\n"
             f"commit {code_span(request.commit or 'unknown')} into {code_span(request.app.repository)}",
+            # The promotion's activities and rollouts inherit it, so that a server with fairness serves the apps in turn.
+            priority=Priority(fairness_key=fairness_key(request)),
             search_attributes=TypedSearchAttributes(
                 [
                     SearchAttributePair(attributes.APP, app_of(request)),
@@ -77,6 +87,12 @@ def attempt_of(request: PromotionRequest, attempt: int) -> PromotionRequest:
 def app_of(request: PromotionRequest) -> str:
     """The application's short name, as its promotions' ids begin."""
     return attempt_of(request, 1).promotion_id.rpartition("-")[0]
+
+
+def fairness_key(request: PromotionRequest) -> str:
+    """What all promotions of an application share, and no other application has: at most 64 bytes."""
+    app = request.app
+    return f"{app_of(request)}-{short_hash('app', 1, normalise_url(app.repository), app.branch, app_file(app.folder))}"
 
 
 async def find_latest(client: Client, request: PromotionRequest) -> tuple[int, WorkflowExecutionDescription] | None:

@@ -29,7 +29,7 @@ from slipway.app.lint import App
 from slipway.app.spec import Target
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError
-from slipway.policy.model import AppEntry, WorkerPolicy, policy_of_branches
+from slipway.policy.model import AppEntry, Limits, WorkerPolicy, policy_of_branches
 from slipway.policy.source import Signers
 from tests.activities.test_registered import names_of, registered
 
@@ -128,6 +128,7 @@ class Office:
             ),
             "retry_execution": Execution(arn=execution, region="us-east-1", display_name="x", origin=origin),
             "set_approval": SetApproval(package=self.package, status="Approved", description="by ana", origin=origin),
+            "preflight": plan,
             "prepare_endpoint": plan,
             "update_endpoint": UpdateEndpoint(plan=plan, previous_config=None),
         }
@@ -150,6 +151,7 @@ FORWARD = (
     "run_task",
     "retry_execution",
     "set_approval",
+    "preflight",
     "prepare_endpoint",
     "update_endpoint",
 )
@@ -371,3 +373,18 @@ def test_given_a_promotion_then_its_sessions_name_it_and_its_app(office: Office)
     actor = actor_of(office.origin)
     assert actor.session == office.origin.promotion_id
     assert actor.tag == f"{office.deployment.app.repository.removesuffix('.git')}@main@apps/screening"
+
+
+async def test_given_a_policy_with_fewer_targets_than_the_rollout_has_when_it_begins_then_preflight_says_both_numbers(
+    office: Office,
+) -> None:
+    one, two = "[{endpoint: screening-prod}]", "[{endpoint: screening-prod}, {endpoint: screening-b}]"
+    text = office.deployment.file("promotion.yaml")
+    assert one in text
+    commit = office.deployment.push({"promotion.yaml": text.replace(one, two)})
+    office.origin = office.origin.model_copy(update={"commit": commit})
+    plan = await office.plan()
+    await office.check("preflight", plan)
+    office.owner.narrow(limits=Limits(targets=1))
+    with pytest.raises(NeedsPersonError, match=r"waves have 2 targets; the policy's limits\.targets is 1"):
+        await office.check("preflight", plan)

@@ -123,8 +123,12 @@ def listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
+def allowing(policy: str) -> list[dict[str, Any]]:
+    return [statement for statement in statements(policy) if statement["Effect"] == "Allow"]
+
+
 def allowed_by(policy: str) -> set[str]:
-    return {action for statement in statements(policy) for action in listed(statement["Action"])}
+    return {action for statement in allowing(policy) for action in listed(statement["Action"])}
 
 
 def test_given_the_activities_when_the_worker_calls_then_its_policy_allows_that_and_no_more() -> None:
@@ -158,7 +162,7 @@ def test_given_another_account_when_its_images_are_read_then_its_repository_allo
 
 @pytest.mark.parametrize("file", sorted(POLICIES.glob("*.json")), ids=lambda path: path.name)
 def test_given_a_policy_when_it_allows_all_resources_then_aws_knows_no_others(file: Path) -> None:
-    wide = [found for found in statements(file.name) if "*" in listed(found.get("Resource", []))]
+    wide = [found for found in allowing(file.name) if "*" in listed(found.get("Resource", []))]
 
     assert {action for found in wide for action in listed(found["Action"])} <= WITHOUT_RESOURCE
 
@@ -169,3 +173,13 @@ def test_given_the_sample_app_when_a_policy_names_a_role_then_the_app_or_a_polic
     known = set(re.findall(r":role/[a-z-]+", app)) | {":role/slipway-worker", ":role/slipway-rollout-screening"}
 
     assert set(re.findall(r":role/[a-z-]+", file.read_text())) <= known
+
+
+@pytest.mark.parametrize("file", sorted(POLICIES.glob("*.json")), ids=lambda path: path.name)
+def test_given_a_policy_when_it_lets_a_role_be_passed_then_the_role_and_the_service_are_named(file: Path) -> None:
+    for found in allowing(file.name):
+        if "iam:PassRole" in listed(found["Action"]):
+            assert listed(found["Action"]) == ["iam:PassRole"]
+            assert not any("*" in resource for resource in listed(found["Resource"]))
+            assert set(found["Condition"]) == {"StringEquals"}
+            assert set(found["Condition"]["StringEquals"]) == {"iam:PassedToService"}

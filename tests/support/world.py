@@ -35,6 +35,7 @@ from activities.endpoints.messages import (
 from activities.endpoints.plan import plan_rollout
 from activities.evidence import GatherEvidence
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
+from activities.limits import LimitsInterceptor
 from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
 from activities.registry import ApprovalSet, FindModelPackage, SetApproval, WithdrawApproval
 from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, WriteImage
@@ -417,8 +418,10 @@ def worker_of(
     behavior: VersioningBehavior = VersioningBehavior.UNSPECIFIED,
     runner: WorkflowRunner | None = None,
     version: WorkerDeploymentVersion | None = None,
+    limits: LimitsInterceptor | None = None,
+    slots: int | None = None,
 ) -> Worker:
-    """A worker of one task queue, with the interceptor that it has in production."""
+    """A worker of one task queue, with the interceptor that it has in production; its limits only where they are given."""
     throttle = timedelta(seconds=0.1)
     versioned = (
         WorkerDeploymentConfig(version, use_worker_versioning=True, default_versioning_behavior=behavior) if version else None
@@ -428,7 +431,8 @@ def worker_of(
         task_queue=queue,
         workflows=[workflow] if workflow else [],
         activities=world.activities(),
-        interceptors=[SlipwayInterceptor()],
+        interceptors=[SlipwayInterceptor(), *([limits] if limits else [])],
+        max_concurrent_activities=slots,
         workflow_runner=runner or SandboxedWorkflowRunner(),
         max_heartbeat_throttle_interval=throttle,
         default_heartbeat_throttle_interval=throttle,

@@ -113,6 +113,18 @@ def test_given_approval_rules_under_the_floor_then_they_are_refused(floor: dict[
         require_app(entry_for(policy({**ENTRY, "approval": floor}), ref()), ref(), found)
 
 
+def test_given_more_targets_than_the_policy_allows_then_they_are_refused_with_both_numbers() -> None:
+    found = app(promotion=("[{endpoint: screening-prod}]", "[{endpoint: screening-prod}, {endpoint: screening-b}]"))
+    with pytest.raises(RefusedError, match=r"rollout\.waves have 2 targets; the policy's limits\.targets is 1"):
+        require_app(entry_for(policy({**ENTRY, "limits": {"targets": 1}}), ref()), ref(), found)
+
+
+@pytest.mark.parametrize("limits", [{"activities": 0}, {"waits": 5_001}, {"targets": 1_001}, {"clients": 1}])
+def test_given_limits_out_of_bounds_then_the_policy_is_refused_by_the_key(limits: dict[str, int]) -> None:
+    with pytest.raises(FileError, match=rf"limits.*{next(iter(limits))}"):
+        policy({**ENTRY, "limits": limits})
+
+
 @pytest.mark.parametrize(
     "asked",
     [ref("apps/spam"), ref("."), ref("apps/screening/inner"), ref(branch="feature/x"), ref(repository="https://example.com/x")],
