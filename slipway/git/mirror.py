@@ -6,13 +6,18 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.git.process import FILE_LIMIT, GitAnswer, failure, run_git, without_credentials
+from slipway.text import one_line
 
 _STOPPED = ("died of signal 25", "File too large", "file too large", "Filesize limit", "File size limit")
 """What git says when it may write no more to a file."""
+_NAME_LIMIT = 200
+"""Letters of an author's name or address that are shown."""
+_LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp())
 _RACE = ("stale info", "non-fast-forward", "fetch first", "cannot lock ref", "failed to update ref", "reference already exists")
 
 
@@ -26,6 +31,17 @@ class Author:
 
     name: str = "Slipway"
     email: str = "slipway@localhost"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A commit that changed a file. The author is who the commit says; git does not prove it."""
+
+    commit: str
+    author: str
+    email: str
+    time: datetime
+    """When it was committed."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +194,18 @@ class Mirror:
             if value in values.split("\x01"):
                 return commit
         return None
+
+    async def last_change(self, commit: str, path: str) -> Change | None:
+        """The newest commit up to this one that changed a file; none where no commit did."""
+        tried = f"looking for who last changed {path} of {self._shown}"
+        arguments = ("log", "-1", "--format=%H%x00%an%x00%ae%x00%ct", commit, "--", f":(literal){path}")
+        listed = (await self._git(*arguments, tried=tried)).text
+        if not listed:
+            return None
+        changed_by, name, email, seconds = listed.split("\0")
+        # A commit may claim any time; a later one than a date can hold is shown as the last.
+        time = datetime.fromtimestamp(min(int(seconds), _LAST_SECOND), UTC)
+        return Change(changed_by, one_line(name)[:_NAME_LIMIT], one_line(email)[:_NAME_LIMIT], time)
 
     async def parents(self, commit: str) -> list[str]:
         """The parents of a commit."""

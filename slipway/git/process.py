@@ -21,6 +21,7 @@ _SETTINGS = (
     "core.hooksPath=/dev/null",
     "maintenance.auto=false",
     "gc.auto=0",
+    "log.showSignature=false",
     "protocol.ext.allow=never",
     "http.lowSpeedLimit=100",
     "http.lowSpeedTime=30",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import RefusedError, TransientError
-from slipway.git.mirror import Author, Changes, Mirror, PushConflict
+from slipway.git.mirror import Author, Change, Changes, Mirror, PushConflict
 from slipway.git.process import without_credentials
 from slipway.git.rules import app_file, check_branch, check_commit, check_trailer, normalise_url
 
@@ -97,6 +97,13 @@ class Repository:
             await git.ensure_commit(commit)
             parents = await git.parents(commit)
         return await self.read_if_there(parents[0], path) if parents else None
+
+    async def last_change(self, commit: str, path: str) -> Change | None:
+        """Who last changed a file, up to a commit; none where no commit up to there has the file."""
+        check_commit(commit)
+        async with self._locked() as git:
+            await git.ensure_commit(commit)
+            return await git.last_change(commit, app_file(path))
 
     async def commit_file(
         self,

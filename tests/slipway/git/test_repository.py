@@ -129,6 +129,37 @@ async def test_given_many_users_of_one_mirror_when_they_read_at_once_then_each_i
     assert len(set(heads)) == 1
 
 
+async def test_given_files_of_several_people_when_it_is_asked_who_changed_one_last_then_the_commit_up_to_there_is_named(
+    repository: Repository, remote: Remote
+) -> None:
+    first = remote.git("rev-parse", "HEAD")
+    second = remote.push("Second", app__taskdef=b"2")
+    head = remote.push("Third", other=b"3")
+    changed = await repository.last_change(head, "app/taskdef")
+    assert changed is not None
+    assert (changed.commit, changed.author, changed.email) == (second, "Ana", "ana@example.com")
+    assert changed.time.timestamp() == int(remote.git("log", "-1", "--format=%ct", second))
+    earlier = await repository.last_change(first, "app/taskdef")
+    assert earlier is not None
+    assert earlier.commit == first
+
+
+async def test_given_a_path_that_no_commit_has_when_it_is_asked_who_changed_it_then_it_is_nobody(repository: Repository) -> None:
+    assert await repository.last_change(await repository.head("main"), "app/*") is None
+
+
+async def test_given_an_author_with_a_long_name_when_it_is_asked_who_changed_a_file_then_the_name_is_bounded(
+    repository: Repository, remote: Remote
+) -> None:
+    (remote.clone / "other").write_bytes(b"4")
+    remote.git("commit", "-q", "-a", "-m", "Long", "--author", f"\x1b[2J{'x' * 5000} <a@b>")
+    remote.git("push", "-q", "origin", "main")
+    changed = await repository.last_change(await repository.head("main"), "other")
+    assert changed is not None
+    assert len(changed.author) == 200
+    assert changed.author.isprintable()
+
+
 async def test_given_a_git_that_was_killed_when_its_lock_is_left_then_the_next_user_goes_on(
     repository: Repository, tmp_path: Path
 ) -> None:
