@@ -17,7 +17,7 @@ _STOPPED = ("died of signal 25", "File too large", "file too large", "Filesize l
 """What git says when it may write no more to a file."""
 _NAME_LIMIT = 200
 """Letters of an author's name or address that are shown."""
-_LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp())
+_LAST_SECOND = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 _RACE = ("stale info", "non-fast-forward", "fetch first", "cannot lock ref", "failed to update ref", "reference already exists")
 
 
