@@ -256,8 +256,20 @@ class Evidence(Message):
     """The package's report files as they were read."""
     smoke: str | None = None
     """The git blob of the smoke request's body."""
+    spec_change: SpecChange | None = None
+    """Who last changed `promotion.yaml`, up to the commit that counts. None where an older release gathered the evidence."""
     sha256: str = ""
     """The whole checksum, of which `hash` is the beginning."""
+
+
+class SpecChange(Message):
+    """The commit that last changed the spec. Its author is who the commit says: git does not prove it."""
+
+    commit: str
+    author: str
+    """Name and address, as `Ana <ana@example.com>`."""
+    at: datetime
+    """When it was committed."""
 
 
 class PackageContainer(Message):
@@ -293,7 +305,7 @@ class ReportFile(Message):
 SUMMARY_ENTRIES = 50
 """Gates and champions that a summary has of each: a promotion may have thousands, and its status stays small."""
 UNMEASURED_LIMIT = 300
-"""Characters of a summary's reason why a champion is not measured."""
+"""Characters of a summary's reason why a champion is not measured, or a gate cannot be read."""
 
 
 class EvidenceSummary(Message):
@@ -308,7 +320,8 @@ class EvidenceSummary(Message):
     @classmethod
     def of(cls, evidence: Evidence) -> EvidenceSummary:
         """The summary of a whole."""
-        gates = sorted(evidence.gates, key=lambda gate: gate.passed)[:SUMMARY_ENTRIES]
+        first = sorted(evidence.gates, key=lambda gate: gate.passed)[:SUMMARY_ENTRIES]
+        gates = [gate.model_copy(update={"problem": gate.problem[:UNMEASURED_LIMIT]}) for gate in first]
         champions = [ChampionSummary.of(champion) for champion in evidence.champions[:SUMMARY_ENTRIES]]
         left_out = len(evidence.gates) + len(evidence.champions) - len(gates) - len(champions)
         return cls(gates=tuple(gates), champions=tuple(champions), left_out=left_out)
