@@ -16,9 +16,10 @@ from activities.origin import Origin
 from activities.registry import describe_package
 from activities.repositories import Repositories
 from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, ReportFile, SpecChange, StepReport, TaskdefCommit
+from slipway.app.durations import format_duration
 from slipway.app.gates import GateResult, Rival, evaluate_gates
 from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_report, together
-from slipway.app.spec import SPEC_FILE, Gate, Target
+from slipway.app.spec import SPEC_FILE, Gate, Rollout, Strategy, Target
 from slipway.aws.clients import Aws, region_of
 from slipway.errors import NeedsPersonError
 from slipway.evidence_hash import hash_of, sha256_of
@@ -54,6 +55,8 @@ class GatherEvidence(Message):
     """Absent where an older release recorded the input."""
     smoke: str | None = None
     """Path of the smoke request's body in the app's folder."""
+    rollout: Rollout | None = None
+    """How the targets are rolled out. Absent where an older release recorded the input."""
 
 
 class EvidenceActivities:
@@ -89,6 +92,7 @@ class EvidenceActivities:
             image=request.image,
             taskdef=request.taskdef,
             steps=request.steps,
+            rollout_plan=plans_of(request.rollout) if request.rollout else (),
             rollback_plan="\n".join(rollback_of(champion) for champion in champions),
             containers=containers,
             reports=reports,
@@ -193,6 +197,29 @@ def judge_gates(gates: Sequence[Gate], challenger: Measurements, rivals: Sequenc
         return evaluate_gates(gates, challenger)
     results = [result for rival in rivals for result in evaluate_gates(gates, challenger, rival)]
     return tuple(dict.fromkeys(results))
+
+
+def plans_of(rollout: Rollout) -> tuple[str, ...]:
+    """How each target is rolled out, wave by wave."""
+    how = traffic_of(rollout.strategy)
+    number = len(rollout.waves)
+    return tuple(
+        f"wave {at} of {number}{f', {format_duration(wave.soak)} after the one before' if wave.soak else ''}: {how}"
+        for at, wave in enumerate(rollout.waves, start=1)
+        for _ in wave.targets
+    )
+
+
+def traffic_of(strategy: Strategy) -> str:
+    """How traffic moves to a new model, and what moves it back."""
+    steps = "all traffic at once"
+    if strategy.canary:
+        steps = f"{strategy.canary.percent} % of the traffic, the rest after {format_duration(strategy.canary.wait)}"
+    elif strategy.linear:
+        steps = f"{strategy.linear.percent} % of the traffic every {format_duration(strategy.linear.wait)}"
+    bake = f", the old fleet stays for {format_duration(strategy.bake)}" if strategy.bake else ""
+    alarms = f"back on the alarm {' or '.join(strategy.alarms)}" if strategy.alarms else "no alarm takes it back"
+    return f"{steps}{bake}, {alarms}"
 
 
 def rollback_of(champion: Champion) -> str:

@@ -241,6 +241,7 @@ class PromotionWorkflow(StagedWorkflow):
             steps=self._state.steps,
             origin=self._origin,
             smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
+            rollout=spec.rollout,
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")
 

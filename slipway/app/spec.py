@@ -107,12 +107,15 @@ class Model(SpecModel):
 
 
 class Gate(SpecModel):
-    """A rule on one metric. Every rule that is given must hold. A number that does not meet it refuses the promotion. Where there
-    is no number (the metric is missing, NaN, a boolean, a text), the promotion parks, and `retry` reads the gates again.
+    """A rule on one metric. Every rule that is given must hold.
+
+    A number that does not meet it refuses the promotion. Where there is no number (the metric is missing, is NaN, a boolean or
+    another text), the promotion parks, and `retry` reads the gates again.
 
     The path to a metric has keys with dots between them: `binary_classification_metrics.auc.value`. A key may itself have dots.
     `classes[0].f1` takes the first item of a list, and `classes[?name=='cat'].f1 | [0]` the one whose name is `cat`. A path that
-    has `[`, `"` or `|` is JMESPath, without its projections and functions; a key that has one of them is put in double quotes."""
+    has `[`, `"` or `|` is JMESPath, without its projections and functions; a key that has one of them is put in double quotes.
+    """
 
     metric: Annotated[str, Bounds(min_length=1, max_length=256), when_reading(check_metric_path)]
     """The path to a number in the evaluation report, as `binary_classification_metrics.auc.value`."""
