@@ -129,18 +129,13 @@ def _between(approved: PackageContainer, found: PackageContainer) -> list[str]:
     lines += [f"{uri} is not used any more" for uri in before if uri not in after]
     lines += [f"{uri} was not approved" for uri in after if uri not in before]
     lines += [
-        f"{uri} was replaced: {_told(after[uri])}, and {_told(artifact)} was approved"
+        f"{uri} was replaced: {after[uri].facts}, and {artifact.facts} was approved"
         for uri, artifact in before.items()
         if uri in after and after[uri] != artifact
     ]
     names = sorted({*approved.environment, *found.environment})
     changed = [name for name in names if approved.environment.get(name) != found.environment.get(name)]
     return [*lines, f"the environment has another {', '.join(changed)}"] if changed else lines
-
-
-def _told(artifact: Artifact) -> str:
-    version = f", version {artifact.version}" if artifact.version else ""
-    return f"ETag {artifact.etag}{version}, {artifact.size:,} bytes, of {artifact.modified:%Y-%m-%d %H:%M:%S}"
 
 
 def _sha256(text: str) -> str:

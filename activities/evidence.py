@@ -15,10 +15,11 @@ from activities.endpoints.served import SageMakerAccount
 from activities.origin import Origin
 from activities.registry import describe_package
 from activities.repositories import Repositories
-from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, ReportFile, StepReport, TaskdefCommit
-from slipway.app.gates import GateResult, compares, evaluate_gates
-from slipway.app.reports import REPORT_LIMIT, kept, numbers_of, parse_report
-from slipway.app.spec import Gate, Target
+from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, ReportFile, SpecChange, StepReport, TaskdefCommit
+from slipway.app.durations import format_duration
+from slipway.app.gates import GateResult, Rival, evaluate_gates
+from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_report, together
+from slipway.app.spec import SPEC_FILE, Gate, Rollout, Strategy, Target
 from slipway.aws.clients import Aws, region_of
 from slipway.errors import NeedsPersonError
 from slipway.evidence_hash import hash_of, sha256_of
@@ -54,6 +55,8 @@ class GatherEvidence(Message):
     """Absent where an older release recorded the input."""
     smoke: str | None = None
     """Path of the smoke request's body in the app's folder."""
+    rollout: Rollout | None = None
+    """How the targets are rolled out. Absent where an older release recorded the input."""
 
 
 class EvidenceActivities:
@@ -70,29 +73,31 @@ class EvidenceActivities:
 
     @activity.defn
     async def gather_evidence(self, request: GatherEvidence) -> Evidence:
-        """Gathers the evidence. Reads only; a gate that is not met is part of the evidence, not an error.
+        """Gathers the evidence. Reads only; a gate that is not met or cannot be read is part of the evidence, not an error.
 
         The hash is over everything else in it: the same findings have the same hash.
         """
         package = await describe_package(self._aws, request.package.arn)
         named = {gate.metric for gate in request.gates}
-        metrics, reports = await self._metrics(package, named, METRICS_LIMIT)
+        measured, reports = await self._metrics(package, named, METRICS_LIMIT)
         containers = await contents_of(self._aws, package)
-        champions = await self._champions(request, named)
+        champions, rivals = await self._champions(request, named)
         evidence = Evidence(
             hash="",
             package=request.package,
             model_image=containers[0].image if containers else "",
-            metrics=metrics,
+            metrics=dict(measured.numbers),
             champions=tuple(champions),
-            gates=judge_gates(request.gates, metrics, champions, request.package.arn),
+            gates=judge_gates(request.gates, measured, rivals),
             image=request.image,
             taskdef=request.taskdef,
             steps=request.steps,
+            rollout_plan=plans_of(request.rollout) if request.rollout else (),
             rollback_plan="\n".join(rollback_of(champion) for champion in champions),
             containers=containers,
             reports=reports,
             smoke=await self._smoke(request),
+            spec_change=await self._spec_change(request),
         )
         found = evidence.model_dump(mode="json")
         return evidence.model_copy(update={"hash": hash_of(found), "sha256": sha256_of(found)})
@@ -104,23 +109,34 @@ class EvidenceActivities:
         body = await (await self._repositories.open(request.app)).read(request.origin.commit, path)
         return hashlib.sha1(b"blob %d\0" % len(body) + body, usedforsecurity=False).hexdigest()
 
-    async def _champions(self, request: GatherEvidence, named: Collection[str]) -> list[Champion]:
-        """What each target serves, every package measured once."""
+    async def _spec_change(self, request: GatherEvidence) -> SpecChange | None:
+        if request.origin is None:
+            return None
+        path = app_file(request.app.folder, SPEC_FILE)
+        change = await (await self._repositories.open(request.app)).last_change(request.origin.commit, path)
+        if change is None:
+            return None
+        return SpecChange(commit=change.commit, author=f"{change.author} <{change.email}>", at=change.time)
+
+    async def _champions(self, request: GatherEvidence, named: Collection[str]) -> tuple[list[Champion], list[Rival]]:
+        """What each target serves, and the champions that the challenger is held against. Every package is measured once."""
         served = await asyncio.gather(*(self._served(target, request.package.region) for target in request.targets))
         packages = sorted({package for package in served if package})
         spare = METRICS_LIMIT // max(len(request.targets), 1)
         slots = asyncio.Semaphore(PARALLEL_REPORTS)
 
-        async def measured(package: str) -> tuple[dict[str, float], str]:
+        async def measured(package: str) -> Rival:
             async with slots:
-                return await self._measured(package, request.gates, named, spare)
+                return await self._rival(package, named, spare)
 
-        found = dict(zip(packages, await asyncio.gather(*map(measured, packages)), strict=True))
+        rivals = dict(zip(packages, await asyncio.gather(*map(measured, packages)), strict=True))
         champions: list[Champion] = []
         for target, package in zip(request.targets, served, strict=True):
-            metrics, unmeasured = found[package] if package else ({}, "")
+            rival = rivals[package] if package else Rival(name="")
+            metrics, unmeasured = dict(rival.measured.numbers), rival.unmeasured
             champions.append(Champion(target=target, package=package, metrics=metrics, unmeasured=unmeasured))
-        return champions
+        # A target that already serves the challenger is no rival of it.
+        return champions, [rival for package, rival in rivals.items() if package != request.package.arn]
 
     async def _served(self, target: Target, region: str) -> str | None:
         account = SageMakerAccount(self._aws, target.region or region, target.role_arn)
@@ -128,36 +144,30 @@ class EvidenceActivities:
         config = endpoint.get("EndpointConfigName") if endpoint else None
         return await account.package_of(config) if config else None
 
-    async def _measured(
-        self, arn: str, gates: Sequence[Gate], named: Collection[str], spare: int
-    ) -> tuple[dict[str, float], str]:
-        """A champion's numbers, or why there are none. Reports expire; that counts only where a gate compares."""
+    async def _rival(self, arn: str, named: Collection[str], spare: int) -> Rival:
+        """A champion's metrics, or why there are none: reports expire. That counts only where a gate compares."""
+        name = f"the champion {arn.rpartition(':model-package/')[2]}"
         try:
             package = await describe_package(self._aws, arn)
-            metrics, _ = await self._metrics(package, named, spare)
+            measured, reports = await self._metrics(package, named, spare)
         except NeedsPersonError as error:
-            comparing = [gate.metric for gate in gates if compares(gate)]
-            if comparing:
-                remedy = f"put the champion's report back, or remove maxRegression and minImprovement of {', '.join(comparing)}"
-                raise NeedsPersonError(error.report.tried, error.report.answered, remedy) from error
-            return {}, f"the champion cannot be measured: {error.report.answered}"
-        if not metrics and not report_uris(package.get("ModelMetrics", {})):
-            return {}, "the champion has no evaluation report to compare with"
-        return metrics, ""
+            return Rival(name=name, unmeasured=f"the champion cannot be measured: {error.report.answered}")
+        unmeasured = "" if measured.numbers or reports else "the champion has no evaluation report to compare with"
+        return Rival(name=name, measured=measured, unmeasured=unmeasured)
 
     async def _metrics(
         self, package: DescribeModelPackageOutputTypeDef, named: Collection[str], spare: int
-    ) -> tuple[dict[str, float], tuple[ReportFile, ...]]:
-        """The numbers of the package's reports in S3 and of the metadata that it was registered with; and the reports."""
-        metrics = kept(numbers_of(package.get("CustomerMetadataProperties", {})), named, spare)
+    ) -> tuple[Measurements, tuple[ReportFile, ...]]:
+        """What the package's reports in S3 and the metadata that it was registered with say; and the reports."""
+        parts = [measure(package.get("CustomerMetadataProperties", {}), named, spare)]
         reports: list[ReportFile] = []
         for uri in report_uris(package.get("ModelMetrics", {})):
-            numbers, report = await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
-            metrics |= numbers
+            part, report = await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
+            parts.append(part)
             reports.append(report)
-        return kept(metrics.items(), named, spare), tuple(reports)
+        return together(parts, named, spare), tuple(reports)
 
-    async def _report(self, uri: str, region: str, named: Collection[str], spare: int) -> tuple[dict[str, float], ReportFile]:
+    async def _report(self, uri: str, region: str, named: Collection[str], spare: int) -> tuple[Measurements, ReportFile]:
         tried = f"reading the metrics {uri}"
         bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
         s3 = self._aws.s3(region)
@@ -168,11 +178,11 @@ class EvidenceActivities:
         body = await self._aws.call(tried, read)
         try:
             # In a thread, so that the heartbeats of other promotions go on.
-            numbers = await asyncio.to_thread(lambda: kept(numbers_of(parse_report(body)), named, spare))
+            part = await asyncio.to_thread(lambda: measure(parse_report(body), named, spare))
         except ValueError as error:
             remedy = "see what the pipeline's evaluation writes; then retry, or abort"
             raise NeedsPersonError(tried, str(error), remedy) from error
-        return numbers, ReportFile(uri=uri, sha256=hashlib.sha256(body).hexdigest())
+        return part, ReportFile(uri=uri, sha256=hashlib.sha256(body).hexdigest())
 
 
 def report_uris(reports: Mapping[str, Any]) -> list[str]:
@@ -181,24 +191,35 @@ def report_uris(reports: Mapping[str, Any]) -> list[str]:
     return [uri for uri in found if uri]
 
 
-def judge_gates(
-    gates: Sequence[Gate], metrics: Mapping[str, float], champions: Sequence[Champion], challenger: str
-) -> tuple[GateResult, ...]:
-    """The gates' results. Where targets have different champions, the challenger is compared with each.
-
-    A target that already serves the challenger is left out.
-    """
-    rivals = {champion.package: champion for champion in champions if champion.package not in {None, challenger}}
+def judge_gates(gates: Sequence[Gate], challenger: Measurements, rivals: Sequence[Rival]) -> tuple[GateResult, ...]:
+    """The gates' results. Where targets have different champions, the challenger is compared with each."""
     if not rivals:
-        return evaluate_gates(gates, metrics)
-    results = [result for rival in rivals.values() for result in _against(rival, gates, metrics)]
+        return evaluate_gates(gates, challenger)
+    results = [result for rival in rivals for result in evaluate_gates(gates, challenger, rival)]
     return tuple(dict.fromkeys(results))
 
 
-def _against(rival: Champion, gates: Sequence[Gate], metrics: Mapping[str, float]) -> tuple[GateResult, ...]:
-    if rival.unmeasured:
-        return evaluate_gates(gates, metrics, absent=rival.unmeasured)
-    return evaluate_gates(gates, metrics, rival.metrics)
+def plans_of(rollout: Rollout) -> tuple[str, ...]:
+    """How each target is rolled out, wave by wave."""
+    how = traffic_of(rollout.strategy)
+    number = len(rollout.waves)
+    return tuple(
+        f"wave {at} of {number}{f', {format_duration(wave.soak)} after the one before' if wave.soak else ''}: {how}"
+        for at, wave in enumerate(rollout.waves, start=1)
+        for _ in wave.targets
+    )
+
+
+def traffic_of(strategy: Strategy) -> str:
+    """How traffic moves to a new model, and what moves it back."""
+    steps = "all traffic at once"
+    if strategy.canary:
+        steps = f"{strategy.canary.percent} % of the traffic, the rest after {format_duration(strategy.canary.wait)}"
+    elif strategy.linear:
+        steps = f"{strategy.linear.percent} % of the traffic every {format_duration(strategy.linear.wait)}"
+    bake = f", the old fleet stays for {format_duration(strategy.bake)}" if strategy.bake else ""
+    alarms = f"back on the alarm {' or '.join(strategy.alarms)}" if strategy.alarms else "no alarm takes it back"
+    return f"{steps}{bake}, {alarms}"
 
 
 def rollback_of(champion: Champion) -> str:

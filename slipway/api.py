@@ -210,14 +210,14 @@ class PromotionStatus(Message):
     """The answer to the query `status`, and the body of the result."""
 
     id: str
+    outcome: Outcome | None = None
+    reason: str = ""
     app: AppRef
     image: str
     commit: str
     requested_by: str
     stages: tuple[StageReport, ...]
     waiting_for: WaitingFor | None = None
-    outcome: Outcome | None = None
-    reason: str = ""
     spec_commit: str | None = None
     """The commit of the deployment branch that the spec was read at."""
     task_definition: str | None = None
@@ -313,8 +313,27 @@ class Evidence(Message):
     """The package's report files as they were read."""
     smoke: str | None = None
     """The git blob of the smoke request's body."""
+    spec_change: SpecChange | None = None
+    """Who last changed `promotion.yaml`, up to the commit that counts. None where an older release gathered the evidence."""
+    rollout_plan: tuple[str, ...] = ()
+    """How each target is rolled out, in the order of `champions`."""
     sha256: str = ""
     """The whole checksum, of which `hash` is the beginning."""
+
+
+class SpecChange(Message):
+    """The commit that last changed the spec. Its author is who the commit says: git does not prove it."""
+
+    commit: str
+    author: str
+    """Name and address, as `Ana <ana@example.com>`."""
+    at: datetime
+    """When it was committed."""
+
+    @property
+    def line(self) -> str:
+        """The change in one line."""
+        return f"{self.author} (claimed) at {self.at:%Y-%m-%d %H:%M:%S} UTC in {self.commit[:12]}"
 
 
 class PackageContainer(Message):
@@ -339,6 +358,12 @@ class Artifact(Message):
     version: str | None = None
     """Its version, where the bucket keeps versions."""
 
+    @property
+    def facts(self) -> str:
+        """What tells it from another one in its place."""
+        version = f", version {self.version}" if self.version else ""
+        return f"ETag {self.etag}{version}, {self.size:,} bytes, of {self.modified:%Y-%m-%d %H:%M:%S} UTC"
+
 
 class ReportFile(Message):
     """One report of a model package."""
@@ -347,10 +372,11 @@ class ReportFile(Message):
     sha256: str
 
 
+SUMMARY_CONTAINERS = 15
 SUMMARY_ENTRIES = 50
 """Gates and champions that a summary has of each: a promotion may have thousands, and its status stays small."""
 UNMEASURED_LIMIT = 300
-"""Characters of a summary's reason why a champion is not measured."""
+"""Characters of a summary's reason why a champion is not measured, or a gate cannot be read."""
 
 
 class EvidenceSummary(Message):
@@ -361,18 +387,31 @@ class EvidenceSummary(Message):
     champions: tuple[ChampionSummary, ...]
     left_out: int = 0
     """How many gates and champions more there are."""
+    containers: tuple[str, ...] = ()
+    """The images of the first containers that would serve."""
+    spec_change: str = ""
+    """Who last changed the spec, when, in which commit."""
 
     @classmethod
     def of(cls, evidence: Evidence) -> EvidenceSummary:
         """The summary of a whole."""
-        gates = sorted(evidence.gates, key=lambda gate: gate.passed)[:SUMMARY_ENTRIES]
-        champions = [ChampionSummary.of(champion) for champion in evidence.champions[:SUMMARY_ENTRIES]]
+        first = sorted(evidence.gates, key=lambda gate: gate.passed)[:SUMMARY_ENTRIES]
+        gates = [gate.model_copy(update={"problem": gate.problem[:UNMEASURED_LIMIT]}) for gate in first]
+        plans = (*evidence.rollout_plan, *[""] * len(evidence.champions))
+        shown = zip(evidence.champions[:SUMMARY_ENTRIES], plans, strict=False)
+        champions = [ChampionSummary.of(champion, plan) for champion, plan in shown]
         left_out = len(evidence.gates) + len(evidence.champions) - len(gates) - len(champions)
-        return cls(gates=tuple(gates), champions=tuple(champions), left_out=left_out)
+        return cls(
+            gates=tuple(gates),
+            champions=tuple(champions),
+            left_out=left_out,
+            containers=tuple(container.image for container in evidence.containers[:SUMMARY_CONTAINERS]),
+            spec_change=evidence.spec_change.line if evidence.spec_change else "",
+        )
 
 
 class ChampionSummary(Message):
-    """What a target served when the evidence was gathered, without its metrics."""
+    """What a target served when the evidence was gathered, without its metrics, and how it is rolled out."""
 
     endpoint: str
     region: str | None = None
@@ -380,13 +419,19 @@ class ChampionSummary(Message):
     package: str | None = None
     unmeasured: str = ""
     """Why nothing is known of its metrics."""
+    rollout: str = ""
 
     @classmethod
-    def of(cls, champion: Champion) -> ChampionSummary:
+    def of(cls, champion: Champion, rollout: str = "") -> ChampionSummary:
         """The summary of a whole."""
         target = champion.target
-        unmeasured = champion.unmeasured[:UNMEASURED_LIMIT]
-        return cls(endpoint=target.endpoint, region=target.region, package=champion.package, unmeasured=unmeasured)
+        return cls(
+            endpoint=target.endpoint,
+            region=target.region,
+            package=champion.package,
+            unmeasured=champion.unmeasured[:UNMEASURED_LIMIT],
+            rollout=rollout[:UNMEASURED_LIMIT],
+        )
 
 
 class Champion(Message):

@@ -5,6 +5,7 @@ Pure: the caller says what time it is, so that a workflow may use all of it. Wha
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,13 +15,14 @@ from slipway.api import (
     EvidenceSummary,
     LedgerEntry,
     Outcome,
+    PackageContainer,
     PromotionStatus,
     ServedEndpoint,
     StageReport,
     StageState,
     WaitingFor,
 )
-from slipway.app.gates import GateResult
+from slipway.app.gates import GateResult, unreadable
 from slipway.text import one_line
 
 MARKS = {
@@ -138,20 +140,37 @@ GATE_COLUMNS = ("gate", "challenger", "champion", "rule", "verdict")
 
 def gate_cells(gate: GateResult) -> tuple[str, ...]:
     """A gate as a row under GATE_COLUMNS."""
-    verdict = "met" if gate.passed else "not met"
+    verdict = "cannot be read" if gate.problem else "met" if gate.passed else "not met"
     return (one_line(gate.metric), format_number(gate.value), format_number(gate.champion), one_line(gate.rule), verdict)
 
 
 def gate_line(gate: GateResult) -> str:
     """A gate in one line, where there is no table."""
     metric, value, champion, rule, verdict = gate_cells(gate)
-    return f"{metric}: challenger {value}, champion {champion}, {rule}: {verdict}"
+    why = f": {one_line(gate.problem)}" if gate.problem else ""
+    return f"{metric}: challenger {value}, champion {champion}, {rule}: {verdict}{why}"
+
+
+def problem_lines(gates: Iterable[GateResult]) -> tuple[str, ...]:
+    """Why gates cannot be read, below a table of them."""
+    return tuple(one_line(f"cannot be read: {fault}") for fault in unreadable(gates))
 
 
 def summary_lines(summary: EvidenceSummary) -> tuple[str, ...]:
-    """What the evidence says beside the gates: the champion of each target, and whether there is more."""
+    """What the evidence says beside the gates: containers, targets, the spec's last change, and whether there is more."""
     more = (f"gates and champions that are left out here: {summary.left_out}",) if summary.left_out else ()
-    return (*(f"champion of {champion_line(champion)}" for champion in summary.champions), *more)
+    changed = (one_line(f"promotion.yaml last changed by {summary.spec_change}"),) if summary.spec_change else ()
+    return (
+        *(one_line(f"container: {image}") for image in summary.containers),
+        *(line for champion in summary.champions for line in _target_lines(champion)),
+        *changed,
+        *more,
+    )
+
+
+def _target_lines(champion: ChampionSummary) -> tuple[str, ...]:
+    lines = (f"champion of {champion_line(champion)}",)
+    return (*lines, one_line(f"rollout of {champion.endpoint}: {champion.rollout}")) if champion.rollout else lines
 
 
 def evidence_lines(summary: EvidenceSummary) -> tuple[str, ...]:
@@ -174,17 +193,34 @@ def evidence_command(promotion_id: str) -> str:
 def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
     """What an approver looks at beside the gates: each fact's name and value, the hash last."""
     champions = (champion_line(ChampionSummary.of(champion)) for champion in evidence.champions)
+    plans = zip(evidence.champions, evidence.rollout_plan, strict=False)
     cached = (f"{step.name} did not run; its result is from {step.cached_from}" for step in evidence.steps if step.cached_from)
+    changed = evidence.spec_change
+    # Evidence of an older release has the first container's image alone.
+    containers = evidence.containers or (PackageContainer(image=evidence.model_image),)
     return (
         ("model", evidence.package.arn),
-        ("container", evidence.model_image),
+        *(fact for container in containers for fact in _container_facts(container)),
         ("image", evidence.image),
         ("taskdef", f"{evidence.taskdef.file} at {evidence.taskdef.commit[:12]}"),
+        *((("spec", f"promotion.yaml last changed by {changed.line}"),) if changed else ()),
+        *(("report", f"{report.uri}, SHA-256 {report.sha256}") for report in evidence.reports),
+        *((("smoke", f"the request's body is the git blob {evidence.smoke}"),) if evidence.smoke else ()),
         *(("champion", line) for line in champions),
-        *(("cached", line) for line in cached),
+        *(("rollout", f"{champion.target.endpoint}: {plan}") for champion, plan in plans),
         *(("rollback", line) for line in evidence.rollback_plan.splitlines()),
+        *(("cached", line) for line in cached),
+        *((("sha-256", evidence.sha256),) if evidence.sha256 else ()),
         ("evidence", evidence.hash),
     )
+
+
+def _container_facts(container: PackageContainer) -> Iterator[tuple[str, str]]:
+    yield "container", container.image
+    for artifact in container.artifacts:
+        yield "file", f"{artifact.uri}, {artifact.facts}"
+    if container.environment:
+        yield "sets", f"{', '.join(sorted(container.environment))} (the hash covers the values, which are not shown)"
 
 
 def format_moment(moment: datetime) -> str:

@@ -33,13 +33,13 @@ SUMMARY_LIMIT = 400
 def render(status: PromotionStatus) -> str:
     """The whole page."""
     parts = [_headline(status)]
+    if status.outcome:
+        parts.append(f"**{markdown(outcome_line(status))}**")
     if status.waiting_for:
         parts.append(_waiting(status, status.waiting_for))
     if status.evidence_summary:
         parts.append(_evidence(status, status.evidence_summary))
     parts.append(_list(map(_stage, status.stages)))
-    if status.outcome:
-        parts.append(f"**{markdown(outcome_line(status))}**")
     if status.outcome or any(entry.note for entry in status.ledger):
         parts.append(_list(markdown(ledger_line(entry)) for entry in status.ledger))
     parts.append(_list(map(markdown, status.notices)))

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import FailureError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.evidence import EvidenceActivities, GatherEvidence
@@ -28,6 +28,7 @@ from workflows.activity_options import CHANGE, COPY, GIT, READ, follow
 from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
 from workflows.payloads import read_start
+from workflows.pinned import cannot_read_anew, changed_parts, done_already, unreadable_gates
 from workflows.stages import EndedError, StagedWorkflow
 from workflows.state import known
 from workflows.task_runner import TaskRunner
@@ -107,7 +108,8 @@ class PromotionWorkflow(StagedWorkflow):
 
     async def _write_taskdef(self) -> None:
         request, app = self._request, known(self._state.app)
-        revert = RevertImage(app=request.app, promotion_id=self._id, reason="")
+        run = workflow.info().first_execution_run_id
+        revert = RevertImage(app=request.app, promotion_id=self._id, reason="", run=run)
         self._state.plan(Planned(stage=StageName.taskdef, inverse="revert the commit", undo=RevertCommit(request=revert)))
         write = WriteImage(
             app=request.app,
@@ -118,6 +120,7 @@ class PromotionWorkflow(StagedWorkflow):
             requested_by=request.requested_by,
             source_commit=request.commit,
             origin=self._origin,
+            run=run,
         )
         commit = await self._step(TaskdefActivities.write_image, write, GIT, f"write the image on {request.app.branch}")
         self._state.taskdef = commit
@@ -184,13 +187,17 @@ class PromotionWorkflow(StagedWorkflow):
     async def _approve(self) -> None:
         state, package = self._state, known(self._state.package)
         if state.stage.state is not StageState.waiting:
+            if state.stage.attempts > 1 and workflow.patched("read-gates-anew"):
+                await self._read_gates_anew()
             state.evidence = await self._gather_evidence(package)
             self._view.show()
         evidence = known(state.evidence)
-        missed = [f"{gate.metric}: {gate.message}" for gate in evidence.gates if not gate.passed]
+        missed = [f"{gate.metric}: {gate.message}" for gate in evidence.gates if gate.missed]
         if missed:
             self._plan_rejection(package)
             raise EndedError(Outcome.refused, f"a gate is not met: {'; '.join(missed)}")
+        if unreadable := unreadable_gates(evidence, known(state.app).commit, self._request.app.branch):
+            raise unreadable
         decided = await self._ask_approvers(evidence, package)
         self._plan_rejection(package)
         approval = SetApproval(
@@ -209,6 +216,29 @@ class PromotionWorkflow(StagedWorkflow):
             raise
         self._summarize(decided)
 
+    async def _read_gates_anew(self) -> None:
+        """Pin the head of the deployment branch, so that what was corrected there counts.
+
+        That is sound only where what has been done already reads the same there. Otherwise the former commit stays pinned.
+        """
+        pinned = known(self._state.app)
+        read = ReadApp(app=self._request.app, image=self._request.image)
+        try:
+            found = await self._step(TaskdefActivities.read_app, read, GIT, "read the gates anew")
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            raise cannot_read_anew(error) from error
+        changed = changed_parts(pinned, found)
+        if not changed:
+            return
+        before, after = pinned.commit[:12], found.commit[:12]
+        if done := done_already(changed, self._state.current):
+            self._notice(f"the commit {before} stays pinned: {', '.join(done)} changed up to {after}, and was used already")
+            return
+        self._state.app = found
+        self._notice(f"the commit {after} is pinned instead of {before}: {', '.join(changed)} changed")
+
     async def _gather_evidence(self, package: ModelPackage) -> Evidence:
         spec = known(self._state.app).spec.spec
         gather = GatherEvidence(
@@ -222,6 +252,7 @@ class PromotionWorkflow(StagedWorkflow):
             steps=self._state.steps,
             origin=self._origin,
             smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
+            rollout=spec.rollout,
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")
 

@@ -174,7 +174,7 @@ class Waves:
         account = f"-{plan.target.role_arn.split(':')[4]}" if plan.target.role_arn else ""
         return await workflow.execute_child_workflow(
             RolloutWorkflow.run,
-            request.model_copy(update={"plan": plan}),
+            request.model_copy(update={"plan": plan, "spec_commit": self._app.commit}),
             id=f"{plan.promotion_id}-{plan.target.endpoint}-{plan.region}{account}",
             task_queue=rollout_queue(workflow.info().task_queue),
             static_summary=f"{plan.target.endpoint} in {plan.region}",

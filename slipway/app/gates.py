@@ -1,15 +1,23 @@
-"""Evaluate metric gates, champion vs challenger. A gate that is not met is a result, not an error."""
+"""Evaluate metric gates, champion vs challenger.
+
+A rule that is not met is a result, and so is a metric that cannot be read: neither is an error here.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
-from slipway.app.reports import as_number
+from slipway.app.reports import Measurements
 from slipway.app.spec import Gate
+from slipway.text import pluralize
+
+FAULTS_SHOWN = 5
+NAMES_SIZE = 300
+"""Characters of the names of metrics that are there."""
 
 
 class GateResult(BaseModel):
@@ -26,71 +34,93 @@ class GateResult(BaseModel):
     """The champion's, where the rule compares and there is one."""
     passed: bool
     message: str
+    problem: str = ""
+    """Why the rule could not be held against the model; then it neither passed nor was it missed."""
+
+    @property
+    def missed(self) -> bool:
+        """Whether a number does not meet the rule."""
+        return not self.passed and not self.problem
 
 
-def evaluate_gates(
-    gates: Iterable[Gate],
-    challenger: Mapping[str, Any],
-    champion: Mapping[str, Any] | None = None,
-    absent: str = "no champion to compare with",
-) -> tuple[GateResult, ...]:
+@dataclass(frozen=True)
+class Rival:
+    """A champion that the challenger is held against."""
+
+    name: str
+    """As `the champion screening/6`."""
+    measured: Measurements = field(default_factory=Measurements)
+    unmeasured: str = ""
+    """Why nothing is known of its metrics."""
+
+
+def evaluate_gates(gates: Iterable[Gate], challenger: Measurements, rival: Rival | None = None) -> tuple[GateResult, ...]:
     """Evaluates every rule of every gate on a challenger's metrics, in the order of the spec.
 
     Args:
         gates: The rules.
-        challenger: Its metrics: an evaluation report as it was written, or a flat mapping from dotted paths to numbers.
-        champion: The metrics of what is served now; none where nothing is, or nothing is known of it.
-        absent: Why there is no champion to compare with.
+        challenger: Its metrics.
+        rival: What is served now; none where nothing is.
     """
-    return tuple(result for gate in gates for result in _evaluate(gate, challenger, champion, absent))
+    return tuple(result for gate in gates for result in _evaluate(gate, challenger, rival))
 
 
-def compares(gate: Gate) -> bool:
-    """Whether a gate holds the challenger against the champion."""
-    return any(_relative_rules(gate))
+def unreadable(results: Iterable[GateResult]) -> tuple[str, ...]:
+    """Every gate that could not be held against the model, with its rules: each fault once."""
+    gates: dict[str, dict[str, list[str]]] = {}
+    for result in results:
+        if result.problem:
+            gates.setdefault(result.problem, {}).setdefault(result.metric, []).append(result.rule)
+    return tuple(f"{'; '.join(map(_rules_of, found.items()))}: {problem}" for problem, found in gates.items())
 
 
-def metric_value(metrics: Mapping[str, Any], path: str) -> float | None:
-    """The number at a dotted path, or none.
+def _rules_of(gate: tuple[str, Sequence[str]]) -> str:
+    metric, rules = gate
+    return f"{metric} ({', '.join(dict.fromkeys(rules))})"
 
-    A key may contain dots itself, so every way to cut the path is tried, the longest key first.
+
+def explain_unreadable(results: Sequence[GateResult], names: Iterable[str]) -> str:
+    """Which gates could not be held against the model, why, and what metrics there are.
+
+    Args:
+        results: The results of all gates.
+        names: The challenger's metrics.
     """
-    if path in metrics and (number := as_number(metrics[path])) is not None:
-        return number
-    parts = path.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        inner: Any = metrics.get(".".join(parts[:cut]))
-        if isinstance(inner, Mapping):
-            found = metric_value(inner, ".".join(parts[cut:]))  # pyright: ignore[reportUnknownArgumentType]
-            if found is not None:
-                return found
-    return None
+    faults = unreadable(results)
+    lines = [f"gate {fault}" for fault in faults[:FAULTS_SHOWN]]
+    if len(faults) > FAULTS_SHOWN:
+        lines.append(f"and {pluralize(len(faults) - FAULTS_SHOWN, 'fault')} more: `slipway evidence` has them all")
+    if any(result.problem and result.value is None for result in results):
+        lines.append(f"the challenger's metrics: {_some_of(names)}")
+    return "\n".join(lines)
 
 
-def _evaluate(gate: Gate, challenger: Mapping[str, Any], champion: Mapping[str, Any] | None, absent: str) -> Sequence[GateResult]:
-    value = metric_value(challenger, gate.metric)
-    results: list[GateResult] = []
-    if gate.min is not None:
-        results.append(_absolute(gate, f"min {gate.min:.10g}", value, gate.min, lambda number, bound: number >= bound))
-    if gate.max is not None:
-        results.append(_absolute(gate, f"max {gate.max:.10g}", value, gate.max, lambda number, bound: number <= bound))
-    for name, least_gain in _relative_rules(gate):
-        rule = f"{name} {abs(least_gain):.10g}"
-        if value is None:
-            results.append(_missing(gate, rule))
-        elif champion is None:
-            results.append(GateResult(metric=gate.metric, rule=rule, value=value, champion=None, passed=True, message=absent))
-        else:
-            results.append(_relative(gate, rule, value, metric_value(champion, gate.metric), least_gain))
-    return results
+def _some_of(names: Iterable[str]) -> str:
+    shown: list[str] = []
+    rest = sorted(names)
+    while rest and sum(map(len, shown)) + len(rest[0]) <= NAMES_SIZE:
+        shown.append(rest.pop(0))
+    more = [f"{len(rest)} more"] if rest else []
+    return ", ".join([*shown, *more]) or "none"
 
 
-def _absolute(gate: Gate, rule: str, value: float | None, bound: float, holds: Callable[[float, float], bool]) -> GateResult:
+def _evaluate(gate: Gate, challenger: Measurements, rival: Rival | None) -> Sequence[GateResult]:
+    value = challenger.numbers.get(gate.metric)
+    rules = [rule for rule, _ in _bounds(gate)] + [_relative_rule(*rule) for rule in _relative_rules(gate)]
     if value is None:
-        return _missing(gate, rule)
-    passed = holds(value, bound)
-    message = f"{value:.10g} meets {rule}" if passed else f"{value:.10g} does not meet {rule}"
-    return GateResult(metric=gate.metric, rule=rule, value=value, champion=None, passed=passed, message=message)
+        problem = f"the challenger {challenger.problem(gate.metric)}"
+        return [_unreadable(gate, rule, None, problem) for rule in rules]
+    absolute = [_absolute(gate, rule, value, passed=holds(value)) for rule, holds in _bounds(gate)]
+    relative = [_relative(gate, name, least_gain, value, rival) for name, least_gain in _relative_rules(gate)]
+    return [*absolute, *relative]
+
+
+def _bounds(gate: Gate) -> Iterator[tuple[str, Callable[[float], bool]]]:
+    """The rules that do not compare."""
+    if (least := gate.min) is not None:
+        yield f"min {least:.10g}", lambda number: number >= least
+    if (greatest := gate.max) is not None:
+        yield f"max {greatest:.10g}", lambda number: number <= greatest
 
 
 def _relative_rules(gate: Gate) -> Iterator[tuple[str, float]]:
@@ -101,23 +131,38 @@ def _relative_rules(gate: Gate) -> Iterator[tuple[str, float]]:
         yield "minImprovement", gate.min_improvement
 
 
-def _relative(gate: Gate, rule: str, value: float, champion_value: float | None, least_gain: float) -> GateResult:
-    if champion_value is None:
-        message = (
-            f"the champion's report has no number at {gate.metric!r} to compare with: compare by min or max until a model is"
-            " served whose report has it"
-        )
-        return GateResult(metric=gate.metric, rule=rule, value=value, champion=None, passed=False, message=message)
-    gain = value - champion_value if gate.direction == "higher" else champion_value - value
+def _relative_rule(name: str, least_gain: float) -> str:
+    return f"{name} {abs(least_gain):.10g}"
+
+
+def _absolute(gate: Gate, rule: str, value: float, *, passed: bool) -> GateResult:
+    message = f"{value:.10g} meets {rule}" if passed else f"{value:.10g} does not meet {rule}"
+    return GateResult(metric=gate.metric, rule=rule, value=value, champion=None, passed=passed, message=message)
+
+
+def _relative(gate: Gate, name: str, least_gain: float, value: float, rival: Rival | None) -> GateResult:
+    rule = _relative_rule(name, least_gain)
+    if rival is None:
+        return _not_compared(gate, rule, value, "no champion to compare with")
+    champion = rival.measured.numbers.get(gate.metric)
+    if champion is None:
+        problem = rival.unmeasured or f"{rival.name} {rival.measured.problem(gate.metric)}"
+        if gate.unmeasured_champion == "pass":
+            return _not_compared(gate, rule, value, f"not compared (unmeasuredChampion: pass): {problem}")
+        return _unreadable(gate, rule, value, f"{problem} (with unmeasuredChampion: pass, the gate passes)")
+    gain = value - champion if gate.direction == "higher" else champion - value
     # 0.96 - 0.95 is slightly below 0.01 in binary floating point; the rule is met all the same.
     passed = gain >= least_gain or math.isclose(gain, least_gain, rel_tol=1e-9, abs_tol=1e-12)
-    comparison = f"{value:.10g} against the champion's {champion_value:.10g} ({gate.direction} is better)"
+    comparison = f"{value:.10g} against the champion's {champion:.10g} ({gate.direction} is better)"
     message = f"{comparison} meets {rule}" if passed else f"{comparison} does not meet {rule}"
-    return GateResult(metric=gate.metric, rule=rule, value=value, champion=champion_value, passed=passed, message=message)
+    return GateResult(metric=gate.metric, rule=rule, value=value, champion=champion, passed=passed, message=message)
 
 
-def _missing(gate: Gate, rule: str) -> GateResult:
-    message = (
-        f"the evaluation has no number at {gate.metric!r}: check the path in the spec and what the pipeline's evaluation writes"
+def _not_compared(gate: Gate, rule: str, value: float, why: str) -> GateResult:
+    return GateResult(metric=gate.metric, rule=rule, value=value, champion=None, passed=True, message=why)
+
+
+def _unreadable(gate: Gate, rule: str, value: float | None, problem: str) -> GateResult:
+    return GateResult(
+        metric=gate.metric, rule=rule, value=value, champion=None, passed=False, message="cannot be read", problem=problem
     )
-    return GateResult(metric=gate.metric, rule=rule, value=None, champion=None, passed=False, message=message)

@@ -5,11 +5,15 @@ A report is read as a whole or refused; what is shown of it is a part.
 
 from __future__ import annotations
 
+import difflib
 import heapq
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
+
+from slipway.app.metric_paths import values_at
 
 REPORT_LIMIT = 4 * 1_024 * 1_024
 """The most bytes of one report."""
@@ -18,6 +22,111 @@ PATH_LIMIT = 256
 """The longest path that a gate can name. Longer ones are passed over."""
 NUMBERS_LIMIT = 100_000
 _DIGITS_LIMIT = 60
+_SHOWN = 40
+"""Characters of a text that stands where a number was looked for."""
+_KEYS_SHOWN = 5
+_COMPARED_LIMIT = 300
+"""Names that a wrong one is compared with letter by letter."""
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What a model's reports say: the metrics that gates name, and some of the others for show."""
+
+    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
+    faults: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By the path of a metric that a gate names and that is no number: what is there instead, as `is NaN`."""
+    nearest: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By the path of a metric that is not there: the name that was probably meant."""
+
+    def problem(self, path: str) -> str:
+        """Why there is no number at a path, as the end of a sentence about the model."""
+        if fault := self.faults.get(path):
+            return f"has no number there: it {fault}"
+        near = self.nearest.get(path)
+        return f"has no such metric; did you mean {near!r}?" if near else "has no such metric"
+
+
+def measure(report: Mapping[str, Any], named: Collection[str], spare: int) -> Measurements:
+    """What one report says. The metrics that gates name are looked up in all of it.
+
+    Args:
+        report: The report as it was parsed.
+        named: The paths that gates name.
+        spare: How many other numbers are kept for show.
+
+    Raises:
+        ValueError: The report is nested too deeply, or has too many numbers.
+    """
+    names = dict(numbers_of(report))
+    numbers = kept(names.items(), (), spare)
+    faults: dict[str, str] = {}
+    nearest: dict[str, str] = {}
+    for path in named:
+        values = list(values_at(report, path))
+        found = next((number for value in values if (number := as_number(value)) is not None), None)
+        if found is not None:
+            numbers[path] = found
+        elif values:
+            faults[path] = fault_of(values[0])
+        elif near := nearest_name(path, names):
+            nearest[path] = near
+    return Measurements(numbers, faults, nearest)
+
+
+def together(parts: Sequence[Measurements], named: Collection[str], spare: int) -> Measurements:
+    """What several reports of one model say: a later one wins, a number always does."""
+    numbers: dict[str, float] = {}
+    faults: dict[str, str] = {}
+    suggested: dict[str, list[str]] = {}
+    for part in parts:
+        numbers |= part.numbers
+        faults |= part.faults
+        for path, near in part.nearest.items():
+            suggested.setdefault(path, []).append(near)
+    nearest = {path: found for path, near in suggested.items() if (found := nearest_name(path, near))}
+    missing = {path: fault for path, fault in faults.items() if path not in numbers}
+    return Measurements(kept(numbers.items(), named, spare), missing, nearest)
+
+
+def fault_of(value: Any) -> str:
+    """What is wrong with a value that is no number, as the end of a sentence."""
+    match value:
+        case None:
+            return "is null"
+        case bool():
+            return f"is {str(value).lower()}, not a number"
+        case list():
+            return f"is a list of {len(cast('list[Any]', value))}, not a number: say which item, as [0]"
+        case Mapping():
+            keys = [str(key)[:_SHOWN] for key in cast("Mapping[str, Any]", value)]
+            more = ", …" if len(keys) > _KEYS_SHOWN else ""
+            return f"is an object, not a number: it has {', '.join(keys[:_KEYS_SHOWN]) or 'nothing'}{more}"
+        case _:
+            return _fault_of_scalar(value)
+
+
+def _fault_of_scalar(value: Any) -> str:
+    try:
+        number = float(value) if len(str(value)) <= _DIGITS_LIMIT else 0
+    except (ValueError, OverflowError):
+        number = 0
+    if not math.isfinite(number):
+        return "is NaN" if math.isnan(number) else "is infinite"
+    text = str(value)
+    return f"is the text {text[:_SHOWN] + ('…' if len(text) > _SHOWN else '')!r}, not a number"
+
+
+def nearest_name(path: str, names: Iterable[str]) -> str | None:
+    """The name that was probably meant: the shortest that has all keys of the path, or else one that is written alike."""
+    present = list(names)
+    keys = path.split(".")
+    longest = max(keys, key=len)
+    whole = [name for name in present if longest in name and set(keys) <= set(name.split("."))]
+    if whole:
+        return min(whole, key=lambda name: (len(name), name))
+    beside = [name for name in present if name.startswith(f"{keys[0]}.")] or present
+    return next(iter(difflib.get_close_matches(path, beside[:_COMPARED_LIMIT], n=1)), None)
 
 
 def parse_report(body: bytes) -> Mapping[str, Any]:

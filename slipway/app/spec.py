@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from slipway.app.durations import Duration, between
+from slipway.app.metric_paths import check_metric_path
 from slipway.app.rules import Bounds, file_of_the_app, rule, when_reading
 from slipway.oci.reference import REPOSITORY_URI
 from slipway.people import check_name, fold_name
@@ -106,22 +107,31 @@ class Model(SpecModel):
 
 
 class Gate(SpecModel):
-    """A rule on one metric. Every rule that is given must hold."""
+    """A rule on one metric. Every rule that is given must hold.
 
-    metric: Annotated[str, Bounds(min_length=1, max_length=256)]
-    """A dotted path in the evaluation report, as `binary_classification_metrics.auc.value`."""
+    A number that does not meet it refuses the promotion. Where there is no number (the metric is missing, is NaN, a boolean or
+    another text), the promotion parks, and `retry` reads the gates again.
+
+    The path to a metric has keys with dots between them: `binary_classification_metrics.auc.value`. A key may itself have dots.
+    `classes[0].f1` takes the first item of a list, and `classes[?name=='cat'].f1 | [0]` the one whose name is `cat`. A path that
+    has `[`, `"` or `|` is JMESPath, without its projections and functions; a key that has one of them is put in double quotes.
+    """
+
+    metric: Annotated[str, Bounds(min_length=1, max_length=256), when_reading(check_metric_path)]
+    """The path to a number in the evaluation report, as `binary_classification_metrics.auc.value`."""
     min: float | None = None
     """The least value that passes."""
     max: float | None = None
     """The greatest value that passes."""
     max_regression: Annotated[float, Bounds(ge=0)] | None = None
-    """How much worse than the champion's the metric may be, in its own unit. Passes where there is no champion; not met where the
-    champion's report lacks the metric."""
+    """How much worse than the champion's the metric may be, in its own unit. Passes where there is no champion."""
     min_improvement: Annotated[float, Bounds(ge=0)] | None = None
-    """How much better than the champion's the metric must be, in its own unit. Passes where there is no champion; not met
-    where the champion's report lacks the metric."""
+    """How much better than the champion's the metric must be, in its own unit. Passes where there is no champion."""
     direction: Literal["higher", "lower"] = "higher"
     """Whether a higher or a lower value is better; matters to `maxRegression` and `minImprovement`."""
+    unmeasured_champion: Literal["park", "pass"] = "park"
+    """What `maxRegression` and `minImprovement` do where the champion's number cannot be read: its report is gone, or lacks the
+    metric. `park`: the promotion waits for an operator. `pass`: the rule passes, and the evidence says why."""
 
     @rule
     def _has_a_rule(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
@@ -17,6 +17,7 @@ from slipway.view import (
     evidence_command,
     evidence_facts,
     gate_cells,
+    problem_lines,
     request_line,
     stage_view,
     summary_lines,
@@ -51,7 +52,8 @@ def show_status(status: PromotionStatus, progress: tuple[str, ...] = (), link: s
     below += [Text(f"  {notice}", style="dim") for notice in status.notices]
     if status.outcome:
         headline, *others = end_lines(status)
-        below += [Text(headline, style="green" if status.outcome is Outcome.promoted else "red"), *map(Text, others)]
+        parts.insert(1, Text(headline, style="green" if status.outcome is Outcome.promoted else "red"))
+        below += map(Text, others)
     found = _summary(status.id, status.evidence_summary) if status.evidence_summary else ()
     return Group(*parts, _stages(status), *found, *below)
 
@@ -63,25 +65,35 @@ def show_evidence(evidence: Evidence, computed: str) -> Group:
         evidence: The evidence.
         computed: Its hash, computed here.
     """
-    facts = [Text(f"{name:<9} {value}") for name, value in evidence_facts(evidence)]
+    facts = Table.grid(padding=(0, 1))
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in evidence_facts(evidence):
+        facts.add_row(Text(name), Text(value))
     if evidence.hash != computed:
-        facts.append(Text(f"{'mismatch':<9} what is shown has the hash {computed}", style="red"))
-    return Group(_gates(evidence.gates), *facts)
+        facts.add_row(Text("mismatch", style="red"), Text(f"what is shown has the hash {computed}", style="red"))
+    return Group(*_gates(evidence.gates), facts)
 
 
 def _summary(promotion_id: str, summary: EvidenceSummary) -> Iterable[RenderableType]:
     if summary.gates:
-        yield _gates(summary.gates)
+        yield from _gates(summary.gates)
     yield from (Text(f"  {line}", style="dim") for line in summary_lines(summary))
     yield Text(f"  evidence: $ {evidence_command(promotion_id)}", style="dim")
 
 
-def _gates(gates: Iterable[GateResult]) -> Table:
-    table = columns(*GATE_COLUMNS)
+def _gates(gates: Sequence[GateResult]) -> Iterable[RenderableType]:
+    table = columns()
+    for name in GATE_COLUMNS:
+        # A path may be long; the numbers beside it are never broken.
+        first = name == GATE_COLUMNS[0]
+        table.add_column(name, no_wrap=not first, overflow="fold" if first else "ellipsis")
+    table.show_header = True
     for gate in gates:
         *cells, verdict = gate_cells(gate)
         table.add_row(*map(Text, cells), Text(verdict, style="green" if gate.passed else "red"))
-    return table
+    yield table
+    yield from (Text(line, style="red") for line in problem_lines(gates))
 
 
 def columns(*names: str) -> Table:

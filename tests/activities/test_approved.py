@@ -10,8 +10,10 @@ import pytest
 
 from activities.contents import contents_of, differences
 from activities.endpoints.messages import Approved, EndpointPlan, RolloutEnd, UpdateEndpoint
+from activities.evidence import plans_of
 from activities.origin import Origin
 from slipway.api import Evidence, ModelPackage, PackageContainer, PromotionRequest
+from slipway.app.spec import Rollout
 from slipway.aws.clients import Aws
 from slipway.errors import ChangedSinceApprovalError, NeedsPersonError
 from tests.activities.serving import Serving, evidence_of, gather
@@ -40,7 +42,7 @@ async def test_given_a_package_when_evidence_is_gathered_then_it_covers_all_that
     aws: Aws, serving: Serving
 ) -> None:
     package = serving.package("first")
-    commit = serving.deployment.push({"smoke.json": "{}"})
+    commit = serving.deployment.push({"smoke.json": "{}", "promotion.yaml": "kind: ModelPromotion"})
     asked = PromotionRequest(app=serving.deployment.app, image=f"ci@sha256:{'a' * 64}", commit="c" * 40, requested_by="ci")
     request = gather(serving, package).model_copy(update={"smoke": "smoke.json", "origin": Origin(request=asked, commit=commit)})
     evidence = await evidence_of(aws, serving, request)
@@ -53,8 +55,21 @@ async def test_given_a_package_when_evidence_is_gathered_then_it_covers_all_that
     report = serving.s3.get_object(Bucket=serving.bucket, Key="first.json")["Body"].read()
     assert [found.sha256 for found in evidence.reports] == [hashlib.sha256(report).hexdigest()]
     assert evidence.smoke == serving.deployment.blob("smoke.json")
+    assert evidence.spec_change
+    assert evidence.spec_change.commit == commit
     assert len(evidence.sha256) == 64
     assert evidence.sha256.startswith(evidence.hash)
+
+
+def test_given_waves_when_the_rollout_is_told_then_each_target_has_its_wave_and_what_takes_it_back() -> None:
+    waves = [{"targets": [{"endpoint": "a"}, {"endpoint": "b"}]}, {"soak": "1h", "targets": [{"endpoint": "c"}]}]
+    strategy = {"canary": {"percent": 10, "wait": "5m"}, "bake": "10m", "alarms": ["errors", "latency"]}
+    rollout = {"variant": {"instanceType": "ml.m5.large"}, "waves": waves}
+    first, second, third = plans_of(Rollout.model_validate(rollout | {"strategy": strategy}))
+    how = "10 % of the traffic, the rest after 5m, the old fleet stays for 10m, back on the alarm errors or latency"
+    assert first == second == f"wave 1 of 2: {how}"
+    assert third == f"wave 2 of 2, 1h after the one before: {how}"
+    assert plans_of(Rollout.model_validate(rollout))[0] == "wave 1 of 2: all traffic at once, no alarm takes it back"
 
 
 async def test_given_what_was_approved_when_it_is_rolled_out_then_it_is_served(aws: Aws, serving: Serving) -> None:

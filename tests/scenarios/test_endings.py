@@ -35,6 +35,29 @@ async def test_given_a_model_below_the_gate_when_it_is_trained_then_it_is_refuse
     assert not scenario.done("sagemaker.CreateEndpoint")
 
 
+async def test_given_a_gate_with_a_wrong_path_when_it_is_corrected_on_the_branch_and_retried_then_people_are_asked(
+    scenario: Scenario, good_image: str
+) -> None:
+    right = "binary_classification_metrics.accuracy.value"
+    wrong = "binary_classification_metrics.acuracy.value"
+    scenario.given_its_file("promotion.yaml", right, wrong)
+    await scenario.when_ci_starts(good_image)
+    parked = await scenario.until_stage(StageName.approval, StageState.parked)
+    assert parked.waiting_for
+    assert parked.waiting_for.failure
+    assert f"{wrong} (min 0.9): the challenger has no such metric; did you mean {right!r}?" in parked.waiting_for.failure.answered
+    assert [package["ModelApprovalStatus"] for package in scenario.packages()] == ["PendingManualApproval"]
+    scenario.given_its_file("promotion.yaml", wrong, right)
+    await scenario.when_an_operator_says("retry")
+    asked = await scenario.until_stage(StageName.approval, StageState.waiting)
+    assert asked.spec_commit != parked.spec_commit
+    assert asked.evidence_summary
+    assert [gate.passed for gate in asked.evidence_summary.gates if gate.metric == right] == [True]
+    await scenario.when_ana_approves()
+    await scenario.then_it_ends(Outcome.promoted)
+    assert len(scenario.tasks()) == 1
+
+
 async def test_given_a_task_that_exits_1_when_the_operator_fixes_it_and_retries_then_it_is_promoted(
     scenario: Scenario, good_image: str
 ) -> None:

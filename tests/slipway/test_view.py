@@ -9,6 +9,8 @@ import pytest
 from slipway.api import (
     SUMMARY_ENTRIES,
     AppRef,
+    Artifact,
+    Champion,
     ChampionSummary,
     Evidence,
     EvidenceSummary,
@@ -16,7 +18,10 @@ from slipway.api import (
     LedgerState,
     ModelPackage,
     Outcome,
+    PackageContainer,
     PromotionStatus,
+    ReportFile,
+    SpecChange,
     StageName,
     StageReport,
     StageState,
@@ -25,7 +30,9 @@ from slipway.api import (
     WaitingFor,
 )
 from slipway.app.gates import GateResult
+from slipway.app.spec import Target
 from slipway.errors import Ending, FailureReport
+from slipway.evidence_hash import sha256_of
 from slipway.view import (
     MARKS,
     champion_line,
@@ -34,6 +41,7 @@ from slipway.view import (
     evidence_lines,
     format_age,
     format_length,
+    gate_line,
     ledger_line,
     stage_view,
     waiting_lines,
@@ -136,6 +144,70 @@ def test_given_a_step_that_came_from_sagemakers_cache_then_the_evidence_says_so(
     assert [value for name, value in evidence_facts(evidence) if name == "cached"] == [
         f"Evaluate did not run; its result is from {former}"
     ]
+
+
+def test_given_all_that_evidence_covers_then_each_part_is_told() -> None:
+    image = f"registry/model@sha256:{'d' * 64}"
+    artifact = Artifact(uri="s3://models/model.tar.gz", etag="9e", size=123_456, modified=NOW, version="v1")
+    container = PackageContainer(image=image, artifacts=(artifact,), environment={"LEVEL": "0" * 64})
+    evidence = evidence_of().model_copy(
+        update={
+            "containers": (container,),
+            "reports": (ReportFile(uri="s3://models/evaluation.json", sha256="e" * 64),),
+            "smoke": "5" * 40,
+            "spec_change": SpecChange(commit="c" * 40, author="Ana <ana@example.com>", at=NOW),
+            "champions": (Champion(target=Target(endpoint="prod"), package=None, metrics={}),),
+            "rollout_plan": ("wave 1 of 1: all traffic at once",),
+            "sha256": "0123" + "f" * 60,
+        }
+    )
+    told = [f"{name}: {value}" for name, value in evidence_facts(evidence)]
+    assert told[1:4] == [
+        f"container: {image}",
+        "file: s3://models/model.tar.gz, ETag 9e, version v1, 123,456 bytes, of 2026-01-02 03:04:05 UTC",
+        "sets: LEVEL (the hash covers the values, which are not shown)",
+    ]
+    assert told[6:] == [
+        "spec: promotion.yaml last changed by Ana <ana@example.com> (claimed) at 2026-01-02 03:04:05 UTC in cccccccccccc",
+        f"report: s3://models/evaluation.json, SHA-256 {'e' * 64}",
+        f"smoke: the request's body is the git blob {'5' * 40}",
+        "champion: prod: none",
+        "rollout: prod: wave 1 of 1: all traffic at once",
+        f"sha-256: 0123{'f' * 60}",
+        "evidence: 0123",
+    ]
+    assert evidence_lines(EvidenceSummary.of(evidence)) == (
+        f"container: {image}",
+        "champion of prod: none",
+        "rollout of prod: wave 1 of 1: all traffic at once",
+        "promotion.yaml last changed by Ana <ana@example.com> (claimed) at 2026-01-02 03:04:05 UTC in cccccccccccc",
+    )
+
+
+def test_given_a_gate_that_cannot_be_read_then_its_line_says_so_and_why() -> None:
+    gate = GateResult(metric="auc", rule="min 0.9", value=None, champion=None, passed=False, message="", problem="it is NaN")
+    assert gate_line(gate) == "auc: challenger -, champion -, min 0.9: cannot be read: it is NaN"
+
+
+def test_given_evidence_of_an_older_release_then_its_checksum_does_not_change_with_what_this_one_knows() -> None:
+    evidence = evidence_of(gates=(GateResult(metric="a", rule="min 1", value=1, champion=None, passed=True, message=""),))
+    document = evidence.model_dump(mode="json")
+    del document["gates"][0]["problem"], document["rollout_plan"], document["spec_change"]
+    assert sha256_of(document) == sha256_of(evidence.model_dump(mode="json"))
+
+
+def test_given_very_much_evidence_then_its_summary_stays_small() -> None:
+    problem = "x" * 900
+    gates = (
+        GateResult(metric="m" * 256, rule="min 1", value=None, champion=None, passed=False, message="", problem=problem),
+    ) * 200
+    target = Target(endpoint="e" * 63, region="us-east-1")
+    champions = (Champion(target=target, package="p" * 200, metrics={"m": 1.0}, unmeasured=problem),) * 1_000
+    containers = (PackageContainer(image="i" * 300, environment={"A": "0" * 64}),) * 100
+    evidence = evidence_of(gates=gates).model_copy(
+        update={"champions": champions, "rollout_plan": (problem,) * 1_000, "containers": containers}
+    )
+    assert len(EvidenceSummary.of(evidence).model_dump_json()) < 100_000
 
 
 def test_given_more_gates_than_a_status_can_hold_then_those_that_are_not_met_are_kept_and_the_rest_counted() -> None:

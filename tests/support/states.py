@@ -39,7 +39,9 @@ def status_of(text: str) -> PromotionStatus:
         notices=(text,),
         evidence=text,
         evidence_summary=EvidenceSummary(
-            gates=(GateResult(metric=text, rule=text, value=None, champion=None, passed=False, message=text),),
-            champions=(ChampionSummary(endpoint=text, region=text, package=text, unmeasured=text),),
+            gates=(GateResult(metric=text, rule=text, value=None, champion=None, passed=False, message=text, problem=text),),
+            champions=(ChampionSummary(endpoint=text, region=text, package=text, unmeasured=text, rollout=text),),
+            containers=(text,),
+            spec_change=text,
         ),
     )

@@ -140,6 +140,10 @@ class World:
     def __init__(self, task_queue: str) -> None:
         self.task_queue = task_queue
         self.spec = SPEC
+        self.head = "a" * 40
+        """The deployment branch's."""
+        self.gate_problem = ""
+        """Why the gate cannot be read."""
         self.calls: list[tuple[str, BaseModel]] = []
         self.failures: dict[str, list[Exception]] = defaultdict(list)
         """By activity: what its next calls raise."""
@@ -170,6 +174,11 @@ class World:
         made = tuple(Wave(soak=soak, targets=tuple(Target(endpoint=name) for name in wave)) for wave in waves)
         rollout: Rollout = self.spec.spec.rollout.model_copy(update={"waves": made})
         self.spec = self.spec.model_copy(update={"spec": self.spec.spec.model_copy(update={"rollout": rollout})})
+
+    def push(self, head: str, **parts: object) -> None:
+        """The deployment branch gets a commit with another spec."""
+        self.head = head * 40
+        self.spec = self.spec.model_copy(update={"spec": self.spec.spec.model_copy(update=parts)})
 
     def fail(self, name: str, *errors: Exception) -> None:
         self.failures[name] += errors
@@ -206,7 +215,7 @@ class World:
             event="image-update", replacements=(Replacement(file="taskdef.yaml", yaml_field="$.containerDefinitions[0].image"),)
         )
         ecs = EcsApp(cluster_arn="arn:aws:ecs:us-east-1:222222222222:cluster/ml", task_definition_file="taskdef.yaml")
-        return AppSnapshot(commit="a" * 40, spec=self.spec, ecs=ecs, handler=handler, identity=self.identity)
+        return AppSnapshot(commit=self.head, spec=self.spec, ecs=ecs, handler=handler, identity=self.identity)
 
     @activity.defn
     async def resolve_image(self, asked: ResolveImage) -> ResolvedImage:
@@ -305,6 +314,9 @@ class World:
         met = self.accuracy >= 0.9
         message = f"{self.accuracy} {'meets' if met else 'does not meet'} min 0.9"
         gate = GateResult(metric="accuracy", rule="min 0.9", value=self.accuracy, champion=None, passed=met, message=message)
+        if self.gate_problem:
+            unread = {"value": None, "passed": False, "message": "cannot be read", "problem": self.gate_problem}
+            gate = gate.model_copy(update=unread)
         evidence = Evidence(
             hash=self.evidence,
             package=asked.package,

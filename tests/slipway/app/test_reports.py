@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from slipway.app.reports import REPORT_LIMIT, kept, numbers_of, parse_report
+from slipway.app.reports import REPORT_LIMIT, kept, measure, nearest_name, numbers_of, parse_report, together
 from tests.support.memory import peak_of
 
 
@@ -72,3 +72,32 @@ body = '{{"a": [' + ",".join([{item!r}] * (4_100_000 // {len(item) + 1})) + "]}}
 assert not dict(numbers_of(parse_report(body.encode())))
 """
     assert peak_of(program) < 400_000  # kB
+
+
+def test_given_two_reports_when_they_are_put_together_then_a_number_wins_over_what_is_none() -> None:
+    named = {"accuracy", "auc"}
+    parts = [measure(report, named, 10) for report in ({"accuracy": 0.9, "auc": "NaN"}, {"accuracy": "NaN", "auc": "NaN"})]
+    found = together(parts, named, 10)
+    assert found.numbers == {"accuracy": 0.9}
+    assert found.faults == {"auc": "is NaN"}
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("regression_metrics.mse", "regression_metrics.mse.value"),
+        ("mse", "regression_metrics.mse.value"),
+        ("regression_metrics.mes.value", "regression_metrics.mse.value"),
+        ("confusion", None),
+    ],
+)
+def test_given_a_name_that_is_not_there_then_the_one_that_was_meant_is_found(path: str, near: str | None) -> None:
+    assert nearest_name(path, ["regression_metrics.mse.standard_deviation", "regression_metrics.mse.value", "rows"]) == near
+
+
+def test_given_many_wrong_names_and_a_full_report_when_it_is_measured_then_the_time_stays_small() -> None:
+    report = {f"metrics.{index:05}.value": index for index in range(50_000)}
+    before = time.process_time()
+    found = measure(report, {f"metric.{index}.valeu" for index in range(10)}, 500)
+    assert time.process_time() - before < 20
+    assert len(found.numbers) == 500
