@@ -86,6 +86,18 @@ async def asked_again(scenario: Scenario) -> Outcome:
     return Outcome.promoted
 
 
+async def gate_corrected(scenario: Scenario) -> Outcome:
+    """A gate's path is wrong; it is corrected on the deployment branch while the promotion is parked."""
+    right, wrong = "binary_classification_metrics.accuracy.value", "binary_classification_metrics.acuracy.value"
+    scenario.given_its_file("promotion.yaml", right, wrong)
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.until_stage(StageName.approval, StageState.parked)
+    scenario.given_its_file("promotion.yaml", wrong, right)
+    await scenario.when_an_operator_says("retry")
+    await scenario.when_ana_approves()
+    return Outcome.promoted
+
+
 async def refused(scenario: Scenario) -> Outcome:
     await scenario.when_ci_starts(await pushed(scenario, BAD_ACCURACY, "pipeline-bad-accuracy"))
     return Outcome.refused
@@ -190,6 +202,7 @@ RECORDED: dict[str, Act] = {
         promoted_in_two_waves,
         parked_and_retried,
         asked_again,
+        gate_corrected,
         refused,
         rejected,
         expired,

@@ -64,6 +64,7 @@ def test_given_the_wheel_then_what_only_the_worker_needs_is_an_extra(wheel: zipf
         "botocore",
         "cyclopts",
         "google-re2",
+        "jmespath",
         "pydantic",
         "pydantic-core",
         "pyyaml",

@@ -23,7 +23,7 @@ CURE = (
     "run now go on as they began. Only if none runs anywhere: `make histories`"
 )
 ENDINGS = {"promoted", "refused", "rejected", "expired", "rolled-back", "aborted"}
-MAPS = {"metrics", "counts", "indexedFields", "fields", "nonUndoable"}
+MAPS = {"metrics", "counts", "environment", "indexedFields", "fields", "nonUndoable"}
 """Members whose keys are data: a key more is another metric, not a member that the code does not know."""
 
 
