@@ -68,6 +68,7 @@ def test_given_the_wheel_then_what_only_the_worker_needs_is_an_extra(wheel: zipf
         "pydantic",
         "pydantic-core",
         "pyyaml",
+        "rfc8785",
         "rich",
         "temporalio",
     ]
