@@ -19,6 +19,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities import all_activities, following_activities, short_activities
 from activities.checks import PolicyInterceptor
+from activities.earlier_runs import EarlierRunsInterceptor
 from activities.guard import Guard
 from activities.repositories import Repositories
 from slipway.api import follower_queue, rollout_queue
@@ -133,7 +134,7 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
     make = partial(
         Worker,
         client,
-        interceptors=[SlipwayInterceptor(), PolicyInterceptor(Guard(repositories), aws)],
+        interceptors=[SlipwayInterceptor(), EarlierRunsInterceptor(), PolicyInterceptor(Guard(repositories), aws)],
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

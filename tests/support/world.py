@@ -19,6 +19,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.compensation import Compensation
+from activities.earlier_runs import EarlierRunsInterceptor
 from activities.endpoints.messages import (
     EndpointPlan,
     EndpointVerdict,
@@ -393,7 +394,7 @@ def worker_of(
     runner: WorkflowRunner | None = None,
     version: WorkerDeploymentVersion | None = None,
 ) -> Worker:
-    """A worker of one task queue, with the interceptor that it has in production."""
+    """A worker of one task queue, with the interceptors that it has in production, but for that of the policy."""
     throttle = timedelta(seconds=0.1)
     versioned = (
         WorkerDeploymentConfig(version, use_worker_versioning=True, default_versioning_behavior=behavior) if version else None
@@ -403,7 +404,7 @@ def worker_of(
         task_queue=queue,
         workflows=[workflow] if workflow else [],
         activities=world.activities(),
-        interceptors=[SlipwayInterceptor()],
+        interceptors=[SlipwayInterceptor(), EarlierRunsInterceptor()],
         workflow_runner=runner or SandboxedWorkflowRunner(),
         max_heartbeat_throttle_interval=throttle,
         default_heartbeat_throttle_interval=throttle,
