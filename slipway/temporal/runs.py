@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from temporalio.api.common.v1 import WorkflowExecution as WorkflowRun
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -69,10 +71,13 @@ async def find_ended_before(client: Client, workflow_id: str, run_id: str) -> En
 
 async def _first_run_of(client: Client, workflow_id: str, run_id: str) -> str | None:
     """The id of the first run of a run's chain; none where Temporal has forgotten the run."""
+    execution = WorkflowRun(workflow_id=workflow_id, run_id=run_id)
+    request = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=execution)
     try:
-        found = await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
+        # Not by the SDK's own description, which knows no paused workflows.
+        found = await client.workflow_service.describe_workflow_execution(request, retry=True)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return None
         raise
-    return found.raw_description.workflow_execution_info.first_run_id
+    return found.workflow_execution_info.first_run_id

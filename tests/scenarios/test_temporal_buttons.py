@@ -6,13 +6,11 @@ import asyncio
 import subprocess
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
-from temporalio.exceptions import TerminatedError
 
 from demo.team import FOLDER
 from demo.temporal import find_temporal
 from slipway.api import Outcome, PromotionStatus, StageName, StageState
-from slipway.temporal.connect import PROMOTION, ROLLOUT
+from slipway.temporal.connect import PROMOTION
 from slipway.temporal.start import promotion
 from tests.support.scenario import PATIENCE, Scenario
 
@@ -69,29 +67,6 @@ async def test_given_a_promotion_that_asks_when_it_is_reset_to_its_beginning_the
     await scenario.then_it_ends(Outcome.promoted)
     done = (len(scenario.commits()), len(scenario.tasks()), len(scenario.executions()), len(scenario.packages()))
     assert done == (1, 1, 1, 1)
-
-
-async def test_given_a_rollout_when_the_promotion_is_terminated_then_its_rollout_stops_and_nothing_is_undone(
-    scenario: Scenario, good_image: str
-) -> None:
-    await scenario.when_ci_starts(good_image)
-    await scenario.when_ana_approves()
-    await scenario.until(lambda: bool(scenario.done("sagemaker.CreateEndpoint")), "the endpoint")
-    client, written = await scenario.connect(), scenario.team.remote.read(f"{FOLDER}/taskdef.yaml")
-    rollout = client.get_workflow_handle(f"{scenario.handle.id}-{scenario.team.endpoint}-us-east-1")
-
-    await when_somebody_runs(scenario, "terminate", "--reason", "tried")
-
-    with pytest.raises(WorkflowFailureError) as caught:
-        await scenario.handle.result()
-    assert isinstance(caught.value.cause, TerminatedError)
-    with pytest.raises(WorkflowFailureError):
-        await asyncio.wait_for(rollout.result(), PATIENCE)
-    assert (await rollout.describe()).workflow_type == ROLLOUT
-    assert (await rollout.describe()).status is WorkflowExecutionStatus.CANCELED
-    assert scenario.team.remote.read(f"{FOLDER}/taskdef.yaml") == written
-    assert not scenario.done("sagemaker.DeleteEndpoint")
-    assert [package["ModelApprovalStatus"] for package in scenario.packages()] == ["Approved"]
 
 
 async def test_given_a_terminated_promotion_when_it_is_reset_to_its_last_task_then_it_is_back_and_can_be_aborted(
