@@ -21,6 +21,7 @@ from activities import all_activities, following_activities, short_activities
 from activities.approvals import Approvals
 from activities.approvers import Approvers
 from activities.checks import PolicyInterceptor
+from activities.earlier_runs import EarlierRunsInterceptor
 from activities.evidence import EvidenceActivities
 from activities.guard import Guard
 from activities.limits import LimitsInterceptor
@@ -142,6 +143,7 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
         # The same for all three: an application's activities count together, whichever queue brings them.
         interceptors=[
             SlipwayInterceptor(),
+            EarlierRunsInterceptor(),
             LimitsInterceptor(policies),
             PolicyInterceptor(Guard(repositories), approvals, aws),
         ],

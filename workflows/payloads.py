@@ -93,7 +93,8 @@ def read_start(payloads: Sequence[Any]) -> tuple[PromotionInput, str]:
     Raises:
         ApplicationError: It goes on in a new run, and its state cannot be read.
     """
-    if workflow.info().continued_run_id:
+    repeats = _objection_to_repetition()
+    if workflow.info().continued_run_id and not repeats:
         return read(payloads, PromotionInput, limit=None), ""
     try:
         request = read(payloads, PromotionInput)
@@ -102,7 +103,17 @@ def read_start(payloads: Sequence[Any]) -> tuple[PromotionInput, str]:
             raise refusal("only a promotion itself carries its state into a new run")
     except ApplicationError as error:
         return NOBODY, f"the start was refused: {error.message}"
-    return request, _objection_to_id(request)
+    return request, repeats or _objection_to_id(request)
+
+
+def _objection_to_repetition() -> str:
+    """Why Temporal must not repeat a start: such a run looks like one that goes on, and would take the starter's state."""
+    info = workflow.info()
+    asked = "a cron schedule" if info.cron_schedule else "a retry policy" if info.retry_policy else ""
+    # An older release took those that it began.
+    if not asked or not workflow.patched("no-repetition"):
+        return ""
+    return f"the start was refused: a promotion runs once, and it was started with {asked}; start it with `slipway start`"
 
 
 def _objection_to_id(request: PromotionInput) -> str:

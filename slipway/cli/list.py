@@ -14,10 +14,10 @@ from slipway.api import StageName
 from slipway.cli.common import AsJson, ui_link
 from slipway.cli.exits import Exit
 from slipway.cli.out import Out
-from slipway.cli.reading import recorded_state
 from slipway.cli.show import columns
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.connect import PROMOTION, connect
+from slipway.temporal.runs import recorded_state
 from slipway.temporal.search_attributes import State
 from slipway.view import format_age
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from slipway.api import Evidence, PromotionStatus
@@ -18,6 +18,7 @@ from slipway.errors import NeedsPersonError, RefusedError
 from slipway.evidence_hash import hash_of, sha256_of
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.connect import PROMOTION
+from slipway.temporal.runs import is_running, recorded_state
 from slipway.temporal.start import Handle, promotion
 
 QUERY_TIMEOUT = timedelta(seconds=10)
@@ -99,18 +100,6 @@ async def describe(client: Client, promotion_id: str) -> WorkflowExecutionDescri
         raise RefusedError(tried, f"that is the rollout of {parent}", f"use the promotion's id: slipway status {parent}")
     answered = f"that is no promotion, but a workflow of the type {description.workflow_type}"
     raise RefusedError(tried, answered, "`slipway list` shows all promotions")
-
-
-def is_running(description: WorkflowExecution) -> bool:
-    """Whether a workflow is not over."""
-    return description.status in {WorkflowExecutionStatus.RUNNING, None}
-
-
-def recorded_state(description: WorkflowExecution) -> str:
-    """Where a promotion is by Temporal's own record, as `waiting` or `promoted`; `terminated` where it was ended from outside."""
-    if is_running(description) or description.status is WorkflowExecutionStatus.COMPLETED:
-        return description.typed_search_attributes.get(attributes.STATE) or "running"
-    return description.status.name.lower() if description.status else "gone"
 
 
 async def open_promotion(client: Client, promotion_id: str) -> Handle:

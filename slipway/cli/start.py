@@ -18,12 +18,12 @@ from slipway.cli.common import AsJson, By, Length, checked, person, ui_link
 from slipway.cli.exits import Exit
 from slipway.cli.following import exit_of, follow
 from slipway.cli.out import Out
-from slipway.cli.reading import is_running, recorded_state
 from slipway.errors import RefusedError
 from slipway.git.rules import check_branch, normalise_url
 from slipway.oci.reference import ImageReference
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.connect import connect
+from slipway.temporal.runs import is_running, recorded_state
 from slipway.temporal.search_attributes import State
 from slipway.temporal.start import attempt_of, find_latest, has_worker, promotion, start_promotion
 from slipway.view import format_age, format_moment

@@ -20,6 +20,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.compensation import Compensation
 from activities.decisions import IdentifyPerson
+from activities.earlier_runs import EarlierRunsInterceptor
 from activities.endpoints.messages import (
     EndpointPlan,
     EndpointVerdict,
@@ -433,7 +434,10 @@ def worker_of(
     limits: LimitsInterceptor | None = None,
     slots: int | None = None,
 ) -> Worker:
-    """A worker of one task queue, with the interceptor that it has in production; its limits only where they are given."""
+    """A worker of one task queue, with the interceptors that it has in production, but for that of the policy.
+
+    Its limits are there only where they are given.
+    """
     throttle = timedelta(seconds=0.1)
     versioned = (
         WorkerDeploymentConfig(version, use_worker_versioning=True, default_versioning_behavior=behavior) if version else None
@@ -443,7 +447,7 @@ def worker_of(
         task_queue=queue,
         workflows=[workflow] if workflow else [],
         activities=world.activities(),
-        interceptors=[SlipwayInterceptor(), *([limits] if limits else [])],
+        interceptors=[SlipwayInterceptor(), EarlierRunsInterceptor(), *([limits] if limits else [])],
         max_concurrent_activities=slots,
         workflow_runner=runner or SandboxedWorkflowRunner(),
         max_heartbeat_throttle_interval=throttle,

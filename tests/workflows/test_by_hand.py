@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from temporalio import workflow
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import ActivityFailureError, Client, WorkflowFailureError
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError, ChildWorkflowError
 from temporalio.worker import Worker
 
 from activities.endpoints.messages import PlanRollout, RolloutRequest
 from activities.endpoints.plan import plan_rollout
 from activities.registry import SetApproval
-from slipway.api import AppRef, ModelPackage, rollout_queue
+from slipway.api import AppRef, Decision, ModelPackage, Outcome, PromotionInput, PromotionStatus, StageName, rollout_queue
 from slipway.app.spec import Target
-from slipway.temporal.connect import ROLLOUT
-from slipway.temporal.start import start_promotion
-from tests.support.waiting import until_asked
-from tests.support.world import SPEC, World, request
+from slipway.temporal.connect import PROMOTION, ROLLOUT
+from slipway.temporal.start import Handle, attempt_of, send_update, start_promotion
+from tests.support.waiting import until, until_asked
+from tests.support.world import EVIDENCE, SPEC, World, request
+from workflows.state import PromotionState
 
 PACKAGE = ModelPackage(arn="arn:aws:sagemaker:us-east-1:222222222222:model-package/screening/1", version=1, region="us-east-1")
 
@@ -113,3 +119,112 @@ async def test_given_a_workflow_of_somebody_else_when_it_starts_a_rollout_as_its
     assert isinstance(caught.value.cause, ChildWorkflowError)
     assert f"the workflow {name} started this one" in str(caught.value.cause.cause)
     assert world.calls == []
+
+
+async def until_listed_as_ended(client: Client, handle: Handle) -> None:
+    """Wait until Temporal's list, which is a moment late, has the end."""
+    async with asyncio.timeout(30):
+        while not (await client.count_workflows(f"WorkflowId = '{handle.id}' AND ExecutionStatus != 'Running'")).count:  # noqa: ASYNC110 -- Temporal decides
+            await asyncio.sleep(0.05)
+
+
+async def test_given_a_promoted_one_when_it_is_started_again_under_its_id_then_it_is_refused_and_nothing_runs(
+    client: Client, world: World
+) -> None:
+    asked = request()
+    handle, _ = await start_promotion(client, asked, world.task_queue)
+    first_run = (await handle.describe()).run_id
+    await until_asked(handle)
+    await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
+    assert (await handle.result()).outcome is Outcome.promoted
+    await until_listed_as_ended(client, handle)
+    before = list(world.names)
+    again = await client.start_workflow(PROMOTION, asked, id=handle.id, task_queue=world.task_queue, result_type=PromotionStatus)
+    status: PromotionStatus = await asyncio.wait_for(again.result(), 30)
+    assert status.outcome is Outcome.refused
+    assert "this promotion has ended already (promoted at 20" in status.reason
+    assert f"run {first_run}) -- start another attempt with `slipway start … --again`" in status.reason
+    assert (world.names, status.ledger) == (before, ())
+
+
+async def test_given_a_promoted_one_when_the_next_attempt_is_started_then_it_runs(client: Client, world: World) -> None:
+    asked = request()
+    handle, _ = await start_promotion(client, asked, world.task_queue)
+    await handle.terminate()
+    await until_listed_as_ended(client, handle)
+    second, _ = await start_promotion(client, attempt_of(asked, 2), world.task_queue)
+    await until_asked(second)
+    await second.terminate()
+
+
+async def test_given_a_terminated_one_when_it_is_started_again_under_its_id_then_it_is_refused(
+    client: Client, world: World
+) -> None:
+    asked = request()
+    handle, _ = await start_promotion(client, asked, world.task_queue)
+    await until_asked(handle)
+    await handle.terminate()
+    await until_listed_as_ended(client, handle)
+    again = await client.start_workflow(PROMOTION, asked, id=handle.id, task_queue=world.task_queue, result_type=PromotionStatus)
+    assert "this promotion has ended already (terminated at 20" in (await asyncio.wait_for(again.result(), 30)).reason
+
+
+async def test_given_a_promotion_that_waits_when_it_is_reset_to_its_first_step_then_it_is_the_same_promotion_and_goes_on(
+    client: Client, world: World
+) -> None:
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    first_run = (await handle.describe()).run_id
+    await reset(client, handle)
+    await until_asked(handle)
+    now = await handle.describe()
+    assert now.run_id != first_run
+    assert now.raw_description.workflow_execution_info.first_run_id == first_run
+    assert world.names.count("read_app") == 2
+    await handle.terminate()
+
+
+async def reset(client: Client, handle: Handle) -> None:
+    """What `temporal workflow reset --type FirstWorkflowTask` does."""
+    history = (await handle.fetch_history()).events
+    done = next(event.event_id for event in history if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+    await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=handle.id),
+            reason="tried",
+            workflow_task_finish_event_id=done,
+            request_id=str(uuid4()),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [{"cron_schedule": "@every 1s"}, {"retry_policy": RetryPolicy(maximum_attempts=2)}],
+    ids=["cron schedule", "retry policy"],
+)
+async def test_given_a_start_that_temporal_repeats_when_it_brings_its_own_state_then_each_run_is_refused(
+    client: Client, world: World, repeated: dict[str, Any]
+) -> None:
+    asked = request()
+    forged = PromotionInput(**asked.model_dump(), carried=PromotionState(current=StageName.rollout).model_dump(mode="json"))
+    promotion_id = asked.promotion_id
+    handle = await client.start_workflow(PROMOTION, forged, id=promotion_id, task_queue=world.task_queue, **repeated)
+    runs = [handle.first_execution_run_id]
+    if "cron_schedule" in repeated:
+        runs.append(await next_run(client, promotion_id, *runs))
+    for run in runs:
+        handle = client.get_workflow_handle(promotion_id, run_id=run, result_type=PromotionStatus)
+        await until(handle, lambda status: status.outcome is Outcome.refused, "the refusal")
+    if "cron_schedule" in repeated:
+        await client.get_workflow_handle(promotion_id).terminate()
+    assert world.calls == []
+
+
+async def next_run(client: Client, promotion_id: str, former: str | None) -> str:
+    """The id of the run after this one."""
+    async with asyncio.timeout(30):
+        while (run := (await client.get_workflow_handle(promotion_id).describe()).run_id) == former:  # noqa: ASYNC110 -- Temporal decides
+            await asyncio.sleep(0.05)
+    return run
