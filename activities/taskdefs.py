@@ -14,7 +14,7 @@ from activities.origin import Origin
 from activities.repositories import Repositories
 from slipway.api import AppRef, LedgerState, Message, TaskdefCommit
 from slipway.app.lint import read_app_from
-from slipway.app.pipecd import EcsApp, EventHandler
+from slipway.app.pipecd import Attachment, EcsApp, EventHandler
 from slipway.app.problems import FileError
 from slipway.app.replacements import FileChange, apply_event
 from slipway.app.spec import ModelPromotion
@@ -44,6 +44,10 @@ class AppSnapshot(Message):
     ecs: EcsApp
     handler: EventHandler
     """What the event watcher of `spec.git.event` does: which file and field, and the commit message."""
+    containers: tuple[str, ...] = ()
+    """The containers whose image the handler writes."""
+    attachment: Attachment | None = None
+    """What is put into the task definition's file before it is read."""
     warnings: tuple[str, ...] = ()
 
 
@@ -103,6 +107,8 @@ class TaskdefActivities:
             spec=app.spec,
             ecs=app.pipecd.ecs,
             handler=app.handler,
+            containers=app.containers,
+            attachment=app.pipecd.attachment,
             warnings=tuple(str(problem) for problem in findings.warnings),
         )
 

