@@ -137,7 +137,7 @@ class Checks:
         origin = known_origin("write_image", request.origin)
         app = await self._guard.permit(origin)
         _agree_on_branch(origin, request)
-        _agree(origin, "the event", request.event, app.spec.spec.git.event)
+        _agree(origin, "the event", request.event, app.spec.spec.git.event.name)
         _agree(origin, "the replacements", request.handler.replacements, app.handler.replacements)
         _agree(origin, "the image", request.image, _promoted(origin, app))
 
@@ -153,7 +153,10 @@ class Checks:
         _agree(origin, "the app", _place(request), _place(origin))
         _agree(origin, "the image", request.image, _promoted(origin, app))
         _agree(origin, "the region", request.region, _region(app))
-        await self._guard.permit_definition(origin, request.commit, request.file)
+        _agree(origin, "the file", request.file, app.pipecd.ecs.task_definition_file)
+        _agree(origin, "the containers", request.containers or app.containers, app.containers)
+        _agree(origin, "the attachment", request.attachment, app.pipecd.attachment)
+        await self._guard.permit_definition(origin, app, request.commit)
 
     async def _run_task(self, request: RunTask) -> None:
         origin = known_origin("run_task", request.origin)

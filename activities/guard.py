@@ -8,12 +8,13 @@ allows, and the activity must do what the spec says there. The policy is read ag
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 
 from activities.origin import Origin
-from activities.repositories import Repositories, findings_at
+from activities.repositories import Repositories, findings_at, read_files
+from slipway.app.attachment import read_definition
 from slipway.app.lint import App
 from slipway.app.problems import FileError
-from slipway.app.taskdef import parse_taskdef
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.git.repository import Repository
 from slipway.git.rules import app_file, normalise_url
@@ -74,16 +75,22 @@ class Guard:
             self._apps.popitem(last=False)
         return self._apps[key]
 
-    async def permit_definition(self, origin: Origin, commit: str, file: str) -> None:
+    async def permit_definition(self, origin: Origin, app: App, commit: str) -> None:
         """Checks the task definition of a later commit, the one that wrote the image.
+
+        Args:
+            origin: The promotion.
+            app: The application at the promotion's commit, which says which file it is and what is attached to it.
+            commit: The later commit.
 
         Raises:
             RefusedError: The commit is not on the branch, or the policy does not allow what the file names.
         """
         repository = await self._repositories.open(origin.app)
         await _require_on_branch(repository, origin.app.branch, commit)
-        path = app_file(origin.app.folder, file)
-        definition = parse_taskdef((await repository.read(commit, path)).decode(errors="replace"), path)
+        file = app.pipecd.ecs.task_definition_file
+        read = partial(read_files, repository, origin.app, commit)
+        definition = await read_definition(file, read, app.pipecd.attachment, app_file(origin.app.folder, file))
         entry = entry_for(await self._repositories.policies(), origin.app)
         require_allowed(entry, origin.app, uses_of_definition(definition, file))
 

@@ -13,7 +13,7 @@ from activities.origin import Origin
 from activities.own_commits import Judged, Written, commits_of, judge, own_revert
 from activities.repositories import Repositories, findings_at, read_files
 from slipway.api import AppRef, IdentityLevel, LedgerState, Message, TaskdefCommit
-from slipway.app.pipecd import EcsApp, EventHandler
+from slipway.app.pipecd import Attachment, EcsApp, EventHandler
 from slipway.app.problems import FileError
 from slipway.app.replacements import FileChange, apply_event
 from slipway.app.spec import ModelPromotion
@@ -44,6 +44,10 @@ class AppSnapshot(Message):
     ecs: EcsApp
     handler: EventHandler
     """What the event watcher of `spec.git.event` does: which file and field, and the commit message."""
+    containers: tuple[str, ...] = ()
+    """The containers whose image the handler writes."""
+    attachment: Attachment | None = None
+    """What is put into the task definition's file before it is read."""
     warnings: tuple[str, ...] = ()
     identity: IdentityLevel = IdentityLevel.claimed
     """How well those who approve have to be known: the policy's."""
@@ -109,6 +113,8 @@ class TaskdefActivities:
             spec=app.spec,
             ecs=app.pipecd.ecs,
             handler=app.handler,
+            containers=app.containers,
+            attachment=app.pipecd.attachment,
             warnings=tuple(str(problem) for problem in findings.warnings),
             identity=entry.approval.level,
         )

@@ -115,7 +115,7 @@ class PromotionWorkflow(StagedWorkflow):
             app=request.app,
             promotion_id=self._id,
             handler=app.handler,
-            event=app.spec.spec.git.event,
+            event=app.spec.spec.git.event.name,
             image=known(self._state.image),
             requested_by=request.requested_by,
             source_commit=request.commit,
@@ -136,12 +136,14 @@ class PromotionWorkflow(StagedWorkflow):
         register = RegisterTaskDefinition(
             app=self._request.app,
             commit=taskdef.commit,
-            file=taskdef.file,
+            file=app.ecs.task_definition_file,
             region=state.region,
             image=known(state.image),
+            containers=app.containers,
+            attachment=app.attachment,
             origin=self._origin,
         )
-        summary = f"register {taskdef.file} at {taskdef.commit[:12]}"
+        summary = f"register {register.file} at {taskdef.commit[:12]}"
         definition = await self._step(TaskActivities.register_task_definition, register, GIT, summary)
         state.task_definition = definition.arn
         # The execution comes first: undone last in first out, the task can start no other one once it is stopped.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from temporalio import activity
 
 from activities.compensation import Compensation
-from activities.repositories import Repositories
+from activities.repositories import Repositories, read_files
 from activities.tags import ATTEMPT_TAG, HASH_TAG, PROMOTION_TAG
 from activities.tasks.messages import (
     FollowTask,
@@ -23,8 +24,9 @@ from activities.tasks.messages import (
 from activities.tasks.verdict import judge_task
 from activities.waiting import deadline_after, follower
 from slipway.api import LedgerState
+from slipway.app.attachment import read_definition
 from slipway.app.durations import format_duration
-from slipway.app.taskdef import TaskDefinition, container_images, parse_taskdef, taskdef_hash
+from slipway.app.taskdef import TaskDefinition, container_images, taskdef_hash
 from slipway.aws.clients import Aws, region_of
 from slipway.aws.polling import Answers, Describe, Pollers
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
@@ -69,16 +71,12 @@ class TaskActivities:
         Raises:
             RefusedError: The file does not hold the image that was promoted.
         """
-        path = app_file(request.app.folder, request.file)
-        content = await (await self._repositories.open(request.app)).read(request.commit, path)
-        definition = parse_taskdef(content.decode(), path)
+        commit, path = request.commit, app_file(request.app.folder, request.file)
+        repository = await self._repositories.open(request.app)
+        read = partial(read_files, repository, request.app, commit)
+        definition = await read_definition(request.file, read, request.attachment, path)
         images = container_images(definition)
-        if request.image not in images.values():
-            raise RefusedError(
-                f"registering {path} at {request.commit[:12]}",
-                f"none of its containers runs {request.image}; they run {', '.join(images.values())}",
-                "point the event watcher's field at the image of a container",
-            )
+        require_image(f"registering {path} at {commit[:12]}", images, request.image, request.containers)
         found = await self._find_revision(request.region, definition)
         arn = found or await self._register(request.region, definition)
         return RegisteredTaskDefinition(arn=arn, containers=tuple(images), reused=found is not None)
@@ -192,27 +190,43 @@ class TaskActivities:
         return {arn: found.get(arn) for arn in arns}
 
 
+def require_image(tried: str, images: Mapping[str, str], image: str, written: Collection[str]) -> None:
+    """Checks that the containers whose image was written run it. Another container with that image is no proof.
+
+    Args:
+        tried: What is tried, for the error.
+        images: The image of each container.
+        image: The image that was written.
+        written: The containers that it was written to. Empty: it is not known, and one of any name will do.
+
+    Raises:
+        RefusedError: They run another.
+    """
+    others = {name: images.get(name, "nothing") for name in written if images.get(name) != image}
+    if others or image not in images.values():
+        runs = ", ".join(f"{name or 'one without a name'} runs {found}" for name, found in (others or images).items())
+        raise RefusedError(tried, f"the image is {image}, and {runs}", "point the event watcher's field at the container's image")
+
+
 def run_request(request: RunTask, cluster: str) -> dict[str, Any]:
     """The arguments of RunTask. They are the same for every retry of one run, as the client token requires."""
     token = short_hash("run-task", 1, request.promotion_id, request.attempt, digits=TOKEN_LENGTH)
     variable = {"name": PROMOTION_VARIABLE, "value": request.promotion_id}
+    tags = {tag.key: tag.value for tag in request.ecs.tags}
+    tags |= {PROMOTION_TAG: request.promotion_id, ATTEMPT_TAG: str(request.attempt)}
     arguments: dict[str, Any] = {
         "taskDefinition": request.task_definition.arn,
         "cluster": cluster,
         "count": 1,
         "clientToken": token,
         "startedBy": request.promotion_id,
-        "launchType": request.ecs.launch_type,
-        "networkConfiguration": request.ecs.awsvpc_configuration.request(),
+        **request.ecs.request(),
         "overrides": {
             "containerOverrides": [{"name": name, "environment": [variable]} for name in request.task_definition.containers]
         },
-        "tags": [
-            {"key": PROMOTION_TAG, "value": request.promotion_id},
-            {"key": ATTEMPT_TAG, "value": str(request.attempt)},
-        ],
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
     }
-    return {name: value for name, value in arguments.items() if value}
+    return arguments
 
 
 def placement_error(tried: str, failures: Collection[FailureTypeDef]) -> SlipwayError:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from activities.origin import Origin
 from slipway.api import AppRef, Message
-from slipway.app.pipecd import EcsApp
+from slipway.app.pipecd import Attachment, EcsApp
 
 
 class RegisterTaskDefinition(Message):
@@ -18,6 +18,11 @@ class RegisterTaskDefinition(Message):
     region: str
     image: str
     """The image that the file must hold: the digest that was promoted."""
+    containers: tuple[str, ...] = ()
+    """The containers that must run it: those whose image the event watcher writes. Empty where an older release recorded the
+    input; any container will do then."""
+    attachment: Attachment | None = None
+    """What is put into the file before it is read."""
     origin: Origin | None = None
     """Absent where an older release recorded the input."""
 

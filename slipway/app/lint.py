@@ -9,24 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
 
+from slipway.app.attachment import Read, render_file, uses
 from slipway.app.pipecd import APP_FILE, EventHandler, PipecdApp, app_of
-from slipway.app.problems import FileError, Problem, Severity
+from slipway.app.problems import FileError, Problem, Severity, shown
 from slipway.app.replacements import FileChange, apply_event
-from slipway.app.spec import SPEC_FILE, ModelPromotion
+from slipway.app.spec import SPEC_FILE, Event, ModelPromotion
 from slipway.app.spec_reader import spec_of
-from slipway.app.taskdef import TaskDefinition, container_images, parse_taskdef, taskdef_of
-from slipway.app.yaml_source import SIZE_LIMIT, TASKDEF_LIMIT, Document, Path, load_document
+from slipway.app.taskdef import TaskDefinition, container_images, load_taskdef, taskdef_of
+from slipway.app.yaml_source import Document, Path, load_document
 from slipway.errors import SlipwayError
 from slipway.oci.reference import ImageReference
 
-Read = Callable[[str], bytes | None]
-"""Gives a file of the application's folder by its path there, or none where it is not there."""
+Loaded = dict[tuple[str, str], Document | FileError]
 _ROUNDS = 6
 PROBE = f"000000000000.dkr.ecr.us-east-1.amazonaws.com/probe@sha256:{'0' * 64}"
 """An image that no file has. It is written to a copy in memory, to see where the handler writes."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class App:
     pipecd: PipecdApp
     handler: EventHandler
     taskdef: TaskDefinition
+    containers: tuple[str, ...]
+    """The containers whose image the handler writes."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ async def read_app_from(read: Callable[[Collection[str]], Awaitable[Mapping[str,
         read: Gives several files of the application's folder by their paths there; none where one is not there.
     """
     known: dict[str, bytes | None] = {}
-    documents: dict[str, Document | FileError] = {}
+    documents: Loaded = {}
     for _ in range(_ROUNDS):
         wanted: set[str] = set()
         linter = _Linter(lambda path, wanted=wanted: known[path] if path in known else wanted.add(path), documents)
@@ -87,112 +88,210 @@ class _Linter:
 
     Args:
         read: Gives a file.
-        loaded: The files that an earlier pass has parsed, or could not parse.
+        loaded: The files that an earlier pass has parsed, or could not parse, by name and text.
     """
 
-    def __init__(self, read: Read, loaded: dict[str, Document | FileError]) -> None:
+    def __init__(self, read: Read, loaded: Loaded) -> None:
         self._read = read
         self._loaded = loaded
         self._problems: list[Problem] = []
         self._documents: dict[str, Document] = {}
 
     def findings(self) -> Findings:
-        spec = self._parsed(SPEC_FILE, spec_of)
-        pipecd = self._parsed(APP_FILE, app_of)
-        taskdef = self._parsed(pipecd.ecs.task_definition_file, taskdef_of, TASKDEF_LIMIT) if pipecd else None
+        spec = self._spec()
+        pipecd = self._pipecd(spec.spec.git.config_filename if spec else APP_FILE)
+        launcher = spec.spec.task.launcher if spec else "slipway"
+        taskdef = self._taskdef(pipecd, launcher) if pipecd else None
         handler = self._handler(spec, pipecd) if spec and pipecd else None
         if pipecd:
-            self._check_pipecd(pipecd, spec.spec.task.launcher if spec else "slipway")
+            self._check_pipecd(pipecd, launcher)
         if spec:
             self._check_task(spec)
             self._check_rollout(spec)
             self._check_approval(spec)
-        if spec and pipecd and handler and taskdef:
-            self._check_handler(spec, pipecd, handler)
+        containers: tuple[str, ...] = ()
+        if spec and pipecd and handler is not None and taskdef:
+            containers = self._check_handler(spec, pipecd, handler, taskdef)
         broken = any(problem.severity is Severity.error for problem in self._problems)
-        app = None if broken or not (spec and pipecd and handler and taskdef) else App(spec, pipecd, handler, taskdef)
-        return Findings(tuple(self._problems), app)
+        if broken or not (spec and pipecd and handler is not None and taskdef):
+            return Findings(tuple(self._problems), None)
+        return Findings(tuple(self._problems), App(spec, pipecd, pipecd.handlers[handler], taskdef, containers))
 
-    def _parsed(self, file: str, parse: Callable[[Document], T], limit: int = SIZE_LIMIT) -> T | None:
-        """A file by its reader; what that finds is among the problems."""
-        content = self._read(file)
+    # --- the files ---
+
+    def _spec(self) -> ModelPromotion | None:
+        content = self._content(SPEC_FILE, "add it to the app's folder")
         if content is None:
-            self._tell(Problem(file=file, line=0, column=0, path="", message="is not there", help="add it to the app's folder"))
             return None
-        if file not in self._loaded:
-            self._loaded[file] = _load(content, file, limit)
-        document = self._loaded[file]
-        if isinstance(document, FileError):
-            self._problems.extend(document.problems)
-            return None
-        self._documents[file] = document
         try:
-            return parse(document)
+            return spec_of(self._document(SPEC_FILE, content, load_document))
         except FileError as error:
             self._problems.extend(error.problems)
         return None
 
-    def _handler(self, spec: ModelPromotion, pipecd: PipecdApp) -> EventHandler | None:
-        handler = pipecd.handler(spec.spec.git.event)
-        if handler is None:
-            events = ", ".join(handler.event for handler in pipecd.handlers) or "none"
-            message = f"{APP_FILE} has no event watcher of this name"
-            self._error(SPEC_FILE, ("spec", "git", "event"), message, f"its event watchers: {events}")
-        return handler
+    def _pipecd(self, file: str) -> PipecdApp | None:
+        content = self._content(file, "add it to the app's folder, or name another *.pipecd.yaml in spec.git.configFilename")
+        if content is None:
+            return None
+        try:
+            reading = app_of(self._document(file, content, partial(load_document, first=True)))
+        except FileError as error:
+            self._problems.extend(error.problems)
+            return None
+        self._problems.extend(reading.warnings)
+        return reading.app
+
+    def _taskdef(self, pipecd: PipecdApp, launcher: str) -> TaskDefinition | None:
+        file = pipecd.ecs.task_definition_file
+        content = self._content(file, "add it to the app's folder")
+        if content is None:
+            return None
+        try:
+            reading = taskdef_of(self._rendered(pipecd, launcher, content))
+        except FileError as error:
+            self._problems.extend(error.problems)
+            return None
+        self._problems.extend(reading.warnings)
+        return reading.request
+
+    def _rendered(self, pipecd: PipecdApp, launcher: str, content: bytes) -> Document:
+        """The task definition of some content, rendered. Secrets that piped decrypts are of no use to what Slipway launches."""
+        file = pipecd.ecs.task_definition_file
+        encryption = pipecd.encryption if launcher == "pipecd" else None
+        text = render_file(file, content, self._read, pipecd.attachment, encryption)
+        return self._document(file, text, load_taskdef)
+
+    def _content(self, file: str, help_: str) -> bytes | None:
+        content = self._read(file)
+        if content is None:
+            self._tell(Problem(file=file, line=0, column=0, path="", message="is not there", help=help_))
+        return content
+
+    def _document(self, file: str, content: bytes | str, load: Callable[[str, str], Document]) -> Document:
+        """The document of a file's content, which is parsed once.
+
+        Raises:
+            FileError: The file cannot be read.
+        """
+        text = content if isinstance(content, str) else _decoded(content, file)
+        if (file, text) not in self._loaded:
+            try:
+                self._loaded[file, text] = load(text, file)
+            except FileError as error:
+                self._loaded[file, text] = error
+        document = self._loaded[file, text]
+        if isinstance(document, FileError):
+            raise document
+        self._documents[file] = document
+        return document
+
+    # --- what they say together ---
+
+    def _handler(self, spec: ModelPromotion, pipecd: PipecdApp) -> int | None:
+        """The position of the one event watcher that the spec means."""
+        event = spec.spec.git.event
+        found = pipecd.watchers(event.name, event.labels)
+        place = ("spec", "git", "event")
+        if not found:
+            events = ", ".join(str(Event(name=one.event, labels=one.labels)) for one in pipecd.handlers) or "none"
+            self._error(
+                SPEC_FILE, place, f"{pipecd.file} has no event watcher of this name and labels", f"its event watchers: {events}"
+            )
+            return None
+        if len(found) > 1:
+            places = " and ".join(self._place_of(pipecd.file, position) for position in found)
+            alike = len({str(pipecd.handlers[position].labels) for position in found}) < len(found)
+            help_ = "keep one of them" if alike else f"tell them apart: {{name: {event.name}, labels: {{…}}}}"
+            self._error(SPEC_FILE, place, f"means more than one event watcher, at {places}", help_)
+            return None
+        return min(found)
+
+    def _place_of(self, file: str, position: int) -> str:
+        return f"{file}:{self._documents[file].place_of(('spec', 'eventWatcher', position)).line}"
 
     def _check_pipecd(self, pipecd: PipecdApp, launcher: str) -> None:
-        place = ("spec", "input")
-        ecs = pipecd.ecs
+        place, file, ecs = pipecd.input_path, pipecd.file, pipecd.ecs
         if not ecs.standalone:
-            self._error(
-                APP_FILE, (*place, "serviceDefinitionFile"), "makes the app a service", "remove it: Slipway runs standalone tasks"
-            )
+            help_ = "remove it: Slipway runs standalone tasks"
+            self._error(file, (*place, "serviceDefinitionFile"), "makes the app a service", help_)
         if not ecs.cluster_arn:
-            self._error(APP_FILE, (*place, "clusterArn"), "is required and absent", "name the cluster that the task runs in")
-        if ecs.launch_type == "FARGATE" and not ecs.awsvpc_configuration.subnets:
+            self._error(file, (*place, "clusterArn"), "is required and absent", "name the cluster that the task runs in")
+        if ecs.on_fargate and not ecs.awsvpc_configuration.subnets:
             help_ = "add subnets, which a task on Fargate must have"
-            self._error(APP_FILE, (*place, "awsvpcConfiguration", "subnets"), "is required and absent", help_)
-        if launcher == "slipway" and ecs.run_standalone_task:
+            self._error(file, (*place, "awsvpcConfiguration", "subnets"), "is required and absent", help_)
+        if ecs.capacity_provider_strategy and "launch_type" in ecs.model_fields_set:
+            message = "ECS takes a launch type or capacityProviderStrategy, not both"
+            self._error(file, (*place, "launchType"), message, "keep one of them")
+        if launcher == "slipway":
+            self._check_launch(pipecd)
+
+    def _check_launch(self, pipecd: PipecdApp) -> None:
+        """What piped alone can do, or would do again."""
+        if pipecd.ecs.run_standalone_task:
             message = "a piped that deploys this app would run the task a second time"
-            self._warn(
-                APP_FILE, (*place, "runStandaloneTask"), message, "set runStandaloneTask: false, or do not register the app"
-            )
+            help_ = "set runStandaloneTask: false, or do not register the app"
+            self._warn(pipecd.file, (*pipecd.input_path, "runStandaloneTask"), message, help_)
+        file, attachment, encryption = pipecd.ecs.task_definition_file, pipecd.attachment, pipecd.encryption
+        sources = attachment.sources.values() if attachment and uses(attachment, file) else ()
+        for position, target in enumerate(encryption.decryption_targets if encryption else ()):
+            if target in (file, *sources):
+                message = f"{target} is decrypted by piped, and Slipway reads it without: only piped has the key"
+                help_ = "put the secret into AWS Secrets Manager or Parameter Store, and name it in the container's secrets:"
+                self._error(pipecd.file, ("spec", "encryption", "decryptionTargets", position), message, help_)
 
     def _check_task(self, spec: ModelPromotion) -> None:
         if spec.spec.task.launcher == "pipecd":
             message = "the launcher pipecd is not built yet"
             self._error(SPEC_FILE, ("spec", "task", "launcher"), message, "write slipway, which runs the task itself")
 
-    def _check_handler(self, spec: ModelPromotion, pipecd: PipecdApp, handler: EventHandler) -> None:
-        """Each place that the image is written to is there, and one of them is the task's image."""
-        at = ("spec", "eventWatcher", pipecd.handlers.index(handler), "handler", "config")
+    def _check_handler(self, spec: ModelPromotion, pipecd: PipecdApp, position: int, taskdef: TaskDefinition) -> tuple[str, ...]:
+        """The containers whose image is written. Each place that the image is written to is there, and one is the task's."""
+        handler = pipecd.handlers[position]
+        at = ("spec", "eventWatcher", position, "handler", "config")
         if handler.make_pull_request:
             message = "Slipway pushes to the branch and opens no pull request"
-            self._error(APP_FILE, (*at, "makePullRequest"), message, "set it to false, or take another deployment branch")
+            self._error(pipecd.file, (*at, "makePullRequest"), message, "set it to false, or take another deployment branch")
         try:
             changes = apply_event(handler, PROBE, self._read)
         except SlipwayError as error:
-            self._error(APP_FILE, (*at, "replacements"), f"{error.report.tried}: {error.report.answered}", error.report.remedy)
-            return
+            said = f"{error.report.tried}: {error.report.answered}"
+            self._error(pipecd.file, (*at, "replacements"), said, error.report.remedy)
+            return ()
         file = pipecd.ecs.task_definition_file
         change = next((change for change in changes if change.file == file), None)
         if change is None:
-            self._error(APP_FILE, (*at, "replacements"), f"does not write to {file}", f"the task runs {file}: replace its image")
-            return
-        self._check_image(spec, file, change)
+            message = f"does not write to {file}"
+            self._error(pipecd.file, (*at, "replacements"), message, f"the task runs {file}: replace its image")
+            return ()
+        return self._check_image(spec, pipecd, (*at, "replacements"), change, taskdef)
 
-    def _check_image(self, spec: ModelPromotion, file: str, change: FileChange) -> None:
-        if PROBE not in container_images(parse_taskdef(change.content.decode(), file)).values():
-            self._error(APP_FILE, ("spec", "eventWatcher"), "does not write the image of a container", "write to its field image")
-            return
-        target = spec.spec.image.target
+    def _check_image(
+        self, spec: ModelPromotion, pipecd: PipecdApp, at: Path, change: FileChange, taskdef: TaskDefinition
+    ) -> tuple[str, ...]:
+        """The containers whose image is written: the whole of it, in place of one from the target's repository."""
+        file, target = change.file, spec.spec.image.target
         try:
-            found = str(ImageReference.parse(change.before).without_reference)
-        except ValueError:
-            found = change.before
-        if found != target:
-            message = f"{file} runs {found}, and the image goes to {target}"
-            self._error(SPEC_FILE, ("spec", "image", "target"), message, f"name the same repository here and in {file}")
+            written = taskdef_of(self._rendered(pipecd, spec.spec.task.launcher, change.content)).request
+        except FileError as error:
+            message = f"would make a file that cannot be read: {error.problems[0]}"
+            self._error(pipecd.file, at, message, "let it write to the field image, and nothing else")
+            return ()
+        before, after = container_images(taskdef), container_images(written)
+        for name, image in after.items():
+            if PROBE in image and image != PROBE:
+                come_out = image.replace(PROBE, f"{target}@sha256:…")
+                message = f"writes a part of the image of the container {name}, which would be {shown(come_out)}"
+                self._error(pipecd.file, at, message, "let the first group cover the whole image, registry and tag and all")
+                return ()
+        names = tuple(name for name, image in after.items() if image == PROBE)
+        if not names:
+            self._error(pipecd.file, at, "does not write the image of a container", "write to its field image")
+        for name in names:
+            found = _repository_of(before.get(name, ""))
+            if found != target:
+                message = f"{file} runs {found}, and the image goes to {target}"
+                self._error(SPEC_FILE, ("spec", "image", "target"), message, f"name the same repository here and in {file}")
+        return names
 
     def _check_rollout(self, spec: ModelPromotion) -> None:
         at = ("spec", "rollout")
@@ -230,11 +329,16 @@ class _Linter:
         self._problems.append(problem)
 
 
-def _load(content: bytes, file: str, limit: int) -> Document | FileError:
+def _decoded(content: bytes, file: str) -> str:
     try:
-        return load_document(content.decode(), file, limit)
-    except UnicodeDecodeError:
+        return content.decode()
+    except UnicodeDecodeError as error:
         problem = Problem(file=file, line=0, column=0, path="", message="is not UTF-8", help="save it as UTF-8")
-        return FileError(f"reading {file}", [problem])
-    except FileError as error:
-        return error
+        raise FileError(f"reading {file}", [problem]) from error
+
+
+def _repository_of(image: str) -> str:
+    try:
+        return str(ImageReference.parse(image).without_reference)
+    except ValueError:
+        return image

@@ -1,23 +1,31 @@
-"""Reads `app.pipecd.yaml`: the ECS application of PipeCD (v0) and its event watcher.
+"""Reads `app.pipecd.yaml`: the ECS application of PipeCD, v0 (`ECSApp`) or v1 (`Application`), and its event watchers.
 
-Only what Slipway acts on becomes part of the models. Keys that it does not know are left to PipeCD, which has many more.
+Only what Slipway acts on becomes part of the models. slipway/app/pipecd_fields.py has a line for each key that PipeCD knows.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
-from typing import Annotated, Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 
 from slipway.app.expressions import expression
+from slipway.app.go_template import quoted
+from slipway.app.pipecd_fields import warnings_of
 from slipway.app.problems import FileError, Problem, shown
 from slipway.app.rules import READING, Bounds, file_of_the_app
 from slipway.app.yaml_source import Document, Path, load_document
 
 APP_FILE = "app.pipecd.yaml"
-EXPECTED = {"apiVersion": "pipecd.dev/v1beta1", "kind": "ECSApp"}
+API_VERSION = "pipecd.dev/v1beta1"
+V0, V1 = "ECSApp", "Application"
+PLUGIN = ("spec", "plugins", "ecs", "input")
+"""Where the ECS plugin of v1 has its input; `spec.input` is where v0 has it."""
 VARIABLES = (".Value", ".EventName")
 """All that PipeCD puts into the template of a commit message."""
 _VARIABLE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
@@ -37,6 +45,17 @@ class PipecdModel(BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_go_reads(cls, data: Any, info: ValidationInfo) -> Any:
+        """Keys in any case; what is null or empty is not given."""
+        if info.context != READING or not isinstance(data, dict):
+            return data
+        given = cast("dict[str, Any]", data)
+        names = [field.alias or name for name, field in cls.model_fields.items()]
+        spelled = {name.casefold(): name for name in names}
+        return {spelled.get(key.casefold(), key): value for key, value in given.items() if value is not None and value != ""}
 
 
 class AwsvpcConfiguration(PipecdModel):
@@ -58,8 +77,37 @@ class AwsvpcConfiguration(PipecdModel):
         return {"awsvpcConfiguration": network}
 
 
+class CapacityProvider(PipecdModel):
+    """One provider of RunTask's `capacityProviderStrategy`."""
+
+    capacity_provider: str
+    weight: int | None = None
+    base: int | None = None
+
+
+class PlacementStrategy(PipecdModel):
+    """One rule of RunTask's `placementStrategy`."""
+
+    type: str
+    field: str | None = None
+
+
+class PlacementConstraint(PipecdModel):
+    """One rule of RunTask's `placementConstraints`."""
+
+    type: str
+    expression: str | None = None
+
+
+class Tag(PipecdModel):
+    """One tag of the task."""
+
+    key: str
+    value: str = ""
+
+
 class EcsApp(PipecdModel):
-    """`spec.input` of an ECSApp: how the standalone task runs."""
+    """The app's input: how the standalone task runs."""
 
     cluster_arn: str = ""
     launch_type: str = "FARGATE"
@@ -67,11 +115,49 @@ class EcsApp(PipecdModel):
     task_definition_file: AppPath = "taskdef.json"
     service_definition_file: str = ""
     run_standalone_task: bool = True
+    capacity_provider_strategy: tuple[CapacityProvider, ...] = ()
+    platform_version: str = ""
+    placement_strategy: tuple[PlacementStrategy, ...] = ()
+    placement_constraints: tuple[PlacementConstraint, ...] = ()
+    enable_execute_command: bool = False
+    propagate_tags: str = ""
+    tags: tuple[Tag, ...] = ()
 
     @property
     def standalone(self) -> bool:
         """Whether the app is a task that runs once, rather than a service. PipeCD decides by the service's file."""
         return not self.service_definition_file
+
+    @property
+    def on_fargate(self) -> bool:
+        """Whether Fargate runs the task, which then needs subnets."""
+        providers = [item.capacity_provider for item in self.capacity_provider_strategy]
+        return any(name.startswith("FARGATE") for name in providers or [self.launch_type])
+
+    def request(self) -> dict[str, Any]:
+        """What RunTask is told of how to run the task; what is not given is left out."""
+        how = {"platform_version", "placement_strategy", "placement_constraints", "enable_execute_command", "propagate_tags"}
+        # RunTask takes a launch type or a strategy, not both.
+        how.add("capacity_provider_strategy" if self.capacity_provider_strategy else "launch_type")
+        given = self.model_dump(include=how, by_alias=True, exclude_none=True, mode="json")
+        given["networkConfiguration"] = self.awsvpc_configuration.request()
+        return {name: value for name, value in given.items() if value}
+
+
+class Attachment(PipecdModel):
+    """Files whose content piped puts into others."""
+
+    sources: dict[str, AppPath] = {}
+    """Files, by the names that templates have for them."""
+    targets: tuple[AppPath, ...] = ()
+    """Files that are templates."""
+
+
+class Encryption(PipecdModel):
+    """Secrets that only piped can decrypt."""
+
+    encrypted_secrets: dict[str, str] = {}
+    decryption_targets: tuple[Annotated[str, AfterValidator(posixpath.normpath)], ...] = ()
 
 
 class Replacement(PipecdModel):
@@ -89,13 +175,15 @@ class EventHandler(PipecdModel):
 
     event: str
     """The event's name, from the matcher."""
+    labels: dict[str, str] = {}
+    """The event's labels, from the matcher. Name and labels together say which event it is."""
     commit_message: str = ""
     make_pull_request: bool = False
     replacements: Annotated[tuple[Replacement, ...], Bounds(max_length=20)]
 
     def message(self, value: str) -> str:
         """The commit's message for a value, as PipeCD writes it."""
-        template = self.commit_message or f'Replace values with "{value}" set by Event "{self.event}"'
+        template = self.commit_message or f"Replace values with {quoted(value)} set by Event {quoted(self.event)}"
         values = {".Value": value, ".EventName": self.event}
         return _VARIABLE.sub(lambda match: values[match[1]], template)
 
@@ -105,32 +193,57 @@ class PipecdApp(PipecdModel):
 
     ecs: EcsApp
     handlers: tuple[EventHandler, ...] = ()
+    """One for each event watcher, in the file's order."""
+    attachment: Attachment | None = None
+    encryption: Encryption | None = None
+    file: str = APP_FILE
+    """The file's name in the application's folder."""
+    input_path: tuple[str, ...] = ("spec", "input")
+    """Where the file has the input."""
 
-    def handler(self, event: str) -> EventHandler | None:
-        """The handler of an event, or none."""
-        return next((handler for handler in self.handlers if handler.event == event), None)
+    def watchers(self, event: str, labels: Mapping[str, str] | None = None) -> tuple[int, ...]:
+        """The positions of the event watchers of an event.
+
+        Args:
+            event: The event's name.
+            labels: Its labels. None: whatever they are.
+        """
+        return tuple(
+            position
+            for position, handler in enumerate(self.handlers)
+            if handler.event == event and labels in (None, handler.labels)
+        )
+
+
+@dataclass(frozen=True)
+class AppReading:
+    """An application's configuration, and what people should know of it."""
+
+    app: PipecdApp
+    warnings: tuple[Problem, ...] = ()
+    """Keys that have no effect."""
 
 
 def parse_app(text: str, file: str = APP_FILE) -> PipecdApp:
     """Reads an application's configuration.
 
     Raises:
-        FileError: It is not an ECSApp, or holds what PipeCD itself would fail on; every problem is listed.
+        FileError: It is no ECS application, or holds what PipeCD itself would fail on; every problem is listed.
     """
-    return app_of(load_document(text, file))
+    return app_of(load_document(text, file, first=True)).app
 
 
-def app_of(document: Document) -> PipecdApp:
+def app_of(document: Document) -> AppReading:
     """The application of a document.
 
     Raises:
-        FileError: It is not an ECSApp, or holds what PipeCD itself would fail on; every problem is listed.
+        FileError: It is no ECS application, or holds what PipeCD itself would fail on; every problem is listed.
     """
     reader = _AppReader(document)
     app = reader.app()
     if app is None or reader.problems:
         raise FileError(f"reading {document.file}", reader.problems)
-    return app
+    return AppReading(app, warnings_of(document, app.input_path))
 
 
 M = TypeVar("M", bound=PipecdModel)
@@ -144,26 +257,58 @@ class _AppReader:
         self._document = document
 
     def app(self) -> PipecdApp | None:
-        for key, value in EXPECTED.items():
-            if self._at((key,)) != value:
-                self._problem((key,), f"found {shown(self._at((key,)))}", f"Slipway follows {value}")
-        ecs = self._model(EcsApp, ("spec", "input"), {})
+        self._check_kind()
+        path = self._input_path()
+        defaults = {} if path == ("spec", "input") and self._at(("kind",)) != V1 else {"run_standalone_task": False}
+        ecs = self._model(EcsApp, path, {}, defaults)
         events = self._at(("spec", "eventWatcher"))
         count = len(events) if isinstance(events, list) else 0  # pyright: ignore[reportUnknownArgumentType]
         handlers = [self._handler(("spec", "eventWatcher", index)) for index in range(count)]
-        return ecs and PipecdApp(ecs=ecs, handlers=tuple(handler for handler in handlers if handler))
+        return ecs and PipecdApp(
+            ecs=ecs,
+            handlers=tuple(handler for handler in handlers if handler),
+            attachment=self._files(Attachment, "attachment", "targets"),
+            encryption=self._files(Encryption, "encryption", "decryptionTargets"),
+            file=self._document.file,
+            input_path=path,
+        )
+
+    def _check_kind(self) -> None:
+        version, kind = self._at(("apiVersion",)), self._at(("kind",))
+        if version != API_VERSION:
+            self._problem(("apiVersion",), f"found {shown(version)}", f"Slipway follows {API_VERSION}")
+        if kind not in (V0, V1):
+            self._problem(("kind",), f"found {shown(kind)}", f"Slipway follows {V0}, and {V1} with the plugin ecs")
+
+    def _input_path(self) -> tuple[str, ...]:
+        """Where the input is: v1 has it under its plugin; older files of v1, as those of v0, right in the spec."""
+        in_plugin = self._at(PLUGIN) is not None
+        prefers_plugin = self._at(("kind",)) == V1 or self._at(("spec", "input")) is None
+        return PLUGIN if in_plugin and prefers_plugin else ("spec", "input")
+
+    def _files(self, model: type[M], key: str, targets: str) -> M | None:
+        if self._at(("spec", key)) is None:
+            return None
+        if not self._at(("spec", key, targets)):
+            self._problem(("spec", key, targets), "names no file", "PipeCD wants at least one target here")
+            return None
+        return self._model(model, ("spec", key), {})
 
     def _handler(self, path: Path) -> EventHandler | None:
-        name = self._at((*path, "matcher", "name"))
+        name, labels = self._at((*path, "matcher", "name")), self._at((*path, "matcher", "labels"))
         kind = self._at((*path, "handler", "type"))
         if not isinstance(name, str) or not name:
-            self._problem((*path, "matcher", "name"), "the event has no name", "name the event that CI registers")
+            found = "the event has no name" if name is None else f"found {shown(name)}"
+            self._problem((*path, "matcher", "name"), found, "write the name of the event that CI registers, as text")
+            return None
+        if not _is_texts(labels or {}):
+            self._problem((*path, "matcher", "labels"), f"found {shown(labels)}", "allowed: texts by their names")
             return None
         if kind != "GIT_UPDATE":
             self._problem((*path, "handler", "type"), f"found {shown(kind)}", "allowed: GIT_UPDATE")
             return None
         config = (*path, "handler", "config")
-        handler = self._model(EventHandler, config, {"event": name})
+        handler = self._model(EventHandler, config, {"event": name, "labels": labels or {}})
         if handler is not None:
             self._check_handler(handler, config)
         return handler
@@ -194,27 +339,44 @@ class _AppReader:
         except ValueError as error:
             self._problem(path, str(error), "correct the expression; PipeCD's are those of Go, without lookaround")
 
-    def _model(self, model: type[M], path: Path, more: dict[str, Any]) -> M | None:
+    def _model(self, model: type[M], path: Path, more: dict[str, Any], defaults: dict[str, Any] | None = None) -> M | None:
         data = self._at(path)
         if not isinstance(data, dict):
-            self._problem(path, "is required and absent", "add it as PipeCD's reference for ECSApp says")
+            self._problem(path, "is required and absent", "add it as PipeCD's reference for its ECS application says")
             return None
         try:
-            return model.model_validate({**data, **more}, context=READING, by_alias=True, by_name=bool(more))
+            read = model.model_validate({**data, **more}, context=READING, by_alias=True, by_name=bool(more))
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 place = (*path, *detail["loc"])
                 self._problem(place, f"found {shown(self._at(place))}", detail["msg"].removeprefix("Value error, "))
             return None
+        return read.model_copy(
+            update={name: value for name, value in (defaults or {}).items() if name not in read.model_fields_set}
+        )
 
     def _at(self, path: Path) -> Any:
+        """The value at a path. Keys are found in any case, as Go finds them."""
         value: Any = self._document.data
         for part in path:
             try:
-                value = value[part]
+                value = value[part] if isinstance(part, int) else _member(value, part)
             except (KeyError, IndexError, TypeError):
                 return None
         return value
 
     def _problem(self, path: Path, message: str, help_: str) -> None:
         self.problems.append(self._document.problem(path, message, help_))
+
+
+def _member(value: Any, key: str) -> Any:
+    if not isinstance(value, dict):
+        return None
+    pairs = cast("dict[str, Any]", value)
+    if key in pairs:
+        return pairs[key]
+    return next((inner for name, inner in pairs.items() if name.casefold() == key.casefold()), None)
+
+
+def _is_texts(labels: Any) -> bool:
+    return isinstance(labels, dict) and all(isinstance(value, str) for value in cast("dict[str, Any]", labels).values())

@@ -7,10 +7,18 @@ promotion recorded loads without them (slipway/app/rules.py). The bounds of the 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
 
 from slipway.app.durations import Duration, between
 from slipway.app.metric_paths import check_metric_path
@@ -74,11 +82,44 @@ class Image(SpecModel):
     """Absent: the image is not held back by a scan."""
 
 
+class Event(SpecModel):
+    """The event of PipeCD. Its name alone stands for it where one event watcher has that name: `event: image-update`."""
+
+    name: Annotated[str, Bounds(min_length=1, max_length=255)]
+    """The name in the event watcher's `matcher`."""
+    labels: dict[str, str] | None = None
+    """The labels there, all of them. Absent: whichever they are."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, data: Any) -> Any:
+        """A text alone is the name."""
+        return {"name": data} if isinstance(data, str) else data
+
+    @model_serializer(mode="wrap")
+    def _to_name(self, serialize: SerializerFunctionWrapHandler) -> Any:
+        # As releases before labels read it.
+        return self.name if self.labels is None else serialize(self)
+
+    def __str__(self) -> str:
+        labels = ", ".join(f"{key}: {value}" for key, value in sorted((self.labels or {}).items()))
+        return f"{self.name} ({labels})" if labels else self.name
+
+
+class _OrName:
+    """For editors: an event may be its name alone."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 255}, handler(schema)]}
+
+
 class Git(SpecModel):
     """How the image gets into `taskdef.yaml`."""
 
-    event: Annotated[str, Bounds(min_length=1, max_length=255)]
-    """The name of the event watcher in `app.pipecd.yaml` whose handler says which file and field, and the commit message."""
+    config_filename: Annotated[str, Bounds(max_length=255, pattern=r"^[^/]+\.pipecd\.yaml$")] = "app.pipecd.yaml"
+    """PipeCD's file in the application's folder."""
+    event: Annotated[Event, _OrName()]
+    """The event watcher in PipeCD's file whose handler says which file and field, and the commit message."""
 
 
 class Task(SpecModel):

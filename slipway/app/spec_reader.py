@@ -95,7 +95,7 @@ def model_of(model: type[M], document: Document) -> M:
 
 
 def _problem(root: type[BaseModel], document: Document, detail: ErrorDetails) -> Problem:
-    path = detail["loc"]
+    path = _written_part(document.data, detail["loc"])
     match detail["type"]:
         case "extra_forbidden":
             return document.problem(path, f"unknown key {path[-1]!r}", _near_key(root, path), at_key=True)
@@ -106,6 +106,12 @@ def _problem(root: type[BaseModel], document: Document, detail: ErrorDetails) ->
         case _:
             found = _short(_look_up(document.data, path))
             return document.problem(path, f"found {found}", f"allowed: {_allowed(path, detail)}")
+
+
+def _written_part(data: Any, path: Path) -> Path:
+    """The path to a text that stands for a mapping, rather than to what it stands for."""
+    inner = [part for position, part in enumerate(path) if not isinstance(_look_up(data, path[:position]), str)]
+    return tuple(inner)
 
 
 def _near_key(root: type[BaseModel], path: Path) -> str:

@@ -1,21 +1,25 @@
 """Reads `taskdef.yaml` as PipeCD does, and makes the request of ECS's RegisterTaskDefinition from it.
 
-PipeCD reads keys without regard to case, accepts numbers where the API wants text, and forwards a fixed list of fields. The API's
-own model (botocore's) says how each key is spelled and of which type its value is.
+PipeCD reads keys without regard to case, accepts numbers where the API wants text, takes the first of several documents, and
+forwards a fixed list of fields. The API's own model (botocore's) says how each key is spelled and of which type its value is.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
+import re
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
 import botocore.loaders
 import botocore.model
 
-from slipway.app.problems import FileError, Problem, shown
-from slipway.app.yaml_source import TASKDEF_LIMIT, Document, Path, load_document
+from slipway.app.go_scalars import as_text, resolve
+from slipway.app.problems import FileError, Problem, Severity, shown
+from slipway.app.yaml_source import DIGITS_LIMIT, TASKDEF_LIMIT, Document, Path, load_document
 
 FORWARDED = frozenset(
     {
@@ -41,6 +45,21 @@ FORWARDED = frozenset(
 
 TaskDefinition = dict[str, Any]
 """The arguments of `ecs.register_task_definition`, without tags."""
+_TEMPLATE = re.compile(r"\{\{(?:(?!\}\}|\n).){0,80}(?:\}\})?")
+_LARGEST_EXACT = 2**53
+_NOT_RENDERED = (
+    "have PipeCD attach a file (spec.attachment, with this file among its targets), or write the value out; "
+    "a secret goes into secrets:, from Secrets Manager or Parameter Store"
+)
+
+
+@dataclass(frozen=True)
+class TaskdefReading:
+    """A task definition, and what people should know of it."""
+
+    request: TaskDefinition
+    warnings: tuple[Problem, ...] = ()
+    """Keys that are left out, and values that piped reads as other ones."""
 
 
 def parse_taskdef(text: str, file: str = "taskdef.yaml") -> TaskDefinition:
@@ -49,29 +68,49 @@ def parse_taskdef(text: str, file: str = "taskdef.yaml") -> TaskDefinition:
     Raises:
         FileError: The file has no task definition in it, or a value that the API cannot take.
     """
-    return taskdef_of(load_document(text, file, TASKDEF_LIMIT))
+    return taskdef_of(load_taskdef(text, file)).request
 
 
-def taskdef_of(document: Document) -> TaskDefinition:
+def load_taskdef(text: str, file: str) -> Document:
+    """The first document of a task definition's file.
+
+    Raises:
+        FileError: It is not YAML; where a template is the cause, the error says so.
+    """
+    try:
+        return load_document(text, file, TASKDEF_LIMIT, first=True)
+    except FileError as error:
+        problem = error.problems[0]
+        template = _template_at(text, problem.line)
+        if template is None:
+            raise
+        said = f"holds the template {template}, which nothing renders"
+        raise FileError(error.report.tried, [problem.model_copy(update={"message": said, "help": _NOT_RENDERED})]) from error
+
+
+def _template_at(text: str, line: int) -> str | None:
+    lines = text.splitlines()
+    found = _TEMPLATE.search(lines[line - 1]) if 0 < line <= len(lines) else None
+    return found[0] if found else None
+
+
+def taskdef_of(document: Document) -> TaskdefReading:
     """The request that registers the task definition of a document.
 
     Raises:
         FileError: There is no task definition in it, or a value that the API cannot take.
     """
-    file = document.file
     reader = _Reader(document)
-    shape = _request_shape()
-    request = reader.value(document.data, shape, ())
+    request = reader.value(document.data, _request_shape(), ())
     if not isinstance(document.data, dict) or not isinstance(request, dict):
-        raise FileError(
-            f"reading {file}", [document.problem((), "holds no task definition", "write family and containerDefinitions")]
-        )
+        problem = document.problem((), "holds no task definition", "write family and containerDefinitions")
+        raise FileError(f"reading {document.file}", [problem])
     forwarded: TaskDefinition = {key: value for key, value in request.items() if key in FORWARDED}  # pyright: ignore[reportUnknownVariableType]
     missing = [key for key in ("family", "containerDefinitions") if not forwarded.get(key)]
     problems = [*reader.problems, *(document.problem((key,), "is required and absent", "add it") for key in missing)]
     if problems:
-        raise FileError(f"reading {file}", problems)
-    return forwarded
+        raise FileError(f"reading {document.file}", problems)
+    return TaskdefReading(forwarded, tuple(sorted(reader.warnings, key=lambda warning: (warning.line, warning.column))))
 
 
 def taskdef_hash(request: TaskDefinition) -> str:
@@ -90,6 +129,7 @@ class _Reader:
 
     def __init__(self, document: Document) -> None:
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
         self._document = document
 
     def value(self, value: Any, shape: botocore.model.Shape, path: Path) -> Any:
@@ -100,8 +140,10 @@ class _Reader:
                 return self._list(value, shape, path)
             case botocore.model.MapShape():
                 return self._map(value, shape, path)
+            case _ if shape.type_name == "string":
+                return self._text(value, path)
             case _:
-                return self._scalar(value, shape.type_name, path)
+                return self._other(value, shape.type_name, path)
 
     def _structure(self, value: Any, shape: botocore.model.StructureShape, path: Path) -> Any:
         if not isinstance(value, dict):
@@ -111,9 +153,12 @@ class _Reader:
         pairs = cast("dict[str, Any]", value)
         for key, inner in pairs.items():
             name = spelled.get(key.casefold())
-            if name is None or inner is None:
-                continue  # PipeCD drops keys that the API does not have
-            result[name] = self.value(inner, shape.members[name], (*path, key))
+            if name is None:
+                self._unknown(key, shape, path)
+            elif inner is not None and not _is_left_out(inner, shape.members[name]):
+                result[name] = self.value(inner, shape.members[name], (*path, key))
+            if name and not path and name not in FORWARDED:
+                self._warn((*path, key), "is left out: PipeCD does not pass it on to ECS", "remove it, or set it otherwise")
         return result
 
     def _list(self, value: Any, shape: botocore.model.ListShape, path: Path) -> Any:
@@ -126,33 +171,87 @@ class _Reader:
         if not isinstance(value, dict):
             return self._wrong(value, "a mapping", path)
         pairs = cast("dict[str, Any]", value)
-        return {key: self.value(inner, shape.value, (*path, key)) for key, inner in pairs.items()}
+        return {self._rendered(key, (*path, key)): self.value(inner, shape.value, (*path, key)) for key, inner in pairs.items()}
 
-    def _scalar(self, value: Any, kind: str, path: Path) -> Any:
-        match kind, value:
-            case "string", str():
-                return value
-            case "string", bool() | int() | float():
-                return self._document.words[path]
+    def _text(self, value: Any, path: Path) -> Any:
+        """The text as it is written, which is what people mean; piped makes a number or a truth value of some first."""
+        if value is None:
+            return ""
+        if not isinstance(value, str | bool | int | float):
+            return self._wrong(value, "a text", path)
+        written = self._document.words.get(path)
+        text = value if isinstance(value, str) else str(written)
+        if written is not None and (pipeds := as_text(resolve(written))) != text:
+            self._warn(path, f"is registered as {shown(text)}; piped would register {shown(pipeds)}", "put quotes around it")
+        return self._rendered(text, path)
+
+    def _rendered(self, text: str, path: Path) -> str:
+        if template := _TEMPLATE.search(text):
+            self._problem(path, f"holds the template {template[0]}, which nothing renders", _NOT_RENDERED)
+        return text
+
+    def _other(self, value: Any, kind: str, path: Path) -> Any:
+        """A number or a truth value, as piped reads it."""
+        written = self._document.words.get(path)
+        read = value if written is None else resolve(written)
+        match kind, read:
             case "boolean", bool():
-                return value
-            case "integer" | "long", int() if not isinstance(value, bool):
-                return value
-            case "integer" | "long", str() if value.strip().lstrip("-").isdecimal():
-                return int(value)
-            case "double" | "float", int() | float() if not isinstance(value, bool):
-                return float(value)
+                return read
+            case "integer" | "long", int() if not isinstance(read, bool):
+                return read
+            case "integer" | "long", float() if read.is_integer() and abs(read) < _LARGEST_EXACT:
+                return int(read)
+            case "integer" | "long", str() if read.strip().lstrip("-").isdecimal() and len(read) <= DIGITS_LIMIT:
+                return int(read)
+            case "double" | "float", int() | float() if not isinstance(read, bool):
+                return float(read)
             case _:
-                return self._wrong(value, {"string": "a text", "boolean": "true or false"}.get(kind, "a number"), path)
+                if isinstance(value, str) and _TEMPLATE.search(value):
+                    return self._rendered(value, path)
+                return self._wrong(value, "true or false" if kind == "boolean" else "a number", path)
+
+    def _unknown(self, key: str, shape: botocore.model.StructureShape, path: Path) -> None:
+        if not path and key.startswith("x-"):
+            return  # a place for anchors, by custom
+        if not path and key.casefold() in _described():
+            self._warn((*path, key), "is left out: it describes a revision that is registered already", "remove it")
+            return
+        near = difflib.get_close_matches(key, shape.members, n=1)
+        help_ = f"did you mean {near[0]!r}?" if near else "remove it, or correct its name"
+        self._warn((*path, key), "is left out: ECS's RegisterTaskDefinition has no such key", help_)
 
     def _wrong(self, value: Any, wanted: str, path: Path) -> None:
-        self.problems.append(self._document.problem(path, f"found {shown(value)}", f"allowed: {wanted}"))
+        self._problem(path, f"found {shown(value)}", f"allowed: {wanted}")
+
+    def _problem(self, path: Path, message: str, help_: str) -> None:
+        self.problems.append(self._document.problem(path, message, help_))
+
+    def _warn(self, path: Path, message: str, help_: str) -> None:
+        problem = self._document.problem(path, message, help_, at_key=path in self._document.keys)
+        self.warnings.append(problem.model_copy(update={"severity": Severity.warning}))
+
+
+def _is_left_out(value: Any, shape: botocore.model.Shape) -> bool:
+    """Whether the value is an empty text for one of several words. AWS refuses it, and piped's SDK does not send it."""
+    return value == "" and isinstance(shape, botocore.model.StringShape) and bool(shape.enum)
 
 
 @cache
 def _request_shape() -> botocore.model.StructureShape:
-    # The service's description alone: a client would want a region and credentials, which reading a file needs not.
-    description = botocore.loaders.Loader().load_service_model("ecs", "service-2")
-    shape = botocore.model.ServiceModel(description).operation_model("RegisterTaskDefinition").input_shape
+    shape = _service().operation_model("RegisterTaskDefinition").input_shape
     assert shape is not None  # noqa: S101 -- botocore's model of ECS has it; the types do not know
     return shape
+
+
+@cache
+def _described() -> frozenset[str]:
+    """Keys that ECS tells of a revision, in lower case."""
+    shape = _service().shape_for("TaskDefinition")
+    assert isinstance(shape, botocore.model.StructureShape)  # noqa: S101 -- see above
+    return frozenset(name.casefold() for name in shape.members)
+
+
+@cache
+def _service() -> botocore.model.ServiceModel:
+    # The service's description alone: a client would want a region and credentials, which reading a file needs not.
+    return botocore.model.ServiceModel(botocore.loaders.Loader().load_service_model("ecs", "service-2"))

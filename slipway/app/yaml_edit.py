@@ -1,4 +1,4 @@
-"""Replaces one scalar of a YAML file and leaves every other byte as it was.
+"""Replaces one scalar of a YAML file, in the first of its documents, and leaves every other byte as it was.
 
 PyYAML's marks say where the scalar is. Only the text between them is replaced. Then the result is read again: it must differ from
 the old text in that one value alone. An edit that fails this check is refused.
@@ -12,11 +12,11 @@ from typing import cast
 
 import yaml
 
-from slipway.app.yaml_source import TASKDEF_LIMIT, TooLargeError, compose, several_documents
+from slipway.app.yaml_source import TASKDEF_LIMIT, TooLargeError, compose
 from slipway.errors import RefusedError
 
 FieldPath = tuple[str | int, ...]
-_STEP = re.compile(r"\.(?P<key>[^.\[\]'\"$*\s]+)|\.'(?P<quoted>(?:[^'\\]|\\.)+)'|\[(?P<index>[0-9]{1,6})\]")
+_STEP = re.compile(r"\.(?P<key>[^.\[\]'$*][^.\[\]$*]*)|\.'(?P<quoted>(?:[^'\\]|\\.)+)'|\[(?P<index>[0-9]{1,6})\]")
 _STR = "tag:yaml.org,2002:str"
 _ASCII = range(0x20, 0x7F)
 # Words that some version of YAML takes for a truth value, nothing, or a number.
@@ -48,14 +48,14 @@ def parse_field(field: str) -> FieldPath:
     """Reads a path as PipeCD's `yamlField` has it: `$`, `.key`, `.'quoted key'` and `[n]`.
 
     Raises:
-        YamlEditError: The path is none, or finds more than one place (`..`, `*`).
+        YamlEditError: The path is none, or finds a list (`..`, `[*]`), which PipeCD cannot replace either.
     """
     tried = f"reading the field {field!r}"
     remedy = "write a path such as $.containerDefinitions[0].image"
     if not field.startswith("$"):
         raise YamlEditError(tried, "it does not begin with $", remedy)
     if ".." in field or "*" in field:
-        raise YamlEditError(tried, "`..` and `*` may find more than one place, and exactly one is replaced", remedy)
+        raise YamlEditError(tried, "`..` and `[*]` find a list, even of one place, and PipeCD replaces one value", remedy)
     path: list[str | int] = []
     at = 1
     while at < len(field):
@@ -85,7 +85,7 @@ def replace_scalar(content: bytes, field: str, value: str, file: str) -> Edit:
         file: The file's name, for errors.
 
     Raises:
-        YamlEditError: The path is not there or no scalar, the value is shared by an alias, or the file is not one YAML document.
+        YamlEditError: The path is not there or no scalar, the value is shared by an alias, or the file is not YAML.
     """
     tried = f"replacing {field} in {file}"
     path = parse_field(field)
@@ -114,13 +114,11 @@ def _decode(content: bytes, tried: str) -> str:
 
 def _compose(text: str, tried: str) -> yaml.Node:
     try:
-        root = compose(text)
+        root = compose(text, first=True)
     except TooLargeError as error:
         raise YamlEditError(tried, f"{error.message} in line {error.place.line}", error.help) from error
     except yaml.MarkedYAMLError as error:
-        several = several_documents(error)
-        answered = "the file holds several documents" if several else f"not valid YAML: {' '.join(str(error).split())}"
-        raise YamlEditError(tried, answered, "keep one document in the file" if several else "correct the file") from error
+        raise YamlEditError(tried, f"not valid YAML: {' '.join(str(error).split())}", "correct the file") from error
     except yaml.YAMLError as error:
         raise YamlEditError(tried, f"not valid YAML: {' '.join(str(error).split())}", "correct the file's syntax") from error
     if root is None:

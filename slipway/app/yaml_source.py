@@ -27,7 +27,7 @@ NODE_LIMIT = 50_000
 DEPTH_LIMIT = 100
 KEY_LIMIT = 1_000
 DIGITS_LIMIT = 30
-"""The longest number. Longer ones are identifiers without quotes, and take Python long to read."""
+"""The longest number. A longer one stays the text that it is: it takes Python long to read."""
 _EVENT_LIMIT = 2 * NODE_LIMIT
 _MERGE = "tag:yaml.org,2002:merge"
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float"))
@@ -75,7 +75,7 @@ class Document:
     values: dict[Path, Position] = field(default_factory=dict[Path, Position])
     keys: dict[Path, Position] = field(default_factory=dict[Path, Position])
     words: dict[Path, str] = field(default_factory=dict[Path, str])
-    """Numbers and truth values as they are written, for those who want them as text."""
+    """Values without quotes as they are written, for those who want numbers and truth values as text."""
 
     def place_of(self, path: Path) -> Position:
         """Where the value stands, or else the nearest thing around it that is written."""
@@ -101,13 +101,14 @@ def format_path(path: Path) -> str:
     return text
 
 
-def load_document(text: str, file: str, limit: int = SIZE_LIMIT) -> Document:
-    """Reads the single document of a file.
+def load_document(text: str, file: str, limit: int = SIZE_LIMIT, *, first: bool = False) -> Document:
+    """Reads the document of a file.
 
     Args:
         text: The file's content.
         file: Its name, for problems.
         limit: The most bytes that it may have.
+        first: Read the first of several documents, as piped does, rather than refuse them.
 
     Raises:
         FileError: The text is not YAML, holds several documents, is too large, or has what plain data does not have.
@@ -116,7 +117,7 @@ def load_document(text: str, file: str, limit: int = SIZE_LIMIT) -> Document:
     if size > limit:
         raise _file_error(file, Position(1, 1), f"the file has {size:,} bytes", f"keep it under {limit:,} bytes")
     try:
-        return _Builder(file).build(compose(text))
+        return _Builder(file).build(compose(text, first=first))
     except TooLargeError as error:
         raise _file_error(file, error.place, error.message, error.help) from error
     except yaml.MarkedYAMLError as error:
@@ -126,8 +127,12 @@ def load_document(text: str, file: str, limit: int = SIZE_LIMIT) -> Document:
         raise _file_error(file, Position(1, 1), f"not valid YAML: {error}", "remove what YAML does not allow") from error
 
 
-def compose(text: str) -> yaml.Node | None:
-    """The nodes of the single document of a text, or none where it is empty.
+def compose(text: str, *, first: bool = False) -> yaml.Node | None:
+    """The nodes of the document of a text, or none where it is empty.
+
+    Args:
+        text: The text.
+        first: Take the first of several documents, rather than refuse them.
 
     Raises:
         TooLargeError: The document is nested too deeply or has too many values.
@@ -142,20 +147,24 @@ def compose(text: str) -> yaml.Node | None:
             raise TooLargeError(event.start_mark, "nested too deeply", f"keep it under {DEPTH_LIMIT} levels")
         if count > _EVENT_LIMIT:
             raise TooLargeError(event.start_mark, "too many values", f"keep it under {NODE_LIMIT:,} values")
+        if first and isinstance(event, yaml.DocumentEndEvent):
+            break
     loader = yaml.CSafeLoader(text)
     try:
-        return loader.get_single_node()
+        if not first:
+            return loader.get_single_node()
+        return loader.get_node() if loader.check_node() else None
     finally:
         loader.dispose()
 
 
-def several_documents(error: yaml.MarkedYAMLError) -> bool:
+def _several_documents(error: yaml.MarkedYAMLError) -> bool:
     """Whether a text was refused because it has more than one document."""
     return error.problem == "but found another document"
 
 
 def _explained(error: yaml.MarkedYAMLError) -> tuple[str, str]:
-    if several_documents(error):
+    if _several_documents(error):
         return "the file holds several documents", "keep one document in the file"
     escape = error.problem == "found invalid Unicode character escape code"
     help_ = "write the character itself" if escape else "correct the syntax here"
@@ -186,18 +195,18 @@ class _Builder:
             items: list[yaml.Node] = node.value
             return [self._value(item, (*path, index)) for index, item in enumerate(items)]
         if node.tag in _TEXT_TAGS:
+            if isinstance(node, yaml.ScalarNode) and not node.style:
+                self.document.words[path] = node.value
             return node.value
         if node.tag in _PLAIN_TAGS:
             return self._scalar(node, path)
         raise self._error(node, path, f"the tag {node.tag} is not plain data", "write a text, a number, true, false or null")
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
-        if node.tag in _NUMBERS and ":" in node.value:
-            return node.value  # YAML 1.1 counts 12:30 by sixties; YAML 1.2 and PipeCD read a text
-        if node.tag in _NUMBERS and len(node.value) > DIGITS_LIMIT:
-            message = f"a number of {len(node.value):,} characters"
-            raise self._error(node, path, message, f"write at most {DIGITS_LIMIT}, or put quotes around a text")
         self.document.words[path] = node.value
+        # YAML 1.1 counts 12:30 by sixties; YAML 1.2 and PipeCD read a text. Long numbers are identifiers without quotes.
+        if node.tag in _NUMBERS and (":" in node.value or len(node.value) > DIGITS_LIMIT):
+            return node.value
         try:
             return self._constructor.construct_object(node)  # pyright: ignore[reportUnknownMemberType]
         except (KeyError, ValueError, OverflowError) as error:

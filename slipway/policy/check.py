@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from slipway.api import AppRef
 from slipway.app.lint import App
-from slipway.app.pipecd import APP_FILE, EcsApp
+from slipway.app.pipecd import PipecdApp
 from slipway.app.spec import SPEC_FILE, ModelPromotion, Spec, Target
 from slipway.app.taskdef import TaskDefinition
 from slipway.errors import RefusedError
@@ -110,7 +110,7 @@ def require_app(entry: AppEntry, ref: AppRef, app: App) -> None:
         RefusedError: It does not; each use outside is listed.
     """
     file = app.pipecd.ecs.task_definition_file
-    uses = (*uses_of_spec(app.spec), *uses_of_task(app.pipecd.ecs), *uses_of_definition(app.taskdef, file))
+    uses = (*uses_of_spec(app.spec), *uses_of_task(app.pipecd), *uses_of_definition(app.taskdef, file))
     require_allowed(entry, ref, uses)
     require_approval(entry, ref, app.spec.spec)
     require_targets(entry, ref, app.spec.spec)
@@ -144,9 +144,9 @@ def uses_of_target(target: Target, where: str) -> Iterator[Use]:
         yield from _role(f"{where}.executionRoleArn", target.execution_role_arn)
 
 
-def uses_of_task(ecs: EcsApp) -> Iterator[Use]:
-    """What `app.pipecd.yaml` names."""
-    where = f"{APP_FILE}: spec.input.clusterArn"
+def uses_of_task(pipecd: PipecdApp) -> Iterator[Use]:
+    """What PipeCD's file names."""
+    where, ecs = f"{pipecd.file}: {'.'.join(pipecd.input_path)}.clusterArn", pipecd.ecs
     yield Use("clusters", where, ecs.cluster_arn)
     if ecs.cluster_arn.startswith("arn:"):
         yield Use("accounts", where, account_of(ecs.cluster_arn))

@@ -90,7 +90,7 @@ async def test_given_a_file_without_the_image_when_it_is_registered_then_it_is_r
     launch: Launch, tasks: TaskActivities, run: Any
 ) -> None:
     request = launch.file("true").model_copy(update={"image": f"other@sha256:{'0' * 64}"})
-    with pytest.raises(RefusedError, match="none of its containers runs"):
+    with pytest.raises(RefusedError, match="and pipeline runs"):
         await run(tasks.register_task_definition, request)
 
 

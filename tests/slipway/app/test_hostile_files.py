@@ -44,8 +44,6 @@ BOMBS = {
     "brackets": ("[" * 500_000, "nested too deeply; keep it under 100 levels"),
     "braces": ("{a: " * 120_000, "nested too deeply; keep it under 100 levels"),
     "dashes": ("- " * 200_000, "nested too deeply; keep it under 100 levels"),
-    "digits": ("x:\n  - " + "9" * 400_000, "2:5: error: x[0]: a number of 400,000 characters; write at most 30, or put quotes"),
-    "hexadecimal digits": ("x: 0x" + "f" * 5_000, "1:4: error: x: a number of 5,002 characters"),
     "a key": (f"? {'k' * 5_000}\n: 1", "a key of 5,000 characters; write at most 1,000"),
     "bytes": ("#" * (TASKDEF_LIMIT + 1), "the file has 512,001 bytes; keep it under 512,000 bytes"),
     "a lone surrogate": ('x: "\\ud800"', "invalid Unicode character escape code"),
@@ -84,6 +82,13 @@ def test_given_a_file_of_people_when_it_is_over_its_limit_then_the_limit_is_told
 
 def test_given_a_time_of_day_when_it_is_read_then_it_stays_the_text_that_it_is() -> None:
     assert load_document(f"[12:30, 23:59:59, 1{':00' * 10_000}]", "f").data == ["12:30", "23:59:59", "1" + ":00" * 10_000]
+
+
+@pytest.mark.parametrize("written", ["9" * 400_000, "0x" + "f" * 5_000, "1." + "0" * 400_000, "-" + "7" * 400_000])
+def test_given_a_number_of_many_digits_when_it_is_read_then_it_stays_the_text_that_it_is(written: str) -> None:
+    before = time.process_time()
+    assert load_document(f"x: {written}", "f", TASKDEF_LIMIT).data == {"x": written}
+    assert time.process_time() - before < 2
 
 
 @pytest.mark.parametrize("regex", ["(([a-z0-9/.-]+)+):latest$", "((?:a|aa)+)\\$", "(x+x+)+y"])

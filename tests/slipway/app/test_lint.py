@@ -66,7 +66,14 @@ def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say
         ("taskdef.yaml", "screening:v1", "another:v1", 5, "spec.image.target", "taskdef.yaml runs 222222222222"),
         ("app.pipecd.yaml", "[0].image", "[1].image", 15, "spec.eventWatcher[0].handler.config.replacements", "no item [1]"),
         ("app.pipecd.yaml", "[0].image", "[0]", 15, "spec.eventWatcher[0].handler.config.replacements", "a mapping"),
-        ("app.pipecd.yaml", "[0].image", "[0].name", 10, "spec.eventWatcher", "does not write the image of a container"),
+        (
+            "app.pipecd.yaml",
+            "[0].image",
+            "[0].name",
+            15,
+            "spec.eventWatcher[0].handler.config.replacements",
+            "does not write the image of a container",
+        ),
         (
             "app.pipecd.yaml",
             "yamlField",
@@ -138,7 +145,8 @@ def test_given_a_surprise_when_the_files_are_checked_then_it_is_a_warning_and_th
 @pytest.mark.parametrize("missing", ["promotion.yaml", "app.pipecd.yaml", "taskdef.yaml"])
 def test_given_a_file_that_is_not_there_when_the_app_is_checked_then_it_is_named(missing: str) -> None:
     problems = read_app(reading({file: text for file, text in FILES.items() if file != missing})).problems
-    assert [str(problem) for problem in problems] == [f"{missing}: error: is not there; add it to the app's folder"]
+    assert len(problems) == 1
+    assert str(problems[0]).startswith(f"{missing}: error: is not there; add it to the app's folder")
 
 
 async def test_given_files_that_come_one_by_one_when_they_are_checked_then_only_those_needed_are_read() -> None:
@@ -157,3 +165,219 @@ def test_given_the_sample_app_when_it_is_checked_then_nothing_is_wrong_or_surpri
     folder = Path(__file__).parents[3] / "pipecd"
     problems = read_app(lambda path: (folder / path).read_bytes() if (folder / path).is_file() else None).problems
     assert [str(problem) for problem in problems] == []
+
+
+WATCHER = """    - matcher: {name: image-update}
+"""
+SECOND = """    - matcher: {name: image-update, labels: {env: dev}}
+      handler:
+        type: GIT_UPDATE
+        config:
+          replacements: [{file: dev/taskdef.yaml, yamlField: "$.containerDefinitions[0].image"}]
+    - matcher: {name: image-update, labels: {env: prod}}
+"""
+TWO = FILES | {"app.pipecd.yaml": APP.replace(WATCHER, SECOND), "dev/taskdef.yaml": TASKDEF}
+
+
+def test_given_two_events_of_one_name_when_the_spec_has_the_name_alone_then_both_places_are_told() -> None:
+    [error] = read_app(reading(TWO)).errors
+    assert (error.file, error.path) == ("promotion.yaml", "spec.git.event")
+    assert "app.pipecd.yaml:10 and app.pipecd.yaml:15" in error.message
+    assert "{name: image-update, labels: {…}}" in error.help
+
+
+@pytest.mark.parametrize(("labels", "position"), [("{env: prod}", 1), ("{env: other}", None), ("{}", None)])
+def test_given_two_events_of_one_name_when_the_spec_has_labels_then_the_event_with_all_of_them_is_meant(
+    labels: str, position: int | None
+) -> None:
+    spec = SPEC.replace("event: image-update", f"event: {{name: image-update, labels: {labels}}}")
+    app = read_app(reading(TWO | {"promotion.yaml": spec})).app
+    assert (app and app.pipecd.handlers.index(app.handler)) == position
+
+
+def test_given_the_same_event_twice_when_it_is_looked_for_then_one_is_to_be_removed() -> None:
+    twice = APP.replace(WATCHER, SECOND.replace("env: dev", "env: prod"))
+    [error] = read_app(reading(FILES | {"app.pipecd.yaml": twice, "dev/taskdef.yaml": TASKDEF})).errors
+    assert error.message == "means more than one event watcher, at app.pipecd.yaml:10 and app.pipecd.yaml:15"
+    assert error.help == "keep one of them"
+
+
+def test_given_two_containers_when_the_image_of_one_is_written_then_it_is_the_one_that_is_told() -> None:
+    sidecar = TASKDEF + f"  - name: sidecar\n    image: {REPOSITORY}:v1\n"
+    app = read_app(reading(FILES | {"taskdef.yaml": sidecar})).app
+    assert app is not None
+    assert app.containers == ("pipeline",)
+
+
+def test_given_a_regex_for_the_tag_alone_when_the_app_is_checked_then_what_would_come_out_is_shown() -> None:
+    tag_only = APP.replace('yamlField: "$.containerDefinitions[0].image"', "regex: 'screening:(v[0-9.]+)'")
+    [error] = read_app(reading(FILES | {"app.pipecd.yaml": tag_only})).errors
+    assert f"would be '{REPOSITORY}:{REPOSITORY[:20]}" in error.message
+    assert "the whole image" in error.help
+
+
+def test_given_a_regex_that_covers_the_key_too_when_the_app_is_checked_then_it_is_refused() -> None:
+    too_much = APP.replace('yamlField: "$.containerDefinitions[0].image"', "regex: '(image: .*)'")
+    [error] = read_app(reading(FILES | {"app.pipecd.yaml": too_much})).errors
+    assert "would make a file that cannot be read" in error.message
+
+
+def test_given_another_config_name_when_the_spec_names_it_then_it_is_read_and_shown() -> None:
+    files = FILES | {"promotion.yaml": SPEC.replace("git: {event", "git: {configFilename: prod.pipecd.yaml, event")}
+    files["prod.pipecd.yaml"] = files.pop("app.pipecd.yaml").replace("clusterArn", "clusterArm")
+    findings = read_app(reading(files))
+    assert [(problem.file, problem.path) for problem in findings.problems] == [
+        ("prod.pipecd.yaml", "spec.input.clusterArm"),
+        ("prod.pipecd.yaml", "spec.input.clusterArn"),
+    ]
+    assert findings.warnings[0].help == "did you mean 'clusterArn'?"
+
+
+APPLICATION = """apiVersion: pipecd.dev/v1beta1
+kind: Application
+spec:
+  plugins:
+    ecs:
+      input:
+        clusterArn: arn:aws:ecs:us-east-1:222222222222:cluster/ml
+        awsvpcConfiguration: {subnets: [subnet-1]}
+        taskDefinitionFile: taskdef.yaml
+""" + APP[APP.index("  eventWatcher") :]
+WITHOUT_RUN = APP.replace("    runStandaloneTask: false\n", "")
+
+
+@pytest.mark.parametrize(
+    ("app", "path"),
+    [
+        (APPLICATION, ("spec", "plugins", "ecs", "input")),
+        (WITHOUT_RUN.replace("kind: ECSApp", "kind: Application"), ("spec", "input")),
+    ],
+)
+def test_given_an_application_of_v1_when_it_is_checked_then_its_input_is_found_and_piped_does_not_run_it(
+    app: str, path: tuple[str, ...]
+) -> None:
+    findings = read_app(reading(FILES | {"app.pipecd.yaml": app}))
+    assert findings.problems == ()
+    assert findings.app is not None
+    assert findings.app.pipecd.input_path == path
+    assert not findings.app.pipecd.ecs.run_standalone_task
+
+
+def test_given_an_application_with_two_inputs_when_it_is_checked_then_the_plugins_counts_and_the_other_is_told() -> None:
+    both = APPLICATION.replace("  plugins:", "  input: {clusterArn: other}\n  plugins:")
+    findings = read_app(reading(FILES | {"app.pipecd.yaml": both}))
+    assert [problem.path for problem in findings.problems] == ["spec.input"]
+    assert findings.app is not None
+    assert findings.app.pipecd.ecs.cluster_arn.endswith("cluster/ml")
+
+
+def test_given_an_application_for_another_plugin_when_it_is_checked_then_the_input_is_missed() -> None:
+    other = APPLICATION.replace("    ecs:", "    kubernetes:")
+    assert "is required and absent" in str(read_app(reading(FILES | {"app.pipecd.yaml": other})).errors[0])
+
+
+ATTACHMENT = "  attachment: {sources: {settings: settings.yaml}, targets: [./taskdef.yaml]}\n  eventW"
+ATTACHED = FILES | {
+    "app.pipecd.yaml": APP.replace("  eventW", ATTACHMENT),
+    "taskdef.yaml": TASKDEF + '    command: [--settings, "{{ .attachment.settings | b64enc }}"]\n',
+    "settings.yaml": "a: 1\n",
+}
+
+
+def test_given_an_attachment_when_the_app_is_read_then_it_is_in_the_task_definition() -> None:
+    findings = read_app(reading(ATTACHED))
+    assert findings.problems == ()
+    assert findings.app is not None
+    assert findings.app.taskdef["containerDefinitions"][0]["command"] == ["--settings", "YTogMQo="]
+
+
+async def test_given_an_attachment_when_its_files_come_one_by_one_then_the_source_is_read_too() -> None:
+    async def read(path: str) -> bytes | None:
+        return ATTACHED[path].encode()
+
+    findings = await read_app_from(read)
+    assert findings.app is not None
+    assert findings.app.taskdef["containerDefinitions"][0]["command"][1] == "YTogMQo="
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "place", "said"),
+    [
+        ("taskdef.yaml", "settings | b64enc", "none | b64enc", ("taskdef.yaml", 5), "there is no value for .attachment.none"),
+        ("taskdef.yaml", "b64enc", "toYaml", ("taskdef.yaml", 5), "the function toYaml is not rendered"),
+        ("taskdef.yaml", "| b64enc", "| b64enc | quote", ("taskdef.yaml", 5), "not valid YAML"),
+        ("app.pipecd.yaml", "[./taskdef.yaml]", "[other.yaml]", ("taskdef.yaml", 5), "which nothing renders"),
+        ("app.pipecd.yaml", "attachment:", "attachement:", ("taskdef.yaml", 5), "which nothing renders"),
+        ("app.pipecd.yaml", "[./taskdef.yaml]", "[]", ("app.pipecd.yaml", 9), "names no file"),
+        ("app.pipecd.yaml", "settings.yaml", "none.yaml", ("none.yaml", 0), "is not there"),
+        ("app.pipecd.yaml", "settings.yaml", "../settings.yaml", ("app.pipecd.yaml", 9), "inside the application's folder"),
+    ],
+)
+def test_given_an_attachment_that_cannot_be_rendered_when_the_app_is_checked_then_it_is_an_error_at_its_place(
+    file: str, old: str, new: str, place: tuple[str, int], said: str
+) -> None:
+    [error] = read_app(reading(ATTACHED | {file: ATTACHED[file].replace(old, new)})).errors
+    assert (error.file, error.line) == place
+    assert said in str(error)
+
+
+def test_given_an_attached_template_when_it_is_put_in_as_it_is_then_what_is_left_is_an_error() -> None:
+    raw = ATTACHED["taskdef.yaml"].replace(" | b64enc", "")
+    [error] = read_app(reading(ATTACHED | {"taskdef.yaml": raw, "settings.yaml": "{{ x }}"})).errors
+    assert "holds the template {{ x }}, which nothing renders" in error.message
+
+
+ENCRYPTION = "  encryption: {encryptedSecrets: {token: QUJD}, decryptionTargets: [%s]}\n  eventW"
+TARGETS = [("taskdef.yaml", True), ("settings.yaml", True), ("./taskdef.yaml", True), ("other.yaml", False)]
+
+
+@pytest.mark.parametrize(("target", "refused"), TARGETS)
+def test_given_encryption_when_slipway_reads_the_file_then_it_is_refused_with_what_to_use_instead(
+    target: str, refused: bool
+) -> None:
+    app = ATTACHED["app.pipecd.yaml"].replace("  eventW", ENCRYPTION % target)
+    errors = read_app(reading(ATTACHED | {"app.pipecd.yaml": app})).errors
+    assert [error.path for error in errors] == (["spec.encryption.decryptionTargets[0]"] if refused else [])
+    assert all("Secrets Manager or Parameter Store" in error.help for error in errors)
+
+
+def test_given_encryption_when_pipecd_launches_the_task_then_the_file_is_read_without_the_secret() -> None:
+    files = FILES | {
+        "promotion.yaml": SPEC.replace("git: {event", "task: {launcher: pipecd}\n  git: {event"),
+        "app.pipecd.yaml": APP.replace("  eventW", ENCRYPTION % "taskdef.yaml"),
+        "taskdef.yaml": TASKDEF + '    command: ["{{ .encryptedSecrets.token }}"]\n',
+    }
+    assert [error.path for error in read_app(reading(files)).errors] == ["spec.task.launcher"]
+
+
+@pytest.mark.parametrize(
+    "value", ["{{ .encryptedSecrets.token }}", "{{ .attachment.x }}", '"{{ .a }}"', "a {{ .b", "[{{ .a }}, b]"]
+)
+def test_given_a_template_that_nothing_renders_when_the_app_is_checked_then_it_is_an_error_at_its_place(value: str) -> None:
+    taskdef = TASKDEF + f"    environment:\n      - name: TOKEN\n        value: {value}\n"
+    [error] = read_app(reading(FILES | {"taskdef.yaml": taskdef})).errors
+    assert error.line == 7
+    assert "nothing renders" in error.message
+
+
+def test_given_a_launch_type_beside_capacity_providers_when_the_app_is_checked_then_one_is_to_be_removed() -> None:
+    strategy = "    capacityProviderStrategy: [{capacityProvider: FARGATE_SPOT, weight: 1}]\n"
+    app = APP.replace("    taskD", f"{strategy}    taskD")
+    assert read_app(reading(FILES | {"app.pipecd.yaml": app})).problems == ()
+    [error] = read_app(reading(FILES | {"app.pipecd.yaml": app.replace("    taskD", "    launchType: EC2\n    taskD")})).errors
+    assert error.path == "spec.input.launchType"
+
+
+def test_given_a_byte_order_mark_and_several_documents_when_the_app_is_read_then_the_first_counts() -> None:
+    marked = {file: f"\ufeff{FILES[file]}---\nother: {{\n" for file in ("app.pipecd.yaml", "taskdef.yaml")}
+    findings = read_app(reading(FILES | marked))
+    assert findings.problems == ()
+    assert findings.app is not None
+
+
+def test_given_keys_in_any_case_and_empty_values_when_the_app_is_read_then_they_are_read_as_go_does() -> None:
+    app = APP.replace("clusterArn", "ClusterARN").replace("taskD", "launchType: ''\n    serviceDefinitionFile: ~\n    taskD")
+    findings = read_app(reading(FILES | {"app.pipecd.yaml": app}))
+    assert findings.problems == ()
+    assert findings.app is not None
+    assert findings.app.pipecd.ecs.launch_type == "FARGATE"

@@ -42,17 +42,13 @@ def test_given_a_network_when_a_task_is_asked_for_then_it_has_runtasks_shape() -
 
 
 def test_given_an_event_when_its_handler_is_asked_then_it_writes_the_message_as_pipecd_does() -> None:
-    handler = parse_app(APP).handler("image-update")
-    assert handler is not None
+    [handler] = parse_app(APP).handlers
     assert handler.message("x@sha256:0") == "Set x@sha256:0 by image-update"
     assert handler.replacements[0].file == "taskdef.yaml"
 
 
 def test_given_no_message_when_an_event_is_handled_then_it_is_pipecds_own() -> None:
-    handler = parse_app(APP.replace('          commitMessage: "Set {{ .Value }} by {{.EventName}}"\n', "")).handler(
-        "image-update"
-    )
-    assert handler is not None
+    [handler] = parse_app(APP.replace('          commitMessage: "Set {{ .Value }} by {{.EventName}}"\n', "")).handlers
     assert handler.message("v") == 'Replace values with "v" set by Event "image-update"'
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slipway.app.problems import FileError
-from slipway.app.taskdef import container_images, parse_taskdef, taskdef_hash
+from slipway.app.taskdef import TaskdefReading, container_images, load_taskdef, parse_taskdef, taskdef_hash, taskdef_of
 
 TASKDEF = """FAMILY: screening
 cpu: 256
@@ -83,3 +85,77 @@ def test_given_a_mistake_of_half_a_megabyte_when_it_is_told_then_the_message_is_
     with pytest.raises(FileError) as refused:
         parse_taskdef(TASKDEF.replace('"128"', "m" * 400_000))
     assert len(str(refused.value)) < 500
+
+
+def reading_of(text: str) -> TaskdefReading:
+    return taskdef_of(load_taskdef(text, "taskdef.yaml"))
+
+
+BARE = "family: x\ncontainerDefinitions:\n  - image: repo/x\n"
+
+
+@pytest.mark.parametrize("extra", ["pidMode: ''", 'ipcMode: ""', "networkMode: ''", "runtimePlatform: {cpuArchitecture: ''}"])
+def test_given_an_empty_text_for_one_of_several_words_when_it_is_read_then_it_is_left_out(extra: str) -> None:
+    key = extra.partition(":")[0]
+    assert parse_taskdef(f"{BARE}{extra}\n").get(key) in (None, {})
+
+
+def test_given_an_empty_text_where_any_text_may_be_when_it_is_read_then_it_stays() -> None:
+    assert parse_taskdef(f"{BARE}taskRoleArn: ''\n")["taskRoleArn"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "path", "help_"),
+    [
+        (f"{BARE}    enviroment: []\n", 4, "containerDefinitions[0].enviroment", "did you mean 'environment'?"),
+        (f"{BARE}executionRoleARNs: x\n", 4, "executionRoleARNs", "did you mean 'executionRoleArn'?"),
+        (f"{BARE}tags: []\n", 4, "tags", "remove it, or set it otherwise"),
+        (f"{BARE}revision: 3\n", 4, "revision", "remove it"),
+        (f"{BARE}compatibilities: [FARGATE]\n", 4, "compatibilities", "remove it"),
+        (f"{BARE}qqq: 1\n", 4, "qqq", "remove it, or correct its name"),
+    ],
+)
+def test_given_a_key_that_is_left_out_when_a_task_definition_is_read_then_it_is_told_at_its_place(
+    text: str, line: int, path: str, help_: str
+) -> None:
+    [warning] = reading_of(text).warnings
+    assert (warning.line, warning.path, warning.help) == (line, path, help_)
+    assert "is left out" in warning.message
+
+
+def test_given_a_place_for_anchors_when_a_task_definition_is_read_then_it_is_not_told() -> None:
+    assert reading_of(f"x-log: &log {{logDriver: awslogs}}\n{BARE}    logConfiguration: *log\n").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "pipeds"), [("1.0", "1"), ("0777", "511"), ("1_000", "1000"), ("y", "true"), ("1e-4", "0.0001")]
+)
+def test_given_a_text_that_piped_reads_otherwise_when_it_is_read_then_both_are_told(written: str, pipeds: str) -> None:
+    reading = reading_of(f"{BARE}    environment: [{{name: A, value: {written}}}]\n")
+    [warning] = reading.warnings
+    assert f"is registered as '{written}'; piped would register '{pipeds}'" in warning.message
+    assert reading.request["containerDefinitions"][0]["environment"] == [{"name": "A", "value": written}]
+
+
+@pytest.mark.parametrize("written", ["12:30", "23:59:59", "'1.0'", '"y"', "v1.0", "256", "true", "2024-01-01"])
+def test_given_a_text_that_piped_reads_the_same_when_it_is_read_then_nothing_is_told(written: str) -> None:
+    assert reading_of(f"{BARE}    environment: [{{name: A, value: {written}}}]\n").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "written", "value"),
+    [("essential", "y", True), ("essential", "Off", False), ("cpu", "0o17", 15), ("cpu", "1e3", 1000)],
+)
+def test_given_a_number_or_a_truth_value_when_it_is_read_then_it_is_as_piped_reads_it(
+    key: str, written: str, value: object
+) -> None:
+    assert parse_taskdef(f"{BARE}    {key}: {written}\n")["containerDefinitions"][0][key] == value
+
+
+PLAIN = st.text(alphabet="0123456789_.eE+xobYyNnaf", min_size=1, max_size=10)
+
+
+@given(PLAIN)
+def test_given_any_plain_scalar_when_the_api_wants_text_then_it_is_the_text_that_was_written(written: str) -> None:
+    [container] = parse_taskdef(f"{BARE}    environment: [{{name: A, value: {written} }}]\n")["containerDefinitions"]
+    assert container["environment"] == [{"name": "A", "value": written}]

@@ -77,10 +77,9 @@ def test_given_a_value_that_is_there_when_it_is_written_then_the_same_bytes_come
         (TASKDEF, "$.containerDefinitions[0]", "has a mapping there"),
         (TASKDEF, "$.family.x", "there is no key 'x'"),
         (TASKDEF, "containerDefinitions[0].image", "does not begin with $"),
-        (TASKDEF, "$..image", "more than one place"),
-        (TASKDEF, "$.containerDefinitions[*].image", "more than one place"),
+        (TASKDEF, "$..image", "find a list, even of one place"),
+        (TASKDEF, "$.containerDefinitions[*].image", "find a list, even of one place"),
         (TASKDEF, "$.containerDefinitions[x]", "cannot be read from '[x]' on"),
-        ("a: 1\n---\na: 2\n", "$.a", "several documents"),
         ("a: 1\na: 2\n", "$.a", "there 2 times"),
         ("a:\nb: 1\n", "$.a", "no value in line 1"),
         ("", "$.a", "empty"),
@@ -97,6 +96,15 @@ def test_given_a_place_that_is_not_one_value_when_it_is_replaced_then_it_is_refu
     with pytest.raises(YamlEditError) as refused:
         replaced(text, field, "x/new")
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("behind", ["a: 2\n", "", "b: }{\n", "- 1\n"])
+def test_given_several_documents_when_a_scalar_is_replaced_then_it_is_the_firsts(behind: str) -> None:
+    assert replaced(f"---\na: 1 # one\n---\n{behind}", "$.a", "x/new") == f"---\na: x/new # one\n---\n{behind}"
+
+
+def test_given_a_key_with_spaces_when_the_field_is_read_then_they_are_part_of_it() -> None:
+    assert parse_field('$.weird key."b"') == ("weird key", '"b"')
 
 
 def test_given_a_file_that_is_not_utf8_when_it_is_edited_then_it_is_refused() -> None:
