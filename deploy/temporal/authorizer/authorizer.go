@@ -20,7 +20,7 @@ const promotion = "PromotionWorkflow"
 var asked = map[protoreflect.Name]bool{
 	"namespace": true, "workflow_id": true, "workflow_type": true, "task_queue": true, "input": true, "identity": true,
 	"request_id": true, "workflow_id_reuse_policy": true, "workflow_id_conflict_policy": true, "search_attributes": true,
-	"header": true, "user_metadata": true,
+	"header": true, "user_metadata": true, "priority": true,
 }
 
 // byCI, byPeople and byWorker are calls of the WorkflowService that are granted beside those that read.
