@@ -34,8 +34,8 @@ check "dependencies" deptry .
 check "dependencies of the sandbox" deptry sandbox --config sandbox/pyproject.toml
 check "actionlint" actionlint
 check "zizmor" zizmor --offline --quiet .github/workflows action.yml
-check "hadolint" hadolint pipeline/Dockerfile pipeline/model/Dockerfile deploy/worker/Dockerfile examples/delivery/image/Dockerfile
-check "compose file" check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+check "hadolint" hadolint pipeline/Dockerfile pipeline/model/Dockerfile deploy/worker/Dockerfile deploy/temporal/authorizer/Dockerfile examples/delivery/image/Dockerfile
+check "compose files" check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml deploy/temporal/production.yml
 check "action" check-jsonschema --builtin-schema vendor.github-actions action.yml
 check "dependabot" check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 exit $failed

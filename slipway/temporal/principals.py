@@ -14,6 +14,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client
@@ -56,8 +57,8 @@ async def principal_of(
         limit: How many events to look at, from the end.
 
     Returns:
-        The principal. "" where there is none: the server stamps none, the signal is not among the events looked at, or
-        different principals sent the same.
+        The principal. "" where there is none: the server stamps none, the signal is not among the events looked at, it was
+        sent before a reset, or different principals sent the same.
     """
     events = _backwards(client, workflow_id, run_id, limit)
     return await principal_among(events, client.data_converter, signal=signal, sha256=sha256, upto=upto)
@@ -66,15 +67,29 @@ async def principal_of(
 async def principal_among(
     events: AsyncIterable[HistoryEvent], converter: DataConverter, *, signal: str, sha256: str, upto: int | None = None
 ) -> str:
-    """The principal of a signal among these events, as `principal_of` tells it."""
+    """The principal of a signal among these events, the last one first, as `principal_of` tells it."""
+    if not sha256:
+        return ""
     found: set[str] = set()
+    since_task: set[str] = set()
     async for event in events:
-        signaled = event.workflow_execution_signaled_event_attributes
-        if not sha256 or (upto is not None and event.event_id > upto) or signaled.signal_name != signal:
-            continue
-        if payload_sha256(*await converter.decode(signaled.input.payloads)) == sha256:
-            found.add(_name_of(event))
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
+            found |= since_task
+            since_task = set()
+        elif _is_reset(event):
+            since_task = set()
+        elif upto is None or event.event_id <= upto:
+            signaled = event.workflow_execution_signaled_event_attributes
+            if signaled.signal_name == signal and sha256 == payload_sha256(*await converter.decode(signaled.input.payloads)):
+                since_task.add(_name_of(event))
+    found |= since_task
     return found.pop() if len(found) == 1 else ""
+
+
+def _is_reset(event: HistoryEvent) -> bool:
+    """Whether signals follow that are older than a reset: the server writes them again, with whoever reset as their principal."""
+    cause = event.workflow_task_failed_event_attributes.cause
+    return cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
 
 
 def is_of(principal: str, name: str) -> bool:

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import Payload, Payloads, Principal
-from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionSignaledEventAttributes
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import (
+    HistoryEvent,
+    WorkflowExecutionSignaledEventAttributes,
+    WorkflowTaskFailedEventAttributes,
+)
 from temporalio.client import Client
 from temporalio.common import RawValue
 
@@ -64,6 +69,20 @@ async def test_given_two_people_who_sent_the_same_when_it_is_looked_for_then_it_
 async def test_given_a_copy_that_came_after_it_was_handled_when_it_is_looked_for_then_the_copy_does_not_count() -> None:
     assert await found_among(await signal(9, "jwt:mallory"), await signal(8, "jwt:ana"), upto=8) == "jwt:ana"
     assert not await found_among(await signal(9, "jwt:mallory"), upto=8)
+
+
+async def test_given_a_signal_from_before_a_reset_when_it_is_looked_for_then_it_is_not_taken_for_one_of_whoever_reset() -> None:
+    started = HistoryEvent(event_id=9, event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
+    reset = HistoryEvent(
+        event_id=4,
+        event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+        workflow_task_failed_event_attributes=WorkflowTaskFailedEventAttributes(
+            cause=WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+        ),
+    )
+    assert not await found_among(started, await signal(6, "jwt:ana"), reset)
+    assert await found_among(await signal(10, "jwt:ana"), started, await signal(6, "jwt:eve"), reset) == "jwt:ana"
+    assert await found_among(started, await signal(6, "jwt:eve"), reset, await signal(2, "jwt:ana")) == "jwt:ana"
 
 
 async def test_given_a_server_that_stamps_nothing_when_it_is_looked_for_then_there_is_none() -> None:
