@@ -20,12 +20,19 @@ from slipway.temporal.payloads import data_converter
 from slipway.temporal.setup import set_up
 from tests.support.world import World, working
 
+LEAN = {"GOGC": "off", "GOMEMLIMIT": "400MiB"}
+"""The server lives for minutes: it collects garbage only when it has grown."""
+ONE_PARTITION = tuple(
+    part for kind in ("Read", "Write") for part in ("--dynamic-config-value", f"matching.numTaskqueue{kind}Partitions=1")
+)
+"""A queue in one part has no forwarding, and learns at one time which worker version is current."""
+
 
 @pytest.fixture(scope="session")
 def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
     """A server with Slipway's search attributes."""
     folder = tmp_path_factory.mktemp("temporal")
-    server = TemporalServer(folder, base_environment(folder))
+    server = TemporalServer(folder, base_environment(folder) | LEAN, *ONE_PARTITION)
     server.start()
     try:
         asyncio.run(_set_up(server.address))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -96,16 +98,20 @@ WITH_ROLLOUT = {"promoted", "rolled back"}
 
 async def commands(client: Client) -> str:
     """The commands of each scenario and of its rollout, as the baseline holds them."""
-    parts: list[str] = []
-    for name, (prepare, act) in SCENARIOS.items():
-        world = World(task_queue=f"commands-{uuid4()}")
-        prepare(world)
-        async with working(client, world):
-            handle, _ = await start_promotion(client, request(), world.task_queue)
-            await act(handle)
-            await handle.result()
-        parts += [f"# {name}", *commands_of(await handle.fetch_history())]
-        if name in WITH_ROLLOUT:
-            rollout = await client.get_workflow_handle(handle.id + CHILD).fetch_history()
-            parts += [f"# rollout of {name}", *commands_of(rollout)]
-    return "\n".join(parts) + "\n"
+    parts = await asyncio.gather(*(_commands_in(client, name) for name in SCENARIOS))
+    return "\n".join(itertools.chain.from_iterable(parts)) + "\n"
+
+
+async def _commands_in(client: Client, name: str) -> list[str]:
+    prepare, act = SCENARIOS[name]
+    world = World(task_queue=f"commands-{uuid4()}")
+    prepare(world)
+    async with working(client, world):
+        handle, _ = await start_promotion(client, request(), world.task_queue)
+        await act(handle)
+        await handle.result()
+    parts = [f"# {name}", *commands_of(await handle.fetch_history())]
+    if name in WITH_ROLLOUT:
+        rollout = await client.get_workflow_handle(handle.id + CHILD).fetch_history()
+        parts += [f"# rollout of {name}", *commands_of(rollout)]
+    return parts

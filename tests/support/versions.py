@@ -31,7 +31,7 @@ async def until_true(condition: Callable[[], Awaitable[bool]], what: str) -> Non
     deadline = time.monotonic() + PATIENCE
     while not await condition():
         assert time.monotonic() < deadline, f"timeout after {PATIENCE:.0f} s waiting for {what}"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
 
 
 async def _is_set(client: Client, request: SetWorkerDeploymentCurrentVersionRequest) -> bool:

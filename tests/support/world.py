@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from pydantic import BaseModel
@@ -395,6 +395,17 @@ class World:
         return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
 
 
+class PreparedOnce(SandboxedWorkflowRunner):
+    """Temporal's sandbox. It tries a workflow's imports for the first worker of a process, not again for each one."""
+
+    _prepared: ClassVar[set[type]] = set()
+
+    def prepare_workflow(self, defn: Any) -> None:
+        if defn.cls not in self._prepared:
+            super().prepare_workflow(defn)
+            self._prepared.add(defn.cls)
+
+
 @asynccontextmanager
 async def working(
     client: Client, world: World, runner: WorkflowRunner | None = None, version: WorkerDeploymentVersion | None = None
@@ -449,7 +460,7 @@ def worker_of(
         activities=world.activities(),
         interceptors=[SlipwayInterceptor(), EarlierRunsInterceptor(), *([limits] if limits else [])],
         max_concurrent_activities=slots,
-        workflow_runner=runner or SandboxedWorkflowRunner(),
+        workflow_runner=runner or PreparedOnce(),
         max_heartbeat_throttle_interval=throttle,
         default_heartbeat_throttle_interval=throttle,
         deployment_config=versioned,

@@ -14,6 +14,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from tests.support.world import PreparedOnce
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
 
@@ -60,7 +61,9 @@ def with_unknown_members(value: Any) -> Any:
 
 
 async def failure_of(history: WorkflowHistory) -> Exception | None:
-    replayer = Replayer(workflows=[PromotionWorkflow, RolloutWorkflow], data_converter=pydantic_data_converter)
+    replayer = Replayer(
+        workflows=[PromotionWorkflow, RolloutWorkflow], workflow_runner=PreparedOnce(), data_converter=pydantic_data_converter
+    )
     return (await replayer.replay_workflow(history, raise_on_replay_failure=False)).replay_failure
 
 

@@ -33,9 +33,13 @@ class Fleet:
 
     async def deploy(self, build_id: str) -> None:
         """Start a worker of a build, and make it current."""
+        await self.start(build_id)
+        await self.make_current(build_id)
+
+    async def start(self, build_id: str) -> None:
+        """Start a worker of a build."""
         version = WorkerDeploymentVersion(deployment_name=self._deployment, build_id=build_id)
         await self._stack.enter_async_context(working(self.client, self.world, version=version))
-        await self.make_current(build_id)
 
     async def make_current(self, build_id: str) -> None:
         """Send new work to a build that polls."""
@@ -122,11 +126,11 @@ async def test_given_a_promotion_that_waits_when_another_version_is_current_then
 ) -> None:
     prepare(fleet.world)
     await fleet.deploy("one")
+    await fleet.start("two")
     handle, _ = await start_promotion(fleet.client, request(), fleet.world.task_queue)
     before = await is_waiting(fleet, handle)
     first_run = (await handle.describe()).run_id
-    await fleet.deploy("two")
-
+    await fleet.make_current("two")
     await until_moved(fleet, handle, "two")
     await until_another_run(handle, first_run)
     after = await handle.query("status", result_type=PromotionStatus)
@@ -147,9 +151,10 @@ async def test_given_a_rollout_when_another_version_is_current_then_it_ends_wher
     fleet.world.set_approval(approval(mode="auto"))
     gate = fleet.world.hold("follow_endpoint")
     await fleet.deploy("one")
+    await fleet.start("two")
     handle, _ = await start_promotion(fleet.client, request(), fleet.world.task_queue)
     await asyncio.wait_for(fleet.world.entered["follow_endpoint"].wait(), 30)
-    await fleet.deploy("two")
+    await fleet.make_current("two")
     await until_moved(fleet, handle, "two")
     gate.set()
     assert (await asyncio.wait_for(handle.result(), 30)).outcome is Outcome.promoted
@@ -159,9 +164,10 @@ async def test_given_a_rollout_when_another_version_is_current_then_it_ends_wher
 
 async def test_given_a_promotion_that_moved_when_the_former_version_is_current_again_then_it_moves_back(fleet: Fleet) -> None:
     await fleet.deploy("one")
+    await fleet.start("two")
     handle, _ = await start_promotion(fleet.client, request(), fleet.world.task_queue)
     await until_asked(handle)
-    await fleet.deploy("two")
+    await fleet.make_current("two")
     await until_moved(fleet, handle, "two")
     await fleet.make_current("one")
     await until_moved(fleet, handle, "one")
