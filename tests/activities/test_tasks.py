@@ -99,7 +99,7 @@ async def test_given_the_image_in_another_container_alone_when_it_is_registered_
     launch: Launch, tasks: TaskActivities, run: Any, account: str
 ) -> None:
     request = launch.file("true")
-    sidecar = launch.deployment.file("taskdef.yaml") + f"  - name: sidecar\n    image: {account}.example/sidecar:v1\n"
+    sidecar = launch.deployment.file("taskdef.yaml") + f"\n  - name: sidecar\n    image: {account}.example/sidecar:v1\n"
     written = request.model_copy(update={"commit": launch.deployment.push({"taskdef.yaml": sidecar})})
     assert (await run(tasks.register_task_definition, written.model_copy(update={"containers": ("pipeline",)}))).arn
     with pytest.raises(RefusedError, match=f"and sidecar runs {account}.example/sidecar:v1"):
@@ -110,7 +110,7 @@ async def test_given_an_attachment_when_the_file_is_registered_then_it_is_render
     launch: Launch, tasks: TaskActivities, run: Any, account: str
 ) -> None:
     request = launch.file("true")
-    command = launch.deployment.file("taskdef.yaml") + '    command: ["{{ .attachment.settings | b64enc }}"]\n'
+    command = launch.deployment.file("taskdef.yaml") + '\n    command: ["{{ .attachment.settings | b64enc }}"]\n'
     attachment = Attachment(sources={"settings": "settings.yaml"}, targets=("taskdef.yaml",))
     asked = [
         request.model_copy(update={"commit": launch.deployment.push(files), "attachment": attachment})
