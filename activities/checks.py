@@ -20,6 +20,7 @@ from activities.guard import Guard, known_origin
 from activities.images.messages import CopyImage
 from activities.origin import Origin
 from activities.pipelines.messages import Execution
+from activities.promotions import first_run_of
 from activities.registry import SetApproval, WithdrawApproval
 from activities.tags import PROMOTION_TAG
 from activities.taskdefs import RevertImage, WriteImage
@@ -262,6 +263,11 @@ def _agree(origin: Origin, what: str, asked: object, written: object) -> None:
 def _agree_on_branch(origin: Origin, request: WriteImage | RevertImage) -> None:
     _agree(origin, "the app", _place(request), _place(origin))
     _agree(origin, "the promotion", request.promotion_id, origin.promotion_id)
+
+
+async def _agree_on_run(origin: Origin, request: WriteImage | RevertImage) -> None:
+    if request.run:  # absent where an older release recorded the input; then no commit with a run counts
+        _agree(origin, "the first run", request.run, await first_run_of(origin.promotion_id))
 
 
 def _agree_on_plan(origin: Origin, plan: EndpointPlan, app: App) -> None:

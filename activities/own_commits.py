@@ -59,7 +59,7 @@ class Judged:
 async def commits_of(repository: Repository, head: str, promotion_id: str, run: str) -> tuple[list[Commit], list[Commit]]:
     """The commits that carry a promotion's trailer, the newest first: those that may be this run's, and those of other runs."""
     carrying = await repository.with_trailer(head, PROMOTION_TRAILER, promotion_id)
-    others = [commit for commit in carrying if run and commit.runs and commit.runs != (run,)]
+    others = [commit for commit in carrying if commit.runs and commit.runs != (run,)]
     return [commit for commit in carrying if commit not in others][:CANDIDATES], others
 
 

@@ -108,7 +108,7 @@ class PromotionWorkflow(StagedWorkflow):
 
     async def _write_taskdef(self) -> None:
         request, app = self._request, known(self._state.app)
-        run = workflow.info().first_execution_run_id
+        run = workflow.info().first_execution_run_id if workflow.patched("run-in-commit") else ""
         revert = RevertImage(app=request.app, promotion_id=self._id, reason="", run=run)
         self._state.plan(Planned(stage=StageName.taskdef, inverse="revert the commit", undo=RevertCommit(request=revert)))
         write = WriteImage(

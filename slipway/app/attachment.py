@@ -5,6 +5,7 @@ piped decrypts first, then attaches. Each target is rendered once for each time 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from slipway.app.go_template import TemplateError, render
@@ -67,7 +68,12 @@ async def read_definition(
     content = contents[file]
     if content is None:
         raise _unreadable(shown_as, "is not there", "add it to the app's folder")
-    return parse_taskdef(render_file(file, content, contents.get, attachment), shown_as)
+
+    def parse(content: bytes) -> TaskDefinition:
+        return parse_taskdef(render_file(file, content, contents.get, attachment), shown_as)
+
+    # Strangers write both files; other promotions go on meanwhile.
+    return await asyncio.to_thread(parse, content)
 
 
 def uses(attachment: Attachment, file: str) -> bool:

@@ -233,7 +233,7 @@ class _Linter:
             self._warn(pipecd.file, (*pipecd.input_path, "runStandaloneTask"), message, help_)
         file, attachment, encryption = pipecd.ecs.task_definition_file, pipecd.attachment, pipecd.encryption
         sources = attachment.sources.values() if attachment and uses(attachment, file) else ()
-        for position, target in enumerate(encryption.decryption_targets if encryption else ()):
+        for position, target in enumerate(encryption.decryption_targets if encryption and encryption.encrypted_secrets else ()):
             if target in (file, *sources):
                 message = f"{target} is decrypted by piped, and Slipway reads it without: only piped has the key"
                 help_ = "put the secret into AWS Secrets Manager or Parameter Store, and name it in the container's secrets:"

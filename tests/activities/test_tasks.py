@@ -7,11 +7,12 @@ import pytest
 from slipway_sandbox.testing import SandboxProcess, build_image, push_image, shell_layer
 
 from activities.repositories import Repositories
+from activities.tags import HASH_TAG, PROMOTION_TAG
 from activities.tasks.activities import TaskActivities, placement_error
 from activities.tasks.messages import FollowTask, RegisteredTaskDefinition, RegisterTaskDefinition, RunTask, StartedTask, StopTask
 from activities.tasks.verdict import is_platforms, judge_task
 from slipway.api import LedgerState
-from slipway.app.pipecd import AwsvpcConfiguration, EcsApp
+from slipway.app.pipecd import Attachment, AwsvpcConfiguration, CapacityProvider, EcsApp, Tag
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.progress import TaskProgress
@@ -92,6 +93,58 @@ async def test_given_a_file_without_the_image_when_it_is_registered_then_it_is_r
     request = launch.file("true").model_copy(update={"image": f"other@sha256:{'0' * 64}"})
     with pytest.raises(RefusedError, match="and pipeline runs"):
         await run(tasks.register_task_definition, request)
+
+
+async def test_given_the_image_in_another_container_alone_when_it_is_registered_then_it_is_refused(
+    launch: Launch, tasks: TaskActivities, run: Any, account: str
+) -> None:
+    request = launch.file("true")
+    sidecar = launch.deployment.file("taskdef.yaml") + f"\n  - name: sidecar\n    image: {account}.example/sidecar:v1\n"
+    written = request.model_copy(update={"commit": launch.deployment.push({"taskdef.yaml": sidecar})})
+    assert (await run(tasks.register_task_definition, written.model_copy(update={"containers": ("pipeline",)}))).arn
+    with pytest.raises(RefusedError, match=f"and sidecar runs {account}.example/sidecar:v1"):
+        await run(tasks.register_task_definition, written.model_copy(update={"containers": ("sidecar",)}))
+
+
+async def test_given_an_attachment_when_the_file_is_registered_then_it_is_rendered_from_the_files_of_the_commit(
+    launch: Launch, tasks: TaskActivities, run: Any, account: str
+) -> None:
+    request = launch.file("true")
+    command = launch.deployment.file("taskdef.yaml") + '\n    command: ["{{ .attachment.settings | b64enc }}"]\n'
+    attachment = Attachment(sources={"settings": "settings.yaml"}, targets=("taskdef.yaml",))
+    asked = [
+        request.model_copy(update={"commit": launch.deployment.push(files), "attachment": attachment})
+        for files in ({"taskdef.yaml": command, "settings.yaml": "a: 1\n"}, {"settings.yaml": "a: 2\n"})
+    ]
+    ecs = launch.sandbox.client("ecs", account)
+    arns = [(await run(tasks.register_task_definition, each)).arn for each in asked]
+    described = [ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"] for arn in arns]
+    assert [each["containerDefinitions"][0]["command"] for each in described] == [["YTogMQo="], ["YTogMgo="]]
+
+
+async def test_given_all_that_says_how_to_run_a_task_when_it_is_run_then_ecs_is_told(
+    launch: Launch, tasks: TaskActivities, run: Any, account: str
+) -> None:
+    ecs = launch.sandbox.client("ecs", account)
+    ecs.put_cluster_capacity_providers(
+        cluster="pipelines", capacityProviders=["FARGATE", "FARGATE_SPOT"], defaultCapacityProviderStrategy=[]
+    )
+    launch.ecs = launch.ecs.model_copy(
+        update={
+            "capacity_provider_strategy": (CapacityProvider(capacity_provider="FARGATE_SPOT", weight=1),),
+            "platform_version": "1.4.0",
+            "propagate_tags": "TASK_DEFINITION",
+            "tags": (Tag(key="team", value="ml"),),
+        }
+    )
+    task = await launch.start("true")
+    [described] = ecs.describe_tasks(cluster="pipelines", tasks=[task.arn], include=["TAGS"])["tasks"]
+    assert described["capacityProviderName"] == "FARGATE_SPOT"
+    assert described["platformVersion"] == "1.4.0"
+    tags = {tag["key"]: tag["value"] for tag in described["tags"]}
+    assert tags["team"] == "ml"
+    assert HASH_TAG in tags
+    assert tags[PROMOTION_TAG] == "screening-1"
 
 
 async def test_given_a_revision_when_it_is_run_twice_then_there_is_one_task(

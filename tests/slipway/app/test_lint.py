@@ -291,9 +291,9 @@ def test_given_an_attachment_when_the_app_is_read_then_it_is_in_the_task_definit
     assert findings.app.taskdef["containerDefinitions"][0]["command"] == ["--settings", "YTogMQo="]
 
 
-async def test_given_an_attachment_when_its_files_come_one_by_one_then_the_source_is_read_too() -> None:
-    async def read(path: str) -> bytes | None:
-        return ATTACHED[path].encode()
+async def test_given_an_attachment_when_its_files_come_in_turns_then_the_source_is_read_too() -> None:
+    async def read(paths: Collection[str]) -> dict[str, bytes | None]:
+        return {path: ATTACHED[path].encode() for path in paths}
 
     findings = await read_app_from(read)
     assert findings.app is not None
