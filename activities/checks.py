@@ -141,12 +141,14 @@ class Checks:
         _agree(origin, "the event", request.event, app.spec.spec.git.event.name)
         _agree(origin, "the replacements", request.handler.replacements, app.handler.replacements)
         _agree(origin, "the image", request.image, _promoted(origin, app))
+        await _agree_on_run(origin, request)
 
     async def _revert_image(self, request: RevertImage) -> None:
-        # The commit carries the promotion's id in its trailer, and only that commit is reverted.
+        # The commit carries the promotion's id and run in its trailers, and only that commit is reverted.
         origin = known_origin("revert_image", request.origin)
         await self._guard.require_on_branch(origin)
         _agree_on_branch(origin, request)
+        await _agree_on_run(origin, request)
 
     async def _register_task_definition(self, request: RegisterTaskDefinition) -> None:
         origin = known_origin("register_task_definition", request.origin)
