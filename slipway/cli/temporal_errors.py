@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from temporalio.api.errordetails.v1 import PermissionDeniedFailure
 from temporalio.client import WorkflowFailureError, WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -37,8 +38,20 @@ def _explain_rpc(error: RPCError) -> tuple[Exit, FailureReport]:
             return Exit.technical, report(
                 "asking the promotion", error.message, "start a worker (`slipway-worker`), then try again"
             )
+        case RPCStatusCode.PERMISSION_DENIED | RPCStatusCode.UNAUTHENTICATED:
+            remedy = "check TEMPORAL_API_KEY and TEMPORAL_NAMESPACE, or ask who runs Temporal for the permission"
+            return Exit.technical, report("asking Temporal", _reason(error) or error.message, remedy)
         case _ if "search attribute" in message:
             return Exit.technical, report("asking Temporal", error.message, "run `slipway setup`")
         case _:
             answered = f"{error.status.name}: {error.message}"
             return Exit.technical, report("asking Temporal", answered, "check that Temporal runs, and TEMPORAL_ADDRESS")
+
+
+def _reason(error: RPCError) -> str:
+    """Why an authorizer denied it; "" where it does not say."""
+    failure = PermissionDeniedFailure()
+    for detail in error.grpc_status.details:
+        if detail.Unpack(failure):
+            return failure.reason
+    return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,12 +23,13 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from slipway.api import Decision, OperatorCommand
+from slipway.cli.temporal_errors import explain_temporal
 from slipway.temporal.connect import connect
 from slipway.temporal.principals import payload_sha256, principal_of
-from slipway.temporal.setup import check, set_up
+from slipway.temporal.setup import WANTED, check, set_up
 from slipway.temporal.start import Handle, promotion, send_update, start_promotion
 from tests.support.secured import BUILD, SOURCES, SecuredTemporal, go
-from tests.support.waiting import until_asked
+from tests.support.waiting import PATIENCE, until_asked
 from tests.support.world import EVIDENCE, World, request, working
 
 pytestmark = pytest.mark.timeout(BUILD + 120)
@@ -47,7 +49,20 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredTempora
 
 
 async def _prepare(server: SecuredTemporal) -> None:
-    await set_up(await server.connect("root", "temporal-system:admin", "default:admin"))
+    root = await server.connect("root", "temporal-system:admin", "default:admin")
+    await set_up(root)
+    # A frontend learns of them with its next look at the namespaces.
+    query = " AND ".join(f"{name} IS NULL" for name in WANTED)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            await root.count_workflows(query)
+        except RPCError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return
 
 
 @pytest.fixture
@@ -80,7 +95,7 @@ async def denied(call: Awaitable[object]) -> str:
     with pytest.raises(RPCError) as refusal:
         await call
     assert refusal.value.status is RPCStatusCode.PERMISSION_DENIED
-    return refusal.value.raw_grpc_status.decode(errors="replace")
+    return explain_temporal(refusal.value)[1].answered
 
 
 async def events_of(handle: WorkflowHandle[object, object], kind: EventType.ValueType) -> list[HistoryEvent]:
