@@ -28,7 +28,7 @@ from slipway.temporal.connect import connect
 from slipway.temporal.principals import payload_sha256, principal_of
 from slipway.temporal.setup import WANTED, check, set_up
 from slipway.temporal.start import Handle, promotion, send_update, start_promotion
-from tests.support.secured import BUILD, SOURCES, SecuredTemporal, go
+from tests.support.secured import BUILD, SOURCES, SecuredTemporal, go, server_program
 from tests.support.waiting import PATIENCE, until_asked
 from tests.support.world import EVIDENCE, World, request, working
 
@@ -107,6 +107,7 @@ async def principals(handle: WorkflowHandle[object, object], kind: EventType.Val
 
 
 def test_given_the_authorizer_when_its_own_tests_run_then_they_pass() -> None:
+    server_program()  # its packages are compiled then
     done = subprocess.run([go(), "test", "./..."], cwd=SOURCES, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
