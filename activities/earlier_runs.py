@@ -23,10 +23,10 @@ class EarlierRunsInterceptor(Interceptor):
     """Give it to the Worker, behind the interceptor that explains errors."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
-        return _Inbound(next)
+        return _OnceInbound(next)
 
 
-class _Inbound(ActivityInboundInterceptor):
+class _OnceInbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
         info = activity.info()
         if info.activity_type == FIRST and info.workflow_id and info.workflow_run_id:
