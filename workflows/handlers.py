@@ -7,7 +7,6 @@ for the Temporal UI. A signal cannot be refused: a notice says then what would h
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
@@ -38,11 +37,14 @@ with workflow.unsafe.imports_passed_through():
 from workflows.activity_options import IDENTIFY, shown
 from workflows.approval import Round, Said, Verdict
 from workflows.commands import Operated, read_command
+from workflows.new_run import NewRun
 from workflows.payloads import REFUSAL_LIMIT, refusal
 from workflows.state import PromotionState, known
 from workflows.view import StatusView
 
 Take = Callable[[Command, Delivery | None], Awaitable[str]]
+AT_ONCE = 5
+"""Commands that are looked at at one time: each takes an activity, and anybody may send many."""
 
 
 class OperatorHandlers:
@@ -57,7 +59,9 @@ class OperatorHandlers:
         self._id = workflow.info().workflow_id
         self._state = PromotionState.model_validate(request.carried or {})
         self._view = StatusView(self._id, request, self._state)
-        self._worker_version = workflow.info().get_current_deployment_version()
+        self._new_run = NewRun()
+        self._looked_at = 0
+        """How many commands are being looked at: an activity finds out whose they are."""
         self._work: asyncio.Task[None] | None = None
 
     # --- Queries ---
@@ -158,8 +162,11 @@ class OperatorHandlers:
             self._state.record(record, command.document)
             return self._take(command, record.level)
         taken = self._take(command, IdentityLevel.claimed)
-        with contextlib.suppress(ApplicationError):
-            self._state.record(await self._identify(command, delivery))
+        try:
+            record = await self._identify(command, delivery)
+        except ApplicationError:
+            record = claimed_record(command, workflow.now())
+        self._state.record(record)
         return taken
 
     def _take(self, command: Command, level: IdentityLevel) -> str:
@@ -174,13 +181,22 @@ class OperatorHandlers:
         subject = self._subject()
         if subject is None or not workflow.patched("identify-person"):
             return claimed_record(command, workflow.now())
+        if self._looks_at_enough() and workflow.patched("few-at-once"):
+            raise refusal("others are being looked at now: send it again in a moment")
         check = IdentifyPerson(command=command, origin=self._origin, subject=subject, delivery=delivery)
+        self._looked_at += 1
         try:
             return await workflow.execute_activity_method(
                 DecisionActivities.identify_person, check, **shown(IDENTIFY, f"{command.kind} by {command.by}: who is it?")
             )
         except FailureError as error:
             raise refusal(told(report_of(error))) from None
+        finally:
+            self._looked_at -= 1
+
+    def _looks_at_enough(self) -> bool:
+        """Whether no other command is looked at now. Where a new run is due, one at a time: it begins between two of them."""
+        return self._looked_at >= (1 if self._new_run.is_due() else AT_ONCE)
 
     def _subject(self) -> DecisionSubject | None:
         """What a decision is about now; none before the application is read."""
