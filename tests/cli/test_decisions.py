@@ -67,7 +67,7 @@ async def test_given_yes_when_it_is_approved_without_a_hash_then_the_evidence_is
     done = await shell.slipway("approve", handle.id, "--yes", "--reason", "recall is up")
     assert done.code == 0, done.err
     assert f"evidence  {evidence}" in done.out
-    assert f"{handle.id}: approved by ana, 1 of 1 (claimed)" in done.out
+    assert f"{handle.id}: approved by ana (claimed), 1 of 1" in done.out
     assert (await handle.result()).outcome == "promoted"
 
 
@@ -132,7 +132,7 @@ async def test_given_evidence_with_another_hash_when_it_is_approved_unseen_then_
 @pytest.mark.parametrize(
     ("answer", "code", "said"),
     [
-        (b"y\n", 0, "approved by ana, 1 of 1 (claimed)"),
+        (b"y\n", 0, "approved by ana (claimed), 1 of 1"),
         (b"\n", 2, "you did not say yes: nothing was decided"),
         (b"\x04", 2, "you did not say yes: nothing was decided"),
     ],
