@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 
 PREFIXES = ("AWS_", "TEMPORAL_", "SLIPWAY_")
-OTHERS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "TEMPORAL_PROFILE", "SLIPWAY_SIGN", "SLIPWAY_SIGNING_KEY")
+OTHERS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "TEMPORAL_PROFILE", "SLIPWAY_USER", "SLIPWAY_SIGN", "SLIPWAY_SIGNING_KEY")
 """What a shell may have set, and would lead elsewhere."""
 
 

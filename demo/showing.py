@@ -82,6 +82,8 @@ def show_ways_in(stack: Stack, crew: Crew, screen: Screen, signer: Signer | None
     screen.console.print(escape(text.rstrip()))
     screen.say(f"[dim]or:[/] . {file}")
     screen.say("[dim]then, for example:[/] slipway list")
+    if signer:
+        screen.say(f"[dim]decisions there are signed by {signer.name}:[/] slipway approve <id>")
     screen.say(f"the local AWS shows what it holds at {stack.sandbox.endpoint}/_sandbox/")
 
 

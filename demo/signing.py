@@ -51,8 +51,8 @@ class Signer:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes each command sign."""
-        return {"SLIPWAY_SIGN": "1", "SLIPWAY_SIGNING_KEY": str(self.key)}
+        """What makes each command of a shell sign under this name."""
+        return {"SLIPWAY_USER": self.name, "SLIPWAY_SIGN": "1", "SLIPWAY_SIGNING_KEY": str(self.key)}
 
     @property
     def fingerprint(self) -> str:
