@@ -3,6 +3,7 @@
 Environment:
     KEEP: 1 leaves everything up until Ctrl-C.
     BAD: `accuracy`, `task` or `rollout` shows a bad promotion, and how it ends.
+    CLAIMED: 1 lets the operator decide without a signature.
     DEMO_APPROVE: 1 lets the sample's operator approve, also at a terminal.
 """
 

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
-PREFIXES = ("AWS_", "TEMPORAL_")
-OTHERS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "TEMPORAL_PROFILE")
+PREFIXES = ("AWS_", "TEMPORAL_", "SLIPWAY_")
+OTHERS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "TEMPORAL_PROFILE", "SLIPWAY_USER", "SLIPWAY_SIGN", "SLIPWAY_SIGNING_KEY")
 """What a shell may have set, and would lead elsewhere."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ class Screen:
 
     def command(self, *words: str) -> None:
         """A command that the story runs, as a person would type it."""
-        line = " ".join(words)
+        line = shlex.join(words)
         if len(line) > LONG_COMMAND:
             line = line.replace(" --", " \\\n      --")
         self.console.print(f"  [dim]$[/] [bold]{escape(line)}[/]")

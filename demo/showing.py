@@ -16,8 +16,9 @@ from rich.markup import escape
 from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_model_image, build_pipeline_image
 from demo.keeping import exports, until_interrupted
 from demo.screen import Screen
+from demo.signing import Signer, why_claimed
 from demo.stack import BINARIES, Crew, Stack
-from demo.story import EXPECTED, Story, result_of, with_traffic
+from demo.story import EXPECTED, OPERATOR, Story, result_of, with_traffic
 from demo.team import ROOT, Team
 from slipway.api import Outcome, PromotionStatus
 
@@ -43,12 +44,25 @@ def run(parts: contextlib.ExitStack, folder: Path, screen: Screen, bad: str) -> 
         team.prepare(model)
         images = [team.push_pipeline_image(image, f"build-{number}") for number, image in enumerate(built, 1)]
         notes += [f"CI {team.ci_account}", f"ML {team.ml_account}", f"deployment branch at {team.remote.head()[:8]}"]
+    signer = enrol(stack, team, screen)
     with screen.step("worker"):
-        crew = parts.enter_context(Crew(stack, team.ml_account))
-    show_ways_in(stack, crew, screen)
+        crew = parts.enter_context(Crew(stack, team.ml_account, policy=signer.policy if signer else None))
+    show_ways_in(stack, crew, screen, signer)
     asks = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("DEMO_APPROVE") != "1"
-    story = Story(stack, crew, team, screen, asks=asks)
+    story = Story(stack, crew, team, screen, signer, asks=asks)
     return asyncio.run(tell(stack, team, screen, story, bad, images))
+
+
+def enrol(stack: Stack, team: Team, screen: Screen) -> Signer | None:
+    """The operator with a key of her own; none where decisions are claimed."""
+    if why := why_claimed():
+        screen.say(f"[yellow]{why}[/]")
+        return None
+    signer = Signer(OPERATOR, stack.folder / "keys")
+    with screen.step("approver") as notes:
+        signer.enrol(team)
+        notes += [f"{signer.name} signs with {signer.fingerprint}", "the worker's policy takes signed decisions only"]
+    return signer
 
 
 def is_kept() -> bool:
@@ -56,9 +70,10 @@ def is_kept() -> bool:
     return os.environ.get("KEEP") == "1"
 
 
-def show_ways_in(stack: Stack, crew: Crew, screen: Screen) -> None:
+def show_ways_in(stack: Stack, crew: Crew, screen: Screen, signer: Signer | None) -> None:
     """Write what another terminal needs to `env.sh`, and show it where there will be time to use it."""
-    text = exports(stack.environment(crew.account, crew.namespace), BINARIES)
+    signing = signer.environment if signer else {}
+    text = exports(stack.environment(crew.account, crew.namespace) | signing, BINARIES)
     file = stack.folder / "env.sh"
     file.write_text(text)
     if not is_kept():
@@ -67,6 +82,8 @@ def show_ways_in(stack: Stack, crew: Crew, screen: Screen) -> None:
     screen.console.print(escape(text.rstrip()))
     screen.say(f"[dim]or:[/] . {file}")
     screen.say("[dim]then, for example:[/] slipway list")
+    if signer:
+        screen.say(f"[dim]decisions there are signed by {signer.name}:[/] slipway approve <id>")
     screen.say(f"the local AWS shows what it holds at {stack.sandbox.endpoint}/_sandbox/")
 
 
@@ -78,6 +95,7 @@ async def tell(stack: Stack, team: Team, screen: Screen, story: Story, bad: str,
     screen.title("CI pushed a new pipeline image and starts a promotion")
     status = await promote(team, story, screen, images[-1], bad)
     answer = await asyncio.to_thread(show_end, stack, team, screen, status)
+    await story.verify(status)
     result = result_of(status, answer, stack.sandbox.counts())
     (stack.folder / "result.json").write_text(json.dumps(result, indent=2, default=str) + "\n")
     if is_kept():

@@ -8,16 +8,19 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
+from rich.markup import escape
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from demo.asking import LOOK_EVERY, ask
 from demo.remote import BRANCH
 from demo.screen import Screen, seconds_of
+from demo.signing import Signer
 from demo.stack import Crew, Stack
 from demo.team import FOLDER, Team
 from slipway.api import Evidence, Outcome, PromotionStatus, StageReport, StageState
 from slipway.temporal.start import Handle
+from slipway.view import decision_line
 
 OPERATOR = "ana"
 AUTHOR = "ci"
@@ -35,14 +38,16 @@ class Story:
         crew: Who runs them.
         team: Whose application it is.
         screen: Where the story is told.
+        signer: The operator with her key; none where decisions are claimed.
         asks: Whether the person at the terminal decides on approvals. Otherwise the sample's operator does.
     """
 
-    def __init__(self, stack: Stack, crew: Crew, team: Team, screen: Screen, *, asks: bool) -> None:
+    def __init__(self, stack: Stack, crew: Crew, team: Team, screen: Screen, signer: Signer | None = None, *, asks: bool) -> None:
         self._stack = stack
         self._crew = crew
         self._team = team
         self._screen = screen
+        self._signer = signer
         self._asks = asks
         self.said_no = False
         """Whether the person at the terminal rejected a model."""
@@ -108,9 +113,9 @@ class Story:
         self._screen.say(f"answered  {indented(waiting.failure.answered)}")
         self._screen.say(f"to do     {waiting.failure.remedy}")
         fix()
-        reason = "the cause is fixed"
-        self._screen.command("slipway", "retry", status.id, "--by", OPERATOR, "--reason", f"'{reason}'")
-        await self._slipway("retry", status.id, "--by", OPERATOR, "--reason", reason)
+        arguments = ["retry", status.id, "--by", OPERATOR, "--reason", "the cause is fixed", *self._signing]
+        self._screen.command("slipway", *arguments)
+        await self._slipway(*arguments)
 
     async def _decide(self, handle: Handle, status: PromotionStatus) -> None:
         evidence = await handle.query("evidence", result_type=Evidence)
@@ -123,7 +128,7 @@ class Story:
         if not self._asks:
             self._screen.say(f"[dim]no question here: {OPERATOR}, the sample's operator, approves[/]")
         command = "approve" if answer else "reject"
-        arguments = [command, status.id, "--by", OPERATOR, "--evidence", evidence.hash]
+        arguments = [command, status.id, "--by", OPERATOR, "--evidence", evidence.hash, *self._signing]
         self._screen.command("slipway", *arguments)
         try:
             await self._slipway(*arguments)
@@ -132,7 +137,30 @@ class Story:
                 raise
             self._go_on()
             return
-        await self._until_decided(handle)
+        decided = await self._until_decided(handle)
+        self._screen.say(f"decision    {escape(decision_line(decided.decisions[-1]))}")
+
+    async def verify(self, status: PromotionStatus) -> None:
+        """Check the signatures of its decisions, as anybody can who has the record and the file of allowed signers.
+
+        Raises:
+            StoryError: One of them is not good.
+        """
+        if not status.decisions:
+            return
+        self._screen.title("Who decided, and how that is known")
+        for decision in status.decisions:
+            self._screen.say(escape(decision_line(decision)))
+        if self._signer is None:
+            self._screen.say("[yellow]the names are claimed: there is no signature to verify[/]")
+            return
+        arguments = ["verify", status.id, "--allowed-signers", str(self._signer.allowed_signers)]
+        self._screen.command("slipway", *arguments)
+        self._screen.say(indented(escape((await self._slipway(*arguments)).strip()), "  "))
+
+    @property
+    def _signing(self) -> tuple[str, ...]:
+        return self._signer.options if self._signer else ()
 
     def _go_on(self) -> None:
         self.decided_elsewhere = True
@@ -142,12 +170,13 @@ class Story:
         status = await handle.query("status", result_type=PromotionStatus)
         return bool(status.waiting_for) and status.evidence == evidence.hash
 
-    async def _until_decided(self, handle: Handle) -> None:
+    async def _until_decided(self, handle: Handle) -> PromotionStatus:
         deadline = time.monotonic() + 30
-        while (await handle.query("status", result_type=PromotionStatus)).waiting_for:
+        while (status := await handle.query("status", result_type=PromotionStatus)).waiting_for:
             if time.monotonic() > deadline:
                 raise StoryError("timeout after 30 s waiting for the promotion to act on the decision")
             await asyncio.sleep(LOOK_EVERY)
+        return status
 
     async def _slipway(self, *arguments: str) -> str:
         done = await asyncio.to_thread(self._crew.slipway, *arguments)
@@ -156,9 +185,9 @@ class Story:
         return done.stdout
 
 
-def indented(text: str) -> str:
+def indented(text: str, indent: str = " " * 12) -> str:
     """A text of some lines, in line with its first."""
-    return text.replace("\n", "\n            ")
+    return text.replace("\n", f"\n{indent}")
 
 
 async def with_traffic(team: Team, work: Awaitable[PromotionStatus]) -> tuple[PromotionStatus, int, int]:
@@ -186,6 +215,10 @@ def result_of(status: PromotionStatus, answer: str | None, counts: dict[str, int
         "endpoint": endpoint.endpoint if endpoint else None,
         "package": endpoint.package if endpoint else None,
         "answer": answer,
+        "decisions": [
+            decision.model_dump(mode="json", include={"kind", "by", "at", "level", "reason", "fingerprint"})
+            for decision in status.decisions
+        ],
         "ledger": [entry.model_dump(mode="json") for entry in status.ledger],
         "aws_calls": counts,
         "written_at": datetime.now(UTC).isoformat(),

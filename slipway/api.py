@@ -231,7 +231,7 @@ class PromotionStatus(Message):
     endpoints: tuple[ServedEndpoint, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()
     notices: tuple[str, ...] = ()
-    """Decisions and refused signals, oldest first."""
+    """Warnings, refused signals and the like, oldest first."""
     evidence_summary: EvidenceSummary | None = None
     """What was found, as soon as there is evidence."""
     decisions: tuple[DecisionRecord, ...] = ()

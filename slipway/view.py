@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 
 from slipway.api import (
     ChampionSummary,
+    DecisionRecord,
     Evidence,
     EvidenceSummary,
+    IdentityLevel,
     LedgerEntry,
     Outcome,
     PackageContainer,
@@ -23,6 +25,7 @@ from slipway.api import (
     WaitingFor,
 )
 from slipway.app.gates import GateResult, unreadable
+from slipway.evidence_hash import HASH_DIGITS
 from slipway.text import one_line
 
 MARKS = {
@@ -97,6 +100,34 @@ def who_line(waiting: WaitingFor) -> str:
     return ", ".join(waiting.who) or "any operator"
 
 
+_IDENTITY = {
+    IdentityLevel.claimed: "decisions are claimed here: whoever can reach the Temporal namespace can write any name",
+    IdentityLevel.temporal: "decisions have to be signed, or be signals that the approver sent with a login of their own",
+    IdentityLevel.signed: "decisions have to be signed with a key of the approver",
+}
+
+
+def identity_line(needed: IdentityLevel) -> str:
+    """How well it must be known who decides, and what that means."""
+    return _IDENTITY[needed]
+
+
+_DECIDED = {"approve": "approved", "reject": "rejected", "retry": "retried", "abort": "aborted"}
+
+
+def decision_line(decision: DecisionRecord) -> str:
+    """A decision in one line: when, what and by whom, how that is known, on which evidence, and why."""
+    known = [decision.level.value]
+    if decision.fingerprint:
+        known.append(f"key {decision.fingerprint}")
+    if decision.principal:
+        known.append(f"sent by {decision.principal}")
+    evidence = f", evidence {decision.evidence[:HASH_DIGITS]}" if decision.evidence else ""
+    reason = f": {decision.reason}" if decision.reason else ""
+    what = f"{_DECIDED.get(decision.kind, decision.kind)} by {decision.by} ({', '.join(known)})"
+    return one_line(f"{format_moment(decision.at)} {what}{evidence}{reason}")
+
+
 def failure_lines(waiting: WaitingFor) -> tuple[str, ...]:
     """What failed and what to do about it; nothing where nothing failed."""
     if not waiting.failure:
@@ -104,10 +135,16 @@ def failure_lines(waiting: WaitingFor) -> tuple[str, ...]:
     return (f"tried: {waiting.failure.tried}", f"answered: {waiting.failure.answered}", f"do: {waiting.failure.remedy}")
 
 
-def waiting_lines(waiting: WaitingFor) -> tuple[str, ...]:
-    """All about a wait, the commands that end it last."""
+def waiting_lines(waiting: WaitingFor, identity: IdentityLevel) -> tuple[str, ...]:
+    """All about a wait, the commands that end it last.
+
+    Args:
+        waiting: The wait.
+        identity: How well those who approve have to be known.
+    """
+    known = () if waiting.failure else (identity_line(identity),)
     commands = (f"$ {command}" for command in waiting.commands)
-    return (waiting_line(waiting), f"who: {who_line(waiting)}", *failure_lines(waiting), *commands)
+    return (waiting_line(waiting), f"who: {who_line(waiting)}", *known, *failure_lines(waiting), *commands)
 
 
 def outcome_line(status: PromotionStatus) -> str:

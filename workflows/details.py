@@ -11,13 +11,15 @@ from collections.abc import Iterable
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from slipway.api import EvidenceSummary, PromotionStatus, StageReport, WaitingFor
+    from slipway.api import EvidenceSummary, IdentityLevel, PromotionStatus, StageReport, WaitingFor
     from slipway.errors import FailureReport
     from slipway.text import code_span, fenced, markdown, one_line
     from slipway.view import (
+        decision_line,
         evidence_command,
         evidence_lines,
         format_moment,
+        identity_line,
         ledger_line,
         outcome_line,
         stage_view,
@@ -39,6 +41,8 @@ def render(status: PromotionStatus) -> str:
         parts.append(_waiting(status, status.waiting_for))
     if status.evidence_summary:
         parts.append(_evidence(status, status.evidence_summary))
+    if status.decisions:
+        parts.append(f"Decisions\n\n{_list(markdown(decision_line(decision)) for decision in status.decisions)}")
     parts.append(_list(map(_stage, status.stages)))
     if status.outcome or any(entry.note for entry in status.ledger):
         parts.append(_list(markdown(ledger_line(entry)) for entry in status.ledger))
@@ -70,13 +74,14 @@ def _stage(stage: StageReport) -> str:
 
 def _waiting(status: PromotionStatus, waiting: WaitingFor) -> str:
     headline = waiting_line(waiting)
-    names, payload = signal_of(status, waiting)
+    signs = status.identity is IdentityLevel.signed
     parts = [
         f"### {markdown(headline[0].upper() + headline[1:])}",
         f"Who can unblock it: **{markdown(who_line(waiting))}**",
-        _failure(waiting.failure) if waiting.failure else "",
+        _failure(waiting.failure) if waiting.failure else markdown(identity_line(status.identity)),
         fenced("\n".join(map(_wrapped, waiting.commands))),
-        f"Or send the signal {names} with this input:\n\n{fenced(payload, 'json')}",
+        _claimed_signal(status, waiting) if waiting.failure or not signs else "",
+        _signed_signal(status, waiting) if signs else "",
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -95,19 +100,36 @@ def _failure(failure: FailureReport) -> str:
     return f"{lines}\n\n{fenced(log)}" if log.strip() else lines
 
 
+def _claimed_signal(status: PromotionStatus, waiting: WaitingFor) -> str:
+    """The signals that unblock a promotion, and the input to paste into the Temporal UI's form."""
+    payload = {"by": _YOU, "reason": ""}
+    if not waiting.failure and status.evidence:
+        payload = {"by": _YOU, "evidence": status.evidence, "reason": ""}
+    return f"Or send the signal {_names(waiting)} with this input:\n\n{fenced(json.dumps(payload), 'json')}"
+
+
+def _signed_signal(status: PromotionStatus, waiting: WaitingFor) -> str:
+    """The commands that make and sign a decision without sending it, and what to do with what they print."""
+    kind = waiting.commands[0].split()[1]
+    commands = (
+        f"slipway decision {status.id} --kind {kind} --by <you> > decision.json",
+        "ssh-keygen -Y sign -n slipway-decision -f <your key> decision.json",
+        "slipway decision --attach decision.json",
+    )
+    lines = fenced("\n".join(map(_wrapped, commands)))
+    told = f"Then send the signal of the same kind, {_names(waiting)}, with what the last command printed as its input."
+    return f"Or sign the decision by hand:\n\n{lines}\n\n{told}"
+
+
 def _wrapped(command: str) -> str:
     """A command over lines that the page does not cut, still one command for a shell."""
     verb, *options = command.split(" --")
     return " \\\n    --".join([" --".join([verb, *options[:1]]), *options[1:]])
 
 
-def signal_of(status: PromotionStatus, waiting: WaitingFor) -> tuple[str, str]:
-    """The signals that unblock a promotion, and the input to paste into the Temporal UI's form."""
-    names = " or ".join(f"`{command.split()[1]}`" for command in waiting.commands)
-    payload = {"by": _YOU, "reason": ""}
-    if not waiting.failure and status.evidence:
-        payload = {"by": _YOU, "evidence": status.evidence, "reason": ""}
-    return names, json.dumps(payload)
+def _names(waiting: WaitingFor) -> str:
+    """The signals that unblock a promotion: those of the commands."""
+    return " or ".join(code_span(command.split()[1]) for command in waiting.commands)
 
 
 def _list(lines: Iterable[str]) -> str:

@@ -161,12 +161,12 @@ class OperatorHandlers:
             refuse(self._objection_to(command))
             self._state.record(record, command.document)
             return self._take(command, record.level)
-        taken = self._take(command, IdentityLevel.claimed)
-        try:
-            record = await self._identify(command, delivery)
-        except ApplicationError:
-            record = claimed_record(command, workflow.now())
-        self._state.record(record)
+        claimed = claimed_record(command, workflow.now())
+        self._state.record(claimed)
+        taken = self._take(command, claimed.level)
+        with contextlib.suppress(ApplicationError):
+            self._state.replace(claimed, await self._identify(command, delivery))
+            self._view.show()
         return taken
 
     def _take(self, command: Command, level: IdentityLevel) -> str:
@@ -294,7 +294,6 @@ class OperatorHandlers:
     def _take_approval(self, command: Command, record: DecisionRecord, delivery: Delivery | None) -> str:
         said = Said.of(command, record, delivery)
         self._state.round = asked = known(self._state.round).approved(said)
-        self._notice(f"approved by {said.who}, {asked.progress}{_because(said.reason)}")
         if asked.verdict is Verdict.pending:
             self._show_round(asked)
         else:
@@ -305,22 +304,20 @@ class OperatorHandlers:
     def _take_rejection(self, command: Command, record: DecisionRecord) -> str:
         said = Said.of(command, record)
         self._state.round = known(self._state.round).rejected(said)
-        self._notice(f"rejected by {said.who}{_because(said.reason)}")
         self._resume()
         return f"rejected by {said.who}"
 
     def _take_retry(self, command: Command, level: IdentityLevel) -> str:
         self._state.retry = retry = Operated(by=command.by, reason=command.reason, level=level)
-        self._notice(f"retry of {self._state.current} by {retry.who}{_because(retry.reason)}")
         self._resume()
-        return f"retrying the {self._state.current} stage"
+        return f"retrying the {self._state.current} stage, asked by {retry.who}"
 
     def _take_abort(self, command: Command, level: IdentityLevel) -> str:
         self._state.abort = abort = Operated(by=command.by, reason=command.reason, level=level)
-        self._notice(f"abort by {abort.who}{_because(abort.reason)}")
+        self._view.show()
         if self._work:
             self._work.cancel()
-        return "aborting; the effects of this promotion are being undone"
+        return f"aborting, asked by {abort.who}; the effects of this promotion are being undone"
 
     def _resume(self) -> None:
         self._state.resume()
@@ -335,8 +332,10 @@ class OperatorHandlers:
         self._view.show()
 
     def _show_round(self, question: Round) -> None:
+        # A command is an update, of whose sender Temporal's server says nothing.
+        sign = "" if self._state.identity is IdentityLevel.claimed else " --sign"
         commands = tuple(
-            f"slipway {command} {self._id} --by <you> --evidence {question.evidence}" for command in ("approve", "reject")
+            f"slipway {command} {self._id} --by <you> --evidence {question.evidence}{sign}" for command in ("approve", "reject")
         )
         now = workflow.now()
         asked = self._state.waiting_for
@@ -376,7 +375,3 @@ def delivered(signal: str, payload: dict[str, Any]) -> Delivery:
 def told(report: FailureReport) -> str:
     """Why somebody may not decide, in one line."""
     return f"{report.answered}; {report.remedy}"
-
-
-def _because(reason: str) -> str:
-    return f": {reason}" if reason else ""

@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exce
 from temporalio.workflow import ActivityConfig, ContinueAsNewVersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
-    from slipway.api import Outcome, StageName, StageState, WaitingFor
+    from slipway.api import IdentityLevel, Outcome, StageName, StageState, WaitingFor
     from slipway.errors import Ending, FailureReport
     from slipway.temporal.failures import report_of
     from slipway.temporal.search_attributes import State
@@ -96,7 +96,8 @@ class StagedWorkflow(OperatorHandlers):
         return result
 
     async def _park(self, report: FailureReport) -> None:
-        commands = tuple(f'slipway {command} {self._id} --by <you> --reason "…"' for command in ("retry", "abort"))
+        sign = " --sign" if self._state.identity is IdentityLevel.signed else ""
+        commands = tuple(f'slipway {command} {self._id} --by <you> --reason "…"{sign}' for command in ("retry", "abort"))
         waiting = WaitingFor(what="retry or abort", since=workflow.now(), commands=commands, failure=report)
         self._state.park(waiting, report)
         self._view.show()

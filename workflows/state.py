@@ -238,6 +238,10 @@ class PromotionState(BaseModel):
         if document:
             self.nonces = (*self.nonces, document.nonce)[-NONCES:]
 
+    def replace(self, decision: DecisionRecord, better: DecisionRecord) -> None:
+        """Keep what was found out about a decision in the place of what was known of it at first."""
+        self.decisions = tuple(better if kept == decision else kept for kept in self.decisions)
+
     def plan(self, planned: Planned) -> None:
         """Record how an effect is undone. Call it before the effect; a second try of a stage changes nothing here."""
         if not any((known.stage, known.inverse) == (planned.stage, planned.inverse) for known in self.compensations):

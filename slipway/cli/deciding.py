@@ -10,13 +10,14 @@ from cyclopts import Parameter
 from rich.prompt import Confirm
 from temporalio.client import Client
 
-from slipway.api import Decision, Message, SignedCommand
+from slipway.api import Decision, IdentityLevel, Message, SignedCommand
 from slipway.cli.common import checked
 from slipway.cli.exits import Exit
 from slipway.cli.out import Out
 from slipway.cli.reading import FoundEvidence, open_with_status, query_evidence, required
 from slipway.cli.show import show_evidence
-from slipway.cli.signing import Signing, level_of, make_document, require_signed, show_document
+from slipway.cli.signing import Signing, make_document, require_signed, show_document
+from slipway.decisions.signatures import fingerprint_of
 from slipway.errors import RefusedError
 from slipway.temporal.start import Handle, send_update
 
@@ -102,9 +103,12 @@ async def send(handle: Handle, name: str, command: Message, who: str, out: Out, 
         WorkflowUpdateFailedError: The promotion does not take it.
     """
     receipt = await send_update(handle, name, command)
-    level = level_of(command)
-    out.say(f"{handle.id}: {receipt.text} ({level})")
-    out.data({"id": handle.id, **more, "by": who, "text": receipt.text, "level": level.partition(",")[0]})
+    out.say(f"{handle.id}: {receipt.text}")
+    known: dict[str, str] = {"level": IdentityLevel.claimed}
+    if isinstance(command, SignedCommand):
+        known = {"level": IdentityLevel.signed, "fingerprint": fingerprint_of(command.signature)}
+        out.say(f"signed with the key {known['fingerprint']}")
+    out.data({"id": handle.id, **more, "by": who, "text": receipt.text, **known})
     return Exit.ok
 
 

@@ -22,7 +22,7 @@ from slipway.cli.out import Out
 from slipway.cli.reading import NoWorkerError, Snapshot, read
 from slipway.cli.show import show_status
 from slipway.temporal.start import promotion
-from slipway.view import evidence_lines, outcome_line, stage_view, waiting_lines
+from slipway.view import decision_line, evidence_lines, outcome_line, stage_view, waiting_lines
 
 REDRAW_EVERY = 0.5
 """Seconds between two looks on a terminal."""
@@ -188,7 +188,8 @@ def status_lines(snapshot: Snapshot) -> Iterable[str]:
         yield from (f"  {line}" for line in evidence_lines(status.evidence_summary))
     yield from (f"  {line}" for line in snapshot.progress)
     if status.waiting_for:
-        yield from (f"  {line}" for line in waiting_lines(status.waiting_for))
+        yield from (f"  {line}" for line in waiting_lines(status.waiting_for, status.identity))
+    yield from (f"  {decision_line(decision)}" for decision in status.decisions)
     yield from (f"  {notice}" for notice in status.notices)
     if status.outcome:
         yield f"promotion {status.id}: {outcome_line(status)}"

@@ -13,6 +13,7 @@ from slipway.api import Evidence, EvidenceSummary, Outcome, PromotionStatus, Sta
 from slipway.app.gates import GateResult
 from slipway.view import (
     GATE_COLUMNS,
+    decision_line,
     end_lines,
     evidence_command,
     evidence_facts,
@@ -47,8 +48,9 @@ def show_status(status: PromotionStatus, progress: tuple[str, ...] = (), link: s
         parts.append(Text(link, style="dim"))
     below = [Text(f"  {line}", style="cyan") for line in progress]
     if status.waiting_for:
-        headline, *others = waiting_lines(status.waiting_for)
+        headline, *others = waiting_lines(status.waiting_for, status.identity)
         below += [Text(headline, style="yellow"), *map(Text, others)]
+    below += [Text(f"  {decision_line(decision)}") for decision in status.decisions]
     below += [Text(f"  {notice}", style="dim") for notice in status.notices]
     if status.outcome:
         headline, *others = end_lines(status)

@@ -20,7 +20,7 @@ from slipway.api import IdentityLevel, SignedCommand
 from slipway.cli.common import Length, checked
 from slipway.cli.reading import FoundEvidence, Opened
 from slipway.decisions.document import DecisionDocument, Kind, subject_of
-from slipway.decisions.signatures import fingerprint_of, sign
+from slipway.decisions.signatures import sign
 from slipway.errors import RefusedError
 
 KEYS = ("id_ed25519_sk", "id_ed25519", "id_ecdsa", "id_rsa")
@@ -76,18 +76,20 @@ class Signing:
 def require_signed(opened: Opened, name: str, who: str, signing: Signing) -> None:
     """Refuse to go on where a signature is needed and cannot be made, before anybody is asked.
 
+    A command that does not sign is claimed: Temporal's server names the senders of signals alone.
+
     Raises:
-        RefusedError: The promotion takes signed decisions only, and the command does not sign; or there is no key to sign with.
+        RefusedError: The promotion takes no claimed decisions, and the command does not sign; or there is no key to sign with.
     """
+    needed = opened.status.identity
     if signing.sign:
         find_key(signing.key)
-    if opened.status.identity is IdentityLevel.signed and not signing.sign:
-        again = f"slipway {name} {opened.status.id} --by {shlex.quote(who)} --sign"
-        raise RefusedError(
-            f"deciding to {name} {opened.status.id}",
-            "its policy takes signed decisions only, and this command does not sign",
-            f"sign it: {again}",
-        )
+    elif needed is not IdentityLevel.claimed:
+        remedy = f"sign it: slipway {name} {opened.status.id} --by {shlex.quote(who)} --sign"
+        if needed is IdentityLevel.temporal:
+            remedy += f"; or send the signal {name} in the Temporal UI, with a login of your own"
+        answered = f"the worker's policy asks for decisions that are {needed}, and this command does not sign"
+        raise RefusedError(f"deciding to {name} {opened.status.id}", answered, remedy)
 
 
 def make_document(
@@ -120,11 +122,6 @@ def show_document(document: DecisionDocument) -> Group:
     names = [name for name in DecisionDocument.model_fields if said.get(name)]
     lines = [Text(f"  {name.replace('_', ' '):<11} {said[name]}") for name in names]
     return Group(Text("what is signed:", style="bold"), *lines)
-
-
-def level_of(command: object) -> str:
-    """How it is known who sent a command, for people."""
-    return f"signed, {fingerprint_of(command.signature)}" if isinstance(command, SignedCommand) else IdentityLevel.claimed
 
 
 def find_key(named: Path | None) -> Path:

@@ -55,7 +55,7 @@ async def start_promotion(client: Client, request: PromotionRequest, task_queue:
             task_queue=task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            static_summary=one_line(f"{request.app.folder} {request.digest[:19]}, requested by {request.requested_by}"),
+            static_summary=one_line(f"{request.app.folder} {request.digest[:19]}, requested by {request.requested_by} (claimed)"),
             static_details=f"{markdown(request.image)}\n\n"
             f"commit {code_span(request.commit or 'unknown')} into {code_span(request.app.repository)}",
             # The promotion's activities and rollouts inherit it, so that a server with fairness serves the apps in turn.

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pty
-import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
 from temporalio.client import Client
@@ -16,6 +13,7 @@ from demo.stack import BINARIES
 from slipway.api import StageName
 from slipway.temporal.start import Handle, start_promotion
 from tests.support.shell import Shell
+from tests.support.terminal import typed
 from tests.support.waiting import state_of, until_asked
 from tests.support.world import EVIDENCE, World, approval, request
 
@@ -67,7 +65,7 @@ async def test_given_yes_when_it_is_approved_without_a_hash_then_the_evidence_is
     done = await shell.slipway("approve", handle.id, "--yes", "--reason", "recall is up")
     assert done.code == 0, done.err
     assert f"evidence  {evidence}" in done.out
-    assert f"{handle.id}: approved by ana, 1 of 1 (claimed)" in done.out
+    assert f"{handle.id}: approved by ana (claimed), 1 of 1" in done.out
     assert (await handle.result()).outcome == "promoted"
 
 
@@ -132,7 +130,7 @@ async def test_given_evidence_with_another_hash_when_it_is_approved_unseen_then_
 @pytest.mark.parametrize(
     ("answer", "code", "said"),
     [
-        (b"y\n", 0, "approved by ana, 1 of 1 (claimed)"),
+        (b"y\n", 0, "approved by ana (claimed), 1 of 1"),
         (b"\n", 2, "you did not say yes: nothing was decided"),
         (b"\x04", 2, "you did not say yes: nothing was decided"),
     ],
@@ -165,38 +163,3 @@ asyncio.run(ask())
 def test_given_a_question_when_it_is_interrupted_then_the_command_ends_at_once() -> None:
     ended, _ = typed([sys.executable, "-c", ASK], dict(os.environ), b"\x03")
     assert ended == -2, "ended by SIGINT itself, which a shell shows as 130"
-
-
-def typed(command: list[str], environment: dict[str, str], answer: bytes) -> tuple[int, str]:
-    """Run a command on a terminal of 300 columns, and type an answer when it asks; returns its exit code and what it showed."""
-    ours, theirs = pty.openpty()
-    # A session of its own with this terminal: Ctrl-C there is a signal then.
-    script = (
-        "import fcntl, os, struct, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-        "fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 50, 300, 0, 0)); os.execvp(sys.argv[1], sys.argv[1:])"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", script, *command], stdin=theirs, stdout=theirs, stderr=theirs, env={**environment, "TERM": "dumb"}
-    ) as asking:
-        os.close(theirs)
-        try:
-            shown = _read(ours, lambda text: b"[y/n]" in text)
-            os.write(ours, answer)
-            shown += _read(ours, lambda _: False)
-            return asking.wait(20), shown.decode()
-        finally:
-            asking.kill()
-            os.close(ours)
-
-
-def _read(terminal: int, enough: Callable[[bytes], bool]) -> bytes:
-    shown = b""
-    while not enough(shown):
-        try:
-            part = os.read(terminal, 1_000)
-        except OSError:  # the command has ended
-            break
-        if not part:
-            break
-        shown += part
-    return shown

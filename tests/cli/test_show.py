@@ -9,7 +9,9 @@ from rich.live import Live
 
 from slipway.api import (
     AppRef,
+    DecisionRecord,
     Evidence,
+    IdentityLevel,
     LedgerEntry,
     LedgerState,
     ModelPackage,
@@ -76,6 +78,23 @@ def test_given_an_effect_when_the_promotion_succeeded_then_it_is_no_news_that_it
 def test_given_a_promotion_that_is_over_when_it_is_drawn_then_the_outcome_comes_first() -> None:
     lines = drawn(status(Outcome.refused)).splitlines()
     assert [lines[0].strip(), lines[1].startswith("refused: w w")] == ["screening-0", True]
+
+
+def test_given_decisions_when_a_promotion_is_drawn_then_each_has_its_name_level_key_evidence_and_reason() -> None:
+    signed = DecisionRecord(
+        kind="approve",
+        by="ana",
+        at=NOW,
+        level=IdentityLevel.signed,
+        evidence="e" * 64,
+        reason="recall is up",
+        fingerprint=f"SHA256:{'k' * 43}",
+    )
+    claimed = DecisionRecord(kind="abort", by="bo", at=NOW)
+    folded = drawn(status(Outcome.aborted).model_copy(update={"decisions": (signed, claimed)}))
+    told = "".join(folded.split())
+    assert f"approvedbyana(signed,keySHA256:{'k' * 43}),evidence{'e' * 16}:recallisup" in told
+    assert "abortedbybo(claimed)" in told
 
 
 def test_given_a_narrow_terminal_when_evidence_is_drawn_then_nothing_is_cut() -> None:

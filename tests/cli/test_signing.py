@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -94,15 +93,17 @@ async def test_given_no_key_when_a_decision_is_to_be_signed_then_nothing_is_sent
     await handle.terminate()
 
 
-async def test_given_a_promotion_that_takes_signed_decisions_when_one_is_not_signed_then_the_command_is_said(
-    world: World, client: Client
+@pytest.mark.parametrize(("needed", "signal"), [(IdentityLevel.signed, False), (IdentityLevel.temporal, True)])
+async def test_given_a_promotion_that_takes_no_claimed_decisions_when_one_is_not_signed_then_what_counts_is_said(
+    world: World, client: Client, needed: IdentityLevel, signal: bool
 ) -> None:
+    world.identity = needed
     handle = await waiting(client, world)
     opened = await open_with_status(client, handle.id)
-    strict = replace(opened, status=opened.status.model_copy(update={"identity": IdentityLevel.signed}))
     with pytest.raises(RefusedError) as refused:
-        require_signed(strict, "approve", "ana maria", Signing())
+        require_signed(opened, "approve", "ana maria", Signing())
     assert f"slipway approve {handle.id} --by 'ana maria' --sign" in refused.value.report.remedy
+    assert ("send the signal approve" in refused.value.report.remedy) is signal
     await handle.terminate()
 
 

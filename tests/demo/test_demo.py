@@ -37,7 +37,7 @@ def alone() -> Iterator[None]:
 def demo(**environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "demo"],
-        env={**os.environ, "KEEP": "", "BAD": "", **environment},
+        env={**os.environ, "KEEP": "", "BAD": "", "CLAIMED": "", **environment},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -96,7 +96,7 @@ class Terminal:
 def kept_demo(tmp_path: Path) -> Iterator[Terminal]:
     """`make demo KEEP=1` without the set-up."""
     makefile = tmp_path / "Makefile"
-    makefile.write_text(f".PHONY: demo\ndemo:\n\t@KEEP=1 BAD= DEMO_APPROVE= exec {sys.executable} -u -m demo\n")
+    makefile.write_text(f".PHONY: demo\ndemo:\n\t@KEEP=1 BAD= CLAIMED= DEMO_APPROVE= exec {sys.executable} -u -m demo\n")
     terminal = Terminal(makefile)
     yield terminal
     terminal.close()
@@ -110,7 +110,21 @@ def test_given_no_terminal_when_the_demo_runs_then_the_endpoint_answers_and_the_
     assert "make demo KEEP=1 leaves them up" in done.stdout
     assert [stage["state"] for stage in result["stages"]] == ["done"] * 6
     assert json.loads(result["answer"])["predictions"]
+    (decision,) = result["decisions"]
+    assert (decision["by"], decision["level"]) == ("ana", "signed")
+    shown = re.sub(r"\s+", " ", done.stdout)
+    assert f"approved by ana (signed, key {decision['fingerprint']})" in shown
+    assert "1 of 1 decision signed and good; nothing is wrong" in done.stdout
     assert result["aws_calls"]["ecs.RunTask"] == 1
+
+
+def test_given_claimed_decisions_when_the_demo_runs_then_that_is_marked() -> None:
+    done = demo(CLAIMED="1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "CLAIMED=1: decisions are not signed" in done.stdout
+    assert "approved by ana (claimed)" in done.stdout
+    assert "the names are claimed: there is no signature to verify" in done.stdout
+    assert [each["level"] for each in json.loads((FOLDER / "result.json").read_text())["decisions"]] == ["claimed"]
 
 
 def test_given_a_demo_that_is_kept_when_another_terminal_decides_then_it_goes_on_until_ctrl_c(kept_demo: Terminal) -> None:
@@ -122,9 +136,10 @@ def test_given_a_demo_that_is_kept_when_another_terminal_decides_then_it_goes_on
     assert evidence, asked
     assert promotion, asked
     # Another terminal, with what the demo wrote down for it.
-    script = f". {FOLDER}/env.sh && slipway approve {promotion[1]} --by ana --evidence {evidence[1]}"
+    script = f". {FOLDER}/env.sh && slipway approve {promotion[1]} --evidence {evidence[1]}"
     elsewhere = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert elsewhere.returncode == 0, elsewhere.stdout + elsewhere.stderr
+    assert "approved by ana (signed), 1 of 1" in elsewhere.stdout
     kept_demo.until("decided elsewhere")
     kept_demo.until(": promoted\r\n")
     kept_demo.type(CTRL_C)

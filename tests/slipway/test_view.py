@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,10 @@ from slipway.api import (
     Artifact,
     Champion,
     ChampionSummary,
+    DecisionRecord,
     Evidence,
     EvidenceSummary,
+    IdentityLevel,
     LedgerEntry,
     LedgerState,
     ModelPackage,
@@ -36,12 +39,14 @@ from slipway.evidence_hash import sha256_of
 from slipway.view import (
     MARKS,
     champion_line,
+    decision_line,
     end_lines,
     evidence_facts,
     evidence_lines,
     format_age,
     format_length,
     gate_line,
+    identity_line,
     ledger_line,
     stage_view,
     waiting_lines,
@@ -84,7 +89,7 @@ def test_given_a_stage_that_runs_then_its_line_stays_the_same_while_its_length_g
 def test_given_a_parked_stage_then_the_lines_say_what_failed_and_which_commands_end_the_wait() -> None:
     failure = FailureReport(ending=Ending.needs_person, tried="pushing", answered="no", remedy="allow it")
     waiting = WaitingFor(what="retry or abort", since=NOW, commands=("slipway retry x",), failure=failure)
-    assert waiting_lines(waiting) == (
+    assert waiting_lines(waiting, IdentityLevel.signed) == (
         "waiting for retry or abort since 2026-01-02 03:04:05 UTC",
         "who: any operator",
         "tried: pushing",
@@ -96,10 +101,34 @@ def test_given_a_parked_stage_then_the_lines_say_what_failed_and_which_commands_
 
 def test_given_an_approval_then_the_lines_say_until_when_and_who() -> None:
     waiting = WaitingFor(what="approval (0 of 1)", since=NOW, until=NOW + timedelta(hours=1), who=("ana", "bo"))
-    assert waiting_lines(waiting) == (
+    assert waiting_lines(waiting, IdentityLevel.claimed) == (
         "waiting for approval (0 of 1) since 2026-01-02 03:04:05 UTC, until 2026-01-02 04:04:05 UTC",
         "who: ana, bo",
+        "decisions are claimed here: whoever can reach the Temporal namespace can write any name",
     )
+
+
+def test_given_any_level_that_is_needed_then_it_is_said_what_that_means() -> None:
+    assert len({identity_line(level) for level in IdentityLevel}) == len(IdentityLevel)
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ({"level": IdentityLevel.signed, "fingerprint": "SHA256:abc"}, "(signed, key SHA256:abc)"),
+        ({"level": IdentityLevel.temporal, "principal": "jwt:ana"}, "(temporal, sent by jwt:ana)"),
+        ({"level": IdentityLevel.claimed, "principal": "jwt:eve"}, "(claimed, sent by jwt:eve)"),
+        ({}, "(claimed)"),
+    ],
+)
+def test_given_a_decision_then_its_line_says_who_how_that_is_known_on_what_and_why(known: dict[str, Any], told: str) -> None:
+    decision = DecisionRecord(kind="approve", by="ana", at=NOW, evidence="0123456789abcdef" * 4, reason="recall is up", **known)
+    assert decision_line(decision) == f"2026-01-02 03:04:05 UTC approved by ana {told}, evidence 0123456789abcdef: recall is up"
+
+
+def test_given_a_decision_by_a_stranger_then_its_line_is_one_line() -> None:
+    decision = DecisionRecord(kind="abort", by="eve\n2026-01-02", at=NOW, reason="no\n\x1b[2Japproved by ana (signed)")
+    assert decision_line(decision).isprintable()
 
 
 def test_given_an_effect_then_what_became_of_it_and_why_are_set_apart() -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from slipway.api import (
     AppRef,
     ChampionSummary,
+    DecisionRecord,
     EvidenceSummary,
     LedgerEntry,
     Outcome,
@@ -37,6 +38,7 @@ def status_of(text: str) -> PromotionStatus:
         reason=text,
         ledger=(LedgerEntry(stage=StageName.image, inverse=text, note=text),),
         notices=(text,),
+        decisions=(DecisionRecord(kind=text, by=text, at=NOW, evidence=text, reason=text, fingerprint=text, principal=text),),
         evidence=text,
         evidence_summary=EvidenceSummary(
             gates=(GateResult(metric=text, rule=text, value=None, champion=None, passed=False, message=text, problem=text),),

@@ -338,7 +338,8 @@ class World:
     async def identify_person(self, asked: IdentifyPerson) -> DecisionRecord:
         await self._enter(asked)
         command = asked.command
-        record = DecisionRecord(kind=command.kind, by=command.by, at=NOW, evidence=command.evidence, reason=command.reason)
+        now = datetime.now(UTC)
+        record = DecisionRecord(kind=command.kind, by=command.by, at=now, evidence=command.evidence, reason=command.reason)
         if command.signed is None:
             return record
         signed = {"document": command.signed.document, "signature": command.signed.signature}

@@ -73,7 +73,8 @@ async def test_given_a_good_model_when_it_is_approved_then_each_step_runs_once_i
     assert status.waiting_for is None
     assert status.endpoints[0].answer == '{"malignant": true}'
     assert {entry.state for entry in status.ledger} == {LedgerState.kept}
-    assert "approved by ana (claimed), 1 of 1: good" in status.notices[-1]
+    assert [(each.kind, each.by, each.level, each.reason) for each in status.decisions] == [("approve", "ana", "claimed", "good")]
+    assert status.notices == ()
 
 
 async def test_given_gates_that_decide_alone_when_they_are_met_then_nobody_is_asked(client: Client, world: World) -> None:

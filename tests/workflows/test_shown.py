@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client
 
-from slipway.api import Decision, StageName
+from slipway.api import Decision, IdentityLevel, OperatorCommand, StageName
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.start import send_update, start_promotion
 from tests.support.waiting import until_asked, until_parked
-from tests.support.world import EVIDENCE, World, needs_person, request
+from tests.support.world import EVIDENCE, World, approval, needs_person, request
 
 EVENTS = 155
 BYTES = 100_000
@@ -47,6 +49,62 @@ async def test_given_a_waiting_promotion_then_the_details_say_who_can_unblock_it
     assert found.get(attributes.WAITING_FOR) == "approval"
     assert found.get(attributes.TARGETS) == ["screening-prod"]
     assert found.get(attributes.APP) == "screening"
+    await handle.terminate()
+
+
+async def test_given_claimed_decisions_then_the_details_say_what_that_means(client: Client, world: World) -> None:
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    page = await details(client, handle.id)
+    assert "whoever can reach the Temporal namespace can write any name" in page
+    assert "--sign" not in page
+    await handle.terminate()
+
+
+async def test_given_a_policy_that_asks_for_signatures_then_the_details_have_the_commands_that_make_one(
+    client: Client, world: World
+) -> None:
+    world.identity = IdentityLevel.signed
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    page = await details(client, handle.id)
+    assert f"slipway approve {handle.id} --by <you> \\\n    --evidence {EVIDENCE} \\\n    --sign\n" in page
+    assert (
+        f"```\nslipway decision {handle.id} --kind approve \\\n    --by <you> > decision.json\n"
+        "ssh-keygen -Y sign -n slipway-decision -f <your key> decision.json\n"
+        "slipway decision --attach decision.json\n```"
+    ) in page
+    assert "send the signal of the same kind, `approve` or `reject`, with what the last command printed" in page
+    assert '"by": "<your name>"' not in page
+    await handle.terminate()
+
+
+async def test_given_a_decision_then_the_details_and_the_result_have_it_with_its_level(client: Client, world: World) -> None:
+    world.set_approval(approval(quorum=2))
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE, reason="recall is up"))
+    page = await details(client, handle.id)
+    assert re.search(r"Decisions\n\n- .* UTC approved by ana \(claimed\), evidence sha256:eeeeeeeee: recall is up\n", page)
+    await send_update(handle, "abort", OperatorCommand(by="bo", reason="wrong data"))
+    ended = await handle.result()
+    assert [(each.kind, each.by, each.level) for each in ended.decisions] == [
+        ("approve", "ana", "claimed"),
+        ("abort", "bo", "claimed"),
+    ]
+
+
+async def test_given_a_stage_that_parks_where_decisions_are_signed_then_a_claimed_signal_still_ends_the_wait(
+    client: Client, world: World
+) -> None:
+    world.identity = IdentityLevel.signed
+    world.fail("write_image", needs_person())
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_parked(handle, StageName.taskdef)
+    page = await details(client, handle.id)
+    assert f'slipway retry {handle.id} --by <you> \\\n    --reason "…" \\\n    --sign\n' in page
+    assert '{"by": "<your name>", "reason": ""}' in page
+    assert f"slipway decision {handle.id} --kind retry" in page
     await handle.terminate()
 
 
