@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows.activity_options import IDENTIFY, shown
 from workflows.approval import Round, Said, Verdict
-from workflows.commands import Operated, read_command
+from workflows.commands import Operated, objection_to_names, read_command
 from workflows.payloads import REFUSAL_LIMIT, refusal
 from workflows.state import PromotionState, known
 from workflows.view import StatusView
@@ -213,7 +213,7 @@ class OperatorHandlers:
             case "approve" | "reject":
                 objection = self._objection_to_decision(command)
             case "retry":
-                objection = self._objection_to_retry()
+                objection = self._objection_to_retry() or objection_to_names(command, self._state.current)
             case "abort":
                 objection = self._objection_to_abort()
         return objection or self._objection_to_document(command)
@@ -295,7 +295,9 @@ class OperatorHandlers:
 
     def _take_retry(self, command: Command, level: IdentityLevel) -> str:
         self._state.retry = retry = Operated(by=command.by, reason=command.reason, level=level)
-        self._notice(f"retry of {self._state.current} by {retry.who}{_because(retry.reason)}")
+        self._state.name(command.execution, command.package)
+        named = f" with {command.execution or command.package}" if command.execution or command.package else ""
+        self._notice(f"retry of {self._state.current} by {retry.who}{named}{_because(retry.reason)}")
         self._resume()
         return f"retrying the {self._state.current} stage"
 
