@@ -19,9 +19,10 @@ from activities.endpoints.served import SageMakerAccount
 from activities.guard import Guard, known_origin
 from activities.images.messages import CopyImage
 from activities.origin import Origin
+from activities.pipelines.finding import is_anothers
 from activities.pipelines.messages import Execution
 from activities.promotions import first_run_of
-from activities.registry import SetApproval, WithdrawApproval
+from activities.registry import CreateModelPackage, SetApproval, WithdrawApproval
 from activities.tags import PROMOTION_TAG
 from activities.taskdefs import RevertImage, WriteImage
 from activities.tasks.messages import RegisterTaskDefinition, RunTask, StopTask
@@ -103,6 +104,7 @@ class Checks:
             "stop_task": self._stop_task,
             "retry_execution": self._retry_execution,
             "stop_execution": self._stop_execution,
+            "create_model_package": self._create_model_package,
             "set_approval": self._set_approval,
             "withdraw_approval": self._withdraw_approval,
             "preflight": self._preflight,
@@ -185,21 +187,40 @@ class Checks:
     async def _stop_execution(self, execution: Execution) -> None:
         origin = known_origin("stop_execution", execution.origin)
         await self._guard.require_on_branch(origin)
-        _require_own(origin, f"the execution {execution.arn}", await self._display_name(execution.arn))
+        name = await self._display_name(execution.arn) or ""
+        if name == origin.promotion_id:
+            return
+        if not is_anothers(name, origin.promotion_id):
+            # Its task did not name it, and it bears no mark of the promotion: the app's own pipeline is the bound then.
+            with contextlib.suppress(RefusedError):
+                pipeline = (await self._guard.permit(origin)).spec.spec.pipeline.name
+                _agree(origin, "the pipeline", _pipeline(execution.arn), pipeline.lower())
+                return
+        _require_own(origin, f"the execution {execution.arn}", name)
 
     async def _set_approval(self, request: SetApproval) -> None:
         origin = known_origin("set_approval", request.origin)
         app = await self._guard.permit(origin, _owner_of(request.package))
-        _agree(origin, "the package group", _group(request.package.arn), app.spec.spec.model.package_group.lower())
+        _agree_on_group(origin, request.package.arn, app)
         if request.status == "Approved":
             await self._approvals.require_package(origin, app, request)
+
+    async def _create_model_package(self, request: CreateModelPackage) -> None:
+        origin = known_origin("create_model_package", request.origin)
+        spec = (await self._guard.permit(origin)).spec.spec
+        model, types = spec.model, spec.model.container and spec.model.container.instance_types
+        _agree(origin, "the pipeline", _pipeline(request.execution.arn), spec.pipeline.name.lower())
+        _agree(origin, "the package group", request.group, model.package_group)
+        _agree(origin, "the step", request.step, model.from_step)
+        _agree(origin, "the container", request.container, model.container)
+        _agree(origin, "the instance types", request.instance_types, types or (spec.rollout.variant.instance_type,))
+        _agree(origin, "the report", request.report, model.report)
 
     async def _withdraw_approval(self, request: WithdrawApproval) -> None:
         origin = known_origin("withdraw_approval", request.origin)
         await self._guard.require_on_branch(origin)
         with contextlib.suppress(RefusedError):
-            group = (await self._guard.permit(origin)).spec.spec.model.package_group
-            _agree(origin, "the package group", _group(request.package.arn), group.lower())
+            _agree_on_group(origin, request.package.arn, await self._guard.permit(origin))
             return
         tried = f"looking at what made {request.package.arn}"
         sagemaker = self._aws.sagemaker(region_of(request.package.arn))
@@ -280,7 +301,7 @@ def _agree_on_plan(origin: Origin, plan: EndpointPlan, app: App) -> None:
         _agree(origin, "the endpoint", plan.target.endpoint, ", ".join(target.endpoint for target in targets))
     _agree(origin, "the promotion", plan.promotion_id, origin.promotion_id)
     _agree(origin, "the region", plan.region, plan.target.region or _region(app))
-    _agree(origin, "the package group", _group(plan.package.arn), spec.model.package_group.lower())
+    _agree_on_group(origin, plan.package.arn, app)
     _agree(origin, "the variant", plan.variant, spec.rollout.variant)
     _agree(origin, "the strategy", plan.strategy, spec.rollout.strategy)
     names = plan_rollout(plan)
@@ -322,5 +343,10 @@ def _owner_of(package: ModelPackage) -> Use:
     return Use("accounts", f"the model package {package.arn}", account_of(package.arn))
 
 
-def _group(arn: str) -> str:
-    return arn.partition(":model-package/")[2].partition("/")[0].lower()
+def _agree_on_group(origin: Origin, package: str, app: App) -> None:
+    """The package is in the spec's group; where that is given by its ARN, in its account as well."""
+    written = app.spec.spec.model.package_group.lower()
+    owner, _, path = package.lower().partition(":model-package/")
+    name = path.partition("/")[0]
+    asked = f"{owner}:model-package-group/{name}" if written.startswith("arn:") else name
+    _agree(origin, "the package group", asked, written)

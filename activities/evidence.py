@@ -13,7 +13,7 @@ from temporalio import activity
 from activities.contents import contents_of
 from activities.endpoints.served import SageMakerAccount
 from activities.origin import Origin
-from activities.registry import describe_package
+from activities.packages import describe_package
 from activities.repositories import Repositories
 from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, ReportFile, SpecChange, StepReport, TaskdefCommit
 from slipway.app.durations import format_duration

@@ -1,10 +1,11 @@
-"""The last lines of what a container printed, from CloudWatch Logs."""
+"""What a container printed, from CloudWatch Logs."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from slipway.aws.clients import Aws
 from slipway.errors import SlipwayError
@@ -15,6 +16,8 @@ LINES = 20
 LINE_LIMIT = 300
 """Characters of a line that are kept; a failure has room for about a thousand in all."""
 SHOWN = 5
+PAGES = 40
+"""Pages of a log that are read as a whole; each has up to 1 MB or 10,000 lines."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,32 @@ async def _tail(aws: Aws, region: str, stream: Stream, lines: int) -> list[str]:
         )
         found += [str(event.get("message", ""))[:LINE_LIMIT] for event in answer["events"]]
     return found[-lines:]
+
+
+async def all_lines(aws: Aws, region: str, stream: Stream) -> AsyncIterator[str]:
+    """A stream's lines from its beginning, up to a bound that no program's log of a few hours comes near.
+
+    Raises:
+        SlipwayError: It cannot be read.
+    """
+    logs = aws.logs(stream.region or region)
+    token = ""
+    for _ in range(PAGES):
+        more: Any = {"nextToken": token} if token else {}
+        answer = await aws.call(
+            f"reading the log stream {stream.name} of {stream.group}",
+            logs.get_log_events,
+            logGroupName=stream.group,
+            logStreamName=stream.name,
+            startFromHead=True,
+            **more,
+        )
+        for event in answer["events"]:
+            yield str(event.get("message", ""))
+        if answer["nextForwardToken"] == token:
+            # The same token again is the end. An empty page is none.
+            return
+        token = answer["nextForwardToken"]
 
 
 def log_excerpt(lines: Sequence[str]) -> str:

@@ -1,28 +1,42 @@
-"""Model Registry activities: find the package that an execution registered, set and withdraw its approval."""
+"""Model Registry activities: find or make the package of an execution, set and withdraw its approval."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from temporalio import activity
 
 from activities.compensation import Compensation
 from activities.origin import Origin
+from activities.packages import (
+    FindModelPackage,
+    FoundPackage,
+    PackageFinder,
+    describe_package,
+    generated_by,
+    list_packages,
+    model_of,
+    models_in,
+    outputs_of,
+    require_complete,
+)
 from activities.pipelines.messages import Execution
 from activities.pipelines.steps import list_steps
 from slipway.api import LedgerState, Message, ModelPackage, SignedCommand, StepReport
+from slipway.app.spec import Container, Report
 from slipway.aws.clients import Aws, region_of
 from slipway.decisions.command import Delivery
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.names import short_hash
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.literals import ModelApprovalStatusType
-    from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
+    from types_boto3_sagemaker.type_defs import InferenceSpecificationTypeDef
 
 DESCRIPTION_LIMIT = 1_024
-SCANNED = 50
-"""Packages of the group whose lineage is looked at, newest first, where no step names the package."""
+PACKAGE_TOKEN = 36
+"""Characters of CreateModelPackage's client token."""
 STATUSES: dict[str, ModelApprovalStatusType] = {
     "Approved": "Approved",
     "Rejected": "Rejected",
@@ -30,11 +44,19 @@ STATUSES: dict[str, ModelApprovalStatusType] = {
 }
 
 
-class FindModelPackage(Message):
-    """Input of `find_model_package`."""
+class CreateModelPackage(Message):
+    """Input of `create_model_package`."""
 
     execution: Execution
     group: str
+    """Its name or ARN."""
+    step: str
+    """The training step whose model it is."""
+    container: Container
+    instance_types: tuple[str, ...]
+    """What it may run on, in real time."""
+    report: Report | None = None
+    origin: Origin | None = None
 
 
 class SetApproval(Message):
@@ -78,40 +100,85 @@ class RegistryActivities:
         self._aws = aws
 
     @activity.defn
-    async def find_model_package(self, request: FindModelPackage) -> ModelPackage:
-        """Finds the package that the execution registered, by lineage; the newest may be another's. Reads only.
+    async def find_model_package(self, request: FindModelPackage) -> FoundPackage:
+        """Finds the package that the execution made; the newest may be another's. Reads only.
 
         Raises:
-            RefusedError: The execution registered none, as when its own condition was not met.
-            NeedsPersonError: The package failed its own validation.
+            RefusedError: The execution made none, as when its own condition was not met.
+            NeedsPersonError: Several may be it, or it failed its own validation.
         """
-        execution = request.execution
-        tried = f"looking for the model package of the execution {execution.display_name} in the group {request.group}"
-        steps = await list_steps(self._aws, execution.region, execution.arn)
-        registered = [step.arn for step in steps if step.kind == "RegisterModel" and step.arn]
-        for arn in registered or await self._newest(execution.region, request.group):
-            found = await describe_package(self._aws, arn)
-            if is_of(found, execution.arn, request.group, named_by_step=bool(registered)):
-                require_complete(tried, found)
-                return ModelPackage(
-                    arn=found["ModelPackageArn"], version=found.get("ModelPackageVersion", 0), region=execution.region
-                )
-        raise RefusedError(
-            tried,
-            f"the execution succeeded but registered no package in this group; {why_none(steps)}",
-            "see the pipeline's conditions, and that it registers into spec.model.packageGroup",
+        return await PackageFinder(self._aws, request).find()
+
+    @activity.defn
+    async def create_model_package(self, request: CreateModelPackage) -> FoundPackage:
+        """Makes a package of the model that a training step of the execution made.
+
+        If it is killed after the call, the retry finds a package of this model that names the execution. A client token covers
+        the time until it is listed.
+
+        Raises:
+            NeedsPersonError: The execution has no such step, or the step made no model.
+        """
+        execution, region = request.execution, request.execution.region
+        tried = f"making a model package of the step {request.step} of {execution.arn}"
+        steps = await list_steps(self._aws, region, execution.arn)
+        model = await model_of(self._aws, region, job_of(tried, steps, request.step, "Training"))
+        if not model:
+            raise NeedsPersonError(tried, "its training job has no model", "see the job in SageMaker; then retry, or abort")
+        report = await self._report(tried, request.report, steps, region)
+        arn = await self._made_before(request, model) or await self._make(tried, request, model, report)
+        found = await describe_package(self._aws, arn)
+        require_complete(tried, found)
+        return FoundPackage(
+            arn=arn,
+            version=found.get("ModelPackageVersion", 0),
+            region=region_of(arn),
+            witness=f"made of the step {request.step}",
         )
 
-    async def _newest(self, region: str, group: str) -> Sequence[str]:
+    async def _report(self, tried: str, report: Report | None, steps: Sequence[StepReport], region: str) -> str | None:
+        """The S3 URI of the evaluation report, where the spec names one."""
+        if report is None:
+            return None
+        outputs = await outputs_of(self._aws, region, job_of(tried, steps, report.step, "Processing"))
+        if report.output not in outputs:
+            known = ", ".join(outputs) or "none"
+            said = f"the step {report.step} has no output {report.output}; its outputs: {known}"
+            raise NeedsPersonError(tried, said, "correct spec.model.report, and start a promotion anew")
+        return outputs[report.output] + report.file
+
+    async def _made_before(self, request: CreateModelPackage, model: str) -> str | None:
+        execution = request.execution
+        describe = self._aws.sagemaker(execution.region).describe_pipeline_execution
+        tried = f"looking at the pipeline execution {execution.arn}"
+        began = (await self._aws.call(tried, describe, PipelineExecutionArn=execution.arn))["CreationTime"]
+        for listed in await list_packages(self._aws, execution.region, request.group, began):
+            found = await describe_package(self._aws, listed.get("ModelPackageArn", ""))
+            if generated_by(found) == execution.arn and models_in(found) == [model]:
+                return found["ModelPackageArn"]
+        return None
+
+    async def _make(self, tried: str, request: CreateModelPackage, model: str, report: str | None) -> str:
+        container = request.container
+        contract: InferenceSpecificationTypeDef = {
+            "Containers": [{"Image": container.image, "ModelDataUrl": model, "Environment": container.environment or {}}],
+            "SupportedContentTypes": list(container.content_types),
+            "SupportedResponseMIMETypes": list(container.response_types),
+            "SupportedRealtimeInferenceInstanceTypes": cast("Any", list(request.instance_types)),
+        }
+        statistics = {"ContentType": "application/json", "S3Uri": report}
+        more: dict[str, Any] = {"ModelMetrics": {"ModelQuality": {"Statistics": statistics}}} if report else {}
         answer = await self._aws.call(
-            f"listing the model packages of the group {group}",
-            self._aws.sagemaker(region).list_model_packages,
-            ModelPackageGroupName=group,
-            SortBy="CreationTime",
-            SortOrder="Descending",
-            MaxResults=SCANNED,
+            tried,
+            self._aws.sagemaker(request.execution.region).create_model_package,
+            ModelPackageGroupName=request.group,
+            InferenceSpecification=contract,
+            ModelApprovalStatus="PendingManualApproval",
+            MetadataProperties={"GeneratedBy": request.execution.arn},
+            ClientToken=short_hash("model-package", 1, request.execution.arn, request.group, model, digits=PACKAGE_TOKEN),
+            **more,
         )
-        return [found.get("ModelPackageArn", "") for found in answer["ModelPackageSummaryList"]]
+        return answer["ModelPackageArn"]
 
     @activity.defn
     async def set_approval(self, request: SetApproval) -> ApprovalSet:
@@ -155,43 +222,15 @@ class RegistryActivities:
         return Compensation(state=LedgerState.undone, note=note)
 
 
-async def describe_package(aws: Aws, arn: str, role_arn: str | None = None) -> DescribeModelPackageOutputTypeDef:
-    """The package as the registry shows it.
-
-    Args:
-        aws: Where to find AWS.
-        arn: The package's ARN.
-        role_arn: The role that looks; none for the worker's own.
-    """
-    describe = aws.sagemaker(region_of(arn), role_arn).describe_model_package
-    return await aws.call(f"looking at the model package {arn}", describe, ModelPackageName=arn)
-
-
-def is_of(package: DescribeModelPackageOutputTypeDef, execution: str, group: str, *, named_by_step: bool) -> bool:
-    """Whether a package is the execution's. `GeneratedBy` decides; if it is empty, the execution's own step does."""
-    made_by = package.get("MetadataProperties", {}).get("GeneratedBy")
-    lineage = made_by == execution if made_by else named_by_step
-    return lineage and package.get("ModelPackageGroupName") == group
-
-
-def require_complete(tried: str, package: DescribeModelPackageOutputTypeDef) -> None:
-    """Checks that a package has passed its own validation.
+def job_of(tried: str, steps: Sequence[StepReport], name: str, kind: str) -> str:
+    """The ARN of the job of a step.
 
     Raises:
-        TransientError: The validation has not ended.
-        NeedsPersonError: It failed.
+        NeedsPersonError: There is no such step, or it ran no such job.
     """
-    status = package.get("ModelPackageStatus", "")
-    if status in {"Pending", "InProgress"}:
-        raise TransientError(tried, f"{package['ModelPackageArn']} is {status}")
-    if status != "Completed":
-        details = package.get("ModelPackageStatusDetails", {}).get("ValidationStatuses", [])
-        reasons = "; ".join(reason for detail in details if (reason := detail.get("FailureReason")))
-        said = f"{package['ModelPackageArn']} is {status} {reasons}".strip()
-        raise NeedsPersonError(tried, said, "fix its validation and retry, or abort")
-
-
-def why_none(steps: Sequence[StepReport]) -> str:
-    """Why there is no package, as far as the execution's steps tell."""
-    conditions = [f"the condition {step.name} was {step.outcome}" for step in steps if step.outcome]
-    return ", ".join(conditions) or f"its steps were {', '.join(step.name for step in steps) or 'none'}"
+    found = next((step.arn for step in steps if step.name == name and step.kind == kind and step.arn), None)
+    if found is None:
+        known = ", ".join(f"{step.name} ({step.kind})" for step in steps) or "none"
+        said = f"the execution has no {kind.lower()} step {name}; its steps: {known}"
+        raise NeedsPersonError(tried, said, "correct spec.model, and start a promotion anew")
+    return found

@@ -22,6 +22,7 @@ from slipway.people import NAME_LIMIT, check_line, check_name
 
 Line = Annotated[str, AfterValidator(check_line)]
 PersonName = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT), AfterValidator(check_name)]
+ARN_LIMIT = 2_048
 TASK_QUEUE = "slipway"
 _ROLLOUTS = "-rollouts"
 
@@ -253,6 +254,8 @@ class OperatorCommand(Message):
 
     by: PersonName
     reason: str = Field(default="", max_length=1_000)
+    execution: Line = Field(default="", max_length=ARN_LIMIT, description="For `retry`: the execution that the task started.")
+    package: Line = Field(default="", max_length=ARN_LIMIT, description="For `retry`: the package that the execution made.")
 
 
 DOCUMENT_LIMIT = 16_000

@@ -43,9 +43,13 @@ GIT = _options(timedelta(minutes=10), timedelta(hours=2))
 """Clones, commits and pushes."""
 COPY = _options(timedelta(hours=1), timedelta(hours=4))
 """Copies gigabytes between registries."""
-UNDO = _options(timedelta(minutes=10), timedelta(hours=1))
+STOP = _options(timedelta(minutes=10), timedelta(hours=1))
+"""Stops a task, before the next one is run."""
+OUTAGE = timedelta(days=7)
+"""How long an undo is tried again by itself: nobody can retry it once it has given up."""
+UNDO = _options(timedelta(minutes=10), OUTAGE)
 """Undoes one effect."""
-RESTORE = _options(timedelta(hours=2), timedelta(hours=6))
+RESTORE = _options(timedelta(hours=2), OUTAGE)
 """Restores an endpoint, which takes as long as SageMaker takes to replace a fleet."""
 
 

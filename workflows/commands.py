@@ -8,7 +8,7 @@ from typing import Any, Literal
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from slipway.api import DOCUMENT_LIMIT, SIGNATURE_LIMIT, Decision, IdentityLevel, OperatorCommand, SignedCommand
+    from slipway.api import DOCUMENT_LIMIT, SIGNATURE_LIMIT, Decision, IdentityLevel, OperatorCommand, SignedCommand, StageName
     from slipway.decisions.command import Command, Kind
     from slipway.decisions.document import parse_document
     from slipway.errors import RefusedError
@@ -50,7 +50,18 @@ def read_command(kind: Kind, payloads: Sequence[Any], extra: Literal["forbid", "
         decision = read(payloads, Decision, extra=extra)
         return Command(kind=kind, by=decision.by, evidence=decision.evidence, reason=decision.reason)
     command = read(payloads, OperatorCommand, extra=extra)
-    return Command(kind=kind, by=command.by, reason=command.reason)
+    return Command(kind=kind, by=command.by, reason=command.reason, execution=command.execution, package=command.package)
+
+
+def objection_to_names(command: Command, stage: StageName) -> str | None:
+    """Why an execution or a package cannot be named now."""
+    if not (command.execution or command.package):
+        return None
+    if stage is not StageName.pipeline:
+        return f"an execution and a package are named where the pipeline stage is parked, and it is the {stage} stage that is"
+    if command.execution and command.package:
+        return "name the execution or the package, not both: the package of a named execution is looked for"
+    return None
 
 
 def _is_signed(payloads: Sequence[Any]) -> bool:
@@ -69,6 +80,8 @@ def _of_signed(kind: Kind, signed: SignedCommand) -> Command:
         by=document.by,
         evidence=document.evidence[:HASH_DIGITS],
         reason=document.reason,
+        execution=document.use_execution,
+        package=document.use_package,
         document=document,
         signed=signed,
     )

@@ -7,6 +7,7 @@ for the Temporal UI. A signal cannot be refused: a notice says then what would h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
@@ -36,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows.activity_options import IDENTIFY, shown
 from workflows.approval import Round, Said, Verdict
-from workflows.commands import Operated, read_command
+from workflows.commands import Operated, objection_to_names, read_command
 from workflows.new_run import NewRun
 from workflows.payloads import REFUSAL_LIMIT, refusal
 from workflows.state import PromotionState, known
@@ -229,7 +230,7 @@ class OperatorHandlers:
             case "approve" | "reject":
                 objection = self._objection_to_decision(command)
             case "retry":
-                objection = self._objection_to_retry()
+                objection = self._objection_to_retry() or objection_to_names(command, self._state.current)
             case "abort":
                 objection = self._objection_to_abort()
         return objection or self._objection_to_document(command)
@@ -309,6 +310,9 @@ class OperatorHandlers:
 
     def _take_retry(self, command: Command, level: IdentityLevel) -> str:
         self._state.retry = retry = Operated(by=command.by, reason=command.reason, level=level)
+        self._state.name(command.execution, command.package)
+        if named := command.execution or command.package:
+            self._notice(f"{retry.who} named {named}")
         self._resume()
         return f"retrying the {self._state.current} stage, asked by {retry.who}"
 

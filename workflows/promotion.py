@@ -12,19 +12,21 @@ with workflow.unsafe.imports_passed_through():
     from activities.evidence import EvidenceActivities, GatherEvidence
     from activities.images.activities import ImageActivities
     from activities.images.messages import CheckScan, CopyImage, ResolveImage
+    from activities.packages import FindModelPackage, FoundPackage
     from activities.pipelines.activities import PipelineActivities
-    from activities.pipelines.messages import FindExecution, FollowExecution
-    from activities.registry import FindModelPackage, RegistryActivities, SetApproval
+    from activities.pipelines.messages import Execution, FindExecution, FollowExecution
+    from activities.registry import CreateModelPackage, RegistryActivities, SetApproval
     from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, TaskdefActivities, WriteImage
     from activities.tasks.activities import TaskActivities
     from activities.tasks.messages import RegisterTaskDefinition
     from slipway.api import Evidence, LedgerState, ModelPackage, Outcome, PromotionStatus, StageName, StageState
+    from slipway.app.spec import group_name
     from slipway.errors import RefusedError
     from slipway.temporal.failures import report_of, to_application_error
     from slipway.temporal.search_attributes import State
     from slipway.text import pluralize
 
-from workflows.activity_options import CHANGE, COPY, GIT, READ, follow
+from workflows.activity_options import ABORT_GRACE, CHANGE, COPY, GIT, READ, STOP, follow, shown
 from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
 from workflows.payloads import read_start
@@ -132,7 +134,7 @@ class PromotionWorkflow(StagedWorkflow):
     async def _run_task(self) -> None:
         state, app, taskdef = self._state, known(self._state.app), known(self._state.taskdef)
         # Never two at once: the one before may only have been lost from sight.
-        await stop_task(state, "the stage is retried", self._origin)
+        await stop_task(state, "the stage is retried", self._origin, STOP)
         register = RegisterTaskDefinition(
             app=self._request.app,
             commit=taskdef.commit,
@@ -159,7 +161,8 @@ class PromotionWorkflow(StagedWorkflow):
 
     async def _train(self) -> None:
         state, spec = self._state, known(self._state.app).spec.spec
-        if state.execution:
+        named, state.named_execution = state.named_execution, ""
+        if state.execution and not named:
             summary = "let the execution go on from the step that failed"
             execution = state.execution.model_copy(update={"origin": self._origin})
             await self._step(PipelineActivities.retry_execution, execution, CHANGE, summary)
@@ -170,19 +173,56 @@ class PromotionWorkflow(StagedWorkflow):
                 region=state.region,
                 started_after=known(state.task).started_at,
                 origin=self._origin,
+                task=state.task,
+                named=named,
             )
-            state.execution = await self._step(PipelineActivities.find_execution, find, READ, f"find {self._id}")
-            self._view.show()
+            state.execution = known(await self._step(PipelineActivities.find_execution, find, READ, f"find {self._id}"))
+            self._summarize(execution_line(state.execution))
         execution = state.execution.model_copy(update={"origin": self._origin})
         watch = FollowExecution(execution=execution, timeout=spec.pipeline.timeout)
         summary = f"follow {spec.pipeline.name}"
         verdict = await self._step(PipelineActivities.follow_execution, watch, follow(spec.pipeline.timeout), summary)
-        group = spec.model.package_group
-        find_package = FindModelPackage(execution=execution, group=group)
-        summary = f"find the model in {group}"
-        package = await self._step(RegistryActivities.find_model_package, find_package, READ, summary)
-        state.steps, state.package = verdict.steps, package
-        self._summarize(f"{pluralize(len(verdict.steps), 'step')}, {group} version {package.version}")
+        state.steps = verdict.steps
+        found = await (self._make_package(execution) if spec.model.from_step else self._find_package(execution))
+        steps, group = pluralize(len(verdict.steps), "step"), group_name(spec.model.package_group)
+        known_by = f", known by {found.witness}" if found.witness else ""
+        self._summarize(f"{steps}, {group} version {found.version}{known_by}; {execution_line(execution)}")
+
+    async def _find_package(self, execution: Execution) -> FoundPackage:
+        state, model = self._state, known(self._state.app).spec.spec.model
+        named, state.named_package = state.named_package, ""
+        group = model.package_group
+        find = FindModelPackage(execution=execution, group=group, step=model.step or "", named=named, promotion_id=self._id)
+        found = await self._step(RegistryActivities.find_model_package, find, READ, f"find the model in {group}")
+        state.package = found.package
+        return found
+
+    async def _make_package(self, execution: Execution) -> FoundPackage:
+        """Make the package of what a training step made. Its ARN is known before an abort goes on: it is rejected then."""
+        spec = known(self._state.app).spec.spec
+        container = known(spec.model.container)
+        create = CreateModelPackage(
+            execution=execution,
+            group=spec.model.package_group,
+            step=known(spec.model.from_step),
+            container=container,
+            instance_types=container.instance_types or (spec.rollout.variant.instance_type,),
+            report=spec.model.report,
+            origin=self._origin,
+        )
+        made: list[FoundPackage] = []
+
+        async def make() -> None:
+            summary = f"make a package of {create.step} in {create.group}"
+            found = await workflow.execute_activity_method(
+                RegistryActivities.create_model_package, create, **shown(CHANGE, summary)
+            )
+            made.append(found)
+            self._state.package = found.package
+
+        await self._finish_first(make(), ABORT_GRACE)
+        self._check_abort()
+        return made[0]
 
     # --- 5 approval ---
 
@@ -339,6 +379,11 @@ class PromotionWorkflow(StagedWorkflow):
             return "it was cancelled in Temporal"
         because = f": {self._state.abort.reason}" if self._state.abort.reason else ""
         return f"aborted by {self._state.abort.who}{because}"
+
+
+def execution_line(execution: Execution) -> str:
+    """The execution, and what proves that it is the promotion's."""
+    return f"execution {execution.arn.rpartition('/')[2]}, known by {execution.witness or 'its display name'}"
 
 
 def refuse_launcher(app: AppSnapshot) -> None:

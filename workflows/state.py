@@ -103,6 +103,10 @@ class PromotionState(BaseModel):
     task_had_ended: bool = False
     """Whether the task had ended by itself when it was to be stopped."""
     execution: Execution | None = None
+    named_execution: str = ""
+    """The ARN that an operator named, until it is looked at."""
+    named_package: str = ""
+    """The same of a package."""
     steps: tuple[StepReport, ...] = ()
     """The execution's steps."""
     package: ModelPackage | None = None
@@ -203,6 +207,10 @@ class PromotionState(BaseModel):
         """The current stage waits for an operator."""
         self.waiting_for, self.retry = waiting, None
         self._change(state=StageState.parked, summary=_first_line(failure.answered))
+
+    def name(self, execution: str, package: str) -> None:
+        """An operator says which execution or package is the promotion's."""
+        self.named_execution, self.named_package = execution, package
 
     def resume(self) -> None:
         """The current stage waits no more."""

@@ -96,5 +96,6 @@ class TaskRunner:
             FollowTask(task=task, timeout=limit, origin=self._origin),
             **shown(follow(limit), f"follow task {task.arn.rpartition('/')[2]}"),
         )
+        self._state.task = task.model_copy(update={"stopped_at": verdict.stopped_at})
         self._check_abort()
         return verdict

@@ -8,6 +8,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
+from temporalio.workflow import ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
     from activities.compensation import Compensation
@@ -53,14 +54,14 @@ async def undo_all(state: PromotionState, reason: str, origin: Origin, settled: 
         settled()
 
 
-async def stop_task(state: PromotionState, reason: str, origin: Origin) -> Compensation:
+async def stop_task(state: PromotionState, reason: str, origin: Origin, options: ActivityConfig = UNDO) -> Compensation:
     """Stop the most recently started task if it runs."""
     if state.task is None:
         return Compensation(state=LedgerState.kept, note="no task was started")
     done = await workflow.execute_activity_method(
         TaskActivities.stop_task,
         StopTask(task=state.task, reason=reason, origin=origin),
-        **shown(UNDO, "stop the task if it runs"),
+        **shown(options, "stop the task if it runs"),
     )
     state.task_had_ended = done.state is LedgerState.kept
     return done
@@ -98,7 +99,11 @@ async def _stop_execution(state: PromotionState, undo: StopExecution, reason: st
 
 
 async def _look_for_execution(state: PromotionState, undo: StopExecution) -> Execution | None:
-    """The execution that a task started which was not followed to its end; most have started none."""
+    """The execution that a task started which was not followed to its end; most have started none.
+
+    Raises:
+        ActivityError: That could not be found out.
+    """
     if state.task is None:
         return None
     find = FindExecution(
@@ -108,13 +113,12 @@ async def _look_for_execution(state: PromotionState, undo: StopExecution) -> Exe
         started_after=state.task.started_at,
         # The task was stopped before this (last in, first out), so it is known by now whether it had ended before.
         within=LIST_LAG if state.task_had_ended else LIST_LAG_AFTER_STOP,
+        task=state.task,
+        for_undo=True,
     )
-    try:
-        return await workflow.execute_activity_method(
-            PipelineActivities.find_execution, find, **shown(UNDO, "did the task start one?")
-        )
-    except FailureError:
-        return None
+    return await workflow.execute_activity_method(
+        PipelineActivities.find_execution, find, **shown(UNDO, "did the task start one?")
+    )
 
 
 async def _reject_package(state: PromotionState, undo: RejectPackage, reason: str, origin: Origin) -> Compensation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from activities.contents import contents_of, differences
 from activities.endpoints.messages import EndpointPlan
 from activities.endpoints.served import SageMakerAccount
-from activities.registry import describe_package
+from activities.packages import describe_package
 from slipway.errors import ChangedSinceApprovalError
 
 

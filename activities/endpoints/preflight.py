@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from activities.endpoints import deployment
 from activities.endpoints.messages import EndpointPlan
 from activities.endpoints.served import SageMakerAccount
-from activities.registry import describe_package
+from activities.packages import describe_package
 from slipway.errors import NeedsPersonError, RefusedError
 
 if TYPE_CHECKING:

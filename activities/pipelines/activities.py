@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
 from activities.compensation import Compensation
+from activities.pipelines.finding import Listed, Witnesses
 from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
 from activities.pipelines.steps import list_steps, step_failures
 from activities.waiting import deadline_after, effect_key, follower
@@ -27,6 +28,8 @@ OLDEST = timedelta(days=30)
 """How long before the latest task its execution may have begun: an earlier attempt's task may have started it before failing, and
 the same client token gives the same execution."""
 UNFINISHED = frozenset({"Executing", "Stopping"})
+SETTLED = timedelta(seconds=10)
+"""After this long everything is listed that the task, which has ended, started."""
 PAGES = 5
 """Pages of 100 executions that are looked through."""
 
@@ -51,32 +54,31 @@ class PipelineActivities:
     def __init__(self, aws: Aws, interval: float) -> None:
         self._aws = aws
         self._executions = Pollers(self._executions_at, interval)
-        self._names = Pollers(self._names_at, interval)
+        self._listings = Pollers(self._listings_at, interval)
 
     @activity.defn
-    async def find_execution(self, request: FindExecution) -> Execution:
-        """Finds the execution whose display name is the promotion's id. Reads only.
+    async def find_execution(self, request: FindExecution) -> Execution | None:
+        """Finds the execution that the task started. Reads only.
 
-        The newest execution of the pipeline may be somebody else's, so only the name counts.
+        Returns:
+            It; none where there is none and it was to be stopped.
 
         Raises:
-            NeedsPersonError: There is none.
+            NeedsPersonError: There is none, or several may be the one.
         """
         since = (request.started_after - OLDEST).isoformat()
-        tried = f"looking for the execution {request.promotion_id} of the pipeline {request.pipeline}"
-        names = await self._names.at(request.region, request.pipeline).until(
-            since,
-            done=lambda names: request.promotion_id in names,
-            deadline=deadline_after(request.within),
-        )
-        if arn := names.get(request.promotion_id):
-            return Execution(arn=arn, region=request.region, display_name=request.promotion_id)
-        others = ", ".join(sorted(names)[:10]) or "none"
-        remedy = (
-            "see that the task starts an execution of this pipeline, with the value of its environment variable "
-            "SLIPWAY_PROMOTION_ID as PipelineExecutionDisplayName; then retry"
-        )
-        raise NeedsPersonError(tried, f"no execution since {since} has this display name; found: {others}", remedy)
+        begun, deadline = datetime.now(UTC), deadline_after(request.within)
+        witnesses, listings = Witnesses(self._aws, request), self._listings.at(request.region, request.pipeline)
+        while True:
+            listed = await listings.until(since, done=lambda _: True)
+            now = datetime.now(UTC)
+            if found := await witnesses.find(listed, settled=now >= min(begun + SETTLED, deadline)):
+                return found
+            if request.named or now >= deadline:
+                break
+        if request.for_undo:
+            return None
+        raise witnesses.none(listed)
 
     @activity.defn
     @follower
@@ -157,15 +159,15 @@ class PipelineActivities:
 
         return one_by_one(describe)
 
-    def _names_at(self, region: str | None, pipeline: str | None) -> Describe[dict[str, str]]:
-        async def list_names(since: str) -> dict[str, str]:
-            return await self._list_names(region or "", pipeline or "", since)
+    def _listings_at(self, region: str | None, pipeline: str | None) -> Describe[tuple[Listed, ...]]:
+        async def list_executions(since: str) -> tuple[Listed, ...]:
+            return await self._list(region or "", pipeline or "", since)
 
-        return one_by_one(list_names)
+        return one_by_one(list_executions)
 
-    async def _list_names(self, region: str, pipeline: str, since: str) -> dict[str, str]:
-        """ARNs by display name; of two with one name the newest."""
-        names: dict[str, str] = {}
+    async def _list(self, region: str, pipeline: str, since: str) -> tuple[Listed, ...]:
+        """The executions of a pipeline, the newest first."""
+        listed: list[Listed] = []
         token = ""
         for _ in range(PAGES):
             more = {"NextToken": token} if token else {}
@@ -179,13 +181,20 @@ class PipelineActivities:
                 MaxResults=100,
                 **more,
             )
-            summaries: list[PipelineExecutionSummaryTypeDef] = answer["PipelineExecutionSummaries"]
-            for found in summaries:
-                names.setdefault(found.get("PipelineExecutionDisplayName", ""), found.get("PipelineExecutionArn", ""))
+            listed += map(listed_execution, answer["PipelineExecutionSummaries"])
             token = answer.get("NextToken", "")
             if not token:
                 break
-        return names
+        return tuple(listed)
+
+
+def listed_execution(found: PipelineExecutionSummaryTypeDef) -> Listed:
+    """An execution as AWS lists it."""
+    return Listed(
+        arn=found.get("PipelineExecutionArn", ""),
+        name=found.get("PipelineExecutionDisplayName", ""),
+        started=found.get("StartTime", datetime.min.replace(tzinfo=UTC)),
+    )
 
 
 def client_token(arn: str) -> str:

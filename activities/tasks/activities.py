@@ -28,6 +28,7 @@ from slipway.app.attachment import read_definition
 from slipway.app.durations import format_duration
 from slipway.app.taskdef import TaskDefinition, container_images, taskdef_hash
 from slipway.aws.clients import Aws, region_of
+from slipway.aws.errors import answer_of
 from slipway.aws.polling import Answers, Describe, Pollers
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
 from slipway.git.rules import app_file
@@ -45,6 +46,8 @@ REVISIONS_LOOKED_AT = 10
 CAPACITY_DELAY = timedelta(seconds=30)
 DESCRIBE_LAG = timedelta(minutes=2)
 """How long DescribeTasks may not know a task that RunTask has just accepted."""
+STOPS_WITHIN = timedelta(minutes=4)
+"""How long a task that is told to stop is waited for at a time. `stopTimeout` is two minutes at most."""
 TRANSIENT_PLACEMENT = ("capacity is unavailable", "resource:", "agent")
 
 
@@ -128,7 +131,8 @@ class TaskActivities:
         if not answer["tasks"]:
             raise placement_error(tried, answer.get("failures", []))
         task = answer["tasks"][0]
-        return StartedTask(arn=task["taskArn"], cluster=cluster, started_at=task.get("createdAt", datetime.now(UTC)))
+        started_at = task.get("createdAt", datetime.now(UTC))
+        return StartedTask(arn=task["taskArn"], cluster=cluster, started_at=started_at, definition=definition.arn)
 
     @activity.defn
     @follower
@@ -161,20 +165,55 @@ class TaskActivities:
 
     @activity.defn
     async def stop_task(self, request: StopTask) -> Compensation:
-        """Stops the task if it runs. If it is killed after the stop, the retry finds it stopped."""
+        """Stops the task if it runs, and waits until it has stopped: until then it may start an execution.
+
+        If it is killed after the stop, the retry finds it stopping or stopped.
+
+        Raises:
+            TransientError: It has not stopped yet, or ECS, which has just accepted it, does not know it yet.
+        """
         arn, cluster = request.task.arn, request.task.cluster
         ecs = self._aws.ecs(region_of(arn))
         task = (await self._describe(ecs, cluster, [arn]))[arn]
-        if task is None:
+        if task is None and is_forgotten(request.task):
             return Compensation(state=LedgerState.kept, note="the task had ended before, and ECS has forgotten it")
-        if has_stopped(task):
+        if task and has_stopped(task):
             return Compensation(
                 state=LedgerState.kept, note=f"the task had ended before: {task.get('stoppedReason', 'no reason given')}"
             )
-        if task.get("desiredStatus") != "STOPPED":
-            reason = request.reason[:255]
-            await self._aws.call(f"stopping the task {arn}", ecs.stop_task, cluster=cluster, task=arn, reason=reason)
+        if task is None or task.get("desiredStatus") != "STOPPED":
+            await self._stop(ecs, request, is_known=task is not None)
+        await self._until_stopped(request.task)
         return Compensation(state=LedgerState.undone, note="the task is stopped")
+
+    async def _stop(self, ecs: ECSClient, request: StopTask, *, is_known: bool) -> None:
+        """Tell ECS to stop the task.
+
+        Raises:
+            TransientError: ECS does not know it yet, or does not answer.
+        """
+        arn, tried = request.task.arn, f"stopping the task {request.task.arn}"
+        try:
+            await self._aws.call(tried, ecs.stop_task, cluster=request.task.cluster, task=arn, reason=request.reason[:255])
+        except SlipwayError as error:
+            if is_known or answer_of(error)[0] != "InvalidParameterException":
+                raise
+            raise TransientError(tried, "ECS has just accepted the task, and does not know it yet") from error
+
+    async def _until_stopped(self, started: StartedTask) -> None:
+        """Wait until the task has stopped: its containers have up to two minutes to end by themselves.
+
+        Raises:
+            TransientError: It takes longer.
+        """
+        task = await self._tasks.at(started.cluster, region_of(started.arn)).until(
+            started.arn,
+            done=lambda task: has_stopped(task) if task else is_forgotten(started),
+            deadline=datetime.now(UTC) + STOPS_WITHIN,
+            tell=heartbeat_task,
+        )
+        if task and not has_stopped(task):
+            raise TransientError(f"stopping the task {started.arn}", f"it is still {task.get('lastStatus')}")
 
     def _tasks_at(self, cluster: str | None, region: str | None) -> Describe[TaskTypeDef | None]:
         async def describe(arns: Collection[str]) -> Answers[TaskTypeDef | None]:

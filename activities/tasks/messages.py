@@ -53,6 +53,10 @@ class StartedTask(Message):
     arn: str
     cluster: str
     started_at: datetime
+    definition: str = ""
+    """The ARN of its task definition; empty where an older release recorded the task."""
+    stopped_at: datetime | None = None
+    """When it had stopped; none before that, and where it is not known."""
 
 
 class FollowTask(Message):
@@ -79,6 +83,7 @@ class TaskVerdict(Message):
     containers: tuple[ContainerExit, ...]
     ended_by_platform: str | None = None
     """What ECS said, if it stopped the task before the program ended: another run may succeed."""
+    stopped_at: datetime | None = None
 
 
 class StopTask(Message):

@@ -31,16 +31,18 @@ async def judge_task(aws: Aws, task: TaskTypeDef) -> TaskVerdict:
     Raises:
         NeedsPersonError: The task failed; with exit codes, reasons and the last lines of its logs.
     """
-    definitions = await _definitions(aws, task)
+    definitions = await definitions_of(aws, task.get("taskArn", ""), task.get("taskDefinitionArn", ""))
     exits = tuple(
         ContainerExit(name=found.get("name", ""), exit_code=found.get("exitCode"), reason=found.get("reason", ""))
         for found in task.get("containers", [])
     )
     ended_by_platform = cap(end_of(task, exits)) if is_platforms(task, exits) else None
     if not ended_by_platform and (task.get("stopCode") != "EssentialContainerExited" or failed(exits, definitions)):
-        log = await last_lines(aws, region_of(task.get("taskArn", "")), streams_of(task, definitions))
+        log = await last_lines(aws, region_of(task.get("taskArn", "")), streams_of(task.get("taskArn", ""), definitions))
         raise failure_of(task, exits, log)
-    return TaskVerdict(arn=task.get("taskArn", ""), containers=exits, ended_by_platform=ended_by_platform)
+    return TaskVerdict(
+        arn=task.get("taskArn", ""), containers=exits, ended_by_platform=ended_by_platform, stopped_at=task.get("stoppedAt")
+    )
 
 
 def is_platforms(task: TaskTypeDef, exits: Sequence[ContainerExit]) -> bool:
@@ -79,9 +81,9 @@ def describe_exit(found: ContainerExit) -> str:
     return f"container {found.name} {code}" + (f" ({found.reason})" if found.reason else "")
 
 
-def streams_of(task: TaskTypeDef, definitions: Sequence[ContainerDefinitionOutputTypeDef]) -> list[Stream]:
-    """Where the containers' logs are: ECS names a stream `<prefix>/<container>/<task id>`."""
-    task_id = task.get("taskArn", "").rpartition("/")[2]
+def streams_of(task: str, definitions: Sequence[ContainerDefinitionOutputTypeDef]) -> list[Stream]:
+    """Where the logs of a task's containers are: ECS names a stream `<prefix>/<container>/<task id>`."""
+    task_id = task.rpartition("/")[2]
     streams: list[Stream] = []
     for found in definitions:
         options = found.get("logConfiguration", {}).get("options", {})
@@ -91,8 +93,8 @@ def streams_of(task: TaskTypeDef, definitions: Sequence[ContainerDefinitionOutpu
     return streams
 
 
-async def _definitions(aws: Aws, task: TaskTypeDef) -> Sequence[ContainerDefinitionOutputTypeDef]:
-    arn = task.get("taskDefinitionArn", "")
-    ecs = aws.ecs(region_of(task.get("taskArn", "")))
-    answer = await aws.call(f"reading the task definition {arn}", ecs.describe_task_definition, taskDefinition=arn)
+async def definitions_of(aws: Aws, task: str, definition: str) -> Sequence[ContainerDefinitionOutputTypeDef]:
+    """The containers of a task, by the ARNs of the task and of its definition."""
+    ecs = aws.ecs(region_of(task))
+    answer = await aws.call(f"reading the task definition {definition}", ecs.describe_task_definition, taskDefinition=definition)
     return answer["taskDefinition"].get("containerDefinitions", [])

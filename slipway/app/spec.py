@@ -23,7 +23,7 @@ from pydantic_core import CoreSchema
 from slipway.app.durations import Duration, between
 from slipway.app.metric_paths import check_metric_path
 from slipway.app.rules import Bounds, file_of_the_app, rule, when_reading
-from slipway.oci.reference import REPOSITORY_URI
+from slipway.oci.reference import REPOSITORY_URI, ImageReference
 from slipway.people import check_name, fold_name
 
 SPEC_FILE = "promotion.yaml"
@@ -35,6 +35,14 @@ SageMakerName = Annotated[str, Bounds(pattern=_NAME_63)]
 EcrRepository = Annotated[str, Bounds(pattern=f"^{REPOSITORY_URI}$")]
 RoleArn = Annotated[str, Bounds(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$")]
 Region = Annotated[str, Bounds(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+ModelGroup = Annotated[
+    str,
+    Bounds(
+        pattern=r"^(arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:[0-9]{12}:model-package-group/)?[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$",
+    ),
+]
+InstanceType = Annotated[str, Bounds(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+MimeType = Annotated[str, Bounds(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
 AppFile = Annotated[str, file_of_the_app("smoke/request.json")]
 Person = Annotated[str, Bounds(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$"), when_reading(check_name)]
 
@@ -140,11 +148,55 @@ class Pipeline(SpecModel):
     """How long one execution may take."""
 
 
-class Model(SpecModel):
-    """Where the pipeline registers what it trained."""
+class Container(SpecModel):
+    """The container and the contract of a package that Slipway makes."""
 
-    package_group: SageMakerName
-    """The model package group's name."""
+    image: Annotated[str, Bounds(min_length=1, max_length=255, pattern=r"^\S+$")]
+    """The image that serves the model, by digest or by an immutable tag."""
+    content_types: Annotated[tuple[MimeType, ...], Bounds(min_length=1, max_length=20)]
+    """What a request may be, as `text/csv`."""
+    response_types: Annotated[tuple[MimeType, ...], Bounds(min_length=1, max_length=20)]
+    """What an answer may be, as `application/json`."""
+    instance_types: tuple[InstanceType, ...] = ()
+    """What it may run on. Absent: the `instanceType` of `rollout.variant`."""
+    environment: dict[str, str] | None = None
+    """The container's environment variables. They are shown to everybody who sees the package."""
+
+
+class Report(SpecModel):
+    """The evaluation report of a package that Slipway makes: the gates read their metrics there."""
+
+    step: Annotated[str, Bounds(min_length=1, max_length=256)]
+    """The processing step that wrote it."""
+    output: Annotated[str, Bounds(min_length=1, max_length=64)]
+    """The step's output, by the name that the pipeline's definition gives it."""
+    file: Annotated[str, Bounds(min_length=1, max_length=256, pattern=r"^[^/].*$")]
+    """The file in that output, as `evaluation.json`."""
+
+
+class Model(SpecModel):
+    """Where the pipeline registers what it trained, or what Slipway makes a package of."""
+
+    package_group: ModelGroup
+    """The model package group's name; or its ARN, where it is in another account."""
+    step: Annotated[str, Bounds(min_length=1, max_length=256)] | None = None
+    """The step that registers the model, where one execution registers several into the group."""
+    from_step: Annotated[str, Bounds(min_length=1, max_length=256)] | None = None
+    """The training step whose model Slipway registers by itself, for a pipeline that registers nothing. Needs `container`."""
+    container: Container | None = None
+    """What serves the model of `fromStep`."""
+    report: Report | None = None
+    """Where the metrics of the model of `fromStep` are. Absent: there are none, and gates cannot be read."""
+
+    @rule
+    def _is_found_or_made(self) -> None:
+        """`fromStep` and `container` go together; `report` needs them, and `step` goes without them."""
+        if bool(self.from_step) != bool(self.container):
+            raise ValueError("has one of fromStep and container; give both, or none")
+        if self.report and not self.from_step:
+            raise ValueError("has a report without fromStep: a package that the pipeline registers brings its own")
+        if self.step and self.from_step:
+            raise ValueError("has both step and fromStep; keep step where the pipeline registers the model by itself")
 
 
 class Gate(SpecModel):
@@ -263,7 +315,7 @@ class Variant(SpecModel):
 
     name: SageMakerName = "AllTraffic"
     """The variant's name; an endpoint's old and new config must have the same."""
-    instance_type: Annotated[str, Bounds(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
+    instance_type: InstanceType
     """As `ml.m5.large`."""
     instance_count: Annotated[int, Bounds(ge=1, le=1_000)] = 1
     """How many instances a new endpoint starts with. An update keeps the live count."""
@@ -276,7 +328,7 @@ class SmokeRequest(SpecModel):
 
     payload: AppFile
     """The file with the request's body, in the application's folder."""
-    content_type: Annotated[str, Bounds(min_length=1, max_length=255, pattern=r"^[ -~]+$")] = "application/json"
+    content_type: MimeType = "application/json"
     """The request's content type."""
 
 
@@ -349,6 +401,18 @@ class Spec(SpecModel):
     """Stage 5."""
     rollout: Rollout
     """Stage 6."""
+
+    @rule
+    def _group_is_where_the_pipeline_is(self) -> None:
+        """A `packageGroup` that is given by its ARN is in the region of `image.target`."""
+        group, region = self.model.package_group, ImageReference.parse(self.image.target).region
+        if group.startswith("arn:") and group.split(":")[3] != region:
+            raise ValueError(f"has the package group {group} outside {region}, the region of image.target")
+
+
+def group_name(group: str) -> str:
+    """The name of a model package group that is given by its name or ARN."""
+    return group.rpartition("/")[2]
 
 
 class ModelPromotion(SpecModel):

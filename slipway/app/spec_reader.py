@@ -24,7 +24,7 @@ _REPOSITORY = "write <account>.dkr.ecr.<region>.amazonaws.com/<repository>, with
 _ROLE = "write arn:aws:iam::<12 digits>:role/<name>"
 _HINTS = {
     "endpoint": _NAME,
-    "packageGroup": _NAME,
+    "packageGroup": f"{_NAME}; or write the ARN of a group in another account",
     "source": _REPOSITORY,
     "target": _REPOSITORY,
     "roleArn": _ROLE,

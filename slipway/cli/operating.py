@@ -15,20 +15,40 @@ from slipway.cli.signing import Signing, find_key, make_document, show_document
 
 
 async def operate(
-    client: Client, name: Literal["retry", "abort"], promotion_id: str, who: str, reason: str, out: Out, signing: Signing
+    client: Client,
+    name: Literal["retry", "abort"],
+    promotion_id: str,
+    who: str,
+    reason: str,
+    out: Out,
+    signing: Signing,
+    *,
+    execution: str = "",
+    package: str = "",
 ) -> int:
     """Send the command.
+
+    Args:
+        client: Temporal.
+        name: `retry` or `abort`.
+        promotion_id: The promotion.
+        who: Who says so.
+        reason: Why.
+        out: Where to print.
+        signing: Whether to sign, and with what.
+        execution: The ARN of the execution that a retry is to follow.
+        package: The ARN of the package that a retry is to take.
 
     Raises:
         RefusedError: A value is not allowed, there is no key to sign with, or the promotion is over.
         WorkflowUpdateFailedError: The promotion does not take it.
     """
-    command = checked(OperatorCommand, name, by=who, reason=reason)
+    command = checked(OperatorCommand, name, by=who, reason=reason, execution=execution, package=package)
     if not signing.sign:
         return await send(await open_promotion(client, promotion_id), name, command, who, out)
     find_key(signing.key)
     opened = await open_with_status(client, promotion_id)
     found = await query_evidence(opened.handle)
-    document = make_document(name, opened, found, who, reason, signing.expires)
+    document = make_document(name, opened, found, who, reason, signing.expires, execution=execution, package=package)
     out.show(show_document(document))
     return await send(opened.handle, name, signing.sign_document(document), who, out)

@@ -93,7 +93,15 @@ def require_signed(opened: Opened, name: str, who: str, signing: Signing) -> Non
 
 
 def make_document(
-    kind: Kind, opened: Opened, found: FoundEvidence | None, who: str, reason: str, expires: timedelta | None
+    kind: Kind,
+    opened: Opened,
+    found: FoundEvidence | None,
+    who: str,
+    reason: str,
+    expires: timedelta | None,
+    *,
+    execution: str = "",
+    package: str = "",
 ) -> DecisionDocument:
     """The document of a decision on what a promotion is now.
 
@@ -112,6 +120,8 @@ def make_document(
         issued=issued,
         expires=issued + (expires or COUNTS_FOR),
         reason=reason,
+        use_execution=execution,
+        use_package=package,
     )
 
 

@@ -18,6 +18,10 @@ class Command(Message):
     evidence: str = ""
     """The hash of the evidence as people see it."""
     reason: str = ""
+    execution: str = ""
+    """The ARN of the execution that an operator names."""
+    package: str = ""
+    """The same of a package."""
     document: DecisionDocument | None = None
     signed: SignedCommand | None = None
 

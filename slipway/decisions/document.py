@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from slipway.api import DOCUMENT_LIMIT, Evidence, Line, PersonName, PromotionStatus
+from slipway.api import ARN_LIMIT, DOCUMENT_LIMIT, Evidence, Line, PersonName, PromotionStatus
 from slipway.app.spec import Target
 from slipway.errors import RefusedError
 from slipway.git.rules import app_file, check_branch, normalise_url
@@ -112,18 +112,25 @@ class DecisionDocument(BaseModel):
     expires: Time
     """Until when it may be handed in."""
     reason: Annotated[Line, Field(max_length=1_000)] = ""
+    use_execution: Annotated[Line, Field(max_length=ARN_LIMIT)] = ""
+    """For `retry`: the ARN of the execution that the task started."""
+    use_package: Annotated[Line, Field(max_length=ARN_LIMIT)] = ""
+    """For `retry`: the ARN of the package that the execution made."""
 
     @model_validator(mode="after")
     def _is_about_something(self) -> Self:
         if self.expires <= self.issued:
             raise ValueError("expires before it is issued")
+        if self.kind != "retry" and (self.use_execution or self.use_package):
+            raise ValueError("only a retry names an execution or a package to use")
         if self.kind in {"approve", "reject"} and not (self.evidence and self.package and self.spec_commit):
             raise ValueError(f"a decision to {self.kind} names its evidence, package and spec_commit")
         return self
 
     def canonical(self) -> str:
-        """The text that is signed: RFC 8785."""
-        return rfc8785.dumps(self.model_dump(mode="json")).decode()
+        """The text that is signed: RFC 8785. What came later is left out where it is empty, as in documents of before."""
+        unused = {name for name in _ADDED if not getattr(self, name)}
+        return rfc8785.dumps(self.model_dump(mode="json", exclude=unused)).decode()
 
     def is_timely(self, at: datetime) -> bool:
         """Whether it may be handed in at this time. The clock of the one who signed may be a little ahead."""
@@ -131,6 +138,7 @@ class DecisionDocument(BaseModel):
         return self.issued - at <= CLOCKS_DIFFER and at < self.expires
 
 
+_ADDED = ("use_execution", "use_package")
 CLOCKS_DIFFER = timedelta(minutes=5)
 
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from slipway.api import AppRef
 from slipway.app.lint import App
 from slipway.app.pipecd import PipecdApp
-from slipway.app.spec import SPEC_FILE, ModelPromotion, Spec, Target
+from slipway.app.spec import SPEC_FILE, ModelPromotion, Spec, Target, group_name
 from slipway.app.taskdef import TaskDefinition
 from slipway.errors import RefusedError
 from slipway.git.process import without_credentials
@@ -125,12 +125,19 @@ def uses_of_spec(promotion: ModelPromotion) -> Iterator[Use]:
     yield Use("accounts", f"{file}.image.target", image.registry_account)
     yield Use("regions", f"{file}.image.target", image.region)
     yield Use("pipelines", f"{file}.pipeline.name", spec.pipeline.name)
-    yield Use("package_groups", f"{file}.model.packageGroup", spec.model.package_group)
+    yield from uses_of_group(spec.model.package_group, f"{file}.model.packageGroup")
     if role := spec.rollout.variant.execution_role_arn:
         yield from _role(f"{file}.rollout.variant.executionRoleArn", role)
     for number, wave in enumerate(spec.rollout.waves):
         for position, target in enumerate(wave.targets):
             yield from uses_of_target(target, f"{file}.rollout.waves[{number}].targets[{position}]")
+
+
+def uses_of_group(group: str, where: str) -> Iterator[Use]:
+    """What a model package group names, which is given by its name or ARN."""
+    yield Use("package_groups", where, group_name(group))
+    if group.startswith("arn:"):
+        yield Use("accounts", where, account_of(group))
 
 
 def uses_of_target(target: Target, where: str) -> Iterator[Use]:

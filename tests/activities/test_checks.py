@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,13 @@ from activities.guard import Guard
 from activities.images.messages import CopyImage
 from activities.origin import Origin
 from activities.pipelines.messages import Execution
-from activities.registry import SetApproval, WithdrawApproval
+from activities.registry import CreateModelPackage, SetApproval, WithdrawApproval
 from activities.repositories import Repositories
 from activities.taskdefs import ReadApp, RevertImage, TaskdefActivities, WriteImage
 from activities.tasks.messages import RegisteredTaskDefinition, RegisterTaskDefinition, RunTask, StartedTask, StopTask
 from slipway.api import AppRef, ModelPackage, PromotionRequest
 from slipway.app.lint import App
-from slipway.app.spec import Target
+from slipway.app.spec import Container, Report, Target
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.policy.model import AppEntry, Limits, WorkerPolicy, policy_of_branches
@@ -295,7 +296,98 @@ async def test_given_a_commit_that_is_off_the_branch_by_force_when_an_effect_is_
         await office.guard.permit(office.origin)
 
 
+# --- A package that Slipway makes ---
+
+FROM_STEP = """\
+  model:
+    packageGroup: screening
+    fromStep: Train
+    container: {image: "model@sha256:1", contentTypes: [text/csv], responseTypes: [text/csv]}
+"""
+
+
+def made(office: Office, **changes: Any) -> CreateModelPackage:
+    """The request of a promotion whose spec has Slipway make the package."""
+    spec = office.deployment.file("promotion.yaml").replace("  model: {packageGroup: screening}\n", FROM_STEP)
+    origin = office.origin.model_copy(update={"commit": office.deployment.push({"promotion.yaml": spec})})
+    arn = f"arn:aws:sagemaker:us-east-1:{office.account}:pipeline/screening-training/execution/abc"
+    asked = CreateModelPackage(
+        execution=Execution(arn=arn, region="us-east-1", display_name="x"),
+        group="screening",
+        step="Train",
+        container=Container(image="model@sha256:1", content_types=("text/csv",), response_types=("text/csv",)),
+        instance_types=("ml.m5.large",),
+        origin=origin,
+    )
+    return asked.model_copy(update=changes)
+
+
+async def test_given_a_spec_that_has_slipway_make_the_package_then_it_may_be_made(office: Office) -> None:
+    await office.check("create_model_package", made(office))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"group": "spam"},
+        {"step": "TrainTwo"},
+        {"instance_types": ("ml.p4d.24xlarge",)},
+        {"container": Container(image="evil@sha256:1", content_types=("text/csv",), response_types=("text/csv",))},
+        {"report": Report(step="Evaluate", output="evaluation", file="evaluation.json")},
+        {
+            "execution": Execution(
+                arn="arn:aws:sagemaker:us-east-1:1:pipeline/spam/execution/abc", region="us-east-1", display_name="x"
+            )
+        },
+    ],
+)
+async def test_given_another_package_than_the_spec_says_then_it_is_not_made(office: Office, change: dict[str, Any]) -> None:
+    with pytest.raises(NeedsPersonError, match="activities are not started by hand"):
+        await office.check("create_model_package", made(office, **change))
+
+
+async def test_given_a_spec_that_finds_its_package_then_none_is_made(office: Office) -> None:
+    with pytest.raises(NeedsPersonError, match="activities are not started by hand"):
+        await office.check("create_model_package", made(office, origin=office.origin))
+
+
 # --- Undoing ---
+
+
+class Executions:
+    """Pipelines in the account, and executions of them."""
+
+    def __init__(self, sandbox: Any, account: str) -> None:
+        self.sagemaker, self.account = sandbox.client("sagemaker", account), account
+
+    def start(self, pipeline: str, name: str) -> str:
+        definition = json.dumps({"Version": "2020-12-01", "Steps": [{"Name": "Stop", "Type": "Fail", "Arguments": {}}]})
+        role = f"arn:aws:iam::{self.account}:role/pipeline"
+        self.sagemaker.create_pipeline(PipelineName=pipeline, PipelineDefinition=definition, RoleArn=role)
+        started = self.sagemaker.start_pipeline_execution(PipelineName=pipeline, PipelineExecutionDisplayName=name)
+        return started["PipelineExecutionArn"]
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "name", "may"),
+    [
+        ("screening-training", "{promotion}", True),
+        ("screening-training", "execution-1795980266539", True),
+        ("screening-training", "{promotion}-2", False),
+        ("spam-training", "execution-1795980266539", False),
+        ("spam-training", "{promotion}", True),
+    ],
+)
+async def test_given_an_execution_then_it_is_stopped_if_it_is_the_promotions_by_name_or_the_apps_and_no_other_promotions(
+    office: Office, sandbox: Any, account: str, pipeline: str, name: str, may: bool
+) -> None:
+    arn = Executions(sandbox, account).start(pipeline, name.format(promotion=office.origin.promotion_id))
+    request = Execution(arn=arn, region="us-east-1", display_name="x", origin=office.origin)
+    if may:
+        await office.check("stop_execution", request)
+        return
+    with pytest.raises(NeedsPersonError, match="undoes only what is its own"):
+        await office.check("stop_execution", request)
 
 
 async def test_given_a_policy_without_the_app_when_its_commit_is_reverted_then_that_is_allowed_while_its_branch_is_there(

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from slipway_sandbox.testing import SandboxProcess, build_image, layer_of, member, push_image
 
+from activities.packages import FindModelPackage
 from activities.pipelines.activities import PipelineActivities
 from activities.pipelines.messages import Execution, FindExecution, FollowExecution
 from activities.pipelines.steps import step_report
-from activities.registry import FindModelPackage, RegistryActivities
+from activities.registry import RegistryActivities
 from slipway.api import LedgerState
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError

@@ -276,6 +276,24 @@ async def test_given_a_running_task_when_it_is_stopped_twice_then_it_is_undone_a
     assert len(launch.sandbox.calls("ecs", "StopTask", account)) == 1
 
 
+async def test_given_a_task_that_takes_its_time_when_it_is_stopped_then_the_answer_waits_until_it_has_stopped(
+    launch: Launch, tasks: TaskActivities, run: Any, account: str
+) -> None:
+    task = await launch.start("trap 'sleep 1; exit 0' TERM; while :; do sleep 0.1; done")
+    assert (await run(tasks.stop_task, StopTask(task=task, reason="aborted"))).state is LedgerState.undone
+    described = launch.sandbox.client("ecs", account).describe_tasks(cluster=task.cluster, tasks=[task.arn])["tasks"][0]
+    assert described["lastStatus"] == "STOPPED"
+
+
+async def test_given_a_task_that_ecs_has_just_accepted_when_it_is_stopped_then_it_is_tried_again_and_not_told_as_ended(
+    launch: Launch, tasks: TaskActivities, run: Any, account: str
+) -> None:
+    arn = f"arn:aws:ecs:us-east-1:{account}:task/pipelines/{'0' * 32}"
+    newborn = StartedTask(arn=arn, cluster=launch.ecs.cluster_arn, started_at=datetime.now(UTC))
+    with pytest.raises(TransientError, match="just accepted"):
+        await run(tasks.stop_task, StopTask(task=newborn, reason="aborted"))
+
+
 async def test_given_a_task_that_ecs_has_forgotten_when_it_is_followed_then_that_is_told(
     launch: Launch, tasks: TaskActivities, run: Any, account: str
 ) -> None:

@@ -37,8 +37,9 @@ from activities.endpoints.plan import plan_rollout
 from activities.evidence import GatherEvidence
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
 from activities.limits import LimitsInterceptor
+from activities.packages import FindModelPackage, FoundPackage
 from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
-from activities.registry import ApprovalSet, FindModelPackage, SetApproval, WithdrawApproval
+from activities.registry import ApprovalSet, CreateModelPackage, SetApproval, WithdrawApproval
 from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, WriteImage
 from activities.tasks.messages import (
     ContainerExit,
@@ -57,7 +58,6 @@ from slipway.api import (
     Evidence,
     IdentityLevel,
     LedgerState,
-    ModelPackage,
     PackageContainer,
     PromotionRequest,
     StepReport,
@@ -268,12 +268,15 @@ class World:
         return Compensation(state=LedgerState.kept, note="it had ended before") if self.task_had_ended else done
 
     @activity.defn
-    async def find_execution(self, asked: FindExecution) -> Execution:
+    async def find_execution(self, asked: FindExecution) -> Execution | None:
         await self._enter(asked)
         if not self.makes_execution:
+            if asked.for_undo:
+                return None
             raise needs_person("no execution has this display name")
         arn = f"arn:aws:sagemaker:us-east-1:222222222222:pipeline/screening-training/execution/{asked.promotion_id}"
-        return Execution(arn=arn, region=asked.region, display_name=asked.promotion_id)
+        witness = "an operator's word" if asked.named else "its display name"
+        return Execution(arn=asked.named or arn, region=asked.region, display_name=asked.promotion_id, witness=witness)
 
     @activity.defn
     async def follow_execution(self, asked: FollowExecution) -> ExecutionVerdict:
@@ -291,10 +294,16 @@ class World:
         return await self._compensate(execution)
 
     @activity.defn
-    async def find_model_package(self, asked: FindModelPackage) -> ModelPackage:
+    async def find_model_package(self, asked: FindModelPackage) -> FoundPackage:
         await self._enter(asked)
         arn = f"arn:aws:sagemaker:us-east-1:222222222222:model-package/{asked.group}/3"
-        return ModelPackage(arn=arn, version=3, region="us-east-1")
+        return FoundPackage(arn=asked.named or arn, version=3, region="us-east-1", witness="the step that registered it")
+
+    @activity.defn
+    async def create_model_package(self, asked: CreateModelPackage) -> FoundPackage:
+        await self._enter(asked)
+        arn = f"arn:aws:sagemaker:us-east-1:222222222222:model-package/{asked.group}/4"
+        return FoundPackage(arn=arn, version=4, region="us-east-1", witness="Slipway's own making")
 
     @activity.defn(name="set_approval")
     async def set_package_approval(self, asked: SetApproval) -> ApprovalSet:

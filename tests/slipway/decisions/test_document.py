@@ -166,3 +166,22 @@ def test_given_a_document_about_something_else_when_it_is_compared_then_each_dif
         "run is 0194f6a2-0000-7000-8000-000000000000, not other",
         "targets is screening in us-east-1, not screening in us-east-1, b in us-east-1",
     )
+
+
+def test_given_a_document_that_names_nothing_to_use_when_it_is_written_then_its_text_is_that_of_earlier_releases() -> None:
+    assert "use_" not in document(kind="retry").canonical()
+
+
+def test_given_a_retry_that_names_an_execution_when_it_is_read_then_the_execution_is_what_was_signed() -> None:
+    arn = "arn:aws:sagemaker:us-east-1:222222222222:pipeline/training/execution/abc"
+    assert parse_document(document(kind="retry", use_execution=arn).canonical()).use_execution == arn
+
+
+def test_given_an_empty_name_that_is_written_out_when_it_is_read_then_it_is_refused() -> None:
+    with pytest.raises(RefusedError, match="canonical"):
+        parse_document(respelt(use_execution=""))
+
+
+def test_given_an_approval_that_names_a_package_to_use_when_it_is_made_then_it_is_refused() -> None:
+    with pytest.raises(ValidationError, match="only a retry"):
+        document(kind="approve", use_package="arn:aws:sagemaker:us-east-1:222222222222:model-package/screening/2")
