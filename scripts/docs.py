@@ -12,9 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cyclopts import App
-
-from slipway.cli.app import make_app
+from slipway.cli.app import COMMANDS, make_app
 from slipway.cli.exits import EXPLAINED
 
 ROOT = Path(__file__).parents[1]
@@ -53,15 +51,15 @@ def commands() -> str:
     """The reference of all commands."""
     app = make_app()
     _, *sections = app.generate_docs(output_format="markdown").split("\n## slipway ")
-    body = "\n".join(_section(app, section) for section in sections if not section.startswith("--"))
+    body = "\n".join(_section(section) for section in sections if not section.startswith("--"))
     exit_codes = EXPLAINED.partition("\n\n")[2].replace("\n", "\n- ")
     return f"{_HEAD}\n{body}\n## Exit codes\n\n- {exit_codes}\n"
 
 
-def _section(app: App, section: str) -> str:
+def _section(section: str) -> str:
     """One command, with the examples that its help shows."""
-    epilogue = str(app[section.split("\n", 1)[0]].help_epilogue)
-    examples = "\n".join(line for line in epilogue.splitlines() if line.startswith("$ "))
+    name = section.split("\n", 1)[0]
+    examples = "\n".join(f"$ {line}" for each in COMMANDS if each.name == name for line in each.examples)
     return f"## slipway {section.rstrip()}\n\n```console\n{examples}\n```\n"
 
 

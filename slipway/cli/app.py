@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from slipway import __version__
 from slipway.cli.exits import EXPLAINED, Exit
@@ -20,6 +20,7 @@ class Listed(NamedTuple):
     function: str
     summary: str
     examples: tuple[str, ...]
+    """Each fits a terminal of 80 columns: a longer one goes on in a line of its own."""
 
 
 IMAGE = "111111111111.dkr.ecr.us-east-1.amazonaws.com/screening-ci"
@@ -36,9 +37,12 @@ COMMANDS = (
         "start:start",
         "Start the promotion of one image. Same app, same digest, one promotion: a CI job that runs twice follows the first.",
         (
-            f"slipway start --repository https://github.com/acme/apps.git --folder screening --image {IMAGE}:v7",
-            f"slipway start --repository git@github.com:acme/apps.git --image {IMAGE}@sha256:… --commit $GITHUB_SHA --wait",
-            f"slipway start --repository git@github.com:acme/apps.git --image {IMAGE}:v7 --again",
+            f"slipway start --repository git@github.com:acme/apps.git --folder screening \\\n    --image {IMAGE}:v7",
+            (
+                "slipway start --repository https://github.com/acme/apps.git \\\n"
+                f"    --commit $GITHUB_SHA --wait \\\n    --image {IMAGE}@sha256:…"
+            ),
+            f"slipway start --repository git@github.com:acme/apps.git --again \\\n    --image {IMAGE}:v7",
         ),
     ),
     Listed(
@@ -72,7 +76,7 @@ COMMANDS = (
         "Approve the model of a promotion that waits for approval. Needs the evidence's hash, a yes on the terminal, or --yes.",
         (
             f"slipway approve {ID}",
-            f'slipway approve {ID} --by ana --evidence 3f1c9a2b7d604e58 --reason "recall is up"',
+            f'slipway approve {ID} --by ana --evidence 3f1c9a2b7d604e58 \\\n    --reason "recall is up"',
             f"slipway approve {ID} --by ana --sign --key ~/.ssh/id_ed25519",
         ),
     ),
@@ -113,7 +117,7 @@ COMMANDS = (
         (
             f"slipway status {ID} --json > status.json",
             "slipway verify status.json --allowed-signers allowed_signers",
-            f"slipway verify {ID} --allowed-signers allowed_signers --json",
+            f"slipway verify {ID} --allowed-signers allowed_signers",
         ),
     ),
     Listed(
@@ -147,22 +151,37 @@ SLIPWAY_SIGN, SLIPWAY_SIGNING_KEY: 1 to sign decisions, for --sign; the key, for
 SLIPWAY_UI_URL: the Temporal UI, as http://localhost:8080: promotions are shown with a link to their page."""
 
 
+EXAMPLES = f"""Examples:
+
+$ slipway lint apps/screening
+$ slipway start --repository git@github.com:acme/apps.git --folder screening \\
+    --image {IMAGE}:v7
+$ slipway watch {ID}
+$ slipway approve {ID} --by ana"""
+
+
+def shown_default(value: object) -> str | None:
+    """A default as help says it: that an option is off, empty or absent says nothing."""
+    return None if value in (False, "", None) else str(value)
+
+
 def make_app() -> App:
     """The command line."""
     app = App(
         name="slipway",
         help="Promotes a training-pipeline image from CI all the way to a model serving on a SageMaker endpoint.",
-        help_epilogue=f"{ENVIRONMENT}\n\n{EXPLAINED}",
+        help_epilogue=f"{EXAMPLES}\n\n{ENVIRONMENT}\n\n{EXPLAINED}",
         help_format="plaintext",
         version=__version__,
+        default_parameter=Parameter(show_default=shown_default),
         result_action="return_value",
     )
     completion = "Install completion of commands and options for your shell."
     app.register_install_completion_command(help=completion)  # pyright: ignore[reportUnknownMemberType] -- its last argument is untyped
-    for each in COMMANDS:
-        examples = "\n\n".join(f"$ {line}" for line in each.examples)
+    for position, each in enumerate(COMMANDS):
+        examples = "\n".join(f"$ {line}" for line in each.examples)
         epilogue = f"Examples:\n\n{examples}\n\n{EXPLAINED}"
-        app.command(f"slipway.cli.{each.function}", name=each.name, help=each.summary, help_epilogue=epilogue)
+        app.command(f"slipway.cli.{each.function}", name=each.name, help=each.summary, help_epilogue=epilogue, sort_key=position)
     return app
 
 

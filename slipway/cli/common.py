@@ -22,7 +22,7 @@ def _duration(_kind: object, tokens: tuple[Token, ...]) -> timedelta:
     return parse_duration(tokens[0].value)
 
 
-Length = Annotated[timedelta | None, Parameter(converter=_duration, n_tokens=1)]
+Length = Annotated[timedelta | None, Parameter(converter=_duration, n_tokens=1, metavar="DURATION")]
 """As 30s, 10m, 72h or 2d. The command's own docstring says what for: a help text here would hide it."""
 By = Annotated[
     str | None,

@@ -11,15 +11,23 @@ from pydantic.fields import FieldInfo
 from slipway import __version__
 from slipway.worker.settings import WorkerSettings
 
+_WIDTH = 80
 _END = """\
-Temporal is found by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_… or TEMPORAL_PROFILE; AWS as by every
-AWS program; git runs with the settings of this user.
-
 Either SLIPWAY_REPOSITORIES or SLIPWAY_POLICY is required.
 
-Exit codes: 0 stopped by SIGTERM or SIGINT, 1 Temporal or a port could not be used, 2 a setting is wrong.
+Temporal is found by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY,
+TEMPORAL_TLS_… or TEMPORAL_PROFILE; AWS as by every AWS program. git runs with
+the settings of this user.
 
-Example: SLIPWAY_REPOSITORIES=https://github.com/acme/deploy.git slipway-worker"""
+Example:
+
+$ SLIPWAY_REPOSITORIES=https://github.com/acme/deploy.git slipway-worker
+
+Exit codes:
+
+0: stopped by SIGTERM or SIGINT.
+1: Temporal or a port could not be used.
+2: a setting is wrong."""
 
 
 def read_arguments(arguments: Sequence[str]) -> None:
@@ -44,9 +52,10 @@ def _settings() -> str:
 
 def _setting(name: str, field: FieldInfo) -> str:
     meaning = " ".join(f"{field.description} {_default(field)}".split())
-    return textwrap.fill(meaning, 100, initial_indent=f"  {f'SLIPWAY_{name.upper()}':<26}", subsequent_indent=" " * 28)
+    return textwrap.fill(meaning, _WIDTH, initial_indent=f"  {f'SLIPWAY_{name.upper()}':<26}", subsequent_indent=" " * 28)
 
 
 def _default(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True, validated_data={})
-    return f"(default: {default})" if default not in ("", ()) else ""
+    shown = f"{default:g}" if isinstance(default, float) else str(default)
+    return f"(default: {shown})" if default not in ("", (), None) else ""

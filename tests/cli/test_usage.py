@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.cli.app import COMMANDS
+from slipway.cli.app import COMMANDS, EXAMPLES
 from slipway.temporal.connect import in_plain_words
 from tests.support.shell import Shell
 from tests.support.world import World
@@ -49,6 +49,11 @@ async def test_given_any_command_then_its_help_has_examples_and_exit_codes(shell
     assert done.code == 0
     assert "Exit codes:" in done.out
     assert f"$ slipway {command}" in done.out if command else "TEMPORAL_PROFILE" in done.out
+
+
+def test_given_the_examples_in_help_then_a_terminal_of_80_columns_breaks_none() -> None:
+    shown = [line for listed in COMMANDS for example in listed.examples for line in f"$ {example}".splitlines()]
+    assert not [line for line in [*shown, *EXAMPLES.splitlines()] if len(line) > 80]
 
 
 async def test_given_the_help_of_a_decision_then_it_says_what_happens_where_nobody_can_be_asked(shell: Shell) -> None:

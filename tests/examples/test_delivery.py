@@ -11,7 +11,11 @@ import yaml
 from slipway_sandbox.testing import SandboxProcess, push_image, python_image, wait_until
 
 from demo.stack import BINARIES
+from slipway.api import AppRef
+from slipway.app.lint import read_app
 from slipway.app.spec_reader import parse_spec
+from slipway.policy.check import entry_for, require_app
+from slipway.policy.source import parse_policy
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "examples" / "delivery"
@@ -21,6 +25,15 @@ ROLE = "arn:aws:iam::333333333333:role/delivery-pipeline"
 def test_given_the_app_when_it_is_linted_then_nothing_is_wrong() -> None:
     linted = subprocess.run([BINARIES / "slipway", "lint", APP / "deploy"], capture_output=True, text=True, check=False)
     assert (linted.returncode, linted.stdout) == (0, "0 errors, 0 warnings\n")
+
+
+def test_given_the_policy_of_the_tutorial_then_it_allows_what_the_app_names() -> None:
+    policy = parse_policy((APP / "policy.yaml").read_bytes().replace(b"~", b"/home/ana"), "policy.yaml")
+    app = AppRef(repository="file:///home/ana/tutorial/deploy.git", branch="main", folder="delivery")
+    found = read_app(lambda path: (APP / "deploy" / path).read_bytes()).app
+    assert found is not None
+    require_app(entry_for(policy, app), app, found)
+    assert policy.apps[0].approval.identity == "signed"
 
 
 def test_given_the_tutorial_then_it_shows_the_spec_of_the_app() -> None:
