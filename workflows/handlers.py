@@ -182,7 +182,7 @@ class OperatorHandlers:
         subject = self._subject()
         if subject is None or not workflow.patched("identify-person"):
             return claimed_record(command, workflow.now())
-        if self._looks_at_enough() and workflow.patched("few-at-once"):
+        if self._looks_at_enough():
             raise refusal("others are being looked at now: send it again in a moment")
         check = IdentifyPerson(command=command, origin=self._origin, subject=subject, delivery=delivery)
         self._looked_at += 1
@@ -196,7 +196,7 @@ class OperatorHandlers:
             self._looked_at -= 1
 
     def _looks_at_enough(self) -> bool:
-        """Whether no other command is looked at now. Where a new run is due, one at a time: it begins between two of them."""
+        """Whether this one has to wait for others. Where a new run is due, one is looked at a time: it begins between two of them."""
         return self._looked_at >= (1 if self._new_run.is_due() else AT_ONCE)
 
     def _subject(self) -> DecisionSubject | None:
