@@ -196,7 +196,7 @@ class OperatorHandlers:
             self._looked_at -= 1
 
     def _looks_at_enough(self) -> bool:
-        """Whether this one has to wait for others. Where a new run is due, one is looked at a time: it begins between two of them."""
+        """Whether this one has to wait for others. Where a new run is due, one at a time: it begins between two of them."""
         return self._looked_at >= (1 if self._new_run.is_due() else AT_ONCE)
 
     def _subject(self) -> DecisionSubject | None:
