@@ -23,6 +23,7 @@ from demo.team import ROOT
 from slipway.api import Decision, Outcome, PromotionStatus, StageName, StageState
 from slipway.temporal.start import send_update
 from tests.support.images import light_model_image
+from tests.support.owned import SignedScenario
 from tests.support.scenario import Scenario, hold_pushes
 
 FOLDER = Path(__file__).parent / "histories"
@@ -177,6 +178,39 @@ async def cancelled_while_undoing(scenario: Scenario) -> Outcome:
     return Outcome.aborted
 
 
+async def signed_by_two(scenario: Scenario) -> Outcome:
+    """Two approvers sign, and so does who says retry."""
+    signing = who_signs(scenario)
+    signing.team.remove_data()
+    await signing.when_ci_starts(await good_image(signing))
+    await signing.until_stage(StageName.task, StageState.parked)
+    signing.team.upload_data()
+    await signing.when_it_is_signed("bo", "retry")
+    await signing.when_it_is_signed("ana")
+    await signing.when_it_is_signed("bo")
+    return Outcome.promoted
+
+
+async def approval_voided(scenario: Scenario) -> Outcome:
+    """A key is removed after it signed: the approval does not count where the package is approved, and people are asked again."""
+    signing = who_signs(scenario)
+    await signing.when_ci_starts(await good_image(signing))
+    await signing.when_it_is_signed("ana")
+    signing.given_keys(bo="bo")
+    await signing.when_it_is_signed("bo")
+    await signing.until_stage(StageName.approval, StageState.parked)
+    signing.given_keys(ana="ana-2", bo="bo")
+    await signing.when_it_is_signed("bo", "retry")
+    await signing.when_it_is_signed("ana", key="ana-2")
+    await signing.when_it_is_signed("bo")
+    return Outcome.promoted
+
+
+def who_signs(scenario: Scenario) -> SignedScenario:
+    assert isinstance(scenario, SignedScenario)
+    return scenario
+
+
 async def aborted_while_held(scenario: Scenario, service: str, operation: str) -> Outcome:
     """Abort while the answer of one call is held back."""
     sandbox, account = scenario.stack.sandbox, scenario.team.ml_account
@@ -214,11 +248,15 @@ RECORDED: dict[str, Act] = {
         aborted_at_approval,
         aborted_at_rollout,
         cancelled_while_undoing,
+        signed_by_two,
+        approval_voided,
     )
 }
 """By the name of its history."""
 WITH_ROLLOUT = {"promoted", "rolled-back"}
 """Histories whose rollout is kept, too."""
+SIGNED = {"signed-by-two", "approval-voided"}
+"""Histories in which decisions are signed."""
 
 
 async def record(scenario: Scenario, name: str) -> None:
@@ -255,7 +293,7 @@ def main(names: list[str]) -> None:
     model_image = light_model_image()
     with tempfile.TemporaryDirectory() as scratch, Stack(Path(scratch), time_scale=600) as stack:
         for name in names or RECORDED:
-            scenario = Scenario(stack, model_image).given_a_team()
+            scenario = SignedScenario(stack, model_image) if name in SIGNED else Scenario(stack, model_image).given_a_team()
             with scenario.crew:
                 asyncio.run(record(scenario, name))
 

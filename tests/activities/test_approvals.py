@@ -34,6 +34,7 @@ from slipway.policy.source import Signers, fixed
 from slipway.temporal.connect import PROMOTION
 from slipway.temporal.start import Handle, start_promotion
 from tests.support.keys import Keyring, document
+from tests.support.signing import keygen
 from tests.support.waiting import until_asked
 from tests.support.world import World, request
 
@@ -59,10 +60,10 @@ class Office:
         """The policy's file has these keys."""
         self.allowed.write_text(self.keys.allowed(**people))
 
-    def given_floor(self, identity: str) -> None:
-        """How well the policy asks approvers to be known."""
+    def given_floor(self, identity: str, quorum: int = 1) -> None:
+        """How well the policy asks approvers to be known, and how many it asks for."""
         [entry] = policy_of_branches([self.deployment.app.repository]).apps
-        floor = ApprovalFloor.model_validate({"identity": identity, "auto": True})
+        floor = ApprovalFloor.model_validate({"identity": identity, "auto": True, "quorum": quorum})
         entry = AppEntry.model_validate({**dict(entry), "allowed_signers": str(self.allowed), "approval": floor})
         policy = policy_of_branches([self.deployment.app.repository]).model_copy(update={"apps": (entry,)})
         self.repositories = Repositories(fixed(policy), self._folder / "cache")
@@ -208,9 +209,11 @@ async def test_given_a_decision_on_an_earlier_run_of_the_same_id_when_it_is_repl
     await office.until_asked()
     earlier = office.signed()
     await office.handle.terminate()
-    # By hand, past the command and past what the promotion itself makes sure of.
-    await office.client.start_workflow(PROMOTION, office.origin.request, id=office.handle.id, task_queue="nobody-polls")
-    with pytest.raises(ChangedSinceApprovalError, match=f"run is {office.run}, not "):
+    # On a queue of somebody else's, for ours would refuse it.
+    started = await office.client.start_workflow(
+        PROMOTION, office.origin.request, id=office.handle.id, task_queue=f"{office.world.task_queue}-of-others"
+    )
+    with pytest.raises(ChangedSinceApprovalError, match=f"run is {office.run}, not {started.first_execution_run_id}"):
         await office.approve(earlier)
 
 
@@ -218,6 +221,92 @@ async def test_given_a_decision_on_another_promotion_then_it_does_not_count(offi
     await office.until_asked()
     with pytest.raises(ChangedSinceApprovalError, match="promotion is screening-0123456789ab"):
         await office.approve(office.signed(promotion="screening-0123456789ab"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"namespace": "other"}, "namespace is other, not default"),
+        ({"repository": "https://github.com/acme/other"}, "repository is https://github.com/acme/other, not file://"),
+        ({"branch": "feature"}, "branch is feature, not main"),
+        ({"folder": "apps/spam"}, "folder is apps/spam, not apps/screening"),
+        ({"spec_commit": "0" * 40}, "spec_commit is 0000"),
+        ({"package": "arn:aws:sagemaker:us-east-1:222222222222:model-package/spam/1"}, "package is arn:aws:sagemaker"),
+        ({"targets": ("spam-prod in us-east-1",)}, "targets is spam-prod in us-east-1, not screening-prod in us-east-1"),
+    ],
+    ids=["namespace", "repository", "branch", "folder", "commit", "package", "targets"],
+)
+async def test_given_a_decision_about_something_else_then_it_does_not_count_at_either_effect(
+    office: Office, changes: dict[str, Any], told: str
+) -> None:
+    await office.until_asked()
+    other = office.signed(**changes)
+    for effect in (office.approve, office.roll_out):
+        with pytest.raises(ChangedSinceApprovalError) as refused:
+            await effect(other)
+        assert told in refused.value.report.answered
+
+
+async def test_given_a_document_that_changed_by_one_byte_after_it_was_signed_then_it_does_not_count(office: Office) -> None:
+    await office.until_asked()
+    yes = office.signed(reason="looks good")
+    changed = yes.model_copy(update={"document": yes.document.replace("looks good", "looks food")})
+    with pytest.raises(ChangedSinceApprovalError, match="the document was changed after it was signed"):
+        await office.approve(changed)
+
+
+async def test_given_a_signature_that_was_made_for_git_then_it_does_not_count(office: Office, tmp_path: Path) -> None:
+    await office.until_asked()
+    yes, file = office.signed(), tmp_path / "document"
+    file.write_text(yes.document)
+    keygen("-q", "-Y", "sign", "-n", "git", "-f", str(office.keys.path("ana")), str(file))
+    with pytest.raises(ChangedSinceApprovalError, match="the signature was made for something else"):
+        await office.approve(yes.model_copy(update={"signature": file.with_suffix(".sig").read_text()}))
+
+
+async def test_given_a_key_that_is_not_valid_yet_then_its_signature_does_not_count(office: Office) -> None:
+    office.given_keys(ana='valid-after="20990101" ana')
+    await office.until_asked()
+    with pytest.raises(ChangedSinceApprovalError, match="is not yet valid"):
+        await office.approve(office.signed())
+
+
+async def test_given_a_quorum_of_two_when_one_decision_is_replayed_then_it_counts_once(office: Office) -> None:
+    office.given_file("approvers: [ana]", "approvers: [ana, bo], quorum: 2")
+    await office.until_asked()
+    yes = office.signed()
+    with pytest.raises(ChangedSinceApprovalError, match="1 of 2 approved"):
+        await office.approve(yes, yes)
+    with pytest.raises(ChangedSinceApprovalError, match="1 of 2 approved"):
+        await office.approve(yes, office.signed())
+
+
+async def test_given_a_quorum_that_was_raised_on_the_branch_while_the_promotion_waited_then_it_counts(office: Office) -> None:
+    office.given_file("approvers: [ana]", "approvers: [ana, bo]")
+    await office.until_asked()
+    office.given_file("approvers: [ana, bo]", "approvers: [ana, bo], quorum: 2")
+    with pytest.raises(ChangedSinceApprovalError, match="1 of 2 approved"):
+        await office.approve(office.signed())
+    await office.approve(office.signed(), office.signed("bo"))
+
+
+async def test_given_a_policy_that_asks_for_more_approvers_since_the_promotion_waits_then_the_policy_counts(
+    office: Office,
+) -> None:
+    office.given_file("approvers: [ana]", "approvers: [ana, bo]")
+    await office.until_asked()
+    office.given_floor("signed", quorum=2)
+    with pytest.raises(ChangedSinceApprovalError, match="1 of 2 approved"):
+        await office.approve(office.signed())
+
+
+async def test_given_a_package_that_nobody_approved_when_the_signed_evidence_is_of_another_then_it_is_not_allowed(
+    office: Office,
+) -> None:
+    await office.until_asked()
+    office.package = office.package.model_copy(update={"arn": office.package.arn.replace("/3", "/4")})
+    with pytest.raises(ChangedSinceApprovalError, match="comparing the package with the evidence"):
+        await office.approve(office.signed())
 
 
 async def test_given_evidence_that_changed_by_one_byte_then_the_decision_does_not_count(office: Office) -> None:

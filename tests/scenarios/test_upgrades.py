@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from demo.stack import BINARIES
-from slipway.api import Outcome, StageName, StageState
-from tests.support.older import older_worker
+from demo.team import FOLDER
+from slipway.api import LedgerState, Outcome, StageName, StageState
+from tests.support.older import FIRST, SIGNING, older_worker
 from tests.support.scenario import Scenario
 
 pytestmark = pytest.mark.timeout(300)
@@ -24,7 +25,7 @@ async def test_given_a_promotion_when_the_worker_is_replaced_at_each_wait_then_i
     scenario: Scenario, good_image: str, first: str
 ) -> None:
     """Parked, waiting for approval, soaking: at each wait the older worker hands over to today's, or takes over from it."""
-    older = await asyncio.to_thread(older_worker)
+    older = await asyncio.to_thread(older_worker, SIGNING)
     workers: Iterator[Path] = cycle([older, TODAYS] if first == "older" else [TODAYS, older])
     await scenario.when_the_worker_is(next(workers))
     scenario.given_its_file("promotion.yaml", "- targets: [{endpoint: screening-prod}]", TWO_WAVES)
@@ -49,3 +50,26 @@ async def test_given_a_promotion_when_the_worker_is_replaced_at_each_wait_then_i
     assert len(scenario.tasks()) == 2
     assert len(scenario.executions()) == 1
     assert len(scenario.done("sagemaker.CreateEndpoint")) == 2
+
+
+async def test_given_a_promotion_of_the_first_release_when_todays_worker_takes_over_then_it_goes_on_and_is_undone(
+    scenario: Scenario, good_image: str
+) -> None:
+    """Its commit does not say of which run it is. It is the promotion's own all the same, for the same release recorded it."""
+    before = scenario.team.remote.read(f"{FOLDER}/taskdef.yaml")
+    await scenario.when_the_worker_is(await asyncio.to_thread(older_worker, FIRST))
+    scenario.team.remove_data()
+    await scenario.when_ci_starts(good_image)
+    await scenario.until_stage(StageName.task, StageState.parked)
+    [message] = scenario.commits()
+    assert "Slipway-Run:" not in message
+
+    await scenario.when_the_worker_is(TODAYS)
+    scenario.team.upload_data()
+    await scenario.when_an_operator_says("retry")
+    await scenario.until_stage(StageName.approval, StageState.waiting)
+    await scenario.when_an_operator_says("abort")
+    status = await scenario.then_it_ends(Outcome.aborted)
+
+    assert {entry.stage: entry.state for entry in status.ledger}[StageName.taskdef] is LedgerState.undone
+    assert scenario.team.remote.read(f"{FOLDER}/taskdef.yaml") == before

@@ -1,4 +1,4 @@
-"""The worker of a fixed older commit, in an environment of its own."""
+"""The workers of fixed older commits, each in an environment of its own."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from pathlib import Path
 from demo.oci_layout import cache_folder, locked
 from demo.team import ROOT
 
-COMMIT = "52a14908a548862bae43157c0f96a68988df0ffb"
-"""The commit that compatibility is promised from. Its promotions go on with today's worker, and today's with its."""
+FIRST = "52a14908a548862bae43157c0f96a68988df0ffb"
+"""The commit that compatibility is promised from: its promotions go on with today's worker."""
+SIGNING = "52eb769ff59a8f73f326b272e74c689c12d5c2ae"
+"""A commit whose worker knows signed decisions, and all that today's schedules: each goes on with the other's promotions."""
 UV = Path(sys.executable).parent / "uv"
 
 
-def older_worker() -> Path:
-    """The `slipway-worker` program of the older commit, with the packages that its lock file names.
+def older_worker(commit: str) -> Path:
+    """The `slipway-worker` program of an older commit, with the packages that its lock file names.
 
     It is kept in the user's cache: it never changes.
     """
-    folder = cache_folder() / "workers" / COMMIT
-    with locked(cache_folder() / f"worker-{COMMIT}.lock"):
+    folder = cache_folder() / "workers" / commit
+    with locked(cache_folder() / f"worker-{commit}.lock"):
         if not folder.exists():
-            _install(folder)
+            _install(folder, commit)
     return folder / ".venv" / "bin" / "slipway-worker"
 
 
-def _install(folder: Path) -> None:
+def _install(folder: Path, commit: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         archive = Path(scratch) / "source.tar"
-        _run("git", "-C", str(ROOT), "archive", f"--output={archive}", COMMIT)
+        _run("git", "-C", str(ROOT), "archive", f"--output={archive}", commit)
         folder.mkdir()
         try:
             shutil.unpack_archive(archive, folder, filter="data")

@@ -24,7 +24,7 @@ CURE = (
     "run now go on as they began. Only if none runs anywhere: `make histories`"
 )
 ENDINGS = {"promoted", "refused", "rejected", "expired", "rolled-back", "aborted"}
-MAPS = {"metrics", "counts", "environment", "indexedFields", "fields", "nonUndoable"}
+MAPS = {"metrics", "counts", "environment", "labels", "indexedFields", "fields", "nonUndoable"}
 """Members whose keys are data: a key more is another metric, not a member that the code does not know."""
 
 
@@ -60,9 +60,21 @@ def with_unknown_members(value: Any) -> Any:
     return known | {"of_a_later_release": {"anything": [1, None]}}
 
 
+def namespace_of(history: WorkflowHistory) -> str:
+    """Temporal's namespace, which documents of decisions name: a history says it only in what was looked up of them."""
+    for event in history.events:
+        for payload in event.activity_task_scheduled_event_attributes.input.payloads:
+            if subject := json.loads(payload.data).get("subject"):
+                return subject["namespace"]
+    return "default"
+
+
 async def failure_of(history: WorkflowHistory) -> Exception | None:
     replayer = Replayer(
-        workflows=[PromotionWorkflow, RolloutWorkflow], workflow_runner=PreparedOnce(), data_converter=pydantic_data_converter
+        workflows=[PromotionWorkflow, RolloutWorkflow],
+        workflow_runner=PreparedOnce(),
+        data_converter=pydantic_data_converter,
+        namespace=namespace_of(history),
     )
     return (await replayer.replay_workflow(history, raise_on_replay_failure=False)).replay_failure
 
