@@ -29,6 +29,8 @@ class Step(StrEnum):
     ask = "ask"
     """Wait for an update, until a timer fires."""
     child = "child"
+    patch = "patch"
+    """Mark that a change of the workflow's code is there. The SDK adds a search attribute for it."""
 
 
 STEPS = {
@@ -36,7 +38,10 @@ STEPS = {
     EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: Step.upsert,
     EventType.EVENT_TYPE_TIMER_STARTED: Step.ask,
     EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: Step.child,
+    EventType.EVENT_TYPE_MARKER_RECORDED: Step.patch,
 }
+OF_A_PATCH = "TemporalChangeVersion"
+"""The search attribute that the SDK sets beside a patch's marker."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,12 @@ class Shape:
 
 def steps_of(history: Iterable[HistoryEvent]) -> list[Step]:
     """The steps that left these events. Fits workflows whose only timer bounds their wait for an update."""
-    return [STEPS[event.event_type] for event in history if event.event_type in STEPS]
+    return [STEPS[event.event_type] for event in history if event.event_type in STEPS and not _is_of_a_patch(event)]
+
+
+def _is_of_a_patch(event: HistoryEvent) -> bool:
+    found = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
+    return OF_A_PATCH in found
 
 
 class EmptyActivities:
@@ -120,7 +130,10 @@ class EmptyPromotion:
 
 
 async def take(step: Step, activity_name: str, value: str = "") -> None:
-    """Run an activity, or upsert an attribute."""
+    """Run an activity, upsert an attribute, or mark a patch."""
+    if step is Step.patch:
+        workflow.patched(f"step-{value}")
+        return
     if step is Step.upsert:
         workflow.upsert_search_attributes([attributes.STATE.value_set(value)])  # pyright: ignore[reportUnknownMemberType]
         return

@@ -64,8 +64,10 @@ class PromotionRequest(Message):
     )
     commit: Line = Field(default="", max_length=128, description="The source commit that the image was built from.")
     requested_by: PersonName = Field(default="unknown", description="Who asks, as the sender claims.")
-    commit_author: str = Field(
-        default="", max_length=NAME_LIMIT, description="Who wrote the source commit, as the sender claims; may not approve it."
+    commit_author: Line = Field(
+        default="",
+        max_length=NAME_LIMIT,
+        description="Who wrote the source commit, as the sender claims. They may not approve it.",
     )
     attempt: int = Field(default=1, ge=1, le=999, description="Counts deliberate new promotions of the same digest.")
 

@@ -49,7 +49,13 @@ class Runner:
         """Run the step that starts a promotion."""
         values = {name: str(each.get("default", "")) for name, each in ACTION["inputs"].items()}
         values |= {"repository": asked.app.repository, "folder": asked.app.folder, "image": asked.image}
-        values |= {"commit": asked.commit, "requested-by": asked.requested_by, **self._inputs, **inputs}
+        values |= {
+            "commit": asked.commit,
+            "commit-author": asked.commit_author,
+            "requested-by": asked.requested_by,
+            **self._inputs,
+            **inputs,
+        }
         step = step_named("start")
         outputs, summary = self._folder / "outputs", self._folder / "summary"
         environment = {

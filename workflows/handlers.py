@@ -38,11 +38,14 @@ with workflow.unsafe.imports_passed_through():
 from workflows.activity_options import IDENTIFY, shown
 from workflows.approval import Round, Said, Verdict
 from workflows.commands import Operated, read_command
+from workflows.new_run import NewRun
 from workflows.payloads import REFUSAL_LIMIT, refusal
 from workflows.state import PromotionState, known
 from workflows.view import StatusView
 
 Take = Callable[[Command, Delivery | None], Awaitable[str]]
+AT_ONCE = 5
+"""Commands that are looked at at one time: each takes an activity, and anybody may send many."""
 
 
 class OperatorHandlers:
@@ -57,7 +60,9 @@ class OperatorHandlers:
         self._id = workflow.info().workflow_id
         self._state = PromotionState.model_validate(request.carried or {})
         self._view = StatusView(self._id, request, self._state)
-        self._worker_version = workflow.info().get_current_deployment_version()
+        self._new_run = NewRun()
+        self._looked_at = 0
+        """How many commands are being looked at: an activity finds out whose they are."""
         self._work: asyncio.Task[None] | None = None
 
     # --- Queries ---
@@ -177,13 +182,22 @@ class OperatorHandlers:
         subject = self._subject()
         if subject is None or not workflow.patched("identify-person"):
             return claimed_record(command, workflow.now())
+        if self._looks_at_enough() and workflow.patched("few-at-once"):
+            raise refusal("others are being looked at now: send it again in a moment")
         check = IdentifyPerson(command=command, origin=self._origin, subject=subject, delivery=delivery)
+        self._looked_at += 1
         try:
             return await workflow.execute_activity_method(
                 DecisionActivities.identify_person, check, **shown(IDENTIFY, f"{command.kind} by {command.by}: who is it?")
             )
         except FailureError as error:
             raise refusal(told(report_of(error))) from None
+        finally:
+            self._looked_at -= 1
+
+    def _looks_at_enough(self) -> bool:
+        """Whether no other command is looked at now. Where a new run is due, one at a time: it begins between two of them."""
+        return self._looked_at >= (1 if self._new_run.is_due() else AT_ONCE)
 
     def _subject(self) -> DecisionSubject | None:
         """What a decision is about now; none before the application is read."""

@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exce
 from temporalio.workflow import ActivityConfig, ContinueAsNewVersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
-    from slipway.api import IdentityLevel, Outcome, PromotionInput, StageName, StageState, WaitingFor
+    from slipway.api import IdentityLevel, Outcome, StageName, StageState, WaitingFor
     from slipway.errors import Ending, FailureReport
     from slipway.temporal.failures import report_of
     from slipway.temporal.search_attributes import State
@@ -25,12 +25,6 @@ from workflows.handlers import OperatorHandlers
 A = TypeVar("A")
 R = TypeVar("R")
 T = TypeVar("T")
-EVENTS = 2_000
-"""Events of a run after which a wait goes on in a new one. A promotion to one endpoint has about a hundred and fifty by itself;
-Temporal ends a workflow at 51,200, and nothing is undone then."""
-SIZE = 2_000_000
-"""Bytes by which a run's history grows before a wait goes on in a new one. One signal may have 2 MB; Temporal ends a workflow at
-50 MB. What the run began with does not count: a large state would otherwise be carried on without end."""
 TIMER = timedelta(days=365)
 """How long the timer of a wait without an end runs, before the next one does."""
 
@@ -46,10 +40,6 @@ class EndedError(Exception):
 
 class StagedWorkflow(OperatorHandlers):
     """A workflow of stages, each of which is run until it is done. Results are kept in the state."""
-
-    def __init__(self, request: PromotionInput) -> None:
-        super().__init__(request)
-        self._size_at_start = workflow.info().get_current_history_size()
 
     async def _stage(self, name: StageName, body: Callable[[], Awaitable[None]]) -> None:
         """Run a stage that is not done, again after each `retry`, until it is done.
@@ -158,24 +148,7 @@ class StagedWorkflow(OperatorHandlers):
 
     def _may_continue(self) -> bool:
         """Whether to go on in a new run now. What somebody sent, and is still being looked at, would be lost there."""
-        return self._wants_new_run() and workflow.all_handlers_finished()
-
-    def _wants_new_run(self) -> bool:
-        """Whether the history has grown, or a worker of another deployment version took over.
-
-        A short history is all that a later version of the worker has to follow.
-        """
-        info = workflow.info()
-        version = info.get_current_deployment_version()
-        replaced = bool(version and version.deployment_name) and version != self._worker_version
-        return replaced or info.is_continue_as_new_suggested() or self._has_grown()
-
-    def _has_grown(self) -> bool:
-        """Whether the history is larger than a promotion's own steps make it, as by signals that nobody asked for."""
-        info = workflow.info()
-        events, size = info.get_current_history_length(), info.get_current_history_size() - self._size_at_start
-        # Promotions of an older release may have waited longer than this.
-        return (events > EVENTS or size > SIZE) and workflow.patched("short-history")
+        return self._new_run.is_due() and workflow.all_handlers_finished()
 
     async def _finish_first(self, effect: Awaitable[None], grace: timedelta) -> None:
         """Wait for an effect whose answer says what there is to undo, even when an abort comes meanwhile.

@@ -158,7 +158,8 @@ async def read(client: Client, promotion_id: str) -> Snapshot:
     raise NeedsPersonError(
         f"reading the promotion {promotion_id}",
         f"its workflow is {recorded_state(description)}: it was ended from outside, and nothing was undone",
-        "see its history in the Temporal UI for what it did; start the next attempt with `slipway start --again`",
+        f"bring it back, to go on or to abort it: temporal workflow reset --workflow-id {promotion_id} --type LastWorkflowTask "
+        "--reason …; or start the next attempt with `slipway start --again`",
     )
 
 

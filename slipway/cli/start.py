@@ -38,6 +38,7 @@ async def start(
     branch: str = "main",
     folder: str = ".",
     commit: str = "",
+    commit_author: str = "",
     requested_by: Annotated[By, Parameter(name="--requested-by", help=REQUESTER)] = None,
     again: Annotated[bool, Parameter(negative="")] = False,
     wait: Annotated[bool, Parameter(negative="")] = False,
@@ -55,6 +56,7 @@ async def start(
         branch: The deployment branch; what is on it says who may approve.
         folder: The application's folder in the repository, with app.pipecd.yaml and promotion.yaml.
         commit: The source commit that the image was built from.
+        commit_author: Who wrote that commit. Like the one who asks, they may not approve, unless the spec allows selfApproval.
         requested_by: Who asks.
         again: Start the next attempt of a promotion that is over. Refused while one runs.
         wait: Follow it to its end; the exit code says how it ended.
@@ -66,7 +68,15 @@ async def start(
     check_branch(branch)
     app = checked(AppRef, "start", repository=repository, branch=branch, folder=posixpath.normpath(folder))
     digest = await asyncio.to_thread(by_digest, image)
-    request = checked(PromotionRequest, "start", app=app, image=digest, commit=commit, requested_by=person(requested_by))
+    request = checked(
+        PromotionRequest,
+        "start",
+        app=app,
+        image=digest,
+        commit=commit,
+        commit_author=commit_author,
+        requested_by=person(requested_by),
+    )
     client = await connect()
     begun = await begin(client, request, os.environ.get("SLIPWAY_TASK_QUEUE", TASK_QUEUE), again=again)
     code = await announce(client, begun, out)

@@ -58,7 +58,7 @@ class Signers:
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
-        self._files: dict[str, Kept[str]] = {}
+        self._files: dict[str, KeptFile[str]] = {}
 
     async def at(self, place: str) -> str:
         """The content of the file as it is now.
@@ -90,10 +90,10 @@ def _signers_of(place: str) -> Callable[[bytes], str]:
     return parse
 
 
-def _kept(place: str, cache: Path, name: str, limit: int, parse: Callable[[bytes], T]) -> Kept[T]:
+def _kept(place: str, cache: Path, name: str, limit: int, parse: Callable[[bytes], T]) -> KeptFile[T]:
     file = FileInRepository.of(place) if not Path(place).exists() else None
     if file is None:
-        return Kept(name, lambda: _read_file(Path(place), name, limit), parse, 0.0)
+        return KeptFile(name, lambda: _read_file(Path(place), name, limit), parse, 0.0)
     repository = Repository(file.url, cache)
 
     async def read() -> bytes:
@@ -101,10 +101,10 @@ def _kept(place: str, cache: Path, name: str, limit: int, parse: Callable[[bytes
         _check_size(f"reading {place}", content, limit)
         return content
 
-    return Kept(name, read, parse, REFRESH)
+    return KeptFile(name, read, parse, REFRESH)
 
 
-class Kept(Generic[T]):
+class KeptFile(Generic[T]):
     """A file that is read again from time to time. Where it cannot be read, the last good one goes on counting.
 
     Args:

@@ -5,6 +5,8 @@ A promotion is a *chain* of runs: each continue-as-new and each reset adds one. 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator, Generator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,6 +20,8 @@ from slipway.temporal import search_attributes as attributes
 
 _ENDED = "'Completed', 'Failed', 'Canceled', 'Terminated', 'TimedOut'"
 """How the last run of a chain closes; the others are `ContinuedAsNew`."""
+_COMPLETED = "'Completed'"
+"""How a promotion closes by itself, whatever its outcome."""
 
 
 def is_running(description: WorkflowExecution) -> bool:
@@ -40,12 +44,18 @@ class EndedRun(NamedTuple):
     """How it ended (`recorded_state`)."""
     at: datetime | None
 
+    def __str__(self) -> str:
+        """As `promoted at 2026-01-02 03:04:05 UTC, run …`."""
+        at = f" at {self.at:%Y-%m-%d %H:%M:%S} UTC" if self.at else ""
+        return f"{self.state}{at}, run {self.run_id}"
+
 
 async def find_ended_before(client: Client, workflow_id: str, run_id: str) -> EndedRun | None:
-    """The end of another chain under this id; none where this run's chain is the only one.
+    """The end of an earlier promotion under this id; none where this run's chain is the only one and had no end of its own.
 
-    Temporal lets an id be used again once its workflow is over. Its list is a moment late: a run that closed less than a second
-    ago may be missed.
+    Temporal lets an id be used again once its workflow is over. A reset of a promotion that ended by itself is one that had its
+    end; a reset of one that ran, or that was terminated, goes on. Temporal's list is a moment late: a run that closed less than
+    a second ago may be missed.
 
     Args:
         client: Where to look.
@@ -56,17 +66,47 @@ async def find_ended_before(client: Client, workflow_id: str, run_id: str) -> En
         TransientError: Temporal did not answer.
         NeedsPersonError: The worker may not list workflows.
     """
-    try:
-        own = await _first_run_of(client, workflow_id, run_id)
-        async for ended in client.list_workflows(f"WorkflowId = '{workflow_id}' AND ExecutionStatus IN ({_ENDED})"):
+    with _explained(workflow_id):
+        async for ended in _closed(client, workflow_id, run_id, _ENDED):
+            if ended.status is WorkflowExecutionStatus.COMPLETED:
+                return _end(ended)
+            own = await _first_run_of(client, workflow_id, run_id)
             if await _first_run_of(client, workflow_id, ended.run_id) not in {own, None}:
-                return EndedRun(ended.run_id, recorded_state(ended), ended.close_time)
+                return _end(ended)
+    return None
+
+
+async def find_end(client: Client, workflow_id: str, run_id: str) -> EndedRun | None:
+    """How a promotion ended by itself in another run than the one that asks; none where it did not.
+
+    Raises:
+        TransientError: Temporal did not answer.
+        NeedsPersonError: The worker may not list workflows.
+    """
+    with _explained(workflow_id):
+        async for ended in _closed(client, workflow_id, run_id, _COMPLETED):
+            return _end(ended)
+    return None
+
+
+def _closed(client: Client, workflow_id: str, run_id: str, states: str) -> AsyncIterator[WorkflowExecution]:
+    query = f"WorkflowId = '{workflow_id}' AND RunId != '{run_id}' AND ExecutionStatus IN ({states})"
+    return client.list_workflows(query)
+
+
+def _end(ended: WorkflowExecution) -> EndedRun:
+    return EndedRun(ended.run_id, recorded_state(ended), ended.close_time)
+
+
+@contextlib.contextmanager
+def _explained(workflow_id: str) -> Generator[None]:
+    try:
+        yield
     except RPCError as error:
         tried, answered = f"looking for earlier runs of {workflow_id}", f"{error.status.name}: {error.message}"
         if error.status is RPCStatusCode.PERMISSION_DENIED:
             raise NeedsPersonError(tried, answered, "let the worker list and describe workflows, then retry") from error
         raise TransientError(tried, answered) from error
-    return None
 
 
 async def _first_run_of(client: Client, workflow_id: str, run_id: str) -> str | None:

@@ -177,9 +177,9 @@ async def test_given_a_promotion_when_it_reads_checks_and_writes_then_it_starts_
     repositories = Repositories(repositories.policies, tmp_path / "new")
     taskdefs, guard = TaskdefActivities(repositories), Guard(repositories)
     await run(taskdefs.read_app, ReadApp(app=origin.app, image=origin.request.image))
-    await guard.permit(origin)
+    app = await guard.permit(origin)
     commit = await run(taskdefs.write_image, write)
-    await guard.permit_definition(origin, commit.commit, commit.file)
+    await guard.permit_definition(origin, app, commit.commit)
     for _ in range(5):
         await guard.permit(origin)
     repository = await repositories.open(origin.app)
@@ -305,11 +305,19 @@ async def test_given_a_promotion_that_ended_when_it_is_run_again_and_undone_then
     assert write.image in deployment.file("taskdef.yaml")
 
 
-async def test_given_an_input_that_an_older_release_recorded_when_its_commit_is_reverted_then_runs_are_not_compared(
+async def test_given_an_input_that_an_older_release_recorded_when_its_commit_is_reverted_then_it_is_found(
+    taskdefs: TaskdefActivities, run: Any, write: WriteImage, revert: RevertImage
+) -> None:
+    await run(taskdefs.write_image, write.model_copy(update={"run": ""}))
+    assert (await run(taskdefs.revert_image, revert.model_copy(update={"run": ""}))).state is LedgerState.undone
+
+
+async def test_given_a_commit_with_a_run_when_an_input_without_one_reverts_it_then_it_stays(
     taskdefs: TaskdefActivities, run: Any, write: WriteImage, revert: RevertImage
 ) -> None:
     await run(taskdefs.write_image, write)
-    assert (await run(taskdefs.revert_image, revert.model_copy(update={"run": ""}))).state is LedgerState.undone
+    done = await run(taskdefs.revert_image, revert.model_copy(update={"run": ""}))
+    assert (done.state, "is of another run" in done.note) == (LedgerState.kept, True)
 
 
 async def test_given_a_commit_of_an_older_release_when_a_run_reverts_it_then_a_person_is_needed(

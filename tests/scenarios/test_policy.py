@@ -6,11 +6,9 @@ import asyncio
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
-import yaml
 from temporalio.client import ActivityFailureError
 from temporalio.common import RetryPolicy
 
@@ -21,7 +19,7 @@ from activities.origin import Origin
 from demo.images import build_pipeline_image
 from demo.oci_layout import BuiltImage
 from demo.remote import BRANCH
-from demo.stack import Crew, Stack
+from demo.stack import Stack
 from demo.team import FOLDER, ROOT
 from slipway.api import (
     TASK_QUEUE,
@@ -34,62 +32,13 @@ from slipway.api import (
     StageName,
     StageState,
 )
-from tests.support.scenario import Scenario
+from tests.support.owned import NEIGHBOUR, OwnedScenario
+from tests.support.scenario import Scenario, effects
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(240)
-NEIGHBOUR = "spam"
 MALLORY = "feature/mallory"
 FILES = ("promotion.yaml", "app.pipecd.yaml", "taskdef.yaml", "smoke/request.json")
-EFFECTS = (
-    "registry.PutManifest",
-    "ecs.RegisterTaskDefinition",
-    "ecs.RunTask",
-    "sagemaker.UpdateModelPackage",
-    "sagemaker.CreateModel",
-    "sagemaker.CreateEndpoint",
-)
-
-
-class OwnedScenario(Scenario):
-    """A team whose worker has a policy: one entry for the team's app, and one for its neighbour's."""
-
-    def __init__(self, stack: Stack, model_image: BuiltImage) -> None:
-        super().__init__(stack, model_image)
-        self.given_a_team()
-        self.policy = stack.folder / f"policy-{self.team.ml_account}.yaml"
-        self.given_the_policy()
-        self.crew = Crew(stack, self.team.ml_account, self.crew.namespace, policy=self.policy)
-
-    def given_the_policy(self, **changes: Any) -> None:
-        """The worker's owner allows the team's app what it needs, but for the changes, and its neighbour names of its own."""
-        account, image = self.team.ml_account, self.team.spec.spec.image
-        team = {
-            "repository": self.team.remote.url,
-            "folder": FOLDER,
-            "accounts": [account],
-            "regions": ["us-east-1"],
-            "imageSources": [image.source],
-            "imageTargets": [image.target],
-            "families": ["screening-*"],
-            "clusters": [f"arn:aws:ecs:us-east-1:{account}:cluster/ml"],
-            "pipelines": ["screening-*"],
-            "packageGroups": ["screening"],
-            "endpoints": ["screening-*"],
-            "roles": [f"arn:aws:iam::{account}:role/screening-*"],
-            "approval": {"identity": "claimed"},
-        }
-        neighbour = {
-            **team,
-            "folder": NEIGHBOUR,
-            "endpoints": ["spam-*"],
-            "families": ["spam-*"],
-            "packageGroups": ["spam"],
-            "roles": [f"arn:aws:iam::{account}:role/spam-*"],
-            "approval": {"auto": True, "identity": "claimed"},
-        }
-        document = {"apiVersion": "slipway.dev/v1", "kind": "WorkerPolicy", "apps": [{**team, **changes}, neighbour]}
-        self.policy.write_text(yaml.safe_dump(document))
 
 
 def given_a_neighbour_who_names_the_teams_endpoint(scenario: Scenario) -> None:
@@ -105,11 +54,6 @@ def given_a_branch_where_nobody_has_to_approve(scenario: Scenario) -> None:
     scenario.given_its_file("promotion.yaml", "mode: manual", "mode: auto")
     subprocess.run(["git", "branch", MALLORY, BRANCH], cwd=scenario.team.remote.path, check=True)
     scenario.given_its_file("promotion.yaml", "mode: auto", "mode: manual")
-
-
-def effects(scenario: Scenario) -> dict[str, int]:
-    """How many effects there are on AWS, and commits by promotions."""
-    return {name: len(scenario.done(name)) for name in EFFECTS} | {"commits": len(scenario.commits())}
 
 
 @pytest.fixture

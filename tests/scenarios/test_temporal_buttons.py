@@ -30,7 +30,7 @@ def config_of(scenario: Scenario) -> str:
     return scenario.team.client("sagemaker").describe_endpoint(EndpointName=scenario.team.endpoint)["EndpointConfigName"]
 
 
-async def test_given_a_promoted_model_when_it_is_started_again_under_its_id_then_it_is_refused_and_serves_on(
+async def test_given_a_promoted_model_when_it_is_reset_or_started_again_under_its_id_then_it_is_refused_and_serves_on(
     scenario: Scenario, good_image: str
 ) -> None:
     served = await scenario.given_a_champion(good_image)
@@ -42,12 +42,13 @@ async def test_given_a_promoted_model_when_it_is_started_again_under_its_id_then
             await asyncio.sleep(0.05)
     again = ("--type", PROMOTION, "--task-queue", "slipway", "--input", sent.data.decode())
 
-    await when_somebody_runs(scenario, "start", *again)
+    for command in (("reset", "--type", "FirstWorkflowTask", "--reason", "tried"), ("start", *again)):
+        await when_somebody_runs(scenario, *command)
 
-    status = await asyncio.wait_for(promotion(client, scenario.handle.id).result(), PATIENCE)
-    assert status.outcome is Outcome.refused
-    assert "this promotion has ended already (promoted at" in status.reason
-    assert status.ledger == ()
+        status = await asyncio.wait_for(promotion(client, scenario.handle.id).result(), PATIENCE)
+        assert status.outcome is Outcome.refused
+        assert "this promotion has ended already (" in status.reason
+        assert status.ledger == ()
     assert scenario.team.remote.log() == head
     assert config_of(scenario) == served.endpoints[-1].config
     assert [package["ModelApprovalStatus"] for package in scenario.packages()] == ["Approved"]

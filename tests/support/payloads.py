@@ -47,6 +47,9 @@ STRANGE: dict[str, Sequence[RawValue]] = {
     "a long reason": [of(_FULL | {"reason": "r" * 10_000})],
     "1.9 MB of evidence": [of(_FULL | {"evidence": "e" * 1_900_000})],
     "100,000 members": [of(_FULL | dict.fromkeys((f"k{number}" for number in range(100_000)), 1))],
+    "a document that is an object": [of({"document": {"document": {"kind": "approve"}}, "signature": ["-----BEGIN"]})],
+    "a document of 16,001 characters": [of({"document": "d" * 16_001, "signature": "s"})],
+    "a document with half a surrogate pair": [raw(b'{"document": "\\ud800", "signature": "s"}')],
     "1,000 members": [of(dict.fromkeys((f"k{number}" for number in range(1_000)), 1))],
 }
 """What neither a command nor a start may take: refused at each door."""

@@ -24,6 +24,16 @@ from tests.support.waiting import state_of, summary_of, until
 PATIENCE = 90.0
 """Seconds: a promotion takes about ten; a worker that was killed is noticed after ten more."""
 COMMIT = "1" * 40
+EFFECTS = (
+    "registry.PutManifest",
+    "ecs.RegisterTaskDefinition",
+    "ecs.RunTask",
+    "sagemaker.UpdateModelPackage",
+    "sagemaker.CreateModel",
+    "sagemaker.CreateEndpointConfig",
+    "sagemaker.CreateEndpoint",
+    "sagemaker.UpdateEndpoint",
+)
 
 
 class Scenario:
@@ -190,6 +200,11 @@ class Scenario:
         """Every package of the team's group."""
         group = self.team.spec.spec.model.package_group
         return self.team.client("sagemaker").list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+
+
+def effects(scenario: Scenario) -> dict[str, int]:
+    """How many effects there are on AWS, and commits on the deployment branch."""
+    return {name: len(scenario.done(name)) for name in EFFECTS} | {"commits": len(scenario.team.remote.log())}
 
 
 def hold_pushes(repository: Path) -> Path:

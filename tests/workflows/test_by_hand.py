@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from temporalio import workflow
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import ActivityFailureError, Client, WorkflowFailureError
 from temporalio.common import RetryPolicy
@@ -20,7 +20,18 @@ from temporalio.worker import Worker
 from activities.endpoints.messages import PlanRollout, RolloutRequest
 from activities.endpoints.plan import plan_rollout
 from activities.registry import SetApproval
-from slipway.api import AppRef, Decision, ModelPackage, Outcome, PromotionInput, PromotionStatus, StageName, rollout_queue
+from slipway.api import (
+    AppRef,
+    Decision,
+    LedgerState,
+    ModelPackage,
+    OperatorCommand,
+    Outcome,
+    PromotionInput,
+    PromotionStatus,
+    StageName,
+    rollout_queue,
+)
 from slipway.app.spec import Target
 from slipway.temporal.connect import PROMOTION, ROLLOUT
 from slipway.temporal.start import Handle, attempt_of, send_update, start_promotion
@@ -184,17 +195,116 @@ async def test_given_a_promotion_that_waits_when_it_is_reset_to_its_first_step_t
     await handle.terminate()
 
 
-async def reset(client: Client, handle: Handle) -> None:
-    """What `temporal workflow reset --type FirstWorkflowTask` does."""
+async def test_given_a_terminated_one_when_it_is_reset_to_its_last_step_then_it_goes_on_and_can_be_promoted(
+    client: Client, world: World
+) -> None:
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    await handle.terminate()
+    await until_listed_as_ended(client, handle)
+    await reset(client, handle, await last_step(handle))
+    await until_asked(handle)
+    await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
+    assert (await asyncio.wait_for(handle.result(), 30)).outcome is Outcome.promoted
+    assert world.names.count("write_image") == 1
+
+
+WITHOUT_DECISIONS = {"reset_reapply_exclude_types": [ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE]}
+"""By default a reset sends again what people sent after the step."""
+
+
+async def promoted(client: Client, world: World) -> tuple[Handle, int]:
+    """A promotion that ended well, and the step at which it asked."""
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    asked = await last_step(handle)
+    await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
+    assert (await handle.result()).outcome is Outcome.promoted
+    await until_listed_as_ended(client, handle)
+    return handle, asked
+
+
+async def test_given_a_promoted_one_when_it_is_reset_to_its_first_step_then_it_is_refused_and_nothing_runs(
+    client: Client, world: World
+) -> None:
+    handle, _ = await promoted(client, world)
+    before = list(world.names)
+    await reset(client, handle)
+    status = await asyncio.wait_for(handle.result(), 30)
+    assert status.outcome is Outcome.refused
+    assert "this promotion has ended already (promoted at 20" in status.reason
+    assert (world.names, status.ledger) == (before, ())
+
+
+async def test_given_a_promoted_one_when_it_is_reset_to_where_it_asked_and_is_aborted_then_what_it_did_stays(
+    client: Client, world: World
+) -> None:
+    handle, asked = await promoted(client, world)
+    before = list(world.names)
+    await reset(client, handle, asked, **WITHOUT_DECISIONS)
+    await until_asked(handle)
+    await send_update(handle, "abort", OperatorCommand(by="ana"))
+    status = await asyncio.wait_for(handle.result(), 30)
+    assert status.outcome is Outcome.aborted
+    assert world.names == before
+    assert {entry.state for entry in status.ledger} == {LedgerState.kept}
+    [commit] = [entry for entry in status.ledger if entry.stage is StageName.taskdef]
+    assert commit.note.startswith("this promotion ended before (promoted at 20")
+
+
+async def test_given_a_promoted_one_when_it_is_reset_to_where_it_asked_and_is_approved_then_nothing_is_done_again(
+    client: Client, world: World
+) -> None:
+    handle, asked = await promoted(client, world)
+    before = list(world.names)
+    await reset(client, handle, asked, **WITHOUT_DECISIONS)
+    await until_asked(handle)
+    await send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE))
+    status = await asyncio.wait_for(handle.result(), 30)
+    assert status.outcome is Outcome.refused
+    assert "running set_approval" in status.reason
+    assert world.names == before
+    assert {entry.state for entry in status.ledger} == {LedgerState.kept}
+
+
+async def test_given_a_promoted_one_when_it_is_reset_into_its_rollout_then_the_endpoint_is_not_touched_again(
+    client: Client, world: World
+) -> None:
+    handle, _ = await promoted(client, world)
+    before = list(world.names)
+    await reset(client, handle, await step_before(handle, EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED))
+    status = await asyncio.wait_for(handle.result(), 30)
+    assert "running prepare_endpoint" in status.reason
+    assert status.outcome is Outcome.refused
+    assert world.names == before
+
+
+async def step_before(handle: Handle, kind: EventType.ValueType) -> int:
+    """The step that made the first event of a kind."""
+    made = next(event.event_id for event in (await handle.fetch_history()).events if event.event_type == kind)
+    return max(step for step in await steps(handle) if step < made)
+
+
+async def last_step(handle: Handle) -> int:
+    return (await steps(handle))[-1]
+
+
+async def steps(handle: Handle) -> list[int]:
+    """The workflow tasks that were completed."""
     history = (await handle.fetch_history()).events
-    done = next(event.event_id for event in history if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+    return [event.event_id for event in history if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED]
+
+
+async def reset(client: Client, handle: Handle, step: int | None = None, **more: Any) -> None:
+    """What `temporal workflow reset` does: to the first step, or to another."""
     await client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=client.namespace,
             workflow_execution=WorkflowExecution(workflow_id=handle.id),
             reason="tried",
-            workflow_task_finish_event_id=done,
+            workflow_task_finish_event_id=step or (await steps(handle))[0],
             request_id=str(uuid4()),
+            **more,
         )
     )
 

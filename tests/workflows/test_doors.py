@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -20,12 +21,14 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 
 from slipway.api import AppRef, Decision, OperatorCommand, Outcome, PromotionStatus
+from slipway.decisions.document import DecisionDocument
 from slipway.temporal.connect import PROMOTION, ROLLOUT
 from slipway.temporal.payloads import data_converter
 from slipway.temporal.start import Handle, promotion, send_update, start_promotion
+from tests.support.keys import document, subject_of
 from tests.support.payloads import STRANGE, of, raw
 from tests.support.waiting import until, until_asked
-from tests.support.world import EVIDENCE, World, request, working
+from tests.support.world import EVIDENCE, World, refused, request, working
 
 COMMANDS = ("approve", "reject", "retry", "abort")
 STATUS_LIMIT = 256_000
@@ -234,33 +237,82 @@ def decision_of_size(size: int) -> RawValue:
     return of({"by": "ana", "evidence": "e" * size})
 
 
+TIMES = st.sampled_from(["0001-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-13-01T00:00:00Z"])
+OF_A_DOCUMENT = {
+    **dict.fromkeys(DecisionDocument.model_fields, JSON),
+    **dict.fromkeys(("issued", "expires"), TIMES | JSON),
+    "kind": st.sampled_from(COMMANDS) | JSON,
+}
+SIGNATURES = st.sampled_from(["", "s" * 8_000, "s" * 8_001, "-----BEGIN SSH SIGNATURE-----\nAA==\n-----END SSH SIGNATURE-----\n"])
+
+
+@dataclass(frozen=True)
+class Forged:
+    """A signed command whose document is right for the promotion that it is thrown at, but for some members."""
+
+    changes: dict[str, Any]
+    signature: Any
+    more: dict[str, Any]
+
+    def payload(self, subject: Mapping[str, Any]) -> RawValue:
+        """What is sent."""
+        members = json.loads(document(subject).canonical()) | self.changes
+        text = json.dumps(members, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return of({"document": text, "signature": self.signature, **self.more})
+
+
+FORGED = st.builds(
+    Forged,
+    changes=st.fixed_dictionaries({}, optional=OF_A_DOCUMENT),
+    signature=SIGNATURES | JSON,
+    more=st.fixed_dictionaries({}, optional={"by": JSON, "evidence": JSON, "of a later release": JSON}),
+)
+NESTED = st.recursive(JSON, lambda inner: st.fixed_dictionaries({"document": inner}), max_leaves=3)
+SIGNED = st.fixed_dictionaries({"document": NESTED | st.text(max_size=200)}, optional={"signature": SIGNATURES | JSON})
+
+
+def signed_of_size(document_size: int, signature_size: int) -> RawValue:
+    return of({"document": '"' * document_size, "signature": "s" * signature_size})
+
+
+SIZES = st.builds(signed_of_size, st.sampled_from([15_999, 16_000, 16_001, 300_000]), st.sampled_from([7_999, 8_000, 8_001]))
 PAYLOADS = st.lists(
-    st.builds(of, MEMBERS | JSON)
+    st.builds(of, MEMBERS | JSON | SIGNED)
+    | FORGED
+    | SIZES
     | st.builds(raw, st.binary(max_size=200), ENCODINGS)
     | st.builds(decision_of_size, st.sampled_from([128, 129, 16_000, 300_000])),
     max_size=3,
 )
+ONE = st.lists(FORGED | SIZES, min_size=1, max_size=1)
+"""As a command has it: one payload, which may be signed."""
+Thrown = RawValue | Forged
 
 
 @asynccontextmanager
 async def alive(address: str) -> AsyncGenerator[tuple[Client, World, Handle]]:
-    """A promotion that waits for approval."""
+    """A promotion that waits for approval, and where nobody's signature is good."""
     client = await Client.connect(address, data_converter=data_converter)
     world = World(task_queue=f"test-{uuid4()}")
+    world.evidence = ""
+    world.fail("identify_person", *(refused("the signature is damaged") for _ in range(1_000)))
     async with working(client, world):
         yield client, world, await waiting(client, world)
 
 
-async def throw(address: str, volleys: list[tuple[str, str, list[RawValue]]], starts: list[list[RawValue]]) -> None:
+async def throw(address: str, volleys: list[tuple[str, str, list[Thrown]]], starts: list[list[Thrown]]) -> None:
     async with alive(address) as (client, world, handle):
-        for way, name, payloads in volleys:
+        subject = await subject_of(handle)
+        for way, name, thrown in volleys:
+            payloads = made(thrown, subject)
             if way == "signal":
                 await handle.signal(name, args=payloads)
             else:
-                await refusal_of_update(handle, name, payloads)
+                assert len(await refusal_of_update(handle, name, payloads)) <= REFUSAL_LIMIT
         assert (await handle.query("status", result_type=PromotionStatus)).outcome is None
         for start in starts:
-            assert (await (await started(client, world, start)).result()).outcome is Outcome.refused
+            begun = await started(client, world, made(start, subject))
+            assert (await begun.result()).outcome is Outcome.refused
         await send_update(handle, "abort", ABORT)
         status = await handle.result()
         assert (status.outcome, status.reason) == (Outcome.aborted, "aborted by ana (claimed): enough")
@@ -268,16 +320,42 @@ async def throw(address: str, volleys: list[tuple[str, str, list[RawValue]]], st
         assert await failed_tasks(handle) == 0
 
 
+def made(thrown: list[Thrown], subject: Mapping[str, Any]) -> list[RawValue]:
+    return [each.payload(subject) if isinstance(each, Forged) else each for each in thrown]
+
+
+WAYS = st.sampled_from(["signal", "update"])
 VOLLEYS = st.lists(
-    st.tuples(st.sampled_from(["signal", "update"]), st.sampled_from(COMMANDS[:3]), PAYLOADS), min_size=10, max_size=14
+    st.tuples(WAYS, st.sampled_from(COMMANDS[:3]), PAYLOADS) | st.tuples(WAYS, st.sampled_from(COMMANDS), ONE),
+    min_size=10,
+    max_size=14,
 )
 STARTS = st.lists(PAYLOADS, min_size=3, max_size=3)
 
 
 # Few examples, each of many payloads: the promotion that they are thrown at costs the most.
+@pytest.mark.timeout(180)
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(volleys=VOLLEYS, starts=STARTS)
 def test_given_generated_payloads_at_each_door_then_the_promotion_lives_and_can_be_aborted(
-    temporal: Any, volleys: list[tuple[str, str, list[RawValue]]], starts: list[list[RawValue]]
+    temporal: Any, volleys: list[tuple[str, str, list[Thrown]]], starts: list[list[Thrown]]
 ) -> None:
     asyncio.run(throw(temporal.address, volleys, starts))
+
+
+@pytest.mark.parametrize(
+    ("issued", "expires"),
+    [("0001-01-01T00:00:00Z", "2026-01-01T00:00:00Z"), ("9999-12-31T23:59:58Z", "9999-12-31T23:59:59Z")],
+)
+async def test_given_the_first_or_the_last_time_there_is_when_it_is_in_a_document_then_it_is_refused_and_the_promotion_lives(
+    client: Client, world: World, issued: str, expires: str
+) -> None:
+    world.evidence = ""
+    handle = await waiting(client, world)
+    forged = Forged({"issued": issued, "expires": expires}, "s", {})
+    await handle.signal("approve", args=[forged.payload(await subject_of(handle))])
+    status = await until(handle, lambda status: bool(status.notices), "a notice")
+    assert "the document counts from" in notice(status)
+    await send_update(handle, "abort", ABORT)
+    assert (await handle.result()).outcome is Outcome.aborted
+    assert await failed_tasks(handle) == 0

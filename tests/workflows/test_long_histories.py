@@ -20,7 +20,7 @@ from slipway.temporal.setup import set_up
 from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import state_of, summary_of, until, until_asked, until_parked
 from tests.support.world import EVIDENCE, World, needs_person, request, working
-from workflows import stages
+from workflows import new_run
 
 SUGGESTED = 40
 """Events after which this server suggests to continue as new; a promotion has more when it waits for approval."""
@@ -119,7 +119,7 @@ async def test_given_a_soak_when_large_signals_come_then_a_new_run_soaks_on(clie
 async def test_given_more_refused_signals_than_a_run_takes_when_it_asks_then_a_new_run_does(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "EVENTS", FEW)
+    monkeypatch.setattr(new_run, "EVENTS", FEW)
     world = World(task_queue=f"test-{uuid4()}")
     async with working(client, world, UnsandboxedWorkflowRunner()):
         handle, _ = await start_promotion(client, request(), world.task_queue)
