@@ -10,8 +10,10 @@ import httpx
 import pytest
 
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.oci.auth import TokenAuth
 from slipway.oci.client import RegistryClient, Upload, content_digest
-from slipway.oci.copy import CopyCounts, ImageRepository, copy_image
+from slipway.oci.copy import CopyCounts, copy_image
+from slipway.oci.manifests import ImageRepository
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -117,7 +119,7 @@ class Registry:
             return "good" if fresh or self.token == "good" else "stale"
 
         http = httpx.AsyncClient(transport=httpx.MockTransport(self), follow_redirects=True)
-        return RegistryClient(self.url, token, http)
+        return RegistryClient(self.url, TokenAuth(token), http)
 
     def place(self, repository: str) -> ImageRepository:
         return ImageRepository(self.client(), repository)
@@ -247,7 +249,7 @@ async def test_given_a_stale_token_when_an_image_is_copied_then_a_fresh_one_is_a
             return "rotated" if fresh else "good"
 
         return ImageRepository(
-            RegistryClient(registry.url, token, httpx.AsyncClient(transport=httpx.MockTransport(registry))), "ci"
+            RegistryClient(registry.url, TokenAuth(token), httpx.AsyncClient(transport=httpx.MockTransport(registry))), "ci"
         )
 
     counts = await copy_image(client(source), client(target), digest, "v1")
@@ -322,7 +324,7 @@ async def test_given_the_sandbox_when_an_image_is_copied_between_regions_then_ec
                 return ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
 
             proxy = ecr.get_authorization_token()["authorizationData"][0]["proxyEndpoint"]
-            return ImageRepository(RegistryClient(proxy, token), repository)
+            return ImageRepository(RegistryClient(proxy, TokenAuth(token)), repository)
 
         source, target = place("us-east-1", "ci"), place("eu-west-1", "prod")
         layer, config = b"layer" * 200_000, b"{}"
