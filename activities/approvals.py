@@ -22,13 +22,13 @@ from activities.promotions import evidence_of, first_run_of, is_run_of, sender_o
 from activities.registry import SetApproval
 from slipway.api import Decision, Evidence, IdentityLevel, Message, ModelPackage, SignedCommand, TaskdefCommit
 from slipway.app.lint import App
+from slipway.app.regions import region_of_app
 from slipway.app.spec import Approval
 from slipway.decisions.command import Delivery
 from slipway.decisions.document import parse_document, targets_of
 from slipway.decisions.subject import DecisionSubject
 from slipway.errors import ChangedSinceApprovalError, NeedsPersonError, RefusedError
 from slipway.git.rules import app_file, normalise_url
-from slipway.oci.reference import ImageReference
 from slipway.people import fold_name, same_person
 from slipway.temporal.principals import is_of
 
@@ -206,7 +206,7 @@ def _subject(origin: Origin, app: App, package: ModelPackage, run: str) -> Decis
         folder=app_file(origin.app.folder) or ".",
         spec_commit=origin.commit,
         package=package.arn,
-        targets=targets_of(spec.rollout.targets, ImageReference.parse(spec.image.target).region),
+        targets=targets_of(spec.rollout.targets, region_of_app(app.spec, app.pipecd.ecs)),
     )
 
 

@@ -17,7 +17,7 @@ from activities.endpoints.messages import EndpointPlan, PlanRollout, RestoreEndp
 from activities.endpoints.plan import plan_rollout
 from activities.endpoints.served import SageMakerAccount
 from activities.guard import Guard, known_origin
-from activities.images.messages import CopyImage
+from activities.images.messages import CopyImage, ResolveImage
 from activities.origin import Origin
 from activities.pipelines.finding import is_anothers
 from activities.pipelines.messages import Execution
@@ -28,6 +28,7 @@ from activities.taskdefs import RevertImage, WriteImage
 from activities.tasks.messages import RegisterTaskDefinition, RunTask, StopTask
 from slipway.api import ModelPackage
 from slipway.app.lint import App
+from slipway.app.regions import region_of_app
 from slipway.app.spec import SPEC_FILE
 from slipway.aws.clients import Actor, Aws, acting_for, region_of
 from slipway.errors import NeedsPersonError, RefusedError
@@ -38,7 +39,6 @@ from slipway.policy.check import Use, account_of
 READS = frozenset(
     {
         "read_app",
-        "resolve_image",
         "check_scan",
         "follow_task",
         "find_execution",
@@ -96,6 +96,7 @@ class Checks:
         self._approvals = approvals
         self._aws = aws
         self.by_name: Mapping[str, Callable[[Any], Awaitable[None]]] = {
+            "resolve_image": self._resolve_image,
             "copy_image": self._copy_image,
             "write_image": self._write_image,
             "revert_image": self._revert_image,
@@ -130,11 +131,23 @@ class Checks:
             report = error.report
             raise NeedsPersonError(report.tried, report.answered, f"{report.remedy}; then retry, or abort") from error
 
+    async def _resolve_image(self, request: ResolveImage) -> None:
+        # It only reads. What ECR answers is bounded by the worker's role; any other host is asked only where the spec names it.
+        try:
+            if ImageReference.parse(request.image).ecr:
+                return
+        except ValueError:
+            return  # it is no image; the activity says so
+        origin = known_origin("resolve_image", request.origin)
+        source = (await self._guard.permit(origin)).spec.spec.image.source
+        _agree(origin, "an image", request.image, f"{source}@{origin.request.digest}")
+
     async def _copy_image(self, request: CopyImage) -> None:
         origin = known_origin("copy_image", request.origin)
         image = (await self._guard.permit(origin)).spec.spec.image
         _agree(origin, "an image", request.source, f"{image.source}@{origin.request.digest}")
         _agree(origin, "the repository", request.target_repository, image.target)
+        _agree(origin, "the referrers", request.referrers or image.referrers, image.referrers)
 
     async def _write_image(self, request: WriteImage) -> None:
         origin = known_origin("write_image", request.origin)
@@ -327,7 +340,7 @@ def _promoted(origin: Origin, app: App) -> str:
 
 
 def _region(app: App) -> str:
-    return ImageReference.parse(app.spec.spec.image.target).region
+    return region_of_app(app.spec, app.pipecd.ecs)
 
 
 def _family(arn: str) -> str:

@@ -102,7 +102,9 @@ async def _digest_of(aws: Aws, image: str) -> str | None:
     try:
         reference = ImageReference.parse(image)
     except ValueError:
-        return None  # not in ECR: AWS's own deep-learning images, or a marketplace's
+        return None  # a marketplace's
+    if reference.ecr is None:
+        return None
     try:
         detail = await describe_image(aws, reference, f"resolving the model's image {image}")
     except SlipwayError as error:

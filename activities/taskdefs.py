@@ -249,13 +249,13 @@ def require_source(image: str, source: str) -> None:
     """Checks that an image comes from the repository that the spec names.
 
     Raises:
-        RefusedError: It comes from another, or is not an image in ECR.
+        RefusedError: It comes from another, or names no registry.
     """
     tried = f"checking where {image} comes from"
     try:
         repository = str(ImageReference.parse(image).without_reference)
     except ValueError as error:
-        raise RefusedError(tried, str(error), "start with the image's name in ECR, by digest") from error
+        raise RefusedError(tried, str(error), "start with the image's whole name, by digest") from error
     if repository != source:
         remedy = "start with an image of that repository, or change spec.image.source on the deployment branch"
         raise RefusedError(tried, f"the spec's spec.image.source is {source}", remedy)

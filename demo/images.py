@@ -24,7 +24,9 @@ from typing import Any
 
 from demo.oci_layout import MANIFEST, BuiltImage, Descriptor, Layout, cache_folder, key_of
 from demo.root_filesystem import base_key, stage_base, stage_libraries
-from slipway.oci.client import CHUNK, RegistryClient, Upload, verified
+from slipway.oci.auth import TokenAuth
+from slipway.oci.client import RegistryClient, Upload, verified
+from slipway.oci.http import CHUNK
 
 SERVICES = ("sagemaker", "s3", "sts")
 ENVIRONMENT = ["PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"]
@@ -265,7 +267,7 @@ async def _push(image: BuiltImage, registry_url: str, token: str, repository: st
     async def current(_turned_down: bool) -> str:
         return token
 
-    async with RegistryClient(registry_url, current) as registry:
+    async with RegistryClient(registry_url, TokenAuth(current)) as registry:
         for blob in (image.config, *image.layers):
             await upload_file(registry, repository, blob.digest, image.blob(blob.digest))
         return await registry.put_manifest(repository, tag, image.manifest, MANIFEST)

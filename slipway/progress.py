@@ -12,6 +12,8 @@ class CopyProgress(Message):
     mounted_blobs: int
     skipped_blobs: int
     copied_bytes: int
+    referrers: int = 0
+    other_referrers: int = 0
 
 
 class ScanProgress(Message):

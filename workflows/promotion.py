@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exce
 with workflow.unsafe.imports_passed_through():
     from activities.evidence import EvidenceActivities, GatherEvidence
     from activities.images.activities import ImageActivities
-    from activities.images.messages import CheckScan, CopyImage, ResolveImage
+    from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolveImage
     from activities.packages import FindModelPackage, FoundPackage
     from activities.pipelines.activities import PipelineActivities
     from activities.pipelines.messages import Execution, FindExecution, FollowExecution
@@ -99,12 +99,14 @@ class PromotionWorkflow(StagedWorkflow):
             return
         state.plan(Planned(stage=StageName.image, inverse="keep the copy", undo=KeepImage()))
         tag = f"slipway-{self._request.digest.partition(':')[2][:12]}"
-        copy = CopyImage(source=found.image, target_repository=spec.target, tag=tag, origin=self._origin)
+        copy = CopyImage(
+            source=found.image, target_repository=spec.target, tag=tag, referrers=spec.referrers, origin=self._origin
+        )
         copied = await self._step(ImageActivities.copy_image, copy, COPY, f"copy to {spec.target}")
         state.image = copied.image
         blobs = copied.copied_blobs + copied.skipped_blobs
         copied_now = f"{copied.copied_blobs} of {pluralize(blobs, 'blob')} copied" if blobs else "already there"
-        self._summarize(f"in {spec.target}, {copied_now}")
+        self._summarize(f"in {spec.target}, {copied_now}{said_of_referrers(copied)}")
 
     # --- 2 taskdef ---
 
@@ -384,6 +386,14 @@ class PromotionWorkflow(StagedWorkflow):
 def execution_line(execution: Execution) -> str:
     """The execution, and what proves that it is the promotion's."""
     return f"execution {execution.arn.rpartition('/')[2]}, known by {execution.witness or 'its display name'}"
+
+
+def said_of_referrers(copied: CopiedImage) -> str:
+    """What the stage's line says of signatures, SBOMs and attestations; nothing where there are none."""
+    came = f", with {pluralize(copied.referrers, 'referrer')}" if copied.referrers else ""
+    others = copied.other_referrers
+    stay = f", {pluralize(others, 'tag')} of referrers {'name' if others > 1 else 'names'} others there" if others else ""
+    return came + stay
 
 
 def refuse_launcher(app: AppSnapshot) -> None:

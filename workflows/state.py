@@ -36,10 +36,10 @@ with workflow.unsafe.imports_passed_through():
         TaskdefCommit,
         WaitingFor,
     )
+    from slipway.app.regions import region_of_app
     from slipway.decisions.command import Delivery
     from slipway.decisions.document import DecisionDocument
     from slipway.errors import FailureReport, cap
-    from slipway.oci.reference import ImageReference
     from slipway.text import one_line
 
 from workflows.approval import Round
@@ -135,8 +135,9 @@ class PromotionState(BaseModel):
 
     @property
     def region(self) -> str:
-        """The region of the task, the pipeline and the targets that name none: that of the target repository."""
-        return ImageReference.parse(known(self.app).spec.spec.image.target).region
+        """The region of the task, the pipeline and the targets that name none."""
+        app = known(self.app)
+        return region_of_app(app.spec, app.ecs)
 
     @property
     def ledger(self) -> tuple[LedgerEntry, ...]:

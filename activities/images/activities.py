@@ -1,26 +1,25 @@
-"""Stage 1 activities: find the image in ECR, wait for its scan, copy it to where the task pulls from."""
+"""Stage 1 activities: find the image in its registry, wait for its scan, copy it to where the task pulls from."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from temporalio import activity
 
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
-from activities.images.registries import describe_image, open_registry
+from activities.images.registries import describe_image, open_registry, require_ecr
 from activities.waiting import deadline_after, follower
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
 from slipway.aws.polling import Describe, Pollers, one_by_one
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError
-from slipway.oci.client import MANIFEST_TYPES
-from slipway.oci.copy import ImageRepository, copy_image
+from slipway.oci.copy import copy_image
+from slipway.oci.manifests import ImageRepository, ImageTree, read_tree
 from slipway.oci.reference import ImageReference
 from slipway.progress import CopyProgress, ScanProgress
 
@@ -53,20 +52,22 @@ class ImageActivities:
 
     @activity.defn
     async def resolve_image(self, request: ResolveImage) -> ResolvedImage:
-        """The image as ECR has it. Reads only.
+        """The image as its registry has it. Reads only.
 
         Raises:
-            RefusedError: The image is not there, or is not named by digest.
+            RefusedError: It is not there, is not named by digest, or is an index without an image.
         """
         image = require_digest(request.image)
         await self._require_image(image)
+        await self._read_tree(image)
         return ResolvedImage(image=str(image))
 
     @activity.defn
     async def copy_image(self, request: CopyImage) -> CopiedImage:
-        """Copy the image by digest and tag it, so that lifecycle rules keep it.
+        """Copy the image by digest and tag it, so that lifecycle rules keep it; signatures, SBOMs and attestations come along.
 
-        If it is killed while it copies, the retry sends what is missing. Where the tag already names the digest, nothing is done.
+        If it is killed while it copies, the retry sends what is missing. Where the tag already names the digest, only signatures,
+        SBOMs and attestations that came since are sent.
 
         Raises:
             RefusedError: The tag already names another image.
@@ -83,21 +84,25 @@ class ImageActivities:
                 source.digest or "",
                 request.tag,
                 lambda so_far: activity.heartbeat(CopyProgress.model_validate(asdict(so_far))),
+                referrers=request.referrers != "ignore",
             )
         return CopiedImage(
             image=str(target),
             copied_blobs=counts.copied_blobs,
             skipped_blobs=counts.skipped_blobs + counts.mounted_blobs,
             copied_bytes=counts.copied_bytes,
+            referrers=counts.referrers,
+            other_referrers=counts.other_referrers,
         )
 
     async def _require_repository(self, target: ImageReference) -> None:
-        """Fail early with ECR's error; the registry API's is obscure."""
-        ecr = self._aws.ecr(target.region)
+        """Fail early with ECR's error; the registry API's is obscure. Other registries make repositories when pushed to."""
+        if target.ecr is None:
+            return
         await self._aws.call(
             f"looking for the repository {target.without_reference}",
-            ecr.describe_repositories,
-            registryId=target.registry_account,
+            self._aws.ecr(target.ecr.region).describe_repositories,
+            registryId=target.ecr.account,
             repositoryNames=[target.repository],
         )
 
@@ -111,8 +116,10 @@ class ImageActivities:
             NeedsPersonError: No scan ended in time.
         """
         image = require_digest(request.image)
+        require_ecr(image, f"checking the scan of {image}")
         deadline = deadline_after(request.policy.timeout)
-        parts = await self._parts(image)
+        # ECR scans images, and no index as such.
+        parts = [image.at(digest) for digest in (await self._read_tree(image)).images]
         scans = await asyncio.gather(*(self._finished_scan(part, deadline) for part in parts))
         counts = sum((Counter(scan.counts) for scan in scans), Counter[str]())
         refused = {severity: counts[severity] for severity in refused_severities(request.policy.fail_on) if counts[severity]}
@@ -127,30 +134,23 @@ class ImageActivities:
 
     async def _require_image(self, image: ImageReference) -> None:
         tried = f"looking for the image {image}"
+        remedy = "push the image, then start the promotion with the digest that the push printed"
+        if image.ecr is None:
+            async with await open_registry(self._aws, image) as registry:
+                if await registry.manifest_digest(image.repository, image.reference) is None:
+                    raise RefusedError(tried, f"{image.registry} has none", remedy)
+            return
         try:
             await describe_image(self._aws, image, tried)
         except SlipwayError as error:
             code, message = answer_of(error)
             if code in {"ImageNotFoundException", "RepositoryNotFoundException"}:
-                remedy = "push the image, then start the promotion with the digest that the push printed"
                 raise RefusedError(tried, f"{code}: {message}", remedy) from error
             raise
 
-    async def _parts(self, image: ImageReference) -> Sequence[ImageReference]:
-        """The images to scan: the image itself, or the platforms of an index, which ECR does not scan as such."""
-        ecr = self._aws.ecr(image.region)
-        answer = await self._aws.call(
-            f"reading the manifest of {image}",
-            ecr.batch_get_image,
-            registryId=image.registry_account,
-            repositoryName=image.repository,
-            imageIds=[{"imageDigest": image.digest or ""}],
-            acceptedMediaTypes=list(MANIFEST_TYPES),
-        )
-        manifest: dict[str, Any] = json.loads(answer["images"][0].get("imageManifest", "{}")) if answer["images"] else {}
-        if "manifests" not in manifest:
-            return [image]
-        return [image.at(entry["digest"]) for entry in manifest["manifests"] if is_platform(entry)]
+    async def _read_tree(self, image: ImageReference) -> ImageTree:
+        async with await open_registry(self._aws, image) as registry:
+            return await read_tree(ImageRepository(registry, image.repository), image.reference)
 
     async def _finished_scan(self, image: ImageReference, deadline: datetime) -> ScanState:
         tried = f"waiting for the scan of {image}"
@@ -174,12 +174,13 @@ class ImageActivities:
 
     async def _scan(self, name: str) -> ScanState:
         image = ImageReference.parse(name)
-        ecr = self._aws.ecr(image.region)
+        tried = f"reading the scan of {image}"
+        ecr = require_ecr(image, tried)
         try:
             answer = await self._aws.call(
-                f"reading the scan of {image}",
-                ecr.describe_image_scan_findings,
-                registryId=image.registry_account,
+                tried,
+                self._aws.ecr(ecr.region).describe_image_scan_findings,
+                registryId=ecr.account,
                 repositoryName=image.repository,
                 imageId={"imageDigest": image.digest or ""},
                 maxResults=1,
@@ -199,9 +200,9 @@ def require_digest(image: str) -> ImageReference:
     """The image's name, which must carry a digest.
 
     Raises:
-        RefusedError: It does not, or is not an image in ECR.
+        RefusedError: It does not, or names no registry.
     """
-    remedy = "name the image as <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:<digest>"
+    remedy = "name the image as <registry>/<repository>@sha256:<digest>"
     try:
         reference = ImageReference.parse(image)
     except ValueError as error:
@@ -215,7 +216,7 @@ def repository_of(name: str) -> ImageReference:
     """A repository's name.
 
     Raises:
-        RefusedError: It is not a repository in ECR.
+        RefusedError: It is none, or names no registry.
     """
     try:
         return ImageReference.parse(name).without_reference
@@ -226,8 +227,3 @@ def repository_of(name: str) -> ImageReference:
 def refused_severities(least: Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"]) -> Sequence[str]:
     """The severities at or above one, the worst first."""
     return SEVERITIES[SEVERITIES.index(least) :][::-1]
-
-
-def is_platform(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry of an index is an image that runs; build tools also add attestations."""
-    return entry.get("platform", {}).get("architecture", "unknown") != "unknown" or "platform" not in entry

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from activities.origin import Origin
@@ -10,7 +12,7 @@ from slipway.app.spec import Scan
 
 
 class ResolveImage(Message):
-    """Input of `resolve_image`: an image in ECR, by digest."""
+    """Input of `resolve_image`: an image in its registry, by digest."""
 
     image: str
     origin: Origin | None = None
@@ -44,8 +46,10 @@ class CopyImage(Message):
     """Input of `copy_image`."""
 
     source: str
-    target_repository: str = Field(description="<account>.dkr.ecr.<region>.amazonaws.com/<repository>")
+    target_repository: str = Field(description="<registry>/<repository>")
     tag: str
+    referrers: Literal["copy", "ignore"] | None = None
+    """What becomes of signatures, SBOMs and attestations. Absent where an older release recorded the input: they are copied."""
     origin: Origin | None = None
     """Absent where an older release recorded the input."""
 
@@ -57,3 +61,7 @@ class CopiedImage(Message):
     copied_blobs: int
     skipped_blobs: int
     copied_bytes: int
+    referrers: int = 0
+    """Signatures, SBOMs and attestations that the target has as the source has them."""
+    other_referrers: int = 0
+    """Those whose tag names something else at the target, which is left as it is."""

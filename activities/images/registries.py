@@ -1,13 +1,15 @@
-"""ECR's registries: what they show of an image, and how to open them as OCI registries."""
+"""Registries: how to open them, with ECR's tokens or a login of the worker's Docker config, and what ECR shows of an image."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from slipway.aws.clients import Aws
-from slipway.errors import NeedsPersonError
+from slipway.errors import NeedsPersonError, RefusedError
+from slipway.oci.auth import ChallengeAuth, TokenAuth
 from slipway.oci.client import RegistryClient
-from slipway.oci.reference import ImageReference
+from slipway.oci.credentials import find_credentials
+from slipway.oci.reference import EcrRegistry, ImageReference
 
 if TYPE_CHECKING:
     from types_boto3_ecr.type_defs import AuthorizationDataTypeDef, ImageDetailTypeDef
@@ -16,17 +18,31 @@ if TYPE_CHECKING:
 async def open_registry(aws: Aws, image: ImageReference) -> RegistryClient:
     """A client of the registry that an image is in. The caller closes it.
 
-    The address is the one that comes with the token, on AWS and on a local stand-in alike.
+    ECR's address is the one that comes with the token, on AWS and on a local stand-in alike.
     """
-    first = await _authorize(aws, image)
+    ecr = image.ecr
+    if ecr is None:
+        return RegistryClient(image.address, ChallengeAuth(image.registry, await find_credentials(image.registry)))
+    first = await _authorize(aws, ecr)
     tokens = [first.get("authorizationToken", "")]
 
     async def token(fresh: bool) -> str:
         if fresh:
-            tokens[0] = (await _authorize(aws, image)).get("authorizationToken", "")
+            tokens[0] = (await _authorize(aws, ecr)).get("authorizationToken", "")
         return tokens[0]
 
-    return RegistryClient(first.get("proxyEndpoint", f"https://{image.registry}"), token)
+    return RegistryClient(first.get("proxyEndpoint", image.address), TokenAuth(token))
+
+
+def require_ecr(image: ImageReference, tried: str) -> EcrRegistry:
+    """The account and region of an image that only ECR can tell about.
+
+    Raises:
+        RefusedError: It is elsewhere.
+    """
+    if image.ecr is None:
+        raise RefusedError(tried, f"{image.registry} is not a private registry of ECR", "push the image to ECR")
+    return image.ecr
 
 
 async def describe_image(aws: Aws, image: ImageReference, tried: str) -> ImageDetailTypeDef:
@@ -35,20 +51,21 @@ async def describe_image(aws: Aws, image: ImageReference, tried: str) -> ImageDe
     Raises:
         SlipwayError: There is none, or ECR does not tell.
     """
+    ecr = require_ecr(image, tried)
     answer = await aws.call(
         tried,
-        aws.ecr(image.region).describe_images,
-        registryId=image.registry_account,
+        aws.ecr(ecr.region).describe_images,
+        registryId=ecr.account,
         repositoryName=image.repository,
         imageIds=[{"imageDigest": image.digest} if image.digest else {"imageTag": image.reference}],
     )
     return answer["imageDetails"][0]
 
 
-async def _authorize(aws: Aws, image: ImageReference) -> AuthorizationDataTypeDef:
-    tried = f"asking for a token of the registry {image.registry}"
-    ecr = aws.ecr(image.region)
-    answer = await aws.call(tried, ecr.get_authorization_token, registryIds=[image.registry_account])
+async def _authorize(aws: Aws, registry: EcrRegistry) -> AuthorizationDataTypeDef:
+    tried = f"asking for a token of ECR's registry {registry.account} in {registry.region}"
+    ecr = aws.ecr(registry.region)
+    answer = await aws.call(tried, ecr.get_authorization_token, registryIds=[registry.account])
     if not answer["authorizationData"]:
         raise NeedsPersonError(tried, "ECR gave none", "allow the worker's role to get a token of this registry, then retry")
     return answer["authorizationData"][0]

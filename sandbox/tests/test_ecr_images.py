@@ -101,8 +101,8 @@ def test_given_a_tag_when_its_own_image_is_put_again_then_it_exists_already(regi
 @behaviour(
     "The registry, `/v2/`",
     "manifests",
-    like="an immutable tag is 400 `TAG_INVALID`, a missing layer or child 404 `MANIFEST_BLOB_UNKNOWN`",
-    differs="no referrers, and no catalog, which ECR has none of either",
+    like="an immutable tag put again is 400 `TAG_INVALID`, a missing layer or child 404 `MANIFEST_BLOB_UNKNOWN`",
+    differs="no catalog, which ECR has none of either",
 )
 def test_given_an_immutable_tag_when_another_image_takes_it_then_both_faces_refuse(registry: Registry) -> None:
     registry.ecr.put_image_tag_mutability(repositoryName="app", imageTagMutability="IMMUTABLE")
@@ -115,6 +115,30 @@ def test_given_an_immutable_tag_when_another_image_takes_it_then_both_faces_refu
     assert code == "ImageTagAlreadyExistsException"
     assert pushed.status_code == 400
     assert pushed.json()["errors"][0]["code"] == "TAG_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("mutability", "tag", "status"),
+    [
+        ("MUTABLE", "v1", 201),
+        ("IMMUTABLE", "v1", 400),
+        ("IMMUTABLE_WITH_EXCLUSION", "v1", 400),
+        ("IMMUTABLE_WITH_EXCLUSION", "dev-1", 201),
+        ("MUTABLE_WITH_EXCLUSION", "v1", 201),
+        ("MUTABLE_WITH_EXCLUSION", "dev-1", 400),
+    ],
+)
+def test_given_a_tag_that_is_there_when_the_same_image_is_put_again_then_only_a_frozen_one_is_refused(
+    registry: Registry, mutability: str, tag: str, status: int
+) -> None:
+    filters = [{"filterType": "WILDCARD", "filter": "dev-*"}] if mutability.endswith("EXCLUSION") else []
+    more: dict[str, Any] = {"imageTagMutabilityExclusionFilters": filters} if filters else {}
+    registry.ecr.put_image_tag_mutability(repositoryName="app", imageTagMutability=mutability, **more)
+    body = registry.manifest("app", b"one")
+
+    answers = [registry.http.put(f"app/manifests/{tag}", content=body, headers={"Content-Type": MANIFEST}) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [201, status]
 
 
 def test_given_a_digest_that_is_not_the_manifests_when_it_is_put_then_it_does_not_match(registry: Registry) -> None:

@@ -14,6 +14,7 @@ from functools import partial
 from slipway.app.attachment import Read, render_file, uses
 from slipway.app.pipecd import APP_FILE, EventHandler, PipecdApp, app_of
 from slipway.app.problems import FileError, Problem, Severity, shown
+from slipway.app.regions import region_of_cluster
 from slipway.app.replacements import FileChange, apply_event
 from slipway.app.spec import SPEC_FILE, Event, ModelPromotion
 from slipway.app.spec_reader import spec_of
@@ -105,6 +106,8 @@ class _Linter:
         handler = self._handler(spec, pipecd) if spec and pipecd else None
         if pipecd:
             self._check_pipecd(pipecd, launcher)
+        if spec and pipecd:
+            self._check_places(spec, pipecd)
         if spec:
             self._check_task(spec)
             self._check_rollout(spec)
@@ -243,6 +246,20 @@ class _Linter:
         if spec.spec.task.launcher == "pipecd":
             message = "the launcher pipecd is not built yet"
             self._error(SPEC_FILE, ("spec", "task", "launcher"), message, "write slipway, which runs the task itself")
+
+    def _check_places(self, spec: ModelPromotion, pipecd: PipecdApp) -> None:
+        """What only ECR's registries have."""
+        image = spec.spec.image
+        source = ImageReference.parse(image.source)
+        if image.scan and source.ecr is None:
+            message = f"is ECR's scan, and the source is in {source.registry}"
+            help_ = "remove it and scan the image in CI, or let CI push to ECR"
+            self._error(SPEC_FILE, ("spec", "image", "scan"), message, help_)
+        if ImageReference.parse(image.target).ecr is None and not region_of_cluster(pipecd.ecs):
+            message = f"is no ARN, and the image's target {image.target} is in no region of AWS"
+            self._error(
+                pipecd.file, (*pipecd.input_path, "clusterArn"), message, "write the cluster's ARN, which names the region"
+            )
 
     def _check_handler(self, spec: ModelPromotion, pipecd: PipecdApp, position: int, taskdef: TaskDefinition) -> tuple[str, ...]:
         """The containers whose image is written. Each place that the image is written to is there, and one is the task's."""

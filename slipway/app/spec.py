@@ -23,7 +23,7 @@ from pydantic_core import CoreSchema
 from slipway.app.durations import Duration, between
 from slipway.app.metric_paths import check_metric_path
 from slipway.app.rules import Bounds, file_of_the_app, rule, when_reading
-from slipway.oci.reference import REPOSITORY_URI, ImageReference
+from slipway.oci.reference import REPOSITORY_URI, ImageReference, check_repository
 from slipway.people import check_name, fold_name
 
 SPEC_FILE = "promotion.yaml"
@@ -32,9 +32,9 @@ _NAME_63 = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
 
 
 SageMakerName = Annotated[str, Bounds(pattern=_NAME_63)]
-EcrRepository = Annotated[str, Bounds(pattern=f"^{REPOSITORY_URI}$")]
+Repository = Annotated[str, Bounds(pattern=f"^{REPOSITORY_URI}$"), when_reading(check_repository)]
 RoleArn = Annotated[str, Bounds(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$")]
-Region = Annotated[str, Bounds(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+Region = Annotated[str, Bounds(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]$")]
 ModelGroup = Annotated[
     str,
     Bounds(
@@ -82,12 +82,17 @@ class Scan(SpecModel):
 class Image(SpecModel):
     """Where the pipeline image comes from and where it goes."""
 
-    source: EcrRepository
-    """The repository that CI pushes to, as `<account>.dkr.ecr.<region>.amazonaws.com/<repository>`, without a tag."""
-    target: EcrRepository
-    """The repository that the task pulls from. The same as `source`: nothing is copied."""
+    source: Repository
+    """The repository that CI pushes to, as `<account>.dkr.ecr.<region>.amazonaws.com/<repository>` or `ghcr.io/<owner>/<name>`,
+    without a tag. Docker Hub's own images are `docker.io/library/<name>`."""
+    target: Repository
+    """The repository that the task pulls from. The same as `source`: nothing is copied. One outside ECR needs the cluster's ARN
+    in PipeCD's file, which then says the region."""
+    referrers: Literal["copy", "ignore"] = "copy"
+    """What becomes of the image's signatures, SBOMs and attestations: cosign's tags and OCI's referrers. `copy`: they go where
+    the image goes."""
     scan: Scan | None = None
-    """Absent: the image is not held back by a scan."""
+    """Absent: the image is not held back by a scan. Only for a source in ECR."""
 
 
 class Event(SpecModel):
@@ -338,7 +343,7 @@ class Target(SpecModel):
     endpoint: SageMakerName
     """The endpoint's name."""
     region: Region | None = None
-    """Absent: the region of `image.target`."""
+    """Absent: the region of `image.target`; where that is not in ECR, the cluster's."""
     role_arn: RoleArn | None = None
     """The role that the worker assumes for the target. Absent: the worker's own."""
     execution_role_arn: RoleArn | None = None
@@ -404,10 +409,10 @@ class Spec(SpecModel):
 
     @rule
     def _group_is_where_the_pipeline_is(self) -> None:
-        """A `packageGroup` that is given by its ARN is in the region of `image.target`."""
-        group, region = self.model.package_group, ImageReference.parse(self.image.target).region
-        if group.startswith("arn:") and group.split(":")[3] != region:
-            raise ValueError(f"has the package group {group} outside {region}, the region of image.target")
+        """A `packageGroup` that is given by its ARN is in the region of `image.target`, where that is in ECR."""
+        group, ecr = self.model.package_group, ImageReference.parse(self.image.target).ecr
+        if ecr and group.startswith("arn:") and group.split(":")[3] != ecr.region:
+            raise ValueError(f"has the package group {group} outside {ecr.region}, the region of image.target")
 
 
 def group_name(group: str) -> str:

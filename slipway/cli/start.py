@@ -197,7 +197,7 @@ def by_digest(image: str) -> str:
     """The image by digest, which for a tag is asked of ECR.
 
     Raises:
-        RefusedError: It is no image in ECR, or is not there.
+        RefusedError: It names no registry, is not there, or its tag cannot be looked up.
         SlipwayError: AWS did not answer.
     """
     try:

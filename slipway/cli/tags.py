@@ -20,10 +20,13 @@ def digest_of(image: ImageReference) -> str:
         SlipwayError: AWS said no, or did not answer.
     """
     tried = f"looking for the digest of {image}"
-    ecr = Aws().ecr(image.region)
+    if image.ecr is None:
+        remedy = f"give it by digest, which `docker buildx imagetools inspect {image}` shows"
+        raise RefusedError(tried, f"tags are looked up in ECR alone, and it is in {image.registry}", remedy)
+    ecr = Aws().ecr(image.ecr.region)
     try:
         answer = ecr.describe_images(
-            registryId=image.registry_account,
+            registryId=image.ecr.account,
             repositoryName=image.repository,
             imageIds=[{"imageTag": image.reference}],
         )

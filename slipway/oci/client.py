@@ -6,21 +6,30 @@ chunked ones (aws/containers-roadmap issue 2831).
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import re
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self, cast
 
 import httpx
 
-from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
+from slipway.errors import NeedsPersonError, RefusedError
+from slipway.oci.auth import Access, Authorizer
+from slipway.oci.http import (
+    CHUNK,
+    MANIFEST_LIMIT,
+    NOT_FOUND,
+    REFUSED,
+    answer_error,
+    certificates,
+    map_http_errors,
+    origin_of,
+    read_bounded,
+)
 from slipway.oci.reference import REPOSITORY_NAME
 
 INDEX_TYPES = (
@@ -32,19 +41,16 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
     *INDEX_TYPES,
 )
-MANIFEST_LIMIT = 4_194_304
-"""Bytes of a manifest; registries take no larger ones."""
-CHUNK = 262_144
-TokenSource = Callable[[bool], Awaitable[str]]
-"""Gives the base64 token of ECR's GetAuthorizationToken; True asks for a new one, because the last was refused."""
+PAGES_LIMIT = 20
+"""Pages of a list of referrers that are read."""
+COMMIT_WITHIN = 600
+"""Seconds that a registry may take to store a blob once all of it was sent: it computes the digest of gigabytes."""
+_TIMEOUT = httpx.Timeout(60, connect=10, pool=None)
+_UPLOAD_TIMEOUT = httpx.Timeout(60, connect=10, pool=None, read=COMMIT_WITHIN)
+_NO_REFERRERS = (400, 404, 405, 501)
+"""How registries answer that do not list referrers. The specification has 404; others do not know the path."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CREATED = 201
-_FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-_TOO_MANY = 429
-_NOT_FOUND = 404
-_REFUSED = (401, 403)
-"""Statuses that may mean that the token has expired. ECR then answers 403 `DENIED`, as for a missing permission, and HEAD gets no
-reason: only a fresh token shows which it is."""
 
 
 class Upload(StrEnum):
@@ -76,30 +82,22 @@ class Manifest:
             raise ValueError("it is nested too deeply") from error
 
 
-@functools.cache
-def _certificates() -> ssl.SSLContext:
-    """Shared by all clients: to load them takes longer than most calls, and holds the event loop up."""
-    return httpx.create_ssl_context()
-
-
 class RegistryClient:
     """Talks to one registry.
 
     Args:
         base_url: The registry's address: the `proxyEndpoint` of ECR's GetAuthorizationToken.
-        token: Gives the basic-auth token, or none for a registry without one.
+        auth: Shows the registry who asks.
         http: An httpx client to use; its owner closes it.
     """
 
-    def __init__(self, base_url: str, token: TokenSource | None = None, http: httpx.AsyncClient | None = None) -> None:
+    def __init__(self, base_url: str, auth: Authorizer, http: httpx.AsyncClient | None = None) -> None:
         self.base_url = base_url.rstrip("/")
-        self._origin = _origin(httpx.URL(self.base_url))
-        self._token = token
+        self._origin = origin_of(httpx.URL(self.base_url))
+        self._auth = auth
         self._owned = http is None
         # httpx drops the Authorization header itself where a redirect leads to another origin, as ECR's blobs do to S3.
-        self._http = http or httpx.AsyncClient(
-            timeout=httpx.Timeout(60, connect=10, pool=None), follow_redirects=True, verify=_certificates()
-        )
+        self._http = http or httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=True, verify=certificates())
 
     async def __aenter__(self) -> Self:
         return self
@@ -117,7 +115,9 @@ class RegistryClient:
         """
         tried = f"reading the manifest {reference} of {repository}"
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
-        response = await self._send("GET", self._url(repository, f"manifests/{reference}"), tried, headers=headers)
+        response = await self._send(
+            "GET", self._url(repository, f"manifests/{reference}"), tried, Access(repository), headers=headers
+        )
         if not response.is_success:
             raise answer_error(tried, response)
         body = response.content
@@ -133,8 +133,10 @@ class RegistryClient:
         """The digest that a tag or digest stands for, or none."""
         tried = f"looking for the manifest {reference} of {repository}"
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
-        response = await self._send("HEAD", self._url(repository, f"manifests/{reference}"), tried, headers=headers)
-        if response.status_code == _NOT_FOUND:
+        response = await self._send(
+            "HEAD", self._url(repository, f"manifests/{reference}"), tried, Access(repository), headers=headers
+        )
+        if response.status_code == NOT_FOUND:
             return None
         if not response.is_success:
             raise answer_error(tried, response)
@@ -144,7 +146,8 @@ class RegistryClient:
         """Stores a manifest under a tag or digest, and returns its digest. What it refers to must exist there."""
         tried = f"writing the manifest {reference} of {repository}"
         url = self._url(repository, f"manifests/{reference}")
-        response = await self._send("PUT", url, tried, headers={"Content-Type": media_type}, content=body)
+        access = Access(repository, push=True)
+        response = await self._send("PUT", url, tried, access, headers={"Content-Type": media_type}, content=body)
         if not response.is_success:
             raise answer_error(tried, response)
         digest = content_digest(body)
@@ -153,11 +156,33 @@ class RegistryClient:
             raise NeedsPersonError(tried, f"the registry stored {stored} instead of {digest}", "check the registry, then retry")
         return digest
 
+    async def list_referrers(self, repository: str, digest: str) -> list[Mapping[str, Any]] | None:
+        """The descriptors of what refers to a manifest as its subject, or none where the registry does not list them.
+
+        Raises:
+            RefusedError: The list has no end, or is none.
+        """
+        tried = f"listing what refers to {digest} in {repository}"
+        url = self._url(repository, f"referrers/{_checked(digest)}")
+        found: list[Mapping[str, Any]] = []
+        for page in range(PAGES_LIMIT):
+            response = await self._send("GET", url, tried, Access(repository), headers={"Accept": INDEX_TYPES[0]})
+            if response.status_code in _NO_REFERRERS and page == 0:
+                return None
+            if not response.is_success:
+                raise answer_error(tried, response)
+            found += entries_of(tried, response.content)
+            following = response.links.get("next", {}).get("url")
+            if following is None:
+                return found
+            url = response.url.join(following)
+        raise RefusedError(tried, f"the list has more than {PAGES_LIMIT} pages", "remove what is not needed any more")
+
     async def has_blob(self, repository: str, digest: str) -> bool:
         """Whether a repository holds a blob."""
         tried = f"looking for the blob {digest} in {repository}"
-        response = await self._send("HEAD", self._url(repository, f"blobs/{_checked(digest)}"), tried)
-        if response.status_code != _NOT_FOUND and not response.is_success:
+        response = await self._send("HEAD", self._url(repository, f"blobs/{_checked(digest)}"), tried, Access(repository))
+        if response.status_code != NOT_FOUND and not response.is_success:
             raise answer_error(tried, response)
         return response.is_success
 
@@ -170,13 +195,17 @@ class RegistryClient:
         """
         tried = f"reading the blob {digest} of {repository}"
         url = self._url(repository, f"blobs/{_checked(digest)}")
-        for fresh in (False, True):
-            headers = await self._authorization(url, fresh=fresh)
-            async with _map_http_errors(tried), self._http.stream("GET", url, headers=headers) as response:
-                if response.status_code in _REFUSED and not fresh:
+        refused: httpx.Response | None = None
+        while True:
+            headers = await self._authorization(url, Access(repository), refused)
+            if headers is None and refused is not None:
+                raise answer_error(tried, refused)
+            async with map_http_errors(tried), self._http.stream("GET", url, headers=headers) as response:
+                if response.status_code in REFUSED and refused is None:
+                    refused = await read_bounded(response, tried)
                     continue
                 if not response.is_success:
-                    raise answer_error(tried, await _bounded(response, tried))
+                    raise answer_error(tried, await read_bounded(response, tried))
                 async for chunk in verified(response.aiter_raw(CHUNK), digest, tried):
                     yield chunk
                 return
@@ -201,25 +230,31 @@ class RegistryClient:
         if await self.has_blob(repository, digest):
             return Upload.existing
         tried = f"uploading the blob {digest} to {repository}"
-        for fresh in (False, True):
-            location = await self._begin(repository, digest, mount_from, tried)
+        access = Access(repository, push=True, mount_from=mount_from)
+        refused: httpx.Response | None = None
+        while True:
+            location = await self._begin(access, digest, tried)
             if location is None:
                 return Upload.mounted
-            response = await self._put_blob(location, digest, size, chunks(), tried, fresh=fresh)
-            if response.status_code in _REFUSED and not fresh:
-                continue
-            if not response.is_success:
+            headers = await self._authorization(location, access, refused)
+            if headers is None and refused is not None:
+                raise answer_error(tried, refused)
+            headers = {**(headers or {}), "Content-Type": "application/octet-stream", "Content-Length": str(size)}
+            url = location.copy_merge_params({"digest": digest})
+            response = await self._request("PUT", url, tried, headers, chunks(), _UPLOAD_TIMEOUT)
+            if response.is_success:
+                return Upload.uploaded
+            if response.status_code not in REFUSED or refused is not None:
                 raise answer_error(tried, response)
-            break
-        return Upload.uploaded
+            refused = response
 
-    async def _begin(self, repository: str, digest: str, mount_from: str | None, tried: str) -> httpx.URL | None:
+    async def _begin(self, access: Access, digest: str, tried: str) -> httpx.URL | None:
         """Where to upload, or none where the blob was mounted."""
-        url = self._url(repository, "blobs/uploads/")
-        if mount_from is not None:
-            url = url.copy_merge_params({"mount": digest, "from": mount_from})
-        response = await self._send("POST", url, tried)
-        if response.status_code == _CREATED and mount_from is not None:
+        url = self._url(access.repository, "blobs/uploads/")
+        if access.mount_from is not None:
+            url = url.copy_merge_params({"mount": digest, "from": access.mount_from})
+        response = await self._send("POST", url, tried, access)
+        if response.status_code == _CREATED and access.mount_from is not None:
             return None
         location = response.headers.get("Location")
         if not response.is_success or not location:
@@ -230,23 +265,25 @@ class RegistryClient:
             raise NeedsPersonError(tried, f"the registry sends the upload to {location[:200]!r}", remedy)
         return url
 
-    async def _put_blob(
-        self, location: httpx.URL, digest: str, size: int, chunks: AsyncIterator[bytes], tried: str, *, fresh: bool
-    ) -> httpx.Response:
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        headers |= await self._authorization(location, fresh=fresh)
-        return await self._request("PUT", location.copy_merge_params({"digest": digest}), tried, headers, chunks)
-
     async def _send(
-        self, method: str, url: httpx.URL, tried: str, headers: Mapping[str, str] | None = None, content: bytes | None = None
+        self,
+        method: str,
+        url: httpx.URL,
+        tried: str,
+        access: Access,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
     ) -> httpx.Response:
-        """One small request; a token that is refused is replaced once."""
-        for fresh in (False, True):
-            authorized = {**(headers or {}), **await self._authorization(url, fresh=fresh)}
-            response = await self._request(method, url, tried, authorized, content)
-            if response.status_code not in _REFUSED or self._token is None or fresh:
-                break
-        return response
+        """One small request; what the registry asks for, where it refuses it, is sent once."""
+        refused: httpx.Response | None = None
+        while True:
+            authorized = await self._authorization(url, access, refused)
+            if authorized is None and refused is not None:
+                return refused
+            response = await self._request(method, url, tried, {**(headers or {}), **(authorized or {})}, content)
+            if response.status_code not in REFUSED or refused is not None:
+                return response
+            refused = response
 
     async def _request(
         self,
@@ -255,70 +292,34 @@ class RegistryClient:
         tried: str,
         headers: Mapping[str, str],
         content: bytes | AsyncIterator[bytes] | None,
+        within: httpx.Timeout = _TIMEOUT,
     ) -> httpx.Response:
         """One request, with no more of the answer than a manifest may have; a registry may send anything."""
         plain = {"Accept-Encoding": "identity", **headers}
-        async with _map_http_errors(tried), self._http.stream(method, url, headers=plain, content=content) as response:
-            return await _bounded(response, tried)
+        stream = self._http.stream(method, url, headers=plain, content=content, timeout=within)
+        async with map_http_errors(tried), stream as response:
+            return await read_bounded(response, tried)
 
-    async def _authorization(self, url: httpx.URL, *, fresh: bool) -> dict[str, str]:
-        """The header for a URL of this registry; other hosts do not get the token."""
-        if self._token is None or _origin(url) != self._origin:
+    async def _authorization(self, url: httpx.URL, access: Access, refused: httpx.Response | None) -> dict[str, str] | None:
+        """The header for a URL of this registry; other hosts do not get one, and their challenges are not believed.
+
+        None: there is no other way to be allowed than the one that was refused.
+        """
+        if origin_of(url) != self._origin:
             return {}
-        return {"Authorization": f"Basic {await self._token(fresh)}"}
+        if refused is not None and origin_of(refused.request.url) != self._origin:
+            refused = None
+        header = await self._auth.header(self._http, access, refused)
+        if header is None:
+            return {} if refused is None else None
+        return {"Authorization": header}
 
     def _url(self, repository: str, rest: str) -> httpx.URL:
         if not re.fullmatch(REPOSITORY_NAME, repository):
-            raise RefusedError(f"using the repository {repository!r}", "it is not a repository name", "write it as ECR shows it")
+            raise RefusedError(
+                f"using the repository {repository!r}", "it is not a repository name", "write it as the registry shows it"
+            )
         return httpx.URL(f"{self.base_url}/v2/{repository}/{rest}")
-
-
-class _map_http_errors:  # noqa: N801 -- used like a function in `async with`
-    """Turns httpx's errors into Slipway's."""
-
-    def __init__(self, tried: str) -> None:
-        self._tried = tried
-
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, (httpx.InvalidURL, httpx.TooManyRedirects, httpx.UnsupportedProtocol)):
-            raise NeedsPersonError(self._tried, f"{type(error).__name__}: {error}", "check the registry's address") from error
-        if isinstance(error, httpx.TransportError):
-            raise TransientError(self._tried, f"{type(error).__name__}: {error}") from error
-
-
-async def _bounded(response: httpx.Response, tried: str) -> httpx.Response:
-    """The answer with at most one byte more than a manifest may have, as it was sent: never decompressed."""
-    encoding = response.headers.get("Content-Encoding", "identity")
-    if encoding != "identity" and response.request.method == "GET" and response.is_success:
-        remedy = "see what stands between the worker and the registry"
-        raise RefusedError(tried, f"the answer comes as {encoding[:40]!r}, which was not asked for", remedy)
-    body = bytearray()
-    async for chunk in response.aiter_raw(CHUNK):
-        body += chunk
-        if len(body) > MANIFEST_LIMIT:
-            break
-    headers = {name: value for name, value in response.headers.items() if name not in _FRAMING}
-    return httpx.Response(
-        response.status_code, headers=headers, content=bytes(body[: MANIFEST_LIMIT + 1]), request=response.request
-    )
-
-
-def answer_error(tried: str, response: httpx.Response) -> SlipwayError:
-    """The error for a registry's answer, with its status and its own words."""
-    answered = f"HTTP {response.status_code} {_words(response)}".strip()
-    status = response.status_code
-    if status == _TOO_MANY or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return TransientError(tried, answered, retry_after=_retry_after(response))
-    if status in _REFUSED:
-        return NeedsPersonError(
-            tried, answered, "let the worker's role read the source and write the target repository, then retry"
-        )
-    if status == _NOT_FOUND:
-        return NeedsPersonError(tried, answered, "create the repository, or push the image again, then retry")
-    return RefusedError(tried, answered, "push the image again, or correct its name")
 
 
 def content_digest(content: bytes) -> str:
@@ -348,27 +349,27 @@ async def verified(chunks: AsyncIterator[bytes], digest: str, tried: str) -> Asy
         yield last
 
 
+def entries_of(tried: str, index: bytes) -> list[Mapping[str, Any]]:
+    """The entries of an index of referrers.
+
+    Raises:
+        RefusedError: It is none.
+    """
+    try:
+        document = cast("Mapping[str, Any]", json.loads(index))
+        entries = cast("list[Mapping[str, Any]]", document.get("manifests") or [])
+        for entry in entries:
+            _checked(entry["digest"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RefusedError(
+            tried, f"it is no image index: {type(error).__name__} {error}", "see what the registry holds"
+        ) from error
+    return entries
+
+
 def _checked(digest: str) -> str:
     if _DIGEST.fullmatch(digest):
         return digest
     raise RefusedError(
         "reading a digest", f"{digest!r} is not a sha256 digest", "push an image whose manifest names sha256 digests"
     )
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
-
-
-def _retry_after(response: httpx.Response) -> timedelta | None:
-    seconds = response.headers.get("Retry-After", "")
-    return timedelta(seconds=min(int(seconds), 600)) if seconds.isdecimal() else None
-
-
-def _words(response: httpx.Response) -> str:
-    """The error's code and message; registries send them as `{"errors": [{"code": …, "message": …}]}`."""
-    try:
-        first = response.json()["errors"][0]
-        return f"{first['code']}: {first.get('message', '')}"
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        return f"{response.reason_phrase} {response.text[:300]}".strip()

@@ -1,26 +1,36 @@
-"""Copies an image between registries by digest: missing blobs first, then manifests byte for byte, children before indexes."""
+"""Copies an image between registries by digest: missing blobs first, then manifests byte for byte, children before indexes.
+
+What belongs to it comes along: signatures, SBOMs and attestations, by cosign's tags and as OCI's referrers. The tag comes last:
+where it names the digest, the image is whole.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
-from slipway.errors import RefusedError
-from slipway.oci.client import Manifest, RegistryClient, Upload
+from slipway.errors import NeedsPersonError, RefusedError
+from slipway.oci.client import INDEX_TYPES, Manifest, Upload, entries_of
+from slipway.oci.manifests import (
+    DEPTH_LIMIT,
+    ImageRepository,
+    blobs_in,
+    digest_and_size,
+    document_of,
+    entries_in,
+    read_tree,
+)
 
 PARALLEL_BLOBS = 3
-DEPTH_LIMIT = 3
-"""Indexes inside indexes; one level is usual."""
-
-
-@dataclass(frozen=True)
-class ImageRepository:
-    """A repository in a registry."""
-
-    registry: RegistryClient
-    repository: str
+REFERRERS_LIMIT = 100
+"""Signatures, SBOMs and attestations of one image, with those of its platforms."""
+REFERRERS_BYTES = 1_073_741_824
+"""Bytes of them together."""
+COSIGN_SUFFIXES = ("sig", "att", "sbom")
+_IGNORE = "remove what is not needed any more, or write `referrers: ignore` below spec.image"
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,10 @@ class CopyCounts:
     mounted_blobs: int = 0
     skipped_blobs: int = 0
     copied_bytes: int = 0
+    referrers: int = 0
+    """Signatures, SBOMs and attestations that the target has as the source has them."""
+    other_referrers: int = 0
+    """Those whose tag names something else at the target, which is left as it is."""
 
 
 async def copy_image(
@@ -39,8 +53,10 @@ async def copy_image(
     digest: str,
     tag: str | None = None,
     on_progress: Callable[[CopyCounts], None] | None = None,
+    *,
+    referrers: bool = True,
 ) -> CopyCounts:
-    """Copies an image, and tags it. Safe to repeat: what the target already has is not sent again.
+    """Copies an image, and tags it. Safe to repeat: what the target already has is not sent again, and a tag is put once.
 
     Args:
         source: Where the image is.
@@ -48,25 +64,44 @@ async def copy_image(
         digest: The image's digest; an index is copied with all its images.
         tag: The tag that it gets at the target.
         on_progress: Told after each chunk and each blob.
+        referrers: Whether signatures, SBOMs and attestations come along.
 
     Raises:
-        RefusedError: The tag names another image, or the source is corrupt; then the target has no manifest of it.
+        RefusedError: The tag names another image, there is no image behind the digest, or the source is corrupt; then the target
+            has no manifest of it.
     """
-    if tag is not None:
-        await _refuse_moved_tag(target, tag, digest)
+    tagged = tag is not None and await _is_tagged(target, tag, digest)
     copy = _Copy(source, target, on_progress or _ignore)
-    manifest = await source.registry.get_manifest(source.repository, digest)
-    await copy.manifest(manifest, 0)
-    if tag is not None:
-        await target.registry.put_manifest(target.repository, tag, manifest.body, manifest.media_type)
+    tree = await read_tree(source, digest)
+    if not tagged:
+        await copy.manifest(tree.root, 0)
+    if referrers:
+        await _Referrers(source, target, copy).of(tree.manifests)
+    if tag is not None and not tagged:
+        await _put_tag(target, tag, tree.root)
     return copy.counts
 
 
-async def _refuse_moved_tag(target: ImageRepository, tag: str, digest: str) -> None:
+async def _is_tagged(target: ImageRepository, tag: str, digest: str) -> bool:
+    """Whether the tag names the digest already.
+
+    Raises:
+        RefusedError: It names another.
+    """
     there = await target.registry.manifest_digest(target.repository, tag)
     if there is not None and there != digest:
         tried = f"tagging {digest} as {tag} in {target.repository}"
         raise RefusedError(tried, f"the tag already names {there}", "use another tag; a tag that was promoted never moves")
+    return there is not None
+
+
+async def _put_tag(target: ImageRepository, tag: str, manifest: Manifest) -> None:
+    try:
+        await target.registry.put_manifest(target.repository, tag, manifest.body, manifest.media_type)
+    except RefusedError:
+        # Where tags are immutable, one that another attempt has put meanwhile is refused although it names the same digest.
+        if not await _is_tagged(target, tag, manifest.digest):
+            raise
 
 
 class _Copy:
@@ -88,17 +123,17 @@ class _Copy:
         tried = f"copying the manifest {manifest.digest} of {self._source.repository}"
         if depth > DEPTH_LIMIT:
             raise RefusedError(tried, "the indexes are nested too deeply", "push the image's own index")
-        document = _document(manifest, tried)
-        for child in _entries(document, "manifests"):
+        document = document_of(manifest, tried)
+        for child in entries_in(document, "manifests"):
             await self.manifest(await self._source.registry.get_manifest(self._source.repository, child["digest"]), depth + 1)
         if "manifests" not in document:
-            await self._blobs([*_config_entry(document), *_entries(document, "layers")])
+            await self._blobs(blobs_in(document))
         await target.registry.put_manifest(target.repository, manifest.digest, manifest.body, manifest.media_type)
 
     async def _blobs(self, blobs: Iterable[Mapping[str, Any]]) -> None:
         # The same blob may be in an image twice, and in several platforms of one index.
         # One with `urls` is a foreign layer, which no registry has to hold.
-        wanted = dict(_digest_and_size(blob) for blob in blobs if not blob.get("urls"))
+        wanted = dict(digest_and_size(blob) for blob in blobs if not blob.get("urls"))
         missing = {digest: size for digest, size in wanted.items() if digest not in self._done}
         try:
             async with asyncio.TaskGroup() as group:
@@ -114,7 +149,7 @@ class _Copy:
             end = await target.registry.upload_blob(target.repository, digest, size, lambda: self._read(digest, size), mount)
         self._done.add(digest)
         field = {Upload.existing: "skipped_blobs", Upload.mounted: "mounted_blobs", Upload.uploaded: "copied_blobs"}[end]
-        self._count(**{field: 1})
+        self.count(**{field: 1})
 
     async def _read(self, digest: str, size: int) -> AsyncGenerator[bytes]:
         seen = 0
@@ -122,47 +157,134 @@ class _Copy:
             seen += len(chunk)
             if seen > size:
                 break
-            self._count(copied_bytes=len(chunk))
+            self.count(copied_bytes=len(chunk))
             yield chunk
         if seen != size:
             tried = f"copying the blob {digest} of {self._source.repository}"
             found = "more" if seen > size else f"{seen:,}"
             raise RefusedError(tried, f"its manifest says {size:,} bytes, and it has {found}", "push the image again")
 
-    def _count(self, **more: int) -> None:
+    def count(self, **more: int) -> None:
+        """Adds to the counts, and tells of it."""
         self.counts = replace(self.counts, **{name: getattr(self.counts, name) + number for name, number in more.items()})
         self._on_progress(self.counts)
 
 
-def _document(manifest: Manifest, tried: str) -> Mapping[str, Any]:
+class _Referrers:
+    """What belongs to an image, on its way to another registry.
+
+    Args:
+        source: Where the image is.
+        target: Where it goes, and where it is already.
+        copy: Copies a manifest with all that it refers to.
+    """
+
+    def __init__(self, source: ImageRepository, target: ImageRepository, copy: _Copy) -> None:
+        self._source = source
+        self._target = target
+        self._copy = copy
+        self._bytes = 0
+        self._found: set[str] = set()
+
+    async def of(self, subjects: Iterable[str]) -> None:
+        """Copies what belongs to some manifests, and what belongs to that in turn."""
+        queue = list(subjects)
+        for subject in queue:
+            for suffix in COSIGN_SUFFIXES:
+                await self._tagged(f"{_tag_of(subject)}.{suffix}")
+            queue += await self._listed(subject)
+
+    async def _tagged(self, tag: str) -> None:
+        """What cosign keeps under a tag. One that the target has already, with other signatures, is not written over."""
+        source, target = self._source, self._target
+        digest = await source.registry.manifest_digest(source.repository, tag)
+        if digest is None:
+            return
+        there = await target.registry.manifest_digest(target.repository, tag)
+        if there is not None:
+            self._copy.count(**{"referrers" if there == digest else "other_referrers": 1})
+            return
+        manifest = await source.registry.get_manifest(source.repository, digest)
+        await self._bring(manifest)
+        await _put_tag(target, tag, manifest)
+        self._copy.count(referrers=1)
+
+    async def _listed(self, subject: str) -> list[str]:
+        """Copies what names a manifest as its subject, and returns the digests."""
+        source, target = self._source, self._target
+        wanted = {str(entry["digest"]): entry for entry in (await _referrers_of(source, subject))[0]}
+        if not wanted:
+            return []
+        there, has_list = await _referrers_of(target, subject)
+        present = {str(entry["digest"]) for entry in there}
+        brought: list[str] = []
+        for digest in wanted:
+            if digest in self._found:
+                continue
+            if digest in present:
+                self._note(digest)
+            else:
+                manifest = await source.registry.get_manifest(source.repository, digest)
+                if not _is_about(manifest, subject):
+                    continue
+                await self._bring(manifest)
+            brought.append(digest)
+        if not has_list and (missing := [wanted[digest] for digest in brought if digest not in present]):
+            await self._put_list(subject, [*there, *missing])
+        self._copy.count(referrers=len(brought))
+        return brought
+
+    async def _bring(self, manifest: Manifest) -> None:
+        tried = f"copying what belongs to the image in {self._source.repository}"
+        document = document_of(manifest, tried)
+        parts = (*entries_in(document, "manifests"), *blobs_in(document))
+        self._note(manifest.digest, len(manifest.body) + sum(digest_and_size(part)[1] for part in parts))
+        await self._copy.manifest(manifest, 0)
+
+    def _note(self, digest: str, size: int = 0) -> None:
+        self._found.add(digest)
+        self._bytes += size
+        if len(self._found) > REFERRERS_LIMIT or self._bytes > REFERRERS_BYTES:
+            allowed = f"{REFERRERS_LIMIT} signatures, SBOMs and attestations, or {REFERRERS_BYTES:,} bytes of them"
+            raise RefusedError(
+                f"copying what belongs to the image in {self._source.repository}", f"there are more than {allowed}", _IGNORE
+            )
+
+    async def _put_list(self, subject: str, entries: list[Mapping[str, Any]]) -> None:
+        """Writes the list that a registry does not keep itself, under the tag that the specification has for it."""
+        index = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries}
+        target, tag = self._target, _tag_of(subject)
+        try:
+            await target.registry.put_manifest(target.repository, tag, json.dumps(index).encode(), INDEX_TYPES[0])
+        except RefusedError as error:
+            tried = f"listing what belongs to {subject} in {target.repository} by the tag {tag}"
+            remedy = f"let this tag move (the registry has no list of referrers), or {_IGNORE}; then retry"
+            raise NeedsPersonError(tried, error.report.answered, remedy) from error
+
+
+async def _referrers_of(place: ImageRepository, subject: str) -> tuple[list[Mapping[str, Any]], bool]:
+    """What names a manifest as its subject, and whether the registry keeps the list itself."""
+    listed = await place.registry.list_referrers(place.repository, subject)
+    if listed is not None:
+        return listed, True
+    tag = _tag_of(subject)
+    digest = await place.registry.manifest_digest(place.repository, tag)
+    if digest is None:
+        return [], False
+    index = await place.registry.get_manifest(place.repository, digest)
+    return entries_of(f"reading the list {tag} of {place.repository}", index.body), False
+
+
+def _is_about(manifest: Manifest, subject: str) -> bool:
+    """Whether a manifest names the subject. A list may be wrong, or stale."""
     try:
-        document = manifest.document
-        for entry in (*_entries(document, "manifests"), *_config_entry(document), *_entries(document, "layers")):
-            _digest_and_size(entry)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RefusedError(
-            tried, f"it is not an image manifest: {type(error).__name__} {error}", "push the image again"
-        ) from error
-    if "manifests" in document and ("config" in document or "layers" in document):
-        raise RefusedError(tried, "it names both images and layers", "push an image, or an index of images")
-    if "manifests" not in document and "config" not in document:
-        raise RefusedError(tried, "it names neither images nor a config", "push an image in OCI's or Docker's second format")
-    return document
+        return manifest.document["subject"]["digest"] == subject
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
-def _digest_and_size(entry: Mapping[str, Any]) -> tuple[str, int]:
-    size = entry["size"]
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise ValueError(f"its size is {size!r:.60}")
-    return str(entry["digest"]), size
-
-
-def _entries(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    return cast("list[Mapping[str, Any]]", document.get(key, []))
-
-
-def _config_entry(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [document["config"]] if "config" in document else []
+def _tag_of(digest: str) -> str:
+    return digest.replace(":", "-")
 
 
 def _ignore(counts: CopyCounts) -> None:

@@ -1,4 +1,4 @@
-"""Names of images in ECR: the registry's account and region, the repository, and a tag, a digest, or both."""
+"""Names of images: the registry, the repository, and a tag, a digest, or both. ECR's also say an account and a region."""
 
 from __future__ import annotations
 
@@ -7,19 +7,43 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-REPOSITORY_NAME = r"[a-z0-9]+(?:[._-][a-z0-9]+|__[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+|__[a-z0-9]+)*)*"
-"""A repository's name; botocore's ECR model has the same rule."""
-REGISTRY = r"[0-9]{12}\.dkr\.ecr(?:-fips)?\.[a-z]{2}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?"
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+REPOSITORY_NAME = rf"{_PART}(?:/{_PART})*"
+"""A repository's name, as the distribution spec has it."""
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+REGISTRY = rf"(?:{_LABEL}(?:\.{_LABEL})+|localhost|{_LABEL}(?=:))(?::[0-9]{{1,5}})?"
+"""A registry's host and port. A first part without a dot and a port is a part of the repository's name, as Docker reads it."""
 REPOSITORY_URI = f"{REGISTRY}/{REPOSITORY_NAME}"
 _REFERENCE = re.compile(
     rf"(?P<registry>{REGISTRY})/(?P<repository>{REPOSITORY_NAME})"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
-_SHAPE = "<account>.dkr.ecr.<region>.amazonaws.com/<repository>[:<tag>][@sha256:<64 hex digits>]"
+_SHAPE = "<registry>/<repository>[:<tag>][@sha256:<64 hex digits>]"
+_ECR = re.compile(
+    r"(?P<account>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z]{2,4}(?:-[a-z]+)+-[0-9])\."
+    r"(?:amazonaws\.(?:com(?:\.cn)?|eu)|on\.(?:aws|amazonwebservices\.com\.cn)"
+    r"|c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
+)
+"""The private registries of all of AWS's partitions, by both names that they have; AWS's credential helper has the same rule."""
+_LIKE_ECR = re.compile(r"\.dkr[.-]ecr\b")
+DOCKER_HUB = "docker.io"
+_HUB_TOO = frozenset({"index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+_LOOPBACK = re.compile(r"(?:localhost|127(?:\.[0-9]+){3})(?::[0-9]+)?")
+
+
+class EcrRegistry(BaseModel):
+    """A private registry of ECR."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    account: str
+    """The twelve digits of the account that owns it."""
+    region: str
+    """As `us-east-1`."""
 
 
 class ImageReference(BaseModel):
-    """An image, or a repository where neither tag nor digest is given, in one account's registry in one region."""
+    """An image, or a repository where neither tag nor digest is given, with the registry that it is in."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,25 +54,35 @@ class ImageReference(BaseModel):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads a reference.
+        """Reads a reference. Each repository has one name: Docker's short forms are not taken.
 
         Raises:
-            ValueError: The text is not an image in ECR.
+            ValueError: The text is not an image with its registry.
         """
         match = _REFERENCE.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is not an image in ECR; it has the shape {_SHAPE}")
-        return cls.model_validate(match.groupdict())
+            raise ValueError(f"{text!r} is not an image with its registry; it has the shape {_SHAPE}")
+        found = cls.model_validate(match.groupdict())
+        if found.registry in _HUB_TOO:
+            raise ValueError(f"{text!r} names Docker Hub as {found.registry}; write {DOCKER_HUB}")
+        if found.registry == DOCKER_HUB and "/" not in found.repository:
+            raise ValueError(f"{text!r} is a short form; write {DOCKER_HUB}/library/{found.repository}")
+        if _LIKE_ECR.search(found.registry) and found.ecr is None:
+            raise ValueError(f"{text!r} looks like ECR and is not <12 digits>.dkr.ecr.<region>.amazonaws.com/<repository>")
+        return found
 
     @property
-    def registry_account(self) -> str:
-        """The twelve digits of the account that owns the registry."""
-        return self.registry[:12]
+    def ecr(self) -> EcrRegistry | None:
+        """The account and region, where the image is in a private registry of ECR."""
+        match = _ECR.fullmatch(self.registry)
+        return EcrRegistry.model_validate(match.groupdict()) if match else None
 
     @property
-    def region(self) -> str:
-        """The registry's region, as `us-east-1`."""
-        return self.registry.split(".")[3]
+    def address(self) -> str:
+        """Where the registry answers. On this machine that is plain HTTP, as Docker has it."""
+        if _LOOPBACK.fullmatch(self.registry):
+            return f"http://{self.registry}"
+        return f"https://{'registry-1.docker.io' if self.registry == DOCKER_HUB else self.registry}"
 
     @property
     def reference(self) -> str:
@@ -68,3 +102,13 @@ class ImageReference(BaseModel):
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.registry}/{self.repository}{tag}{digest}"
+
+
+def check_repository(text: str) -> str:
+    """A repository's name, as it was given.
+
+    Raises:
+        ValueError: It is none, or there is another name for it.
+    """
+    ImageReference.parse(text)
+    return text

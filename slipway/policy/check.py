@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from slipway.api import AppRef
 from slipway.app.lint import App
 from slipway.app.pipecd import PipecdApp
+from slipway.app.regions import region_of_cluster
 from slipway.app.spec import SPEC_FILE, ModelPromotion, Spec, Target, group_name
 from slipway.app.taskdef import TaskDefinition
 from slipway.errors import RefusedError
@@ -119,11 +120,12 @@ def require_app(entry: AppEntry, ref: AppRef, app: App) -> None:
 def uses_of_spec(promotion: ModelPromotion) -> Iterator[Use]:
     """What `promotion.yaml` names."""
     spec, file = promotion.spec, f"{SPEC_FILE}: spec"
-    image = ImageReference.parse(spec.image.target)
+    ecr = ImageReference.parse(spec.image.target).ecr
     yield Use("image_sources", f"{file}.image.source", spec.image.source)
     yield Use("image_targets", f"{file}.image.target", spec.image.target)
-    yield Use("accounts", f"{file}.image.target", image.registry_account)
-    yield Use("regions", f"{file}.image.target", image.region)
+    if ecr:
+        yield Use("accounts", f"{file}.image.target", ecr.account)
+        yield Use("regions", f"{file}.image.target", ecr.region)
     yield Use("pipelines", f"{file}.pipeline.name", spec.pipeline.name)
     yield from uses_of_group(spec.model.package_group, f"{file}.model.packageGroup")
     if role := spec.rollout.variant.execution_role_arn:
@@ -157,6 +159,7 @@ def uses_of_task(pipecd: PipecdApp) -> Iterator[Use]:
     yield Use("clusters", where, ecs.cluster_arn)
     if ecs.cluster_arn.startswith("arn:"):
         yield Use("accounts", where, account_of(ecs.cluster_arn))
+        yield Use("regions", where, region_of_cluster(ecs))
 
 
 def uses_of_definition(definition: TaskDefinition, file: str) -> Iterator[Use]:

@@ -93,9 +93,9 @@ class AppEntry(SpecModel):
     accounts: Annotated[tuple[Account, ...], Bounds(min_length=1, max_length=1_000)]
     """The accounts of the target repository, the cluster, the model packages and every role; `*` for any."""
     regions: Patterns
-    """The regions of the target repository and of the endpoints."""
+    """The regions of the target repository, the cluster and the endpoints."""
     image_sources: Patterns
-    """The repositories that `spec.image.source` may name."""
+    """The repositories that `spec.image.source` may name, with their registries. The worker asks no other outside ECR."""
     image_targets: Patterns
     """The repositories that `spec.image.target` may name."""
     families: Patterns

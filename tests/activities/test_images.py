@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
+import json
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from slipway_sandbox.testing import (
     SandboxProcess,
@@ -172,3 +175,77 @@ async def test_given_a_multi_platform_image_when_it_is_checked_then_each_platfor
         scanned(sandbox, account, part, "CRITICAL")
     with pytest.raises(RefusedError, match="2 CRITICAL"):
         await run(images.check_scan, CheckScan(image=whole, policy=Scan()))
+
+
+@pytest.mark.parametrize("mutability", ["IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION"])
+async def test_given_tags_that_cannot_move_when_an_image_is_copied_twice_then_both_attempts_succeed(
+    images: ImageActivities, run: Any, pushed: str, sandbox: SandboxProcess, account: str, mutability: str
+) -> None:
+    # Tags that begin with `p-` cannot move in any of the three.
+    pattern = "dev-*" if mutability.startswith("IMMUTABLE") else "p-*"
+    more: dict[str, Any] = {"imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": pattern}]}
+    if mutability == "IMMUTABLE":
+        more = {}
+    sandbox.client("ecr", account).create_repository(repositoryName="run", imageTagMutability=mutability, **more)
+    request = CopyImage(source=pushed, target_repository=f"{account}.dkr.ecr.us-east-1.amazonaws.com/run", tag="p-1")
+    first = await run(images.copy_image, request)
+    again = await run.again(images.copy_image, request)
+    assert first.image == again.image
+    with pytest.raises(AssertionError, match="TAG_INVALID"):
+        put_again(sandbox, account, "run", "p-1")
+
+
+def put_again(sandbox: SandboxProcess, account: str, repository: str, tag: str) -> None:
+    """Puts a tag on the manifest that it names already."""
+    token = sandbox.client("ecr", account).get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    with httpx.Client(base_url=sandbox.endpoint, headers={"Authorization": f"Basic {token}"}) as registry:
+        path = f"/v2/{repository}/manifests/{tag}"
+        manifest = registry.get(path, headers={"Accept": "*/*"})
+        answer = registry.put(path, content=manifest.content, headers={"Content-Type": manifest.headers["Content-Type"]})
+        assert answer.is_success, answer.text
+
+
+async def test_given_a_signed_image_when_it_is_copied_between_accounts_of_ecr_then_its_referrers_are_listed_there(
+    images: ImageActivities, run: Any, pushed: str, sandbox: SandboxProcess, account: str, image: TestImage
+) -> None:
+    subject = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": image.digest, "size": len(image.manifest)}
+    signature = build_image([layer_of(member("signature", fresh_account().encode()))])
+    signature = dataclasses.replace(
+        signature, manifest=json.dumps({**json.loads(signature.manifest), "subject": subject}).encode()
+    )
+    push_image(sandbox, account, "ci", signature.digest, signature)
+    push_image(sandbox, account, "ci", f"sha256-{image.digest.partition(':')[2]}.sig", build_image([layer_of(member("old"))]))
+    sandbox.client("ecr", account).create_repository(repositoryName="run", imageTagMutability="IMMUTABLE")
+    request = CopyImage(source=pushed, target_repository=f"{account}.dkr.ecr.us-east-1.amazonaws.com/run", tag="p-1")
+    copied = await run(images.copy_image, request)
+    again = await run.again(images.copy_image, request)
+    assert (copied.referrers, again.referrers, again.copied_blobs) == (2, 2, 0)
+    details = sandbox.client("ecr", account).describe_images(repositoryName="run")["imageDetails"]
+    assert signature.digest in {detail["imageDigest"] for detail in details}
+
+
+async def test_given_a_nested_index_when_it_is_checked_then_the_inner_images_scans_count(
+    images: ImageActivities, run: Any, pushed: str, sandbox: SandboxProcess, account: str, image: TestImage
+) -> None:
+    inner = build_index({"amd64": image})
+    push_image(sandbox, account, "ci", "inner", inner)
+    entry = {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": inner.digest, "size": len(inner.manifest)}
+    outer = dataclasses.replace(inner, manifest=json.dumps({**json.loads(inner.manifest), "manifests": [entry]}).encode())
+    whole = push_image(sandbox, account, "ci", "outer", outer).rpartition(":")[0] + f"@{outer.digest}"
+    scanned(sandbox, account, image, "CRITICAL")
+    with pytest.raises(RefusedError, match="1 CRITICAL"):
+        await run(images.check_scan, CheckScan(image=whole, policy=Scan()))
+
+
+async def test_given_an_index_without_an_image_when_it_is_resolved_then_it_is_refused(
+    images: ImageActivities, run: Any, sandbox: SandboxProcess, account: str
+) -> None:
+    empty = build_index({})
+    whole = push_image(sandbox, account, "ci", "empty", empty).rpartition(":")[0] + f"@{empty.digest}"
+    with pytest.raises(RefusedError, match="index without an image"):
+        await run(images.resolve_image, ResolveImage(image=whole))
+
+
+async def test_given_an_image_elsewhere_when_its_scan_is_checked_then_it_is_refused(images: ImageActivities, run: Any) -> None:
+    with pytest.raises(RefusedError, match=r"ghcr\.io is not a private registry of ECR"):
+        await run(images.check_scan, CheckScan(image=f"ghcr.io/acme/app@sha256:{'0' * 64}", policy=Scan()))

@@ -5,6 +5,7 @@ from pathlib import Path
 from slipway_sandbox.testing import SandboxProcess
 
 from demo.images import upload_file
+from slipway.oci.auth import TokenAuth
 from slipway.oci.client import RegistryClient, Upload, content_digest
 
 
@@ -21,7 +22,7 @@ async def test_given_a_file_when_it_is_uploaded_twice_then_the_second_time_it_al
     async def token(_turned_down: bool) -> str:
         return authorization["authorizationToken"]
 
-    async with RegistryClient(authorization["proxyEndpoint"], token) as registry:
+    async with RegistryClient(authorization["proxyEndpoint"], TokenAuth(token)) as registry:
         ends = [await upload_file(registry, "prod", digest, file) for _ in range(2)]
 
     assert ends == [Upload.uploaded, Upload.existing]

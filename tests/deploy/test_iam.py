@@ -26,6 +26,7 @@ NAMED_OTHERWISE = {"s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:Get
 BY_HTTP = {
     "get_manifest": {"ecr:BatchGetImage"},
     "manifest_digest": {"ecr:BatchGetImage"},
+    "list_referrers": {"ecr:BatchGetImage"},
     "put_manifest": {"ecr:PutImage"},
     "read_blob": {"ecr:GetDownloadUrlForLayer"},
     "upload_blob": {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from werkzeug.http import parse_range_header
@@ -23,6 +23,7 @@ from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.core.observed import Incoming, observed
 from slipway_sandbox.core.world import DEFAULT_ACCOUNT, World
+from slipway_sandbox.ecr.errors import tag_is_immutable
 from slipway_sandbox.ecr.image_room import media_type_of
 from slipway_sandbox.ecr.service import EcrRoom
 from slipway_sandbox.ecr.store import DIGEST, Image, Repository, StoredManifest, digest_of
@@ -33,6 +34,7 @@ SERVICE = "registry"
 """What the call log and the faults name this API."""
 MANIFEST_LIMIT = 4 * 1024 * 1024
 """Bytes of the largest manifest (distribution-spec: at least 4 MiB)."""
+INDEX = "application/vnd.oci.image.index.v1+json"
 NAME = r"(?P<name>[a-z0-9]+(?:(?:\.|_|__|-+|/)[a-z0-9]+)*)"
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,299}")
 CHUNK_RANGE = re.compile(r"(?P<first>\d+)-(?P<last>\d+)")
@@ -44,6 +46,7 @@ ROUTES = [
         re.compile(rf"/v2/{NAME}/manifests/(?P<reference>[^/]+)"),
         {"GET": "GetManifest", "HEAD": "HeadManifest", "PUT": "PutManifest", "DELETE": "DeleteManifest"},
     ),
+    (re.compile(rf"/v2/{NAME}/referrers/(?P<reference>[^/]+)"), {"GET": "ListReferrers"}),
     (re.compile(rf"/v2/{NAME}/blobs/uploads/?"), {"POST": "StartUpload"}),
     (
         re.compile(rf"/v2/{NAME}/blobs/uploads/(?P<reference>[^/]+)"),
@@ -100,6 +103,7 @@ class RegistryApp:
             "HeadManifest": self._get_manifest,
             "PutManifest": self._put_manifest,
             "DeleteManifest": self._delete_manifest,
+            "ListReferrers": self._list_referrers,
             "GetBlob": self._get_blob,
             "HeadBlob": self._get_blob,
             "DeleteBlob": self._delete_blob,
@@ -192,8 +196,28 @@ class RegistryApp:
         if tag is None and ask.reference != manifest.digest:
             raise error("DIGEST_INVALID", f"The manifest's digest is {manifest.digest}", HTTPStatus.BAD_REQUEST)
         with self._ecr.lock:
-            self._store.put(self._repository(ask), manifest, tag)
-        return created(f"/v2/{ask.name}/manifests/{manifest.digest}", manifest.digest)
+            repository = self._repository(ask)
+            if not self._store.put(repository, manifest, tag) and tag and repository.freezes(tag):
+                raise tag_is_immutable(tag, repository.name)
+            content = repository.images[manifest.digest].content
+        response = created(f"/v2/{ask.name}/manifests/{manifest.digest}", manifest.digest)
+        if content.subject:
+            response.headers["OCI-Subject"] = content.subject.digest
+        return response
+
+    def _list_referrers(self, ask: Ask) -> Response:
+        if not DIGEST.fullmatch(ask.reference):
+            raise error("DIGEST_INVALID", f"'{ask.reference}' is no sha256 digest", HTTPStatus.BAD_REQUEST)
+        with self._ecr.lock:
+            entries = [referrer_of(image) for image in self._repository(ask).referrers_of(ask.reference)]
+        wanted = ask.http.args.getlist("artifactType")
+        if wanted:
+            entries = [entry for entry in entries if entry.get("artifactType") in wanted]
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+        response = Response(json.dumps(index), content_type=INDEX)
+        if wanted:
+            response.headers["OCI-Filters-Applied"] = "artifactType"
+        return response
 
     def _delete_manifest(self, ask: Ask) -> Response:
         with self._ecr.lock:
@@ -339,6 +363,18 @@ def refuse_gap(ask: Ask, upload: Upload) -> None:
             f"The chunk says {given}; the upload has {upload.size} bytes so far",
             HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
         )
+
+
+def referrer_of(image: Image) -> dict[str, Any]:
+    """How a list of referrers shows an image."""
+    manifest, content = image.manifest, image.content
+    entry: dict[str, Any] = {"mediaType": manifest.media_type, "digest": manifest.digest, "size": len(manifest.body)}
+    kind = content.artifact_type or (content.config.media_type if content.config else None)
+    if kind:
+        entry["artifactType"] = kind
+    if content.annotations:
+        entry["annotations"] = content.annotations
+    return entry
 
 
 def created(location: str, digest: str) -> Response:

@@ -58,6 +58,8 @@ class Manifest(Frozen):
     config: Descriptor | None = None
     layers: list[Descriptor] = Field(default_factory=list[Descriptor])
     manifests: list[Descriptor] = Field(default_factory=list[Descriptor])
+    subject: Descriptor | None = None
+    annotations: dict[str, str] = Field(default_factory=dict[str, str])
 
     @property
     def children(self) -> list[str]:
@@ -167,6 +169,10 @@ class Repository:
     def tags_of(self, digest: str) -> list[str]:
         """The tags that point at a digest now."""
         return [tag for tag, target in self.tags.items() if target == digest]
+
+    def referrers_of(self, digest: str) -> list[Image]:
+        """The images that name a digest as their subject, in the order of their pushes."""
+        return [image for image in self.images.values() if image.content.subject and image.content.subject.digest == digest]
 
     def find(self, reference: str) -> Image | None:
         """The image of a digest or a tag."""

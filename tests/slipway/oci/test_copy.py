@@ -10,8 +10,10 @@ import httpx
 import pytest
 
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.oci.auth import TokenAuth
 from slipway.oci.client import RegistryClient, Upload, content_digest
-from slipway.oci.copy import CopyCounts, ImageRepository, copy_image
+from slipway.oci.copy import CopyCounts, copy_image
+from slipway.oci.manifests import ImageRepository
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -34,6 +36,7 @@ class Registry:
         self.manifests: dict[tuple[str, str], tuple[str, bytes]] = {}
         self.requests: list[httpx.Request] = []
         self.mounting = False
+        self.lists_referrers = True
         self.token = "good"
         self.turns_down_with = 401
         self.spoil: Spoil = lambda _: None
@@ -59,6 +62,8 @@ class Registry:
             case _, "blobs", [digest]:
                 found = self.blobs.get((repository, digest))
                 return httpx.Response(404) if found is None else streamed(found)
+            case _, "referrers", [digest]:
+                return self._referrers(repository, digest)
             case "PUT", _, [reference]:
                 return self._put_manifest(repository, reference, request.headers["Content-Type"], body)
             case _, _, [reference]:
@@ -95,6 +100,24 @@ class Registry:
             200, content=body, headers={"Content-Type": media_type, "Docker-Content-Digest": content_digest(body)}
         )
 
+    def _referrers(self, repository: str, digest: str) -> httpx.Response:
+        if not self.lists_referrers:
+            return httpx.Response(404)
+        found = {
+            own: {"mediaType": media_type, "digest": own, "size": len(body)}
+            for (place, own), (media_type, body) in self.manifests.items()
+            if place == repository and own.startswith("sha256:") and json.loads(body).get("subject", {}).get("digest") == digest
+        }
+        return httpx.Response(200, json={"manifests": list(found.values())}, headers={"Content-Type": INDEX})
+
+    def add_referrer(self, repository: str, subject: str, content: bytes) -> str:
+        """What names a manifest as its subject, and is listed."""
+        self.blobs[repository, content_digest(content)] = content
+        blob = {"digest": content_digest(content), "size": len(content), "mediaType": "x"}
+        described = {"digest": subject, "size": 1, "mediaType": OCI}
+        document = {"schemaVersion": 2, "config": blob, "layers": [blob], "subject": described}
+        return self.add_manifest(repository, OCI, json.dumps(document).encode())
+
     def add_image(self, repository: str, *layers: bytes) -> str:
         def entry(content: bytes) -> dict[str, Any]:
             self.blobs[repository, content_digest(content)] = content
@@ -112,12 +135,16 @@ class Registry:
         entries = [{"digest": child, "size": 1, "mediaType": OCI} for child in children]
         return self.add_manifest(repository, INDEX, json.dumps({"manifests": entries}).encode())
 
+    def add_list(self, repository: str, subject: str, *referrers: str) -> None:
+        """What refers to a manifest, under the tag that the specification has where registries list nothing."""
+        self.manifests[repository, tag_of(subject)] = self.manifests[repository, self.add_index(repository, *referrers)]
+
     def client(self) -> RegistryClient:
         async def token(fresh: bool) -> str:
             return "good" if fresh or self.token == "good" else "stale"
 
         http = httpx.AsyncClient(transport=httpx.MockTransport(self), follow_redirects=True)
-        return RegistryClient(self.url, token, http)
+        return RegistryClient(self.url, TokenAuth(token), http)
 
     def place(self, repository: str) -> ImageRepository:
         return ImageRepository(self.client(), repository)
@@ -247,7 +274,7 @@ async def test_given_a_stale_token_when_an_image_is_copied_then_a_fresh_one_is_a
             return "rotated" if fresh else "good"
 
         return ImageRepository(
-            RegistryClient(registry.url, token, httpx.AsyncClient(transport=httpx.MockTransport(registry))), "ci"
+            RegistryClient(registry.url, TokenAuth(token), httpx.AsyncClient(transport=httpx.MockTransport(registry))), "ci"
         )
 
     counts = await copy_image(client(source), client(target), digest, "v1")
@@ -322,7 +349,7 @@ async def test_given_the_sandbox_when_an_image_is_copied_between_regions_then_ec
                 return ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
 
             proxy = ecr.get_authorization_token()["authorizationData"][0]["proxyEndpoint"]
-            return ImageRepository(RegistryClient(proxy, token), repository)
+            return ImageRepository(RegistryClient(proxy, TokenAuth(token)), repository)
 
         source, target = place("us-east-1", "ci"), place("eu-west-1", "prod")
         layer, config = b"layer" * 200_000, b"{}"
@@ -416,3 +443,147 @@ async def test_given_an_answer_without_an_end_when_a_manifest_is_read_then_readi
     with pytest.raises(RefusedError, match="more than 4,194,304 bytes"):
         await source.client().get_manifest("ci", "v1")
     assert sent_bytes["all"] < 5_000_000
+
+
+def tag_of(digest: str, suffix: str = "") -> str:
+    return digest.replace(":", "-") + suffix
+
+
+async def test_given_cosigns_tags_and_referrers_when_an_image_is_copied_then_they_come_along_and_are_counted(
+    source: Registry, target: Registry
+) -> None:
+    image = source.add_image("ci", b"one")
+    signature = source.add_image("ci", b"a signature")
+    source.manifests["ci", tag_of(image, ".sig")] = source.manifests["ci", signature]
+    sbom = source.add_referrer("ci", image, b"an SBOM")
+    of_sbom = source.add_referrer("ci", sbom, b"a signature of the SBOM")
+    counts = await copy_image(source.place("ci"), target.place("prod"), image, "v1")
+    assert counts.referrers == 3
+    assert target.manifests["prod", tag_of(image, ".sig")] == source.manifests["ci", signature]
+    assert target.manifests["prod", sbom] == source.manifests["ci", sbom]
+    assert target.manifests["prod", of_sbom] == source.manifests["ci", of_sbom]
+    assert target.requests[-1].url.path.endswith("/manifests/v1"), "the tag is not the last"
+
+
+async def test_given_a_signature_of_one_platform_when_the_index_is_copied_then_it_comes_along(
+    source: Registry, target: Registry
+) -> None:
+    image = source.add_image("ci", b"one")
+    signature = source.add_referrer("ci", image, b"a signature")
+    await copy_image(source.place("ci"), target.place("prod"), source.add_index("ci", image), "v1")
+    assert ("prod", signature) in target.manifests
+
+
+async def test_given_registries_without_lists_when_an_image_is_copied_then_the_list_is_kept_under_its_tag(
+    source: Registry, target: Registry
+) -> None:
+    source.lists_referrers = target.lists_referrers = False
+    image = source.add_image("ci", b"one")
+    new = source.add_referrer("ci", image, b"an SBOM")
+    old = target.add_referrer("prod", image, b"a signature of the target's own")
+
+    source.add_list("ci", image, new)
+    target.add_list("prod", image, old)
+    await copy_image(source.place("ci"), target.place("prod"), image, "v1")
+    listed = json.loads(target.manifests["prod", tag_of(image)][1])["manifests"]
+    assert [entry["digest"] for entry in listed] == [old, new]
+
+
+async def test_given_signatures_that_came_later_when_a_copied_image_is_copied_again_then_only_they_are_sent(
+    source: Registry, target: Registry
+) -> None:
+    image = source.add_image("ci", b"one")
+    await copy_image(source.place("ci"), target.place("prod"), image, "v1")
+    signature = source.add_referrer("ci", image, b"a signature")
+    target.requests.clear()
+    counts = await copy_image(source.place("ci"), target.place("prod"), image, "v1")
+    assert (counts.referrers, counts.copied_blobs) == (1, 1)
+    puts = [request.url.path for request in target.requests if request.method == "PUT" and "/manifests/" in request.url.path]
+    assert puts == [f"/v2/prod/manifests/{signature}"]
+
+
+async def test_given_other_signatures_under_the_tag_at_the_target_when_an_image_is_copied_then_they_stay_and_it_is_said(
+    source: Registry, target: Registry
+) -> None:
+    image = source.add_image("ci", b"one")
+    source.manifests["ci", tag_of(image, ".sig")] = source.manifests["ci", source.add_image("ci", b"CI's")]
+    own = target.manifests["prod", target.add_image("prod", b"the target's own")]
+    target.manifests["prod", tag_of(image, ".sig")] = own
+    counts = await copy_image(source.place("ci"), target.place("prod"), image, "v1")
+    assert (counts.referrers, counts.other_referrers) == (0, 1)
+    assert target.manifests["prod", tag_of(image, ".sig")] == own
+
+
+async def test_given_referrers_to_ignore_when_an_image_is_copied_then_they_stay_behind(
+    source: Registry, target: Registry
+) -> None:
+    image = source.add_image("ci", b"one")
+    signature = source.add_referrer("ci", image, b"a signature")
+    counts = await copy_image(source.place("ci"), target.place("prod"), image, "v1", referrers=False)
+    assert counts.referrers == 0
+    assert ("prod", signature) not in target.manifests
+
+
+async def test_given_a_list_that_names_what_is_about_another_image_when_it_is_copied_then_that_stays_behind(
+    source: Registry, target: Registry
+) -> None:
+    image, other = source.add_image("ci", b"one"), source.add_image("ci", b"two")
+    foreign = source.add_referrer("ci", other, b"a signature of another")
+    source.lists_referrers = False
+    source.add_list("ci", image, foreign, other)
+    counts = await copy_image(source.place("ci"), target.place("prod"), image, "v1")
+    assert counts.referrers == 0
+    assert ("prod", foreign) not in target.manifests
+
+
+async def test_given_a_registry_that_lists_the_same_for_everything_when_an_image_is_copied_then_it_comes_to_an_end(
+    source: Registry, target: Registry
+) -> None:
+    image = source.add_image("ci", b"one")
+    signature = source.add_referrer("ci", image, b"a signature")
+    entry = {"digest": signature, "size": 1, "mediaType": OCI}
+
+    def same(request: httpx.Request) -> httpx.Response | None:
+        return httpx.Response(200, json={"manifests": [entry]}) if "/referrers/" in request.url.path else None
+
+    source.spoil = same
+    assert (await copy_image(source.place("ci"), target.place("prod"), image, "v1")).referrers == 1
+
+
+async def test_given_more_referrers_than_the_limit_when_an_image_is_copied_then_it_is_refused_with_the_way_out(
+    source: Registry, target: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slipway.oci.copy.REFERRERS_LIMIT", 2)
+    image = source.add_image("ci", b"one")
+    for number in range(3):
+        source.add_referrer("ci", image, f"signature {number}".encode())
+    with pytest.raises(RefusedError, match="referrers: ignore"):
+        await copy_image(source.place("ci"), target.place("prod"), image, "v1")
+    assert ("prod", "v1") not in target.manifests
+
+
+async def test_given_a_tag_that_another_attempt_puts_meanwhile_when_it_is_refused_then_the_copy_is_done(
+    source: Registry, target: Registry
+) -> None:
+    image = source.add_image("ci", b"one")
+
+    def refuse(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "PUT" or not request.url.path.endswith("/manifests/v1"):
+            return None
+        target.manifests["prod", "v1"] = source.manifests["ci", image]
+        return httpx.Response(400, json={"errors": [{"code": "TAG_INVALID", "message": "the repository is immutable"}]})
+
+    target.spoil = refuse
+    assert (await copy_image(source.place("ci"), target.place("prod"), image, "v1")).copied_blobs == 2
+
+
+@pytest.mark.parametrize("platform", [{"architecture": "unknown", "os": "unknown"}, None])
+async def test_given_an_index_without_an_image_when_it_is_copied_then_it_is_refused(
+    source: Registry, target: Registry, platform: dict[str, str] | None
+) -> None:
+    attestation = source.add_image("ci", b"provenance")
+    entries = [{"digest": attestation, "size": 1, "mediaType": OCI, "platform": platform}] if platform else []
+    index = source.add_manifest("ci", INDEX, json.dumps({"manifests": entries}).encode())
+    with pytest.raises(RefusedError, match="without an image"):
+        await copy_image(source.place("ci"), target.place("prod"), index, "v1")
+    assert target.manifests == {}
