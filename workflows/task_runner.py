@@ -50,7 +50,7 @@ class TaskRunner:
     async def run(self, definition: RegisteredTaskDefinition, ecs: EcsApp, limit: timedelta) -> TaskVerdict:
         """The verdict on the task that ended by itself; one that the platform ended is followed by another.
 
-        That starts no second execution: executions have a client token of the promotion.
+        That starts no second execution where the team's code gives it a client token of the promotion.
 
         Raises:
             ApplicationError: The platform ended each of a few.

@@ -346,6 +346,23 @@ async def test_given_another_package_than_the_spec_says_then_it_is_not_made(offi
         await office.check("create_model_package", made(office, **change))
 
 
+@pytest.mark.parametrize(("account", "may"), [("333333333333", True), ("444444444444", False)])
+async def test_given_a_group_by_its_arn_then_a_package_of_another_accounts_group_of_that_name_is_not_approved(
+    office: Office, account: str, may: bool
+) -> None:
+    group = "arn:aws:sagemaker:us-east-1:333333333333:model-package-group/screening"
+    spec = office.deployment.file("promotion.yaml").replace("packageGroup: screening", f"packageGroup: '{group}'")
+    origin = office.origin.model_copy(update={"commit": office.deployment.push({"promotion.yaml": spec})})
+    arn = f"arn:aws:sagemaker:us-east-1:{account}:model-package/screening/1"
+    package = ModelPackage(arn=arn, version=1, region="us-east-1")
+    request = SetApproval(package=package, status="Rejected", description="", origin=origin)
+    if may:
+        await office.check("set_approval", request)
+        return
+    with pytest.raises(NeedsPersonError, match="activities are not started by hand"):
+        await office.check("set_approval", request)
+
+
 async def test_given_a_spec_that_finds_its_package_then_none_is_made(office: Office) -> None:
     with pytest.raises(NeedsPersonError, match="activities are not started by hand"):
         await office.check("create_model_package", made(office, origin=office.origin))

@@ -10,7 +10,7 @@ from temporalio.client import Client
 from slipway.api import StageName
 from slipway.temporal.start import start_promotion
 from tests.support.shell import Shell
-from tests.support.waiting import until_parked
+from tests.support.waiting import until_asked, until_parked
 from tests.support.world import World, needs_person, request
 
 
@@ -27,6 +27,20 @@ async def test_given_a_parked_stage_when_it_is_retried_and_aborted_then_each_doe
     aborted = await shell.slipway("abort", handle.id, "--json")
     assert aborted.lines[0]["by"] == "ana"
     assert (await handle.result()).outcome == "aborted"
+
+
+async def test_given_a_pipeline_that_found_no_execution_when_one_is_named_on_the_command_line_then_it_is_followed(
+    shell: Shell, world: World, client: Client
+) -> None:
+    world.fail("find_execution", needs_person("none"))
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_parked(handle, StageName.pipeline)
+    arn = "arn:aws:sagemaker:us-east-1:222222222222:pipeline/screening-training/execution/abc"
+    retried = await shell.slipway("retry", handle.id, "--execution", arn)
+    assert retried.code == 0, retried.err
+    await until_asked(handle)
+    assert [asked.execution.arn for asked in world.asked("follow_execution")] == [arn]
+    await shell.slipway("abort", handle.id)
 
 
 async def test_given_a_promotion_that_is_over_when_a_command_is_sent_then_it_is_refused(

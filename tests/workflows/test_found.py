@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from temporalio.client import Client, WorkflowUpdateFailedError
@@ -134,3 +135,21 @@ async def test_given_a_look_for_the_execution_that_fails_when_it_is_aborted_then
     [entry] = [entry for entry in status.ledger if entry.stage is StageName.pipeline]
     assert entry.state is LedgerState.needs_person
     assert "not authorized" in entry.note
+
+
+async def test_given_an_abort_when_effects_are_undone_then_each_is_tried_again_for_longer_than_an_outage_of_hours(
+    client: Client, world: World
+) -> None:
+    handle = await start(client, world)
+    await until_asked(handle)
+    before = len((await handle.fetch_history()).events)
+    await send_update(handle, "abort", OperatorCommand(by="ana"))
+    await handle.result()
+    scheduled = [
+        event.activity_task_scheduled_event_attributes
+        for event in (await handle.fetch_history()).events[before:]
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    undone = [each for each in scheduled if each.activity_type.name != "identify_person"]
+    assert [each.activity_type.name for each in undone] == ["withdraw_approval", "stop_task", "stop_execution", "revert_image"]
+    assert all(each.schedule_to_close_timeout.ToTimedelta() >= timedelta(days=1) for each in undone)

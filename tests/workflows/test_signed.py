@@ -165,6 +165,18 @@ async def test_given_a_document_that_was_used_when_it_is_sent_again_then_it_is_r
     assert "this document was used already" in await refusal(handle, "retry", command)
 
 
+async def test_given_a_pipeline_that_found_no_execution_when_a_signed_retry_names_one_then_it_is_followed(
+    client: Client, signing: World, keys: Keyring
+) -> None:
+    signing.fail("find_execution", needs_person("none"))
+    handle = await start(client, signing)
+    await until_parked(handle, StageName.pipeline)
+    arn = "arn:aws:sagemaker:us-east-1:222222222222:pipeline/screening-training/execution/abc"
+    await send_update(handle, "retry", await signed(keys, handle, "retry", use_execution=arn))
+    await until_asked(handle)
+    assert [asked.execution.arn for asked in signing.asked("follow_execution")] == [arn]
+
+
 async def test_given_an_approval_that_does_not_count_at_the_effect_when_it_is_retried_then_people_are_asked_again(
     client: Client, signing: World, keys: Keyring
 ) -> None:

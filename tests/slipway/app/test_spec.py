@@ -122,6 +122,22 @@ def test_given_a_spec_when_it_crosses_temporal_as_json_then_it_is_the_same() -> 
             "",
             "promotion.yaml:5:3: error: spec.model: is required and absent; add it: Stage 4.",
         ),
+        (
+            "{packageGroup: screening}",
+            "{packageGroup: screening, fromStep: Train}",
+            "spec.model: has one of fromStep and container",
+        ),
+        (
+            "{packageGroup: screening}",
+            "{packageGroup: screening, report: {step: Evaluate, output: evaluation, file: evaluation.json}}",
+            "spec.model: has a report without fromStep",
+        ),
+        (
+            "{packageGroup: screening}",
+            "{packageGroup: 'arn:aws:sagemaker:eu-west-1:333333333333:model-package-group/screening'}",
+            "outside us-east-1, the region of image.target",
+        ),
+        ("{packageGroup: screening}", "{packageGroup: 'arn:aws:s3:::bucket'}", "or write the ARN of a group in another account"),
         ("git:\n    event: image-update", "git: [x]", "9:8: error: spec.git: found a list; allowed: a mapping"),
         ("v1\nkind", "v2\nkind", "1:13: error: apiVersion: found \"slipway.dev/v2\"; allowed: 'slipway.dev/v1'"),
         (

@@ -85,6 +85,12 @@ def test_given_the_sample_and_its_entry_then_all_that_its_files_name_is_allowed(
         ("promotion", "role/screening-endpoint", "role/spam-endpoint", r"executionRoleArn is .*spam-endpoint; .*roles are"),
         ("promotion", f"iam::{ML}", "iam::333333333333", r"executionRoleArn is 333333333333; .*accounts are"),
         ("promotion", "packageGroup: screening", "packageGroup: spam", r"packageGroup is spam; .*packageGroups are"),
+        (
+            "promotion",
+            "{packageGroup: screening}",
+            "{packageGroup: 'arn:aws:sagemaker:us-east-1:333333333333:model-package-group/screening'}",
+            r"packageGroup is 333333333333; .*accounts are",
+        ),
         ("promotion", "name: screening-training", "name: spam-training", r"pipeline\.name is spam-training; .*pipelines are"),
         ("promotion", "screening-pipeline-ci", "spam-ci", r"image\.source is .*spam-ci; .*imageSources are"),
         ("taskdef", "family: screening-pipeline", "family: spam", r"taskdef\.yaml: family is spam; .*families are"),
