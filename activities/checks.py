@@ -14,7 +14,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from activities.approvals import Approvals
 from activities.endpoints.messages import EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
-from activities.endpoints.plan import plan_rollout
+from activities.endpoints.plan import NEW_VARIANT, plan_rollout
 from activities.endpoints.served import SageMakerAccount
 from activities.guard import Guard, known_origin
 from activities.images.messages import CopyImage, ResolveImage
@@ -29,7 +29,7 @@ from activities.tasks.messages import RegisterTaskDefinition, RunTask, StopTask
 from slipway.api import ModelPackage
 from slipway.app.lint import App
 from slipway.app.regions import region_of_app
-from slipway.app.spec import SPEC_FILE
+from slipway.app.spec import SPEC_FILE, Variant
 from slipway.aws.clients import Actor, Aws, acting_for, region_of
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.git.rules import app_file, normalise_url
@@ -250,6 +250,7 @@ class Checks:
 
     async def _update_endpoint(self, request: UpdateEndpoint) -> None:
         await self._permit_plan("update_endpoint", request.plan)
+        _agree_on_former(request)
 
     async def _permit_plan(self, activity_type: str, plan: EndpointPlan) -> None:
         origin = known_origin(activity_type, plan.origin)
@@ -261,6 +262,8 @@ class Checks:
         plan = request.plan
         origin = known_origin("restore_endpoint", plan.origin)
         await self._guard.require_on_branch(origin)
+        _agree_on_names(origin, plan)
+        _agree_on_former(request)
         with contextlib.suppress(RefusedError):
             _agree_on_plan(origin, plan, await self._guard.permit(origin))
             return
@@ -315,10 +318,32 @@ def _agree_on_plan(origin: Origin, plan: EndpointPlan, app: App) -> None:
     _agree(origin, "the promotion", plan.promotion_id, origin.promotion_id)
     _agree(origin, "the region", plan.region, plan.target.region or _region(app))
     _agree_on_group(origin, plan.package.arn, app)
-    _agree(origin, "the variant", plan.variant, spec.rollout.variant)
+    if plan.variant != _variant_of_older_releases(spec.rollout.variant):
+        _agree(origin, "the variant", plan.variant, spec.rollout.variant)
     _agree(origin, "the strategy", plan.strategy, spec.rollout.strategy)
-    names = plan_rollout(plan)
+    _agree_on_names(origin, plan)
+
+
+def _variant_of_older_releases(variant: Variant) -> Variant:
+    """The variant as older releases recorded it, which gave it a name where the spec has none."""
+    return variant.model_copy(update={"name": variant.name or NEW_VARIANT})
+
+
+def _agree_on_names(origin: Origin, plan: EndpointPlan) -> None:
+    """The names follow from what the plan brings and from what it starts from."""
+    names = plan_rollout(plan, plan.former)
     _agree(origin, "the names", (plan.model, plan.config), (names.model, names.config))
+
+
+def _agree_on_former(request: UpdateEndpoint | RestoreEndpoint) -> None:
+    """What an endpoint is put back to is what its plan starts from.
+
+    The name of the plan's config is bound to that, and `prepare_endpoint` makes the config only while the former one is served.
+    """
+    plan = request.plan
+    if plan.former is not None:
+        origin = known_origin(activity.info().activity_type, plan.origin)
+        _agree(origin, "the former config", request.previous_config, plan.former)
 
 
 def _require_own(origin: Origin, what: str, made_by: str | None) -> None:

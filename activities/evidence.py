@@ -120,7 +120,7 @@ class EvidenceActivities:
 
     async def _champions(self, request: GatherEvidence, named: Collection[str]) -> tuple[list[Champion], list[Rival]]:
         """What each target serves, and the champions that the challenger is held against. Every package is measured once."""
-        served = await asyncio.gather(*(self._served(target, request.package.region) for target in request.targets))
+        served = await asyncio.gather(*(self._served(target, request) for target in request.targets))
         packages = sorted({package for package in served if package})
         spare = METRICS_LIMIT // max(len(request.targets), 1)
         slots = asyncio.Semaphore(PARALLEL_REPORTS)
@@ -138,11 +138,12 @@ class EvidenceActivities:
         # A target that already serves the challenger is no rival of it.
         return champions, [rival for package, rival in rivals.items() if package != request.package.arn]
 
-    async def _served(self, target: Target, region: str) -> str | None:
-        account = SageMakerAccount(self._aws, target.region or region, target.role_arn)
+    async def _served(self, target: Target, request: GatherEvidence) -> str | None:
+        account = SageMakerAccount(self._aws, target.region or request.package.region, target.role_arn)
         endpoint = await account.endpoint(target.endpoint)
         config = endpoint.get("EndpointConfigName") if endpoint else None
-        return await account.package_of(config) if config else None
+        variant = request.rollout.variant.name if request.rollout else None
+        return await account.package_of(config, variant, request.package.arn) if config else None
 
     async def _rival(self, arn: str, named: Collection[str], spare: int) -> Rival:
         """A champion's metrics, or why there are none: reports expire. That counts only where a gate compares."""

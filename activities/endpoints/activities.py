@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
 from activities.compensation import Compensation
 from activities.endpoints import deployment, invocation
 from activities.endpoints.approved import require_approved
+from activities.endpoints.carried import config_arguments, not_carried
 from activities.endpoints.deployment import RolloutState
+from activities.endpoints.former import Former, read_former
 from activities.endpoints.messages import (
     EndpointPlan,
     EndpointVerdict,
@@ -26,7 +28,8 @@ from activities.endpoints.messages import (
 )
 from activities.endpoints.plan import plan_rollout
 from activities.endpoints.preflight import alarms_firing, check_preconditions
-from activities.endpoints.served import SageMakerAccount, is_existing, is_missing
+from activities.endpoints.preparation import changed, environment_of_package, prepare
+from activities.endpoints.served import SageMakerAccount, is_missing
 from activities.repositories import Repositories
 from activities.tags import PROMOTION_TAG
 from activities.waiting import deadline_after, follower
@@ -39,7 +42,7 @@ from slipway.errors import NeedsPersonError, SlipwayError, TransientError
 from slipway.git.rules import app_file
 
 if TYPE_CHECKING:
-    from types_boto3_sagemaker.type_defs import DescribeEndpointConfigOutputTypeDef, DescribeEndpointOutputTypeDef
+    from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
 
 CLOCK_SLACK = timedelta(seconds=5)
 
@@ -63,84 +66,53 @@ class EndpointActivities:
         """Plans the rollout, and looks at what is there now and whether an update could go well. Reads only.
 
         Raises:
-            NeedsPersonError: The endpoint is being changed or failed, its variant has another name, an alarm is missing
-                or already in ALARM, or the package is not ready.
+            NeedsPersonError: The endpoint is being changed or failed, it is not clear what to replace, it is of a kind that a
+                rollout does not update, an alarm is missing or already in ALARM, or the package is not ready.
             RefusedError: The package is in another region than the target.
         """
-        plan = plan_rollout(asked)
-        account = self._account(plan)
-        endpoint = await account.endpoint(plan.target.endpoint)
+        fresh = plan_rollout(asked)
+        account = self._account(fresh)
+        endpoint = await account.endpoint(asked.target.endpoint)
+        serving = endpoint.get("EndpointConfigName") if endpoint else None
+        # An endpoint that this package's own plan created has nothing to carry over.
+        created = endpoint is None or deployment.is_going_to(endpoint, fresh.config)
+        plan = fresh if created else plan_rollout(asked, serving)
         await check_preconditions(account, plan, endpoint)
-        instances = deployment.live_instances(endpoint) if endpoint else deployment.SHIFTS_NEED
+        former = await read_former(account, plan, plan.former) if plan.former else None
         return Preflight(
             plan=plan,
-            current_config=endpoint.get("EndpointConfigName") if endpoint else None,
-            warnings=tuple(deployment.strategy_warnings(plan, instances)),
+            current_config=None if endpoint and endpoint["EndpointStatus"] in {"Creating", "Failed"} else serving,
+            warnings=tuple(await self._warnings(account, plan, endpoint, former)),
         )
+
+    @staticmethod
+    async def _warnings(
+        account: SageMakerAccount, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef | None, former: Former | None
+    ) -> list[str]:
+        variants = config_arguments(plan, former)["ProductionVariants"]
+        types = [variant["InstanceType"] for variant in variants if "InstanceType" in variant]
+        if endpoint is None or former is None:
+            return deployment.strategy_warnings(plan, types, deployment.SHIFTS_NEED)
+        package = await environment_of_package(account, plan)
+        instances = deployment.smallest_fleet(endpoint)
+        return [*not_carried(plan, former, package), *deployment.strategy_warnings(plan, types, instances)]
 
     @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:
         """Creates the model and the config that the plan names.
 
+        They have all that the live endpoint has, but for the package and what the spec names.
+
         If it is killed after either, the retry finds it by its name, which carries a hash of what it is made of.
 
         Raises:
             ChangedSinceApprovalError: The package, its files or the target are not what was approved.
+            NeedsPersonError: The endpoint is not as preflight found it, or something else has a name of the plan's.
         """
         account = self._account(plan)
         await require_approved(account, plan)
-        if await account.model(plan.model) is None:
-            await self._create_model(account, plan)
-        package = await self._package_of_model(account, plan.model)
-        if package != plan.package.arn:
-            raise _taken(plan, f"the model {plan.model}", package)
-        if await account.config(plan.config) is None:
-            await self._create_config(account, plan)
-        found = await account.config(plan.config)
-        if found is None:
-            raise TransientError(f"creating the endpoint config {plan.config}", "it cannot be seen yet")
-        if not _is_as_planned(found, plan):
-            raise _taken(plan, f"the endpoint config {plan.config}", "another variant or model")
+        await prepare(account, plan)
         return plan
-
-    async def _create_model(self, account: SageMakerAccount, plan: EndpointPlan) -> None:
-        role = plan.target.execution_role_arn or plan.variant.execution_role_arn or await self._champions_role(account, plan)
-        arguments = {
-            "ModelName": plan.model,
-            "PrimaryContainer": {"ModelPackageName": plan.package.arn},
-            "Tags": _tags(plan),
-        } | ({"ExecutionRoleArn": role} if role else {})
-        await _create(
-            account, f"creating the model {plan.model} of {plan.package.arn}", account.no_retries.create_model, arguments
-        )
-
-    @staticmethod
-    async def _champions_role(account: SageMakerAccount, plan: EndpointPlan) -> str | None:
-        """The role of the model that is served now, where the spec names none."""
-        endpoint = await account.endpoint(plan.target.endpoint)
-        model = await account.model_of(endpoint.get("EndpointConfigName", "")) if endpoint else None
-        return model.get("ExecutionRoleArn") if model else None
-
-    @staticmethod
-    async def _package_of_model(account: SageMakerAccount, name: str) -> str | None:
-        model = await account.model(name)
-        if model is None:
-            raise TransientError(f"creating the model {name}", "it cannot be seen yet")
-        return model.get("PrimaryContainer", {}).get("ModelPackageName")
-
-    @staticmethod
-    async def _create_config(account: SageMakerAccount, plan: EndpointPlan) -> None:
-        variant = {
-            "VariantName": plan.variant.name,
-            "ModelName": plan.model,
-            "InstanceType": plan.variant.instance_type,
-            "InitialInstanceCount": plan.variant.instance_count,
-            "InitialVariantWeight": 1.0,
-        }
-        arguments = {"EndpointConfigName": plan.config, "ProductionVariants": [variant], "Tags": _tags(plan)}
-        await _create(
-            account, f"creating the endpoint config {plan.config}", account.no_retries.create_endpoint_config, arguments
-        )
 
     @activity.defn
     async def update_endpoint(self, request: UpdateEndpoint) -> None:
@@ -162,11 +134,11 @@ class EndpointActivities:
             endpoint = None
         if endpoint is None:
             if request.previous_config is not None:
-                raise _changed(plan, "preflight found it, and now it is gone")
+                raise changed(plan, "preflight found it, and now it is gone")
             await self._create_endpoint(account, plan)
         elif not deployment.is_going_to(endpoint, plan.config) and not _rolled_back_since(endpoint, request):
             _require_unchanged(endpoint, request)
-            await self._update(account, plan, plan.config, deployment.live_instances(endpoint))
+            await self._update(account, plan, plan.config, endpoint)
 
     async def _create_endpoint(self, account: SageMakerAccount, plan: EndpointPlan) -> None:
         arguments = {"EndpointName": plan.target.endpoint, "EndpointConfigName": plan.config, "Tags": _tags(plan)}
@@ -174,14 +146,17 @@ class EndpointActivities:
             account, plan, f"creating the endpoint {plan.target.endpoint}", account.no_retries.create_endpoint, arguments
         )
 
-    async def _update(self, account: SageMakerAccount, plan: EndpointPlan, config: str, instances: int) -> None:
+    async def _update(
+        self, account: SageMakerAccount, plan: EndpointPlan, config: str, endpoint: DescribeEndpointOutputTypeDef
+    ) -> None:
         arguments: dict[str, Any] = {
             "EndpointName": plan.target.endpoint,
             "EndpointConfigName": config,
             # A rollout changes the model. Capacity that people or autoscaling have set since stays as it is.
             "RetainAllVariantProperties": True,
         }
-        if config == plan.config:
+        if config == plan.config and not deployment.is_serverless(endpoint):
+            instances = deployment.smallest_fleet(endpoint)
             arguments["DeploymentConfig"] = deployment.deployment_config(plan.strategy, instances)
         tried = f"updating the endpoint {plan.target.endpoint} to {config}"
         await self._start_update(account, plan, tried, account.no_retries.update_endpoint, arguments)
@@ -226,7 +201,7 @@ class EndpointActivities:
         if state in {RolloutState.broken, RolloutState.unclear}:
             said = f"it is {endpoint['EndpointStatus']} with {config}: {reason or 'no reason given'}"
             raise NeedsPersonError(tried, said, _remedy(endpoint))
-        package = await account.package_of(config)
+        package = await account.package_of(config, plan.variant.name, plan.package.arn)
         if state is RolloutState.served:
             if package != plan.package.arn:
                 raise NeedsPersonError(
@@ -283,7 +258,7 @@ class EndpointActivities:
                 f"{name} is {endpoint['EndpointStatus']}: {endpoint.get('FailureReason', 'no reason given')}; {_remedy(endpoint)}"
             )
             return Compensation(state=LedgerState.needs_person, note=note)
-        await self._update(account, request.plan, previous, deployment.live_instances(endpoint))
+        await self._update(account, request.plan, previous, endpoint)
         restored = await self._at_rest(request.plan)
         served = restored.get("EndpointConfigName") if restored else None
         if served == previous:
@@ -325,23 +300,8 @@ def heartbeat_endpoint(endpoint: DescribeEndpointOutputTypeDef | None) -> None:
         activity.heartbeat(deployment.endpoint_progress(endpoint))
 
 
-async def _create(account: SageMakerAccount, tried: str, function: Any, arguments: dict[str, Any]) -> None:
-    """Creates something by name. If the name already exists, the caller looks at it: it may be our own."""
-    try:
-        await account.aws.call(tried, function, **arguments)
-    except SlipwayError as error:
-        if not is_existing(error):
-            raise
-
-
 def _tags(plan: EndpointPlan) -> list[dict[str, str]]:
     return [{"Key": PROMOTION_TAG, "Value": plan.promotion_id}]
-
-
-def _is_as_planned(config: DescribeEndpointConfigOutputTypeDef, plan: EndpointPlan) -> bool:
-    variants = cast("list[dict[str, Any]]", config["ProductionVariants"])
-    found = [(variant.get("VariantName"), variant.get("ModelName"), variant.get("InstanceType")) for variant in variants]
-    return found == [(plan.variant.name, plan.model, plan.variant.instance_type)]
 
 
 def _failed_creation(endpoint: DescribeEndpointOutputTypeDef, request: UpdateEndpoint) -> bool:
@@ -364,21 +324,9 @@ def _rolled_back_since(endpoint: DescribeEndpointOutputTypeDef, request: UpdateE
 def _require_unchanged(endpoint: DescribeEndpointOutputTypeDef, request: UpdateEndpoint) -> None:
     status, config = endpoint["EndpointStatus"], endpoint.get("EndpointConfigName")
     if status != "InService":
-        raise _changed(request.plan, f"it is {status} (being updated to {deployment.pending_config(endpoint) or config})")
+        raise changed(request.plan, f"it is {status} (being updated to {deployment.pending_config(endpoint) or config})")
     if config != request.previous_config:
-        raise _changed(request.plan, f"preflight found {request.previous_config}, and now it serves {config}")
-
-
-def _changed(plan: EndpointPlan, found: str) -> NeedsPersonError:
-    remedy = "somebody else changes this endpoint; once they have finished, retry looks at it again"
-    return NeedsPersonError(f"updating the endpoint {plan.target.endpoint}", found, remedy)
-
-
-def _taken(plan: EndpointPlan, what: str, content: str | None) -> NeedsPersonError:
-    remedy = f"delete {what} if nothing needs it, then retry"
-    return NeedsPersonError(
-        f"preparing {plan.target.endpoint} for {plan.package.arn}", f"{what} already exists and holds {content}", remedy
-    )
+        raise changed(request.plan, f"preflight found {request.previous_config}, and now it serves {config}")
 
 
 def _remedy(endpoint: DescribeEndpointOutputTypeDef) -> str:

@@ -26,7 +26,7 @@ async def require_approved(account: SageMakerAccount, plan: EndpointPlan) -> Non
         # As the worker itself, like the evidence: another role may see less.
         package = await describe_package(account.aws, plan.package.arn)
         different = differences(plan.approved.containers, await contents_of(account.aws, package))
-    champion = await _champion(account, plan.target.endpoint)
+    champion = await _champion(account, plan)
     if champion not in {plan.approved.champion, plan.package.arn}:
         different.append(
             f"{plan.target.endpoint} serves {champion or 'no package'}, and the champion was {plan.approved.champion or 'none'}"
@@ -39,7 +39,7 @@ async def require_approved(account: SageMakerAccount, plan: EndpointPlan) -> Non
         )
 
 
-async def _champion(account: SageMakerAccount, endpoint: str) -> str | None:
-    found = await account.endpoint(endpoint)
+async def _champion(account: SageMakerAccount, plan: EndpointPlan) -> str | None:
+    found = await account.endpoint(plan.target.endpoint)
     config = found.get("EndpointConfigName") if found else None
-    return await account.package_of(config) if config else None
+    return await account.package_of(config, plan.variant.name, plan.package.arn) if config else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -80,10 +81,18 @@ def is_going_to(endpoint: DescribeEndpointOutputTypeDef, config: str) -> bool:
     return config in {endpoint.get("EndpointConfigName"), pending_config(endpoint)}
 
 
-def live_instances(endpoint: DescribeEndpointOutputTypeDef) -> int:
-    """Instances that the endpoint should have now."""
+def smallest_fleet(endpoint: DescribeEndpointOutputTypeDef) -> int:
+    """Instances that the smallest of an endpoint's variants should have now; none where there are no instances.
+
+    Each variant shifts its own part, so the smallest one decides whether there is one.
+    """
     variants = endpoint.get("ProductionVariants", [])
-    return sum(variant.get("DesiredInstanceCount", variant.get("CurrentInstanceCount", 0)) for variant in variants)
+    return min((each.get("DesiredInstanceCount", each.get("CurrentInstanceCount", 0)) for each in variants), default=0)
+
+
+def is_serverless(endpoint: DescribeEndpointOutputTypeDef) -> bool:
+    """Whether an endpoint has no instances of its own. SageMaker has deployment guardrails for the others only."""
+    return any("CurrentServerlessConfig" in variant for variant in endpoint.get("ProductionVariants", []))
 
 
 def shifts_at_once(strategy: Strategy, instances: int) -> bool:
@@ -119,20 +128,27 @@ def _routing(strategy: Strategy, instances: int) -> dict[str, Any]:
     return {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
 
 
-def strategy_warnings(plan: EndpointPlan, instances: int) -> list[str]:
-    """Where AWS would silently do something else than the spec says."""
-    strategy = plan.strategy
+def strategy_warnings(plan: EndpointPlan, types: Sequence[str], instances: int) -> list[str]:
+    """Where AWS would silently do something else than the spec says.
+
+    Args:
+        plan: The rollout.
+        types: The instance types of the new fleet; none of a serverless endpoint.
+        instances: Instances of the smallest variant.
+    """
+    strategy, endpoint = plan.strategy, plan.target.endpoint
+    careful = strategy.canary or strategy.linear or strategy.bake or strategy.alarms
+    if not types:
+        said = f"{endpoint} has no instances: SageMaker updates it all at once, without a bake and without alarms"
+        return [said] if careful else []
     warnings: list[str] = []
     if shifts_at_once(strategy, instances):
         part = f"canary of {strategy.canary.percent} %" if strategy.canary else "linear shift"
-        warnings.append(
-            f"{plan.target.endpoint} has {pluralize(instances, 'instance')}, too few for a {part}: the update is all at once"
-        )
-    if plan.variant.instance_type.startswith("ml.inf1."):
-        warnings.append(
-            f"SageMaker updates {plan.variant.instance_type} all at once and without a bake, whatever the strategy says"
-        )
-    if not strategy.alarms and (strategy.canary or strategy.linear or strategy.bake):
+        warnings.append(f"{endpoint} has {pluralize(instances, 'instance')}, too few for a {part}: the update is all at once")
+    old = next((each for each in types if each.startswith("ml.inf1.")), None)
+    if old:
+        warnings.append(f"SageMaker updates {old} all at once and without a bake, whatever the strategy says")
+    if careful and not strategy.alarms:
         warnings.append("the strategy names no alarms: SageMaker rolls back by itself only on failures of its own")
     return warnings
 

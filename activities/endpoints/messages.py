@@ -46,6 +46,9 @@ class EndpointPlan(PlanRollout):
 
     model: str
     config: str
+    former: str | None = None
+    """The endpoint config that was served, from which everything else is carried over. None for a new endpoint, and where an
+    older release recorded the plan."""
 
 
 class Preflight(Message):

@@ -5,18 +5,34 @@ from __future__ import annotations
 from activities.endpoints.messages import EndpointPlan, PlanRollout
 from slipway.names import hashed_name
 
+NEW_VARIANT = "AllTraffic"
+"""The variant's name at a new endpoint, where the spec has none."""
 
-def plan_rollout(asked: PlanRollout) -> EndpointPlan:
+
+def plan_rollout(asked: PlanRollout, former: str | None = None) -> EndpointPlan:
     """The plan, with the names of its model and endpoint config.
 
-    It is made once, when the target is first looked at, and recorded. The same name means the same content.
+    It is made once, when the target is first looked at, and recorded. The same name means the same content. What a rollout to a
+    live endpoint makes starts from the config that is served there, so its names do, too.
+
+    Args:
+        asked: The package and the target.
+        former: The endpoint config that is served; none for a new endpoint, and where an older release recorded the plan.
     """
     target, variant = asked.target, asked.variant
     stem = f"{target.endpoint}-v{asked.package.version}"
     role = target.execution_role_arn or variant.execution_role_arn
     of_model = (asked.package.arn, target.endpoint, asked.region, target.role_arn, role)
-    names = {
-        "model": hashed_name(stem, "model", 1, *of_model),
-        "config": hashed_name(stem, "config", 1, *of_model, variant.name, variant.instance_type, variant.instance_count),
-    }
-    return EndpointPlan.model_validate({**dict(asked), **names})
+    if former is None:
+        of_variant = (variant.name or NEW_VARIANT, variant.instance_type, variant.instance_count)
+        names = {
+            "model": hashed_name(stem, "model", 1, *of_model),
+            "config": hashed_name(stem, "config", 1, *of_model, *of_variant),
+        }
+    else:
+        started = (*of_model, former, variant.name)
+        names = {
+            "model": hashed_name(stem, "model", 2, *started),
+            "config": hashed_name(stem, "config", 2, *started, variant.instance_type),
+        }
+    return EndpointPlan.model_validate({**dict(asked), **names, "former": former})

@@ -48,10 +48,6 @@ def _check_endpoint(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOu
         said = f"it is {status}: {endpoint.get('FailureReason', 'no reason given')}"
         remedy = "delete it, and retry creates it" if status == "Failed" else "bring it back into service, then retry"
         raise NeedsPersonError(tried, said, remedy)
-    names = [variant.get("VariantName", "") for variant in endpoint.get("ProductionVariants", [])]
-    if names and names != [plan.variant.name]:
-        said = f"its variants are {', '.join(names)}, and the spec's is {plan.variant.name}"
-        raise NeedsPersonError(tried, said, "name spec.rollout.variant.name like the endpoint's only variant, and start again")
 
 
 async def _check_alarms(tried: str, account: SageMakerAccount, alarms: Sequence[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
@@ -51,10 +52,11 @@ class SageMakerAccount:
     async def tags_of_config(self, name: str) -> dict[str, str]:
         """The tags of an endpoint config; none where there is no config."""
         config = await self.config(name)
-        if config is None:
-            return {}
-        tried = f"looking at the tags of the endpoint config {name}"
-        answer = await self.aws.call(tried, self.sagemaker.list_tags, ResourceArn=config["EndpointConfigArn"])
+        return await self.tags_of(config["EndpointConfigArn"]) if config else {}
+
+    async def tags_of(self, arn: str) -> dict[str, str]:
+        """The tags of a resource. There are 50 at most, which is one page."""
+        answer = await self.aws.call(f"looking at the tags of {arn}", self.sagemaker.list_tags, ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
 
     async def model(self, name: str) -> DescribeModelOutputTypeDef | None:
@@ -65,20 +67,45 @@ class SageMakerAccount:
         except SlipwayError as error:
             return none_if_missing(error)
 
-    async def model_of(self, config_name: str) -> DescribeModelOutputTypeDef | None:
-        """The model that a config serves; none where config or model is gone, or the config has components instead of a model."""
+    async def package_of(self, config_name: str, variant: str | None, like: str) -> str | None:
+        """The package that a variant of a config serves; none where it serves a model that came from no package.
+
+        Args:
+            config_name: The endpoint config.
+            variant: The variant's name; none for the only one.
+            like: A package. Of a model with several containers the one that comes from its group counts, or else the first one.
+        """
         config = await self.config(config_name)
         variants = config["ProductionVariants"] if config else []
-        name = variants[0].get("ModelName") if variants else None
-        return await self.model(name) if name else None
+        chosen = [each for each in variants if each.get("VariantName") == variant] or variants
+        name = chosen[0].get("ModelName") if len(chosen) == 1 else None
+        model = await self.model(name) if name else None
+        packages = [package for each in containers_of(model or {}) if (package := each.get("ModelPackageName"))]
+        return next((package for package in packages if group_of(package) == group_of(like)), next(iter(packages), None))
 
-    async def package_of(self, config_name: str) -> str | None:
-        """The package that a config serves; none where it serves a model that came from no package."""
-        model = await self.model_of(config_name)
-        if model is None:
-            return None
-        containers = [model.get("PrimaryContainer", {}), *model.get("Containers", [])]
-        return next((package for container in containers if (package := container.get("ModelPackageName"))), None)
+    def arguments_of(self, operation: str, described: Mapping[str, Any]) -> dict[str, Any]:
+        """What a call that creates something would take to make again what was described, but for its name and tags.
+
+        botocore's model says which members that are, so that no list of them has to be kept. What is empty or off is the default.
+
+        Args:
+            operation: `CreateModel` or `CreateEndpointConfig`.
+            described: The answer of the matching Describe call.
+        """
+        shape = self.sagemaker.meta.service_model.operation_model(operation).input_shape
+        members = set(shape.members if shape else ()) - {"ModelName", "EndpointConfigName", "Tags"}
+        return {member: value for member, value in described.items() if member in members and value not in ([], {}, False)}
+
+
+def containers_of(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A model's containers, in their order."""
+    primary = model.get("PrimaryContainer")
+    return [primary] if primary else [*model.get("Containers", [])]
+
+
+def group_of(package: str) -> str:
+    """The ARN of a package without its version. Groups are the same in any case of their letters."""
+    return package.rpartition("/")[0].lower()
 
 
 def is_missing(error: SlipwayError) -> bool:

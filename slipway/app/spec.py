@@ -316,16 +316,18 @@ class Strategy(SpecModel):
 
 
 class Variant(SpecModel):
-    """The endpoint's one production variant."""
+    """The production variant that gets the model. Everything that is not written here stays as a live endpoint has it."""
 
-    name: SageMakerName = "AllTraffic"
-    """The variant's name; an endpoint's old and new config must have the same."""
-    instance_type: InstanceType
-    """As `ml.m5.large`."""
+    name: SageMakerName | None = None
+    """The variant to replace. Absent: the endpoint's only one; `AllTraffic` at a new endpoint."""
+    instance_type: InstanceType | None = None
+    """As `ml.m5.large`. A new endpoint needs it. Absent: the type that a live endpoint has. A serverless endpoint stays
+    serverless, whatever is written."""
     instance_count: Annotated[int, Bounds(ge=1, le=1_000)] = 1
     """How many instances a new endpoint starts with. An update keeps the live count."""
     execution_role_arn: RoleArn | None = None
-    """The role that SageMaker assumes to read the model's image and data. A target may name its own."""
+    """The role that SageMaker assumes to read the model's image and data. A target may name its own. Absent: the role that a
+    live endpoint's model has."""
 
 
 class SmokeRequest(SpecModel):
@@ -364,7 +366,7 @@ class Rollout(SpecModel):
 
     strategy: Strategy = Strategy()
     """How traffic moves."""
-    variant: Variant
+    variant: Variant = Variant()
     """What the endpoint runs on."""
     smoke: SmokeRequest | None = None
     """Absent: no request is made."""

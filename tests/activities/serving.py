@@ -95,8 +95,8 @@ class Serving:
         )["ModelPackageArn"]
         return ModelPackage(arn=arn, version=int(arn.rpartition("/")[2]), region="us-east-1")
 
-    def plan(self, package: ModelPackage, strategy: Strategy = CANARY, **variant: Any) -> EndpointPlan:
-        return plan_rollout(self.asked(package, strategy, **variant))
+    def plan(self, package: ModelPackage, former: str | None = None, strategy: Strategy = CANARY, **variant: Any) -> EndpointPlan:
+        return plan_rollout(self.asked(package, strategy, **variant), former)
 
     def asked(self, package: ModelPackage, strategy: Strategy = CANARY, **variant: Any) -> PlanRollout:
         return PlanRollout(
@@ -117,6 +117,13 @@ class Serving:
 
     async def follow(self, plan: EndpointPlan) -> EndpointVerdict:
         return await self.run(self.activities.follow_endpoint, FollowEndpoint(plan=plan, timeout=timedelta(minutes=2)))
+
+    async def roll_out(self, package: ModelPackage, strategy: Strategy = CANARY, **variant: Any) -> EndpointPlan:
+        """What a promotion does with a live endpoint."""
+        found = await self.preflight(package, strategy, **variant)
+        await self.update(found.plan, found.current_config)
+        assert (await self.follow(found.plan)).end is RolloutEnd.served
+        return found.plan
 
     async def serve(self, name: str = "first", **behaviour: Any) -> EndpointPlan:
         """A new endpoint that serves a package."""

@@ -253,6 +253,31 @@ async def test_given_a_package_of_a_stranger_account_in_a_group_of_the_same_name
         await office.check(name, requests[name])
 
 
+@pytest.mark.parametrize("message", [UpdateEndpoint, RestoreEndpoint])
+async def test_given_another_former_config_than_the_plans_then_the_endpoint_is_not_touched(
+    office: Office, message: type[UpdateEndpoint | RestoreEndpoint]
+) -> None:
+    started = plan_rollout(await office.plan(), "by-hand")
+    name = "update_endpoint" if message is UpdateEndpoint else "restore_endpoint"
+    request = message.model_validate({"plan": started, "previous_config": "by-hand", "reason": ""})
+    await office.check(name, request)
+    with pytest.raises(NeedsPersonError, match="the former config without-a-vpc"):
+        await office.check(name, request.model_copy(update={"previous_config": "without-a-vpc"}))
+    other = started.model_copy(update={"former": "without-a-vpc"})
+    with pytest.raises(NeedsPersonError, match="the names"):
+        await office.check(name, request.model_copy(update={"plan": other, "previous_config": "without-a-vpc"}))
+
+
+async def test_given_a_variant_without_a_name_when_an_older_release_recorded_its_default_then_the_plan_agrees(
+    office: Office,
+) -> None:
+    variant = (await office.plan()).variant
+    assert variant.name is None
+    await office.check("prepare_endpoint", await office.plan(variant=variant.model_copy(update={"name": "AllTraffic"})))
+    with pytest.raises(NeedsPersonError, match="the variant"):
+        await office.check("prepare_endpoint", await office.plan(variant=variant.model_copy(update={"name": "other"})))
+
+
 async def test_given_a_later_task_definition_with_the_neighbours_role_then_it_is_not_registered(office: Office) -> None:
     role = f"arn:aws:iam::{office.account}:role/task"
     office.owner.narrow(roles=(role,))

@@ -13,8 +13,9 @@ from activities.endpoints.deployment import (
     Settled,
     deployment_config,
     is_going_to,
-    live_instances,
+    is_serverless,
     rollout_state,
+    smallest_fleet,
     strategy_warnings,
 )
 from activities.endpoints.messages import PlanRollout
@@ -107,19 +108,38 @@ def test_given_one_instance_when_a_canary_is_asked_for_then_it_is_all_at_once_an
     routing = deployment_config(strategy, 1)["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert routing["Type"] == "ALL_AT_ONCE"
     plan = plan_rollout(request(strategy=strategy))
-    assert any("too few for a canary of 25 %" in warning for warning in strategy_warnings(plan, 1))
-    assert not any("too few" in warning for warning in strategy_warnings(plan, 2))
+    assert any("too few for a canary of 25 %" in warning for warning in strategy_warnings(plan, ["ml.m5.large"], 1))
+    assert not any("too few" in warning for warning in strategy_warnings(plan, ["ml.m5.large"], 2))
 
 
-@pytest.mark.parametrize("instance_type", ["ml.inf1.xlarge"])
-def test_given_instances_that_cannot_shift_when_they_are_planned_then_it_says_so(instance_type: str) -> None:
-    plan = plan_rollout(request(variant=Variant(instance_type=instance_type)))
-    assert any("whatever the strategy says" in warning for warning in strategy_warnings(plan, 4))
+@pytest.mark.parametrize("types", [["ml.inf1.xlarge"], ["ml.m5.large", "ml.inf1.xlarge"]])
+def test_given_instances_that_cannot_shift_when_they_are_planned_then_it_says_so(types: list[str]) -> None:
+    assert strategy_warnings(plan_rollout(request()), types, 4) == [
+        "SageMaker updates ml.inf1.xlarge all at once and without a bake, whatever the strategy says"
+    ]
 
 
-def test_given_live_variants_when_instances_are_counted_then_the_wanted_number_counts() -> None:
-    variants = [{"VariantName": "a", "CurrentInstanceCount": 1, "DesiredInstanceCount": 3}]
-    assert live_instances(endpoint("InService", ProductionVariants=variants)) == 3
+def test_given_no_instances_when_a_bake_is_asked_for_then_it_says_that_there_is_none() -> None:
+    plan = plan_rollout(request(strategy=Strategy(bake=timedelta(minutes=5))))
+    [warning] = strategy_warnings(plan, [], 0)
+    assert "has no instances: SageMaker updates it all at once, without a bake" in warning
+    assert strategy_warnings(plan_rollout(request()), [], 0) == []
+
+
+def test_given_live_variants_when_instances_are_counted_then_the_wanted_number_of_the_smallest_counts() -> None:
+    variants = [
+        {"VariantName": "a", "CurrentInstanceCount": 1, "DesiredInstanceCount": 3},
+        {"VariantName": "b", "CurrentInstanceCount": 4, "DesiredInstanceCount": 4},
+    ]
+    assert smallest_fleet(endpoint("InService", ProductionVariants=variants)) == 3
+    assert smallest_fleet(endpoint("InService")) == 0
+
+
+def test_given_a_serverless_variant_when_it_is_looked_at_then_there_are_no_instances() -> None:
+    variant = {"VariantName": "a", "CurrentServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 5}}
+    found = endpoint("InService", ProductionVariants=[variant])
+    assert (is_serverless(found), smallest_fleet(found)) == (True, 0)
+    assert not is_serverless(endpoint("InService", ProductionVariants=[{"VariantName": "a", "CurrentInstanceCount": 1}]))
 
 
 def request(**more: Any) -> PlanRollout:
@@ -151,6 +171,14 @@ def test_given_another_variant_when_it_is_planned_then_the_config_has_another_na
     one, other = plan_rollout(request()), plan_rollout(request(variant=Variant(instance_type="ml.m5.xlarge")))
     assert one.model == other.model
     assert one.config != other.config
+
+
+def test_given_a_live_endpoint_when_a_rollout_is_planned_then_its_names_follow_from_what_it_serves() -> None:
+    plan = plan_rollout(request(), "by-hand")
+    assert (plan.model, plan.config) == ("screening-prod-v7-95c6b905c2", "screening-prod-v7-b1815d85a1")
+    assert plan.former == "by-hand"
+    other = plan_rollout(request(), "by-hand-2")
+    assert {plan.model, plan.config}.isdisjoint({other.model, other.config})
 
 
 @given(stem=st.text(max_size=100), content=st.text())

@@ -30,7 +30,7 @@ async def test_given_an_endpoint_when_it_is_updated_by_canary_then_the_new_packa
     package = serving.package("second")
     found = await serving.preflight(package)
     second = found.plan
-    assert (second, found.current_config) == (serving.plan(package), first.config)
+    assert (second, found.current_config) == (serving.plan(package, first.config), first.config)
     await serving.update(second, first.config)
     verdict = await serving.follow(second)
     assert (verdict.end, verdict.config, verdict.package) == (RolloutEnd.served, second.config, second.package.arn)
@@ -42,7 +42,7 @@ async def test_given_a_rollout_when_each_step_is_repeated_then_each_effect_is_th
     for _ in range(2):
         await serving.update(plan, None)
     await serving.follow(plan)
-    second = serving.plan(serving.package("second"))
+    second = serving.plan(serving.package("second"), plan.config)
     for _ in range(2):
         await serving.update(second, plan.config)
     await serving.follow(second)
@@ -66,7 +66,7 @@ async def test_given_a_creation_whose_answer_is_lost_when_it_is_retried_then_it_
 
 async def test_given_an_update_whose_answer_is_lost_when_it_is_retried_then_it_is_made_once(serving: Serving) -> None:
     first = await serving.serve()
-    second = serving.plan(serving.package("second"))
+    second = serving.plan(serving.package("second"), first.config)
     serving.sandbox.plant_fault("sagemaker", "UpdateEndpoint", "lost-answer", account=serving.account)
     with pytest.raises(TransientError):
         await serving.update(second, first.config)
@@ -79,7 +79,7 @@ async def test_given_an_update_that_rolled_back_while_the_worker_was_dead_when_i
     serving: Serving,
 ) -> None:
     first = await serving.serve()
-    second = serving.plan(serving.package("second"))
+    second = serving.plan(serving.package("second"), first.config)
     serving.fate("rollback")
     await serving.update(second, first.config)
     await serving.follow(second)
@@ -93,7 +93,7 @@ async def test_given_a_rollback_by_the_platform_when_it_is_followed_then_it_is_a
     serving: Serving, reason: str | None
 ) -> None:
     first = await serving.serve()
-    second = serving.plan(serving.package("second"))
+    second = serving.plan(serving.package("second"), first.config)
     serving.fate("rollback", reason)
     await serving.update(second, first.config)
     verdict = await serving.follow(second)
@@ -103,7 +103,7 @@ async def test_given_a_rollback_by_the_platform_when_it_is_followed_then_it_is_a
 
 async def test_given_an_alarm_during_the_canary_when_it_rings_then_the_verdict_names_it(serving: Serving) -> None:
     first = await serving.serve()
-    second = serving.plan(serving.package("second"))
+    second = serving.plan(serving.package("second"), first.config)
     await serving.update(second, first.config)
     serving.put_alarm("ALARM")
     verdict = await serving.follow(second)
@@ -113,7 +113,7 @@ async def test_given_an_alarm_during_the_canary_when_it_rings_then_the_verdict_n
 
 async def test_given_a_rollback_that_failed_when_it_is_followed_then_a_person_is_needed(serving: Serving) -> None:
     first = await serving.serve()
-    second = serving.plan(serving.package("second"))
+    second = serving.plan(serving.package("second"), first.config)
     serving.fate("rollback-failed")
     await serving.update(second, first.config)
     with pytest.raises(NeedsPersonError, match="UpdateRollbackFailed") as caught:
@@ -140,7 +140,7 @@ async def test_given_a_model_that_answers_badly_when_it_is_asked_then_that_is_an
 
 async def test_given_a_new_config_when_it_is_restored_twice_then_the_former_one_serves_by_one_update(serving: Serving) -> None:
     first = await serving.serve()
-    second = serving.plan(serving.package("second"))
+    second = serving.plan(serving.package("second"), first.config)
     await serving.update(second, first.config)
     await serving.follow(second)
     for _ in range(2):
@@ -151,7 +151,7 @@ async def test_given_a_new_config_when_it_is_restored_twice_then_the_former_one_
 
 async def test_given_an_update_under_way_when_it_is_restored_then_the_former_config_serves_in_the_end(serving: Serving) -> None:
     first = await serving.serve()
-    second = serving.plan(serving.package("second"))
+    second = serving.plan(serving.package("second"), first.config)
     await serving.update(second, first.config)
     assert (await serving.restore(second, first.config)).state is LedgerState.undone
     assert serving.served() == first.config
@@ -167,7 +167,7 @@ async def test_given_an_endpoint_that_the_promotion_created_when_it_is_restored_
 
 async def test_given_somebody_elses_config_when_it_is_restored_then_it_is_left_alone(serving: Serving) -> None:
     first = await serving.serve()
-    other = serving.plan(serving.package("second"))
+    other = serving.plan(serving.package("second"), first.config)
     assert (await serving.restore(other, "former")).state is LedgerState.kept
     assert serving.served() == first.config
 
@@ -175,7 +175,7 @@ async def test_given_somebody_elses_config_when_it_is_restored_then_it_is_left_a
 async def test_given_somebody_elses_update_when_ours_begins_then_nothing_is_changed(serving: Serving) -> None:
     first = await serving.serve()
     package = serving.package("third")
-    theirs, ours = serving.plan(serving.package("second")), serving.plan(package)
+    theirs, ours = serving.plan(serving.package("second"), first.config), serving.plan(package, first.config)
     await serving.update(theirs, first.config)
     with pytest.raises(NeedsPersonError, match="Updating"):
         await serving.preflight(package)

@@ -278,6 +278,23 @@ def test_invocations(served: Served) -> None:
         runtime.invoke_endpoint(EndpointName=name, Body=b"1")
 
 
+@contract("sagemaker", "UpdateEndpoint", errors=("ValidationException",))
+def test_asynchronous_endpoints_stay_so(served: Served) -> None:
+    aws, sagemaker, name = served.aws, served.sagemaker, served.name
+    output = {"OutputConfig": {"S3OutputPath": f"s3://{served.bucket}/out"}}
+    config, more = aws.name("async"), aws.name("async")
+    make_config(aws, config, served.model, AsyncInferenceConfig=output)
+    make_config(
+        aws, more, served.model, AsyncInferenceConfig={**output, "ClientConfig": {"MaxConcurrentInvocationsPerInstance": 2}}
+    )
+    served.create(config)
+    with aws.refused("ValidationException", match=f"AsyncInferenceConfig parameter cannot be removed from this endpoint {name}"):
+        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name)
+    sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=more)
+    served.until("InService")
+    assert served.described()["EndpointConfigName"] == more
+
+
 VARIANT = "sagemaker:variant:DesiredInstanceCount"
 TRACKING = {
     "TargetValue": 5.0,

@@ -116,8 +116,9 @@ class EndpointRoom(Room):
     @operation(
         "UpdateEndpoint",
         differs="capacity errors only by the dial; variant names have to match only where there is a deployment configuration; a "
-        "rollback takes 5 s, or that for each batch; wording of the bounds, of the alarms' reason and of the refusal for "
-        "variants that are scaled automatically is not verified on AWS",
+        "rollback takes 5 s, or that for each batch; wording of the bounds, of the alarms' reason, of the refusal for "
+        "variants that are scaled automatically, and of the second sentence of that for an endpoint that is asynchronous and "
+        "would not be any more, is not verified on AWS; an endpoint may become asynchronous",
     )
     def update_endpoint(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])
@@ -126,6 +127,7 @@ class EndpointRoom(Room):
         # AWS reads the configuration that is served, too: an endpoint whose own was deleted cannot be updated.
         self._configs.configs.get(caller, endpoint.served.config.name)
         self._refuse_scaled(endpoint, config)
+        _refuse_without_async(endpoint, config)
         deployment = request.get("DeploymentConfig")
         if deployment is None and request.get("RetainDeploymentConfig"):
             deployment = endpoint.deployment_config
@@ -246,6 +248,14 @@ class EndpointRoom(Room):
     @staticmethod
     def _start(endpoint: Endpoint, work: Callable[[], None]) -> None:
         threading.Thread(target=work, name=f"endpoint-{endpoint.name}", daemon=True).start()
+
+
+def _refuse_without_async(endpoint: Endpoint, config: EndpointConfig) -> None:
+    if endpoint.served.config.is_async and not config.is_async:
+        raise validation_error(
+            f"The AsyncInferenceConfig parameter cannot be removed from this endpoint {endpoint.name}. "
+            "Create a new endpoint for requests that are answered at once."
+        )
 
 
 def stop_fleets(endpoint: Endpoint) -> None:

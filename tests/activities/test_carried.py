@@ -1,0 +1,389 @@
+"""A rollout changes the model of a live endpoint, and nothing that the spec does not name."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+
+from activities.endpoints.carried import config_arguments, differences, model_arguments, not_carried
+from activities.endpoints.former import Former, model_to_replace, place_of_container
+from activities.endpoints.messages import EndpointPlan, PlanRollout
+from activities.endpoints.plan import plan_rollout
+from activities.endpoints.served import SageMakerAccount
+from slipway.api import LedgerState, ModelPackage
+from slipway.app.spec import Strategy, Target, Variant
+from slipway.aws.clients import Aws
+from slipway.errors import NeedsPersonError
+from tests.activities.serving import CANARY, Serving
+
+ENDPOINT = "screening-prod"
+AT_ONCE = Strategy()
+SIZED = {"InstanceType": "ml.c5.xlarge", "InitialInstanceCount": 2}
+VPC = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1", "subnet-2"]}
+ROLE = "arn:aws:iam::111111111111:role/by-hand"
+TAGS = [{"Key": "team", "Value": "risk"}, {"Key": "cost", "Value": "42"}]
+GROUP = "arn:aws:sagemaker:us-east-1:111111111111:model-package/screening"
+
+
+class ByHand:
+    """An endpoint that was made without Slipway, and what is described of it."""
+
+    def __init__(self, serving: Serving) -> None:
+        self.serving, self.sagemaker = serving, serving.sagemaker
+        serving.package("by-hand")  # puts the artifact there
+
+    def container(self, **more: Any) -> dict[str, Any]:
+        return {"Image": self.serving.image, "ModelDataUrl": f"s3://{self.serving.bucket}/by-hand.tar.gz", **more}
+
+    def model(self, name: str = "by-hand", **more: Any) -> str:
+        content = more if "Containers" in more else {"PrimaryContainer": self.container(), **more}
+        self.sagemaker.create_model(**{"ModelName": name, "ExecutionRoleArn": ROLE, "Tags": TAGS, **content})
+        return name
+
+    def serve(self, *variants: Mapping[str, Any], **more: Any) -> None:
+        """Create the config and the endpoint, and wait until it serves."""
+        self.sagemaker.create_endpoint_config(
+            EndpointConfigName="by-hand", ProductionVariants=list(variants), **{"Tags": TAGS, **more}
+        )
+        self.sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName="by-hand", Tags=TAGS)
+        self.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 1})
+
+    def described(self, config: str) -> dict[str, Any]:
+        """All that can be described of a config: its members and tags, and those of its models in place of their names."""
+        found = self.sagemaker.describe_endpoint_config(EndpointConfigName=config)
+        for variant in [*found["ProductionVariants"], *found.get("ShadowProductionVariants", [])]:
+            model = self.sagemaker.describe_model(ModelName=variant["ModelName"])
+            variant["ModelName"] = self._with_tags(model, "ModelArn", "ModelName")
+        return self._with_tags(found, "EndpointConfigArn", "EndpointConfigName")
+
+    def _with_tags(self, found: dict[str, Any], arn: str, name: str) -> dict[str, Any]:
+        tags = {tag["Key"]: tag["Value"] for tag in self.sagemaker.list_tags(ResourceArn=found[arn])["Tags"]}
+        tags.pop("slipway-promotion", None)
+        unlike = {arn, name, "CreationTime", "ResponseMetadata"}
+        return {member: value for member, value in found.items() if member not in unlike} | {"tags": tags}
+
+
+def with_package(before: dict[str, Any], arn: str, variant: int = 0, container: int | None = None) -> dict[str, Any]:
+    """What is described after a rollout that changed the model alone."""
+    after = copy.deepcopy(before)
+    model = after["ProductionVariants"][variant]["ModelName"]
+    replaced = model["PrimaryContainer"] if container is None else model["Containers"][container]
+    for member in ("Image", "ModelDataUrl", "ModelPackageName"):
+        replaced.pop(member, None)
+    replaced["ModelPackageName"] = arn
+    return after
+
+
+@pytest.fixture
+def by_hand(serving: Serving) -> ByHand:
+    return ByHand(serving)
+
+
+async def test_given_an_endpoint_with_everything_when_it_is_rolled_out_to_then_the_package_alone_is_other(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    model = by_hand.model(
+        PrimaryContainer=by_hand.container(Environment={"THRESHOLD": "0.7", "TOKEN": "s3cret"}),
+        VpcConfig=VPC,
+        EnableNetworkIsolation=True,
+    )
+    variant = {
+        "VariantName": "main",
+        "ModelName": model,
+        **SIZED,
+        "InitialVariantWeight": 3.0,
+        "VolumeSizeInGB": 64,
+        "ModelDataDownloadTimeoutInSeconds": 1800,
+        "ContainerStartupHealthCheckTimeoutInSeconds": 900,
+        "EnableSSMAccess": True,
+        "InferenceAmiVersion": "al2-ami-sagemaker-inference-gpu-2",
+        "RoutingConfig": {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"},
+        "CoreDumpConfig": {"DestinationS3Uri": "s3://dumps/here", "KmsKeyId": "dumps"},
+    }
+    by_hand.serve(
+        variant,
+        ShadowProductionVariants=[{"VariantName": "shadow", "ModelName": by_hand.model("shadow"), **SIZED}],
+        KmsKeyId="arn:aws:kms:us-east-1:111111111111:key/disk",
+        DataCaptureConfig={
+            "EnableCapture": True,
+            "InitialSamplingPercentage": 20,
+            "DestinationS3Uri": f"s3://{serving.bucket}/captured",
+            "KmsKeyId": "capture",
+            "CaptureOptions": [{"CaptureMode": "InputAndOutput"}],
+            "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
+        },
+        ExplainerConfig={"ClarifyExplainerConfig": {"ShapConfig": {"ShapBaselineConfig": {"ShapBaseline": "1,2"}}}},
+    )
+    before, package = by_hand.described("by-hand"), serving.package("new")
+    plan = await serving.roll_out(package, AT_ONCE, instance_type=None)
+    assert by_hand.described(plan.config) == with_package(before, package.arn)
+    assert "s3cret" not in plan.model_dump_json()
+    assert (await serving.restore(plan, "by-hand")).state is LedgerState.undone
+    assert serving.served() == "by-hand"
+
+
+async def test_given_a_serverless_endpoint_when_it_is_rolled_out_to_then_it_stays_serverless(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    serverless = {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 7, "ProvisionedConcurrency": 2}}
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": by_hand.model(), **serverless})
+    before, package = by_hand.described("by-hand"), serving.package("new")
+    found = await serving.preflight(package, CANARY)
+    assert [warning for warning in found.warnings if "stays so: instanceType ml.m5.large is not used" in warning]
+    assert [warning for warning in found.warnings if "all at once, without a bake and without alarms" in warning]
+    plan = await serving.roll_out(package, CANARY)
+    assert by_hand.described(plan.config) == with_package(before, package.arn)
+
+
+async def test_given_an_asynchronous_endpoint_when_it_is_rolled_out_to_then_it_stays_asynchronous(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    paths = {"S3OutputPath": f"s3://{serving.bucket}/out", "S3FailurePath": f"s3://{serving.bucket}/failed", "KmsKeyId": "out"}
+    config = {"OutputConfig": paths, "ClientConfig": {"MaxConcurrentInvocationsPerInstance": 3}}
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": by_hand.model(), **SIZED}, AsyncInferenceConfig=config)
+    before, package = by_hand.described("by-hand"), serving.package("new")
+    plan = await serving.roll_out(package, instance_type=None)
+    assert by_hand.described(plan.config) == with_package(before, package.arn)
+
+
+async def test_given_several_variants_when_the_spec_names_one_then_the_other_keeps_model_and_weight(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    by_hand.serve(
+        {"VariantName": "main", "ModelName": by_hand.model("main"), **SIZED, "InitialVariantWeight": 9.0},
+        {"VariantName": "trial", "ModelName": by_hand.model("trial"), **SIZED, "InitialVariantWeight": 1.0},
+    )
+    before, package = by_hand.described("by-hand"), serving.package("new")
+    plan = await serving.roll_out(package, instance_type=None, name="trial")
+    assert by_hand.described(plan.config) == with_package(before, package.arn, variant=1)
+
+
+async def test_given_several_variants_when_the_spec_names_none_then_preflight_names_them(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    model = by_hand.model()
+    by_hand.serve(*({"VariantName": name, "ModelName": model, **SIZED} for name in ("main", "trial")))
+    with pytest.raises(NeedsPersonError, match="its variants are main, trial, and the spec's is not named"):
+        await serving.preflight(serving.package("new"), instance_type=None)
+
+
+async def test_given_a_pipeline_of_containers_when_one_is_of_the_group_then_the_others_stay(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    scaler = by_hand.container(ContainerHostname="scaler", Environment={"SCALE": "2"})
+    old = {"ContainerHostname": "model", "ModelPackageName": serving.package("old").arn, "Environment": {"THRESHOLD": "0.7"}}
+    model = by_hand.model(Containers=[scaler, old], InferenceExecutionConfig={"Mode": "Serial"})
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": model, **SIZED})
+    before, package = by_hand.described("by-hand"), serving.package("new")
+    plan = await serving.roll_out(package, instance_type=None)
+    assert by_hand.described(plan.config) == with_package(before, package.arn, container=1)
+
+
+async def test_given_two_rollouts_in_a_row_when_the_second_ends_then_everything_is_still_there(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    model = by_hand.model(VpcConfig=VPC, PrimaryContainer=by_hand.container(Environment={"THRESHOLD": "0.7"}))
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": model, **SIZED})
+    before = by_hand.described("by-hand")
+    for name in ("second", "third"):
+        package = serving.package(name)
+        plan = await serving.roll_out(package, instance_type=None)
+        assert by_hand.described(plan.config) == with_package(before, package.arn)
+
+
+async def test_given_capacity_that_was_changed_since_when_it_is_rolled_out_to_then_it_stays(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": by_hand.model(), **SIZED})
+    desired = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 5}]
+    by_hand.sagemaker.update_endpoint_weights_and_capacities(EndpointName=ENDPOINT, DesiredWeightsAndCapacities=desired)
+    by_hand.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 1})
+    await serving.roll_out(serving.package("new"), instance_type=None, instance_count=3)
+    [variant] = by_hand.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["ProductionVariants"]
+    assert variant["DesiredInstanceCount"] == 5
+
+
+async def test_given_what_the_spec_names_when_it_is_rolled_out_then_that_changes_and_is_told(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": by_hand.model(), **SIZED})
+    package, role = serving.package("new"), "arn:aws:iam::111111111111:role/of-the-spec"
+    found = await serving.preflight(package, AT_ONCE, execution_role_arn=role)
+    assert found.warnings == ("screening-prod goes from ml.c5.xlarge to ml.m5.large, which the spec names",)
+    expected = with_package(by_hand.described("by-hand"), package.arn)
+    expected["ProductionVariants"][0]["InstanceType"] = "ml.m5.large"
+    expected["ProductionVariants"][0]["ModelName"]["ExecutionRoleArn"] = role
+    plan = await serving.roll_out(package, AT_ONCE, execution_role_arn=role)
+    assert by_hand.described(plan.config) == expected
+
+
+async def test_given_a_plan_of_an_older_release_when_it_is_prepared_then_it_carries_over_too(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": by_hand.model(VpcConfig=VPC), **SIZED})
+    before, package = by_hand.described("by-hand"), serving.package("new")
+    plan = serving.plan(package, instance_type="ml.c5.xlarge")
+    await serving.update(plan, "by-hand")
+    await serving.follow(plan)
+    assert by_hand.described(plan.config) == with_package(before, package.arn)
+
+
+async def test_given_another_config_than_preflight_found_when_the_rollout_begins_then_nothing_is_made(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": by_hand.model(VpcConfig=VPC), **SIZED})
+    plan = serving.plan(serving.package("new"), "without-a-vpc")
+    with pytest.raises(NeedsPersonError, match="preflight found without-a-vpc, and now it serves by-hand"):
+        await serving.run(serving.activities.prepare_endpoint, plan)
+    assert serving.calls("CreateModel") == 1
+
+
+async def test_given_a_config_of_the_name_without_what_is_carried_over_then_it_is_not_served(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    model = by_hand.model(VpcConfig=VPC, PrimaryContainer=by_hand.container(Environment={"TOKEN": "s3cret"}))
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": model, **SIZED})
+    plan = serving.plan(serving.package("new"), "by-hand", instance_type=None)
+    taken = {"ModelPackageName": plan.package.arn, "Environment": {"TOKEN": "other"}}
+    serving.sagemaker.create_model(ModelName=plan.model, PrimaryContainer=taken, ExecutionRoleArn=ROLE)
+    with pytest.raises(NeedsPersonError, match=r"differs in PrimaryContainer\.Environment\.TOKEN, VpcConfig") as refused:
+        await serving.run(serving.activities.prepare_endpoint, plan)
+    assert "s3cret" not in str(refused.value.report)
+
+
+async def test_given_a_model_that_is_gone_when_preflight_looks_then_it_says_what_to_do(serving: Serving, by_hand: ByHand) -> None:
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": by_hand.model(), **SIZED})
+    by_hand.sagemaker.delete_model(ModelName="by-hand")
+    with pytest.raises(NeedsPersonError, match="its model by-hand does not exist any more"):
+        await serving.preflight(serving.package("new"))
+
+
+async def test_given_no_endpoint_and_no_instance_type_when_preflight_looks_then_it_asks_for_one(serving: Serving) -> None:
+    with pytest.raises(NeedsPersonError, match="the spec does not say what it runs on") as asked:
+        await serving.preflight(serving.package("new"), instance_type=None)
+    assert "spec.rollout.variant.instanceType" in asked.value.report.remedy
+
+
+def test_given_a_variable_that_the_package_sets_when_it_is_rolled_out_then_the_packages_value_counts() -> None:
+    former = former_of({"PrimaryContainer": {"Image": "i", "Environment": {"MODE": "fast", "TOKEN": "s3cret"}}})
+    plan = plan_of()
+    arguments = model_arguments(plan, former, {"MODE"})
+    assert arguments["PrimaryContainer"] == {"ModelPackageName": plan.package.arn, "Environment": {"TOKEN": "s3cret"}}
+    [warning] = not_carried(plan, former, {"MODE": "exact"})
+    assert "the package sets MODE to other values" in warning
+    assert not_carried(plan, former, {"MODE": "fast"}) == []
+
+
+def test_given_every_member_that_botocore_knows_when_it_is_carried_over_then_the_model_alone_is_other(aws: Aws) -> None:
+    account, plan = SageMakerAccount(aws, "us-east-1", None), plan_of()
+    service: Any = account.sagemaker.meta.service_model
+    config = filled(service.operation_model("DescribeEndpointConfig").output_shape)
+    model = filled(service.operation_model("DescribeModel").output_shape)
+    former = Former(
+        config=account.arguments_of("CreateEndpointConfig", config),
+        config_tags={"team": "risk", "aws:cloudformation:stack-name": "stack"},
+        model=account.arguments_of("CreateModel", model),
+        model_tags={},
+        variant=0,
+        container=0,
+    )
+    made = config_arguments(plan, former)
+    assert set(made) == set(service.operation_model("CreateEndpointConfig").input_shape.members)
+    assert made["Tags"] == [{"Key": "team", "Value": "risk"}, {"Key": "slipway-promotion", "Value": "screening-1"}]
+    assert list(changes(config, made)) == ["CreationTime", "EndpointConfigArn", "EndpointConfigName", "ModelName"]
+    made = model_arguments(plan, former, ())
+    assert set(made) == set(service.operation_model("CreateModel").input_shape.members)
+    unlike = ["CreationTime", "DeploymentRecommendation", "ModelArn", "ModelName"]
+    assert list(changes(model, made)) == [*unlike, "Image", "ModelDataSource", "ModelDataUrl", "ModelPackageName"]
+
+
+def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """The members in which two descriptions differ: those of the whole, then those of the first variant or the container."""
+    unlike = sorted(member for member in before if after.get(member) != before[member])
+    nested = [member for member in unlike if member in {"ProductionVariants", "PrimaryContainer"}]
+    parts = [unlike_in(before[member], after[member]) for member in nested]
+    return [*(member for member in unlike if member not in nested), *(each for part in parts for each in part)]
+
+
+def unlike_in(before: Any, after: Any) -> list[str]:
+    one, other = cast("list[dict[str, Any]]", [part[0] if isinstance(part, list) else part for part in (before, after)])
+    return sorted(member for member in one if other.get(member) != one[member])
+
+
+def filled(shape: Any) -> Any:
+    """A value for every member of a shape of botocore's."""
+    match shape.type_name:
+        case "structure":
+            return {name: filled(member) for name, member in shape.members.items()}
+        case "list":
+            return [filled(shape.member)]
+        case "map":
+            return {"key": filled(shape.value)}
+        case "boolean":
+            return True
+        case "integer" | "long" | "float" | "double":
+            return 7
+        case _:
+            return shape.name
+
+
+@pytest.mark.parametrize(
+    ("variant", "said"),
+    [
+        ({}, "inference components, which a rollout does not update"),
+        ({"ModelName": "m", "InstancePools": [{"ModelNameOverride": "other"}]}, "instance pools .* have models of their own"),
+    ],
+)
+def test_given_a_variant_whose_model_cannot_be_replaced_when_it_is_read_then_it_says_why(
+    variant: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(NeedsPersonError, match=said):
+        model_to_replace("reading", {"VariantName": "main", **variant})
+
+
+@pytest.mark.parametrize(
+    ("containers", "said"),
+    [
+        ([{"Image": "a"}, {"Image": "b"}], "of which 0 come from the group"),
+        (
+            [{"ModelPackageName": f"{GROUP}/1"}, {"ModelPackageName": f"{GROUP}/2"}],
+            "of which 2 come from the group",
+        ),
+        ([{"Image": "a", "Mode": "MultiModel"}], "MultiModel"),
+        ([{"ModelPackageName": f"{GROUP}/1", "InferenceSpecificationName": "gpu"}], "additional inference specification gpu"),
+    ],
+)
+def test_given_containers_that_no_package_can_replace_when_they_are_read_then_it_says_why(
+    containers: list[dict[str, Any]], said: str
+) -> None:
+    with pytest.raises(NeedsPersonError, match=said):
+        place_of_container("reading", containers, f"{GROUP}/3")
+
+
+def test_given_what_was_made_when_it_is_compared_then_what_aws_adds_is_no_difference() -> None:
+    wanted = {"Variants": [{"Name": "a", "Weight": 1}], "Vpc": {"Subnets": ["s"]}}
+    found = {"Variants": [{"Name": "a", "Weight": 1.0, "Mode": "Single"}], "Vpc": {"Subnets": ["s"]}, "Isolated": False}
+    assert list(differences(found, wanted)) == []
+    assert list(differences({**found, "Vpc": {"Subnets": ["s", "t"]}}, wanted)) == ["Vpc.Subnets"]
+    assert list(differences({"Vpc": None}, wanted)) == ["Variants", "Vpc"]
+
+
+def plan_of() -> EndpointPlan:
+    package = ModelPackage(arn=f"{GROUP}/3", version=3, region="us-east-1")
+    asked = PlanRollout(
+        promotion_id="screening-1",
+        package=package,
+        target=Target(endpoint=ENDPOINT),
+        region="us-east-1",
+        variant=Variant(),
+        strategy=AT_ONCE,
+    )
+    return plan_rollout(asked, "by-hand")
+
+
+def former_of(model: dict[str, Any]) -> Former:
+    variant = {"VariantName": "main", "ModelName": "by-hand", **SIZED}
+    return Former(config={"ProductionVariants": [variant]}, config_tags={}, model=model, model_tags={}, variant=0, container=0)
