@@ -221,12 +221,12 @@ class Checks:
     async def _create_model_package(self, request: CreateModelPackage) -> None:
         origin = known_origin("create_model_package", request.origin)
         spec = (await self._guard.permit(origin)).spec.spec
-        model, types = spec.model, spec.model.container and spec.model.container.instance_types
+        model = spec.model
         _agree(origin, "the pipeline", _pipeline(request.execution.arn), spec.pipeline.name.lower())
         _agree(origin, "the package group", request.group, model.package_group)
         _agree(origin, "the step", request.step, model.from_step)
         _agree(origin, "the container", request.container, model.container)
-        _agree(origin, "the instance types", request.instance_types, types or (spec.rollout.variant.instance_type,))
+        _agree(origin, "the instance types", request.instance_types, spec.package_instance_types)
         _agree(origin, "the report", request.report, model.report)
 
     async def _withdraw_approval(self, request: WithdrawApproval) -> None:

@@ -208,7 +208,7 @@ class PromotionWorkflow(StagedWorkflow):
             group=spec.model.package_group,
             step=known(spec.model.from_step),
             container=container,
-            instance_types=container.instance_types or (spec.rollout.variant.instance_type,),
+            instance_types=spec.package_instance_types,
             report=spec.model.report,
             origin=self._origin,
         )

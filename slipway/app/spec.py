@@ -409,6 +409,18 @@ class Spec(SpecModel):
     rollout: Rollout
     """Stage 6."""
 
+    @property
+    def package_instance_types(self) -> tuple[str, ...]:
+        """The instance types that a package made by Slipway names: the container's own, else what the endpoint runs on."""
+        own, served_on = self.model.container, self.rollout.variant.instance_type
+        return (own.instance_types if own else ()) or ((served_on,) if served_on else ())
+
+    @rule
+    def _package_says_what_it_runs_on(self) -> None:
+        """`model.container` has `instanceTypes`, or `rollout.variant` has `instanceType`."""
+        if self.model.container and not self.package_instance_types:
+            raise ValueError("has a model.container without instanceTypes, and no rollout.variant.instanceType; give one of them")
+
     @rule
     def _group_is_where_the_pipeline_is(self) -> None:
         """A `packageGroup` that is given by its ARN is in the region of `image.target`, where that is in ECR."""
