@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 PREFIXES = ("AWS_", "TEMPORAL_", "SLIPWAY_")
@@ -27,13 +27,18 @@ def exports(environment: Mapping[str, str], programs: Path) -> str:
     return "\n".join([f"unset {' '.join(OTHERS)}", *lines, f'export PATH={shlex.quote(str(programs))}:"$PATH"']) + "\n"
 
 
-async def until_interrupted() -> None:
-    """Wait for Ctrl-C or SIGTERM."""
+async def until_interrupted(announce: Callable[[], None]) -> None:
+    """Wait for Ctrl-C or SIGTERM.
+
+    Args:
+        announce: Says that it waits. Somebody who reads that may press Ctrl-C at once.
+    """
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
     with foreground():
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, interrupted.set)
+        announce()
         await interrupted.wait()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.markup import escape
@@ -102,9 +103,11 @@ async def tell(stack: Stack, team: Team, screen: Screen, story: Story, bad: str,
         screen.say(f"everything stays up until Ctrl-C; for another terminal: . {stack.folder / 'env.sh'}")
     else:
         screen.say("[dim]these addresses are stopped now; make demo KEEP=1 leaves them up[/]")
-    screen.console.print(last_line(status))
+    say_last = partial(screen.console.print, last_line(status))
     if is_kept():
-        await until_interrupted()
+        await until_interrupted(say_last)
+    else:
+        say_last()
     expected = Outcome.rejected if story.said_no else EXPECTED[bad]
     return 0 if story.decided_elsewhere or status.outcome == expected else 1
 
