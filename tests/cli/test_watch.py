@@ -153,13 +153,14 @@ async def test_given_a_promotion_that_is_over_then_its_status_needs_no_worker(sh
     assert done.lines[0]["url"] == f"http://localhost:8080/namespaces/default/workflows/{handle.id}"
 
 
-async def test_given_a_promotion_that_was_terminated_then_its_status_says_that_nothing_was_undone(
+async def test_given_a_promotion_that_was_terminated_then_its_status_says_that_nothing_was_undone_and_how_it_comes_back(
     shell: Shell, world: World, client: Client
 ) -> None:
     handle, _ = await start_promotion(client, request(), world.task_queue)
     await handle.terminate()
     done = await shell.slipway("status", handle.id)
     assert (done.code, "it was ended from outside, and nothing was undone" in done.err) == (1, True)
+    assert f"temporal workflow reset --workflow-id {handle.id} --type LastWorkflowTask" in " ".join(done.err.split())
 
 
 class Road:

@@ -193,7 +193,7 @@ async def test_given_an_approval_that_does_not_count_at_the_effect_when_it_is_re
     assert (await asyncio.wait_for(handle.result(), 30)).outcome is Outcome.promoted
 
 
-async def test_given_nothing_that_can_identify_people_when_it_is_aborted_without_a_signature_then_it_is_aborted(
+async def test_given_nothing_that_can_identify_people_when_it_is_aborted_without_a_signature_then_it_is_aborted_and_recorded(
     client: Client, signing: World
 ) -> None:
     signing.fail("identify_person", needs_person("the repository is away"))
@@ -201,3 +201,4 @@ async def test_given_nothing_that_can_identify_people_when_it_is_aborted_without
     await send_update(handle, "abort", OperatorCommand(by="ana"))
     status = await asyncio.wait_for(handle.result(), 30)
     assert (status.outcome, status.reason) == (Outcome.aborted, "aborted by ana (claimed)")
+    assert [(record.kind, record.by, record.level) for record in status.decisions] == [("abort", "ana", IdentityLevel.claimed)]

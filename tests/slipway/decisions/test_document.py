@@ -141,6 +141,10 @@ def test_given_a_document_when_it_is_handed_in_then_it_counts_between_its_times(
     assert document().is_timely(NOON + timedelta(seconds=seconds)) is timely
 
 
+def test_given_the_first_time_there_is_when_it_is_in_a_document_then_it_is_compared_all_the_same() -> None:
+    assert not document(issued=datetime(1, 1, 1, tzinfo=UTC), expires=NOON).is_timely(NOON)
+
+
 def targets(count: int) -> list[Target]:
     return [Target(endpoint=f"screening-{number}") for number in range(count)]
 
