@@ -176,10 +176,10 @@ def _parameters(text: str) -> dict[str, str]:
 
 def _scopes(asked: str, access: Access) -> tuple[str, ...]:
     """What the challenge asks for, and what the request needs; a scope of another kind (ECR's public registry) alone."""
-    if asked and not asked.startswith("repository:"):
-        return (asked,)
-    own = access.scopes
-    return own if own[0] == asked or not asked else (asked, *own)
+    scopes = asked.split()  # more than one where a blob is mounted
+    if any(not scope.startswith("repository:") for scope in scopes):
+        return tuple(scopes)
+    return tuple(dict.fromkeys((*scopes, *access.scopes)))
 
 
 def _realm(tried: str, text: str, registry: httpx.URL) -> httpx.URL:

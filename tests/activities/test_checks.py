@@ -18,7 +18,7 @@ from activities.endpoints.messages import EndpointPlan, PlanRollout, RestoreEndp
 from activities.endpoints.plan import plan_rollout
 from activities.evidence import EvidenceActivities
 from activities.guard import Guard
-from activities.images.messages import CopyImage
+from activities.images.messages import CopyImage, ResolveImage
 from activities.origin import Origin
 from activities.pipelines.messages import Execution
 from activities.registry import CreateModelPackage, SetApproval, WithdrawApproval
@@ -203,6 +203,7 @@ async def test_given_a_commit_off_the_branch_then_the_activity_is_not_run(office
     [
         ("copy_image", {"source": f"111111111111.dkr.ecr.us-east-1.amazonaws.com/evil@{DIGEST}"}),
         ("copy_image", {"target_repository": "111111111111.dkr.ecr.us-east-1.amazonaws.com/spam"}),
+        ("copy_image", {"referrers": "ignore"}),
         ("write_image", {"image": f"111111111111.dkr.ecr.us-east-1.amazonaws.com/evil@{DIGEST}"}),
         ("write_image", {"promotion_id": "spam-1"}),
         ("write_image", {"app": AppRef(repository="https://example.com/other")}),
@@ -234,6 +235,26 @@ async def test_given_something_that_the_spec_does_not_say_then_the_activity_is_n
     request = (await office.requests())[name].model_copy(update=change)
     with pytest.raises(NeedsPersonError, match="activities are not started by hand"):
         await office.check(name, request)
+
+
+async def test_given_a_registry_that_the_spec_does_not_name_then_it_is_not_asked(office: Office) -> None:
+    elsewhere = f"registry.test/evil@{DIGEST}"
+    with pytest.raises(NeedsPersonError, match="activities are not started by hand"):
+        await office.check("resolve_image", ResolveImage(image=elsewhere, origin=office.origin))
+    with pytest.raises(NeedsPersonError, match="does not say which promotion"):
+        await office.check("resolve_image", ResolveImage(image=elsewhere))
+
+
+async def test_given_the_registry_that_the_spec_names_then_it_is_asked(office: Office) -> None:
+    spec = office.deployment.file("promotion.yaml")
+    head = office.deployment.push({"promotion.yaml": spec.replace(f"{office.registry}/screening-ci", "ghcr.io/acme/screening")})
+    request = office.origin.request.model_copy(update={"image": f"ghcr.io/acme/screening@{DIGEST}"})
+    origin = office.origin.model_copy(update={"request": request, "commit": head})
+    await office.check("resolve_image", ResolveImage(image=request.image, origin=origin))
+
+
+async def test_given_an_image_in_ecr_of_an_older_release_then_it_is_looked_for_without_a_promotion(office: Office) -> None:
+    await office.check("resolve_image", ResolveImage(image=f"{office.registry}/screening-ci@{DIGEST}"))
 
 
 @pytest.mark.parametrize("name", ["set_approval", "prepare_endpoint", "update_endpoint"])

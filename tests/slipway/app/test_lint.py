@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from slipway.app.lint import Read, read_app, read_app_from
 from slipway.app.problems import Severity
+from slipway.app.regions import region_of_app
 
 REPOSITORY = "222222222222.dkr.ecr.us-east-1.amazonaws.com/screening"
 SPEC = f"""apiVersion: slipway.dev/v1
@@ -47,6 +49,28 @@ FILES = {"promotion.yaml": SPEC, "app.pipecd.yaml": APP, "taskdef.yaml": TASKDEF
 
 def reading(files: dict[str, str]) -> Read:
     return lambda path: files[path].encode() if path in files else None
+
+
+def test_given_a_scan_of_an_image_elsewhere_when_the_files_are_checked_then_it_is_refused_with_what_to_do() -> None:
+    spec = re.sub(r"source: [^,}]+", "source: ghcr.io/acme/screening, scan: {failOn: HIGH}", SPEC)
+    (problem,) = read_app(reading(FILES | {"promotion.yaml": spec})).problems
+    assert problem.path == "spec.image.scan"
+    assert "is ECR's scan, and the source is in ghcr.io" in problem.message
+    assert "scan the image in CI" in (problem.help or "")
+
+
+def test_given_a_target_elsewhere_when_the_files_are_checked_then_the_cluster_has_to_say_the_region() -> None:
+    files = FILES | {
+        "promotion.yaml": re.sub(r"target: [^,}]+", "target: ghcr.io/acme/screening", SPEC),
+        "taskdef.yaml": TASKDEF.replace(REPOSITORY, "ghcr.io/acme/screening"),
+    }
+    app = read_app(reading(files)).app
+    assert app is not None
+    assert region_of_app(app.spec, app.pipecd.ecs) == "us-east-1"
+    named = files | {"app.pipecd.yaml": APP.replace("arn:aws:ecs:us-east-1:222222222222:cluster/ml", "ml")}
+    (problem,) = read_app(reading(named)).problems
+    assert (problem.file, problem.path) == ("app.pipecd.yaml", "spec.input.clusterArn")
+    assert "write the cluster's ARN" in (problem.help or "")
 
 
 def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say() -> None:

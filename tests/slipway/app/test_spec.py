@@ -118,6 +118,16 @@ def test_given_a_spec_when_it_crosses_temporal_as_json_then_it_is_the_same() -> 
             'spec.image.source: found "111111111111.dkr.ecr.us-east-1.amazonaws.com/screening-ci:v1"',
         ),
         (
+            "source: 111111111111.dkr.ecr.us-east-1.amazonaws.com/screening-ci",
+            "source: docker.io/python",
+            "'docker.io/python' is a short form; write docker.io/library/python",
+        ),
+        (
+            "source: 111111111111.dkr.ecr.us-east-1.amazonaws.com/screening-ci",
+            "source: 1111.dkr.ecr.us-east-1.amazonaws.com/screening-ci",
+            "looks like ECR and is not <12 digits>",
+        ),
+        (
             "  model: {packageGroup: screening}\n",
             "",
             "promotion.yaml:5:3: error: spec.model: is required and absent; add it: Stage 4.",
