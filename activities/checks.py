@@ -321,6 +321,7 @@ def _agree_on_plan(origin: Origin, plan: EndpointPlan, app: App) -> None:
     if plan.variant != _variant_of_older_releases(spec.rollout.variant):
         _agree(origin, "the variant", plan.variant, spec.rollout.variant)
     _agree(origin, "the strategy", plan.strategy, spec.rollout.strategy)
+    _agree(origin, "the settings", plan.settings, spec.rollout.settings)
     _agree_on_names(origin, plan)
 
 

@@ -155,6 +155,7 @@ class Waves:
             region=target.region or self._state.region,
             variant=rollout.variant,
             strategy=rollout.strategy,
+            settings=rollout.settings,
             origin=self._origin,
         )
 

@@ -155,6 +155,8 @@ class EndpointActivities:
             # A rollout changes the model. Capacity that people or autoscaling have set since stays as it is.
             "RetainAllVariantProperties": True,
         }
+        if config == plan.config and plan.settings.data_capture:
+            arguments["ExcludeRetainedVariantProperties"] = [{"VariantPropertyType": "DataCaptureConfig"}]
         if config == plan.config and not deployment.is_serverless(endpoint):
             instances = deployment.smallest_fleet(endpoint)
             arguments["DeploymentConfig"] = deployment.deployment_config(plan.strategy, instances)
@@ -220,8 +222,12 @@ class EndpointActivities:
         """
         path = app_file(request.app.folder, request.payload)
         body = await (await self._repositories.open(request.app)).read(request.commit, path)
-        runtime = self._aws.runtime(request.plan.region, request.plan.target.role_arn)
-        return await invocation.invoke(self._aws, runtime, request.plan.target.endpoint, body, request.content_type)
+        plan = request.plan
+        endpoint = await self._account(plan).endpoint(plan.target.endpoint)
+        # Of several variants the one that got the model answers; the others say nothing about it.
+        variant = plan.variant.name if endpoint and len(endpoint.get("ProductionVariants", [])) > 1 else None
+        runtime = self._aws.runtime(plan.region, plan.target.role_arn)
+        return await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, variant)
 
     @activity.defn
     async def restore_endpoint(self, request: RestoreEndpoint) -> Compensation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ReadTimeoutError
 
@@ -20,8 +20,18 @@ ANSWER_LIMIT = 1_000
 """Characters of the answer that are kept."""
 
 
-async def invoke(aws: Aws, runtime: SageMakerRuntimeClient, endpoint: str, body: bytes, content_type: str) -> SmokeAnswer:
+async def invoke(
+    aws: Aws, runtime: SageMakerRuntimeClient, endpoint: str, body: bytes, content_type: str, variant: str | None = None
+) -> SmokeAnswer:
     """Sends the request and returns the answer, even a bad one.
+
+    Args:
+        aws: Where to find AWS.
+        runtime: A client of the target's account.
+        endpoint: The endpoint's name.
+        body: The request.
+        content_type: Its type, and the one that the answer is to have.
+        variant: The variant that is to answer; none where there is only one.
 
     Raises:
         SlipwayError: The endpoint itself could not be asked.
@@ -30,8 +40,12 @@ async def invoke(aws: Aws, runtime: SageMakerRuntimeClient, endpoint: str, body:
     if len(body) > REQUEST_LIMIT:
         raise RefusedError(tried, f"the payload has {len(body):,} bytes", f"keep it under {REQUEST_LIMIT:,} bytes")
 
+    to_variant: dict[str, Any] = {"TargetVariant": variant} if variant else {}
+
     def ask() -> str:
-        answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType=content_type, Accept=content_type, Body=body)
+        answer = runtime.invoke_endpoint(
+            EndpointName=endpoint, ContentType=content_type, Accept=content_type, Body=body, **to_variant
+        )
         return answer["Body"].read(4 * ANSWER_LIMIT).decode(errors="replace")[:ANSWER_LIMIT]
 
     try:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from activities.origin import Origin
 from slipway.api import AppRef, Message, ModelPackage, PackageContainer, ServedEndpoint, SignedCommand
+from slipway.app.endpoint_settings import EndpointSettings
 from slipway.app.spec import Strategy, Target, Variant
 from slipway.decisions.command import Delivery
 
@@ -35,6 +36,8 @@ class PlanRollout(Message):
     region: str
     variant: Variant
     strategy: Strategy
+    settings: EndpointSettings = EndpointSettings()
+    """Nothing where an older release recorded the input."""
     origin: Origin | None = None
     """Absent where an older release recorded the input."""
     approved: Approved | None = None

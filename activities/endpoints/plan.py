@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from activities.endpoints.messages import EndpointPlan, PlanRollout
-from slipway.names import hashed_name
+from slipway.names import NamePart, hashed_name
 
 NEW_VARIANT = "AllTraffic"
 """The variant's name at a new endpoint, where the spec has none."""
@@ -22,17 +22,16 @@ def plan_rollout(asked: PlanRollout, former: str | None = None) -> EndpointPlan:
     target, variant = asked.target, asked.variant
     stem = f"{target.endpoint}-v{asked.package.version}"
     role = target.execution_role_arn or variant.execution_role_arn
-    of_model = (asked.package.arn, target.endpoint, asked.region, target.role_arn, role)
+    model: tuple[NamePart, ...] = (asked.package.arn, target.endpoint, asked.region, target.role_arn, role)
     if former is None:
-        of_variant = (variant.name or NEW_VARIANT, variant.instance_type, variant.instance_count)
-        names = {
-            "model": hashed_name(stem, "model", 1, *of_model),
-            "config": hashed_name(stem, "config", 1, *of_model, *of_variant),
-        }
+        version, of_variant = 1, (variant.name or NEW_VARIANT, variant.instance_type, variant.instance_count)
     else:
-        started = (*of_model, former, variant.name)
-        names = {
-            "model": hashed_name(stem, "model", 2, *started),
-            "config": hashed_name(stem, "config", 2, *started, variant.instance_type),
-        }
+        version, of_variant = 2, (variant.instance_type,)
+        model = (*model, former, variant.name)
+    if written := asked.settings.model_dump_json(exclude_defaults=True).removeprefix("{}"):
+        version, model = version + 2, (*model, written)
+    names = {
+        "model": hashed_name(stem, "model", version, *model),
+        "config": hashed_name(stem, "config", version, *model, *of_variant),
+    }
     return EndpointPlan.model_validate({**dict(asked), **names, "former": former})

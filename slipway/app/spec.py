@@ -10,19 +10,18 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     GetJsonSchemaHandler,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
 from slipway.app.durations import Duration, between
+from slipway.app.endpoint_settings import EndpointSettings
 from slipway.app.metric_paths import check_metric_path
 from slipway.app.rules import Bounds, file_of_the_app, rule, when_reading
+from slipway.app.spec_model import SpecModel
 from slipway.oci.reference import REPOSITORY_URI, ImageReference, check_repository
 from slipway.people import check_name, fold_name
 
@@ -45,22 +44,6 @@ InstanceType = Annotated[str, Bounds(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$")]
 MimeType = Annotated[str, Bounds(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
 AppFile = Annotated[str, file_of_the_app("smoke/request.json")]
 Person = Annotated[str, Bounds(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$"), when_reading(check_name)]
-
-
-class SpecModel(BaseModel):
-    """Base of all parts of the spec."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="ignore",
-        json_schema_extra={"additionalProperties": False},
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        serialize_by_alias=True,
-        allow_inf_nan=False,
-        defer_build=True,
-    )
 
 
 class Metadata(SpecModel):
@@ -331,7 +314,7 @@ class Variant(SpecModel):
 
 
 class SmokeRequest(SpecModel):
-    """One request that a new model must answer before it is kept."""
+    """One request that a new model must answer before it is kept. Asynchronous endpoints cannot be asked."""
 
     payload: AppFile
     """The file with the request's body, in the application's folder."""
@@ -368,6 +351,8 @@ class Rollout(SpecModel):
     """How traffic moves."""
     variant: Variant = Variant()
     """What the endpoint runs on."""
+    settings: EndpointSettings = EndpointSettings()
+    """What else the endpoints have."""
     smoke: SmokeRequest | None = None
     """Absent: no request is made."""
     waves: Annotated[tuple[Wave, ...], Bounds(min_length=1, max_length=20)]

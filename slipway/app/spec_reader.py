@@ -22,6 +22,7 @@ M = TypeVar("M", bound=BaseModel)
 _NAME = "use letters, digits and hyphens, up to 63, beginning and ending with a letter or digit"
 _REPOSITORY = "write <account>.dkr.ecr.<region>.amazonaws.com/<repository>, without a tag"
 _ROLE = "write arn:aws:iam::<12 digits>:role/<name>"
+_S3 = "write s3://<bucket>/<prefix>"
 _HINTS = {
     "endpoint": _NAME,
     "packageGroup": f"{_NAME}; or write the ARN of a group in another account",
@@ -31,6 +32,11 @@ _HINTS = {
     "executionRoleArn": _ROLE,
     "region": "write a region such as us-east-1",
     "instanceType": "write an instance type such as ml.m5.large",
+    "subnets": "write the ids of subnets, such as subnet-0a1b2c3d",
+    "securityGroups": "write the ids of security groups, such as sg-0a1b2c3d",
+    "destination": _S3,
+    "output": _S3,
+    "failures": _S3,
     "name": "use letters, digits and hyphens, beginning and ending with a letter or digit",
 }
 

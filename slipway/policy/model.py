@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from slipway.api import IdentityLevel
 from slipway.app.rules import Bounds, rule, when_reading
-from slipway.app.spec import SpecModel
+from slipway.app.spec_model import SpecModel
 from slipway.errors import RefusedError
 from slipway.git.rules import AllowedBranch, FileInRepository, app_file, check_branch, normalise_url, split_branch
 

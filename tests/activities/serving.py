@@ -27,6 +27,7 @@ from activities.endpoints.plan import plan_rollout
 from activities.evidence import EvidenceActivities, GatherEvidence
 from activities.repositories import Repositories
 from slipway.api import Evidence, ModelPackage, TaskdefCommit
+from slipway.app.endpoint_settings import EndpointSettings
 from slipway.app.spec import Canary, Gate, Strategy, Target, Variant
 from slipway.aws.clients import Aws
 
@@ -98,13 +99,16 @@ class Serving:
     def plan(self, package: ModelPackage, former: str | None = None, strategy: Strategy = CANARY, **variant: Any) -> EndpointPlan:
         return plan_rollout(self.asked(package, strategy, **variant), former)
 
-    def asked(self, package: ModelPackage, strategy: Strategy = CANARY, **variant: Any) -> PlanRollout:
+    def asked(
+        self, package: ModelPackage, strategy: Strategy = CANARY, settings: EndpointSettings | None = None, **variant: Any
+    ) -> PlanRollout:
         return PlanRollout(
             promotion_id="screening-1",
             package=package,
             target=Target(endpoint="screening-prod"),
             variant=Variant.model_validate({"instance_type": "ml.m5.large", "instance_count": 2} | variant),
             strategy=strategy,
+            settings=settings or EndpointSettings(),
             region="us-east-1",
         )
 

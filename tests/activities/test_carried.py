@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,7 @@ from activities.endpoints.messages import EndpointPlan, PlanRollout
 from activities.endpoints.plan import plan_rollout
 from activities.endpoints.served import SageMakerAccount
 from slipway.api import LedgerState, ModelPackage
+from slipway.app.endpoint_settings import AsyncInference, DataCapture, EndpointSettings, Serverless, Vpc
 from slipway.app.spec import Strategy, Target, Variant
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError
@@ -159,6 +161,7 @@ async def test_given_several_variants_when_the_spec_names_one_then_the_other_kee
     before, package = by_hand.described("by-hand"), serving.package("new")
     plan = await serving.roll_out(package, instance_type=None, name="trial")
     assert by_hand.described(plan.config) == with_package(before, package.arn, variant=1)
+    assert {(await serving.smoke(plan)).body for _ in range(3)} == {'{"model": "new"}'}
 
 
 async def test_given_several_variants_when_the_spec_names_none_then_preflight_names_them(
@@ -371,7 +374,93 @@ def test_given_what_was_made_when_it_is_compared_then_what_aws_adds_is_no_differ
     assert list(differences({"Vpc": None}, wanted)) == ["Variants", "Vpc"]
 
 
-def plan_of() -> EndpointPlan:
+EVERYTHING = EndpointSettings(
+    environment={"THRESHOLD": "0.9"},
+    vpc=Vpc(subnets=("subnet-9",), security_groups=("sg-9",)),
+    network_isolation=True,
+    kms_key="alias/disk",
+    volume_size=32,
+    download_timeout=timedelta(minutes=30),
+    startup_timeout=timedelta(minutes=5),
+    async_inference=AsyncInference(output="s3://answers/out", max_concurrency=4),
+    data_capture=DataCapture(destination="s3://captured/here", percent=10),
+)
+IN_VARIANT = {
+    "VolumeSizeInGB": 32,
+    "ModelDataDownloadTimeoutInSeconds": 1800,
+    "ContainerStartupHealthCheckTimeoutInSeconds": 300,
+}
+IN_CONFIG = {
+    "KmsKeyId": "alias/disk",
+    "AsyncInferenceConfig": {
+        "OutputConfig": {"S3OutputPath": "s3://answers/out"},
+        "ClientConfig": {"MaxConcurrentInvocationsPerInstance": 4},
+    },
+    "DataCaptureConfig": {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 10,
+        "DestinationS3Uri": "s3://captured/here",
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+    },
+}
+IN_MODEL = {"VpcConfig": {"SecurityGroupIds": ["sg-9"], "Subnets": ["subnet-9"]}, "EnableNetworkIsolation": True}
+
+
+async def test_given_settings_in_the_spec_when_an_endpoint_is_created_then_it_has_them(serving: Serving) -> None:
+    package = serving.package("new")
+    plan = await serving.roll_out(package, settings=EVERYTHING)
+    made = ByHand(serving).described(plan.config)
+    [variant] = made["ProductionVariants"]
+    assert IN_CONFIG.items() <= made.items()
+    assert {**IN_VARIANT, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}.items() <= variant.items()
+    assert IN_MODEL.items() <= variant["ModelName"].items()
+    assert variant["ModelName"]["PrimaryContainer"]["Environment"] == {"THRESHOLD": "0.9"}
+
+
+async def test_given_serverless_in_the_spec_when_an_endpoint_is_created_then_it_has_no_instances(serving: Serving) -> None:
+    settings = EndpointSettings(serverless=Serverless(memory=2048, max_concurrency=5))
+    plan = await serving.roll_out(serving.package("new"), settings=settings, instance_type=None)
+    [variant] = ByHand(serving).described(plan.config)["ProductionVariants"]
+    assert variant["ServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    assert "InstanceType" not in variant
+
+
+def test_given_settings_in_the_spec_when_a_live_endpoint_has_others_then_those_change_and_are_told_without_values() -> None:
+    old = {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://old"}}, "ExplainerConfig": {"kept": 1}}
+    former = former_of({"PrimaryContainer": {"Image": "i", "Environment": {"THRESHOLD": "0.7", "MODE": "fast"}}}, **old)
+    plan = plan_of(settings=EVERYTHING)
+    made = config_arguments(plan, former)
+    assert {**IN_CONFIG, "ExplainerConfig": {"kept": 1}}.items() <= made.items()
+    assert made["ProductionVariants"] == [{"VariantName": "main", "ModelName": plan.model, **SIZED, **IN_VARIANT}]
+    model = model_arguments(plan, former, {"THRESHOLD"})
+    assert IN_MODEL.items() <= model.items()
+    assert model["PrimaryContainer"]["Environment"] == {"MODE": "fast", "THRESHOLD": "0.9"}
+    [warning] = not_carried(plan, former, {})
+    assert warning.startswith("the spec's settings change Environment.THRESHOLD, VpcConfig, EnableNetworkIsolation, KmsKeyId")
+    assert "0.9" not in warning
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        (EndpointSettings(serverless=Serverless(memory=2048, max_concurrency=5)), "serverless"),
+        (EndpointSettings(async_inference=AsyncInference(output="s3://answers/out")), "asyncInference"),
+    ],
+)
+def test_given_settings_of_another_kind_than_the_live_endpoints_when_it_is_planned_then_it_asks_a_person(
+    settings: EndpointSettings, key: str
+) -> None:
+    with pytest.raises(NeedsPersonError, match=f"the spec has {key}, and the live endpoint is of another kind"):
+        config_arguments(plan_of(settings=settings), former_of({"PrimaryContainer": {"Image": "i"}}))
+
+
+def test_given_settings_when_a_rollout_is_planned_then_its_names_follow_from_them() -> None:
+    plain, written = plan_of(), plan_of(settings=EVERYTHING)
+    assert {plain.model, plain.config}.isdisjoint({written.model, written.config})
+    assert (written.model, written.config) == ("screening-prod-v3-8eedd6d7b6", "screening-prod-v3-72b2ebb643")
+
+
+def plan_of(settings: EndpointSettings | None = None) -> EndpointPlan:
     package = ModelPackage(arn=f"{GROUP}/3", version=3, region="us-east-1")
     asked = PlanRollout(
         promotion_id="screening-1",
@@ -380,10 +469,13 @@ def plan_of() -> EndpointPlan:
         region="us-east-1",
         variant=Variant(),
         strategy=AT_ONCE,
+        settings=settings or EndpointSettings(),
     )
     return plan_rollout(asked, "by-hand")
 
 
-def former_of(model: dict[str, Any]) -> Former:
+def former_of(model: dict[str, Any], **config: Any) -> Former:
     variant = {"VariantName": "main", "ModelName": "by-hand", **SIZED}
-    return Former(config={"ProductionVariants": [variant]}, config_tags={}, model=model, model_tags={}, variant=0, container=0)
+    return Former(
+        config={"ProductionVariants": [variant], **config}, config_tags={}, model=model, model_tags={}, variant=0, container=0
+    )
