@@ -6,8 +6,11 @@ import asyncio
 import json
 from uuid import uuid4
 
+import pytest
 from temporalio.client import Client
 
+from slipway.cli.start import by_digest
+from slipway.errors import RefusedError
 from slipway.temporal.start import attempt_of, find_latest, promotion, start_promotion
 from tests.support.shell import Shell, start_arguments
 from tests.support.waiting import until_asked
@@ -151,3 +154,13 @@ async def test_given_a_worker_and_the_uis_address_when_it_is_started_then_its_pa
     assert done.lines[0]["warnings"] == []
     assert done.lines[0]["url"] == f"https://ui.example.org/namespaces/default/workflows/{asked.promotion_id}"
     await promotion(client, asked.promotion_id).terminate()
+
+
+def test_given_a_tag_on_another_registry_when_its_digest_is_looked_up_then_it_is_refused_with_what_shows_it() -> None:
+    with pytest.raises(RefusedError, match=r"it is in ghcr\.io -- give it by digest, which `docker buildx imagetools inspect"):
+        by_digest("ghcr.io/acme/screening:v1")
+
+
+def test_given_a_digest_on_another_registry_when_it_is_read_then_it_is_taken_as_it_is() -> None:
+    image = f"ghcr.io/acme/screening@sha256:{'0' * 64}"
+    assert by_digest(image) == image
