@@ -155,7 +155,7 @@ class EndpointActivities:
             # A rollout changes the model. Capacity that people or autoscaling have set since stays as it is.
             "RetainAllVariantProperties": True,
         }
-        if config == plan.config and plan.settings.data_capture:
+        if plan.settings.data_capture:  # what the spec sets, and on the way back what it was before
             arguments["ExcludeRetainedVariantProperties"] = [{"VariantPropertyType": "DataCaptureConfig"}]
         if config == plan.config and not deployment.is_serverless(endpoint):
             instances = deployment.smallest_fleet(endpoint)

@@ -417,6 +417,21 @@ async def test_given_settings_in_the_spec_when_an_endpoint_is_created_then_it_ha
     assert variant["ModelName"]["PrimaryContainer"]["Environment"] == {"THRESHOLD": "0.9"}
 
 
+async def test_given_data_capture_in_the_spec_when_a_live_endpoint_goes_there_and_back_then_its_own_is_back(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    options = [{"CaptureMode": "Input"}]
+    own = {"InitialSamplingPercentage": 20, "DestinationS3Uri": f"s3://{serving.bucket}/own", "CaptureOptions": options}
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": by_hand.model(), **SIZED}, DataCaptureConfig=own)
+    settings = EndpointSettings(data_capture=DataCapture(destination=f"s3://{serving.bucket}/spec", percent=50))
+    plan = await serving.roll_out(serving.package("new"), AT_ONCE, settings=settings, instance_type=None)
+    captured = by_hand.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["DataCaptureConfig"]
+    assert captured["CurrentSamplingPercentage"] == 50
+    await serving.restore(plan, "by-hand")
+    captured = by_hand.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["DataCaptureConfig"]
+    assert (captured["CurrentSamplingPercentage"], captured["DestinationS3Uri"]) == (20, own["DestinationS3Uri"])
+
+
 async def test_given_serverless_in_the_spec_when_an_endpoint_is_created_then_it_has_no_instances(serving: Serving) -> None:
     settings = EndpointSettings(serverless=Serverless(memory=2048, max_concurrency=5))
     plan = await serving.roll_out(serving.package("new"), settings=settings, instance_type=None)
