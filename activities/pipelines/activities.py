@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.compensation import Compensation
-from activities.pipelines.finding import Listed, Witnesses
+from activities.pipelines.finding import ListedExecution, Witnesses
 from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
 from activities.pipelines.steps import list_steps, step_failures
 from activities.waiting import deadline_after, effect_key, follower
@@ -159,15 +159,15 @@ class PipelineActivities:
 
         return one_by_one(describe)
 
-    def _listings_at(self, region: str | None, pipeline: str | None) -> Describe[tuple[Listed, ...]]:
-        async def list_executions(since: str) -> tuple[Listed, ...]:
+    def _listings_at(self, region: str | None, pipeline: str | None) -> Describe[tuple[ListedExecution, ...]]:
+        async def list_executions(since: str) -> tuple[ListedExecution, ...]:
             return await self._list(region or "", pipeline or "", since)
 
         return one_by_one(list_executions)
 
-    async def _list(self, region: str, pipeline: str, since: str) -> tuple[Listed, ...]:
+    async def _list(self, region: str, pipeline: str, since: str) -> tuple[ListedExecution, ...]:
         """The executions of a pipeline, the newest first."""
-        listed: list[Listed] = []
+        listed: list[ListedExecution] = []
         token = ""
         for _ in range(PAGES):
             more = {"NextToken": token} if token else {}
@@ -188,9 +188,9 @@ class PipelineActivities:
         return tuple(listed)
 
 
-def listed_execution(found: PipelineExecutionSummaryTypeDef) -> Listed:
+def listed_execution(found: PipelineExecutionSummaryTypeDef) -> ListedExecution:
     """An execution as AWS lists it."""
-    return Listed(
+    return ListedExecution(
         arn=found.get("PipelineExecutionArn", ""),
         name=found.get("PipelineExecutionDisplayName", ""),
         started=found.get("StartTime", datetime.min.replace(tzinfo=UTC)),

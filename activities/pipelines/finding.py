@@ -33,7 +33,7 @@ _HASH = re.compile(r"-[0-9a-f]{12}(-\d{1,3})?$")
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedExecution:
     """An execution as its pipeline lists it."""
 
     arn: str
@@ -55,7 +55,7 @@ class Witnesses:
         self._unread: str | None = None
         """Why the task's log could not be read."""
 
-    async def find(self, listed: Sequence[Listed], *, settled: bool) -> Execution | None:
+    async def find(self, listed: Sequence[ListedExecution], *, settled: bool) -> Execution | None:
         """The promotion's execution; none if none is seen yet.
 
         Args:
@@ -87,7 +87,7 @@ class Witnesses:
             raise self._unproved(began)
         return self._execution(self._only(began, "began while the task ran"), BY_TIME)
 
-    def none(self, listed: Sequence[Listed]) -> NeedsPersonError:
+    def none(self, listed: Sequence[ListedExecution]) -> NeedsPersonError:
         """The error for an execution that is not there."""
         request = self._request
         if request.named:
@@ -111,10 +111,10 @@ class Witnesses:
     def _log_remark(self) -> str:
         return f"; the task's log could not be read: {self._unread}" if self._unread else ""
 
-    def _execution(self, found: Listed, witness: str) -> Execution:
+    def _execution(self, found: ListedExecution, witness: str) -> Execution:
         return Execution(arn=found.arn, region=self._request.region, display_name=found.name, witness=witness)
 
-    def _checked(self, named: Listed) -> Execution:
+    def _checked(self, named: ListedExecution) -> Execution:
         """The execution that an operator named.
 
         Raises:
@@ -126,7 +126,7 @@ class Witnesses:
             raise NeedsPersonError(self.tried, said, "name one that began after the task was started")
         return self._execution(named, BY_OPERATOR)
 
-    def _only(self, found: Sequence[Listed], what: str) -> Listed:
+    def _only(self, found: Sequence[ListedExecution], what: str) -> ListedExecution:
         """The one that is found.
 
         Raises:
@@ -139,7 +139,7 @@ class Witnesses:
             self.tried, said, f"name the one that the task started: slipway retry {self._request.promotion_id} --execution <arn>"
         )
 
-    def _unproved(self, began: Sequence[Listed]) -> NeedsPersonError:
+    def _unproved(self, began: Sequence[ListedExecution]) -> NeedsPersonError:
         """What is begun is stopped only where it is proved whose it is."""
         arns = ", ".join(found.arn for found in began[:5])
         said = (
@@ -147,7 +147,7 @@ class Witnesses:
         )
         return NeedsPersonError(self.tried, said, "see whether one of them is the task's, and stop it in SageMaker")
 
-    async def _began(self, listed: Sequence[Listed], task: StartedTask) -> list[Listed]:
+    async def _began(self, listed: Sequence[ListedExecution], task: StartedTask) -> list[ListedExecution]:
         """The executions that began while the task ran, but those that another promotion's task named."""
         later = [found for found in listed if found.started >= task.started_at]
         if not later:
@@ -176,13 +176,13 @@ class Witnesses:
             self._unread = error.report.answered
         return found
 
-    async def _created_by(self, task: StartedTask, began: Sequence[Listed]) -> list[Listed]:
+    async def _created_by(self, task: StartedTask, began: Sequence[ListedExecution]) -> list[ListedExecution]:
         """Those that the task created, where AWS says who did. ECS names a task's session after the task."""
         if len(began) > ASKED:
             return []
         session = task.arn.rpartition("/")[2]
         describe = self._aws.sagemaker(self._request.region).describe_pipeline_execution
-        found: list[Listed] = []
+        found: list[ListedExecution] = []
         for each in began:
             answer = await self._aws.call(f"looking at who created {each.arn}", describe, PipelineExecutionArn=each.arn)
             if is_session(answer.get("CreatedBy", {}), session):
