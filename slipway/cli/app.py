@@ -104,7 +104,7 @@ COMMANDS = (
         "Print the document of a decision, to sign it by hand with ssh-keygen; or put document and signature together for a "
         "signal in the Temporal UI.",
         (
-            f"slipway decision {ID} --kind approve --by ana > decision.json",
+            f"slipway decision {ID} --kind approve --by ana \\\n    > decision.json",
             "ssh-keygen -Y sign -n slipway-decision -f ~/.ssh/id_ed25519 decision.json",
             "slipway decision --attach decision.json",
         ),
@@ -174,6 +174,8 @@ def make_app() -> App:
         help_format="plaintext",
         version=__version__,
         default_parameter=Parameter(show_default=shown_default),
+        # `run` ends on it: the library would tear the interpreter down, which hangs beside the SDK's threads.
+        suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
     completion = "Install completion of commands and options for your shell."

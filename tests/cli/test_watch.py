@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
+from demo.stack import BINARIES
 from demo.temporal import TemporalServer
 from slipway.api import Decision
 from slipway.cli import following, reading
@@ -39,6 +41,25 @@ async def test_given_a_waiting_promotion_when_the_watch_is_limited_then_the_exit
     assert done.code == 4
     assert done.lines[-1]["waiting_for"]["what"] == "approval (0 of 1)"
     await handle.terminate()
+
+
+async def test_given_a_watch_when_it_is_interrupted_once_then_the_process_ends(
+    shell: Shell, world: World, client: Client
+) -> None:
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    watch = await asyncio.create_subprocess_exec(
+        str(BINARIES / "slipway"), "watch", handle.id, env=shell.environment, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert watch.stdout
+        assert await asyncio.wait_for(watch.stdout.readuntil(b"reject"), 60)
+        watch.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(watch.wait(), 30) == 130
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            watch.kill()
+        await handle.terminate()
 
 
 async def test_given_a_promotion_that_ends_when_it_is_watched_then_the_end_is_noticed_before_the_next_look(

@@ -95,6 +95,8 @@ def run_registry(folder: Path) -> Generator[OtherRegistry]:
 
 
 def _build(file: Path) -> None:
+    if not os.environ.get("SLIPWAY_BUILD_REGISTRY"):
+        pytest.skip("the registry takes some minutes to compile: set SLIPWAY_BUILD_REGISTRY=1 once, and it is kept")
     go = shutil.which("go")
     if go is None:
         pytest.skip("there is no Go to build the registry with; `make setup` brings one")
