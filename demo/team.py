@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 from botocore.exceptions import ClientError
 
+from activities.endpoints.plan import NEW_VARIANT
 from demo.images import push, training_data
 from demo.oci_layout import BuiltImage
 from demo.remote import Remote
@@ -153,7 +154,7 @@ class Team:
                 MetricName="ModelLatency" if is_latency else "Invocation5XXErrors",
                 Dimensions=[
                     {"Name": "EndpointName", "Value": self.endpoint},
-                    {"Name": "VariantName", "Value": self.spec.spec.rollout.variant.name},
+                    {"Name": "VariantName", "Value": self.spec.spec.rollout.variant.name or NEW_VARIANT},
                 ],
                 Statistic="Average" if is_latency else "Sum",
                 Period=60,

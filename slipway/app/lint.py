@@ -315,7 +315,8 @@ class _Linter:
         rollout = spec.spec.rollout
         strategy = rollout.strategy
         kind = "canary" if strategy.canary else "linear" if strategy.linear else None
-        if kind and rollout.variant.instance_count == 1:
+        # Without a type the spec speaks of live endpoints only, which keep their number of instances.
+        if kind and rollout.variant.instance_type and rollout.variant.instance_count == 1:
             message = f"one instance cannot take a {kind} of at most half the fleet: SageMaker moves all traffic at once"
             self._warn(SPEC_FILE, (*at, "strategy", kind), message, "set instanceCount to 2 or more")
         if (kind or strategy.bake) and not strategy.alarms:
