@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import pty
 import signal
 from datetime import timedelta
 from uuid import uuid4
@@ -48,17 +50,22 @@ async def test_given_a_watch_when_it_is_interrupted_once_then_the_process_ends(
 ) -> None:
     handle, _ = await start_promotion(client, request(), world.task_queue)
     await until_asked(handle)
+    outer, inner = pty.openpty()
+    environment = {**shell.environment, "TERM": "xterm"}
     watch = await asyncio.create_subprocess_exec(
-        str(BINARIES / "slipway"), "watch", handle.id, env=shell.environment, stdout=asyncio.subprocess.PIPE
+        str(BINARIES / "slipway"), "watch", handle.id, env=environment, stdin=inner, stdout=inner
     )
     try:
-        assert watch.stdout
-        assert await asyncio.wait_for(watch.stdout.readuntil(b"reject"), 60)
+        seen = b""
+        while b"reject" not in seen:
+            seen += await asyncio.wait_for(asyncio.to_thread(os.read, outer, 65_536), 60)
         watch.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(watch.wait(), 30) == 130
+        assert await asyncio.wait_for(watch.wait(), 15) == 130
     finally:
         with contextlib.suppress(ProcessLookupError):
             watch.kill()
+        os.close(outer)
+        os.close(inner)
         await handle.terminate()
 
 
