@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ def holding(stack: Stack, model_image: BuiltImage) -> Iterator[Holding]:
 async def test_given_a_worker_with_secrets_when_a_promotion_parks_and_is_aborted_then_they_are_in_nothing_that_is_written(
     holding: Holding,
 ) -> None:
-    image = holding.team.push_pipeline_image(build_pipeline_image(ROOT), "good")
+    image = await asyncio.to_thread(holding.team.push_pipeline_image, build_pipeline_image(ROOT), "good")
     holding.team.remove_data()
     await holding.when_ci_starts(image)
     await holding.until_stage(StageName.task, StageState.parked)
