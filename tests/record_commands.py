@@ -1,4 +1,4 @@
-"""Writes the baseline of `tests/workflows/test_commands.py`: `python -m tests.record_commands`."""
+"""Writes the baseline of `tests/upgrades/test_commands.py`: `python -m tests.record_commands`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records the histories that `tests/workflows/test_replay.py` replays: `make histories`.
+"""Records the histories that `tests/upgrades/test_replay.py` replays: `make histories`.
 
 Each is a promotion on real parts: the local AWS, git, Temporal and a worker of its own. Record only what is missing, or what no
 promotion that runs anywhere was made with: `python -m tests.record_histories rejected expired` records these two.
