@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    Field,
     GetJsonSchemaHandler,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -301,7 +302,7 @@ class Strategy(SpecModel):
 class Variant(SpecModel):
     """The production variant that gets the model. Everything that is not written here stays as a live endpoint has it."""
 
-    name: SageMakerName | None = None
+    name: Annotated[SageMakerName | None, Field(exclude_if=lambda name: name is None)] = None
     """The variant to replace. Absent: the endpoint's only one; `AllTraffic` at a new endpoint."""
     instance_type: InstanceType | None = None
     """As `ml.m5.large`. A new endpoint needs it. Absent: the type that a live endpoint has. A serverless endpoint stays

@@ -15,7 +15,10 @@ from tests.support.world import World
 REGISTRY = "111111111111.dkr.ecr.us-east-1.amazonaws.com"
 BAD = {
     "no such command": (["promote"], "promote"),
-    "no image in ECR": (["start", "--repository", "file:///a", "--image", "nginx:latest"], "is not an image in ECR"),
+    "no image with its registry": (
+        ["start", "--repository", "file:///a", "--image", "nginx:latest"],
+        "is not an image with its registry",
+    ),
     "a short digest": (["start", "--repository", "file:///a", "--image", f"{REGISTRY}/x@sha256:short"], "x@sha256:short"),
     "a password": (["start", "--repository", "https://a:b@host/x", "--image", "nginx"], "repository"),
     "no duration": (["watch", "x", "--timeout", "soon"], "soon"),

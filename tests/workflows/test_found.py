@@ -50,7 +50,7 @@ async def test_given_no_execution_when_an_operator_names_one_then_that_is_follow
     assert [asked.execution.arn for asked in world.asked("follow_execution")] == [EXECUTION]
     assert status.execution == EXECUTION
     assert "execution abc, known by an operator's word" in summary_of(status, StageName.pipeline)
-    assert any(f"retry of pipeline by ana (claimed) with {EXECUTION}" in notice for notice in status.notices)
+    assert any(f"ana (claimed) named {EXECUTION}" in notice for notice in status.notices)
 
 
 async def test_given_a_named_execution_that_is_refused_when_it_is_retried_plainly_then_it_is_not_named_again(

@@ -151,7 +151,7 @@ async def test_given_a_hostile_file_when_it_is_read_then_the_event_loop_goes_on(
         now = time.monotonic()
         longest, last = max(longest, now - last), now
     await reading
-    assert longest < 2  # a heartbeat may be 10 s late
+    assert longest < 5  # a heartbeat may be 10 s late
 
 
 async def test_given_a_hostile_file_that_is_being_read_when_the_process_is_told_to_end_then_it_ends() -> None:
