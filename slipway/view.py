@@ -101,7 +101,7 @@ def who_line(waiting: WaitingFor) -> str:
 
 
 _IDENTITY = {
-    IdentityLevel.claimed: "decisions are claimed here: whoever can reach the Temporal namespace can write any name",
+    IdentityLevel.claimed: "decisions are claimed here: whoever reaches the namespace can write any name",
     IdentityLevel.temporal: "decisions have to be signed, or be signals that the approver sent with a login of their own",
     IdentityLevel.signed: "decisions have to be signed with a key of the approver",
 }

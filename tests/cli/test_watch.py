@@ -57,7 +57,7 @@ async def test_given_a_watch_when_it_is_interrupted_once_then_the_process_ends(
     )
     try:
         seen = b""
-        while b"reject" not in seen:
+        while b"slipway approve" not in seen:
             seen += await asyncio.wait_for(asyncio.to_thread(os.read, outer, 65_536), 60)
         watch.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(watch.wait(), 15) == 130

@@ -104,7 +104,7 @@ def test_given_an_approval_then_the_lines_say_until_when_and_who() -> None:
     assert waiting_lines(waiting, IdentityLevel.claimed) == (
         "waiting for approval (0 of 1) since 2026-01-02 03:04:05 UTC, until 2026-01-02 04:04:05 UTC",
         "who: ana, bo",
-        "decisions are claimed here: whoever can reach the Temporal namespace can write any name",
+        "decisions are claimed here: whoever reaches the namespace can write any name",
     )
 
 

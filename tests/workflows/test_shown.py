@@ -56,7 +56,7 @@ async def test_given_claimed_decisions_then_the_details_say_what_that_means(clie
     handle, _ = await start_promotion(client, request(), world.task_queue)
     await until_asked(handle)
     page = await details(client, handle.id)
-    assert "whoever can reach the Temporal namespace can write any name" in page
+    assert "whoever reaches the namespace can write any name" in page
     assert "--sign" not in page
     await handle.terminate()
 
