@@ -26,7 +26,7 @@ def measure() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as scratch:
         environment = base_environment(Path(scratch))
         server = TemporalServer(Path(scratch), environment)
-        server.start()
+        server.start_anywhere()
         try:
             asyncio.run(_set_up(server.address))
             # A server that listens and a promotion that it does not know: all that `status` does but to draw.

@@ -67,7 +67,7 @@ def measure() -> dict[str, float]:
     """Both rates, their ratio, and what a promotion's history takes."""
     with tempfile.TemporaryDirectory() as scratch:
         server = TemporalServer(Path(scratch), base_environment(Path(scratch)))
-        server.start()
+        server.start_anywhere()
         try:
             return asyncio.run(compare(server.address))
         finally:

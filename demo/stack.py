@@ -40,7 +40,7 @@ class Stack:
 
     def __enter__(self) -> Self:
         self.sandbox.start()
-        self.temporal.start()
+        self.temporal.start_anywhere()
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:

@@ -13,6 +13,8 @@ from demo.processes import Child, StartError, free_port, listens
 OLDEST = (1, 9, 1)
 """The CLI version that the lock names; an installed one of at least that age is taken first."""
 
+PORT_TRIES = 3
+
 
 class TemporalServer:
     """A development server in `folder`.
@@ -24,17 +26,37 @@ class TemporalServer:
     """
 
     def __init__(self, folder: Path, environment: dict[str, str], *options: str) -> None:
-        self.port = free_port()
-        self.ui_port = free_port()
+        self._folder, self._environment, self._options = folder, environment, options
+        self._take_ports()
+
+    def _take_ports(self) -> None:
+        self.port, self.ui_port = free_port(), free_port()
         command = [
             *(str(find_temporal()), "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"),
-            *("--port", str(self.port), "--ui-port", str(self.ui_port), "--db-filename", str(folder / "temporal.db")),
+            *("--port", str(self.port), "--ui-port", str(self.ui_port), "--db-filename", str(self._folder / "temporal.db")),
             *("--namespace", "default", "--ui-disable-news-fetch"),
             # It outlives a killed server, though not a power failure, and does not wait for the disk at each step.
             *("--sqlite-pragma", "synchronous=off", "--sqlite-pragma", "journal_mode=wal"),
-            *options,
+            *self._options,
         ]
-        self.process = Child("temporal", command, environment, folder)
+        self.process = Child("temporal", command, self._environment, self._folder)
+
+    def start_anywhere(self) -> None:
+        """Start for the first time. A port that was free may be taken by the time that the server binds it: then on others.
+
+        Raises:
+            StartError: It did not start.
+        """
+        for _ in range(PORT_TRIES - 1):
+            try:
+                self.start()
+            except StartError:
+                if "address already in use" not in self.process.tail(200):
+                    raise
+                self._take_ports()
+            else:
+                return
+        self.start()
 
     @property
     def address(self) -> str:

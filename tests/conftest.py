@@ -34,7 +34,7 @@ def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServe
     """A server with Slipway's search attributes."""
     folder = tmp_path_factory.mktemp("temporal")
     server = TemporalServer(folder, base_environment(folder) | LEAN, *ONE_PARTITION)
-    server.start()
+    server.start_anywhere()
     try:
         asyncio.run(_set_up(server.address))
         yield server

@@ -25,7 +25,7 @@ async def main(address: str) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         server = TemporalServer(Path(scratch), base_environment(Path(scratch)))
-        server.start()
+        server.start_anywhere()
         try:
             asyncio.run(main(server.address))
         finally:

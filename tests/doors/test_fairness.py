@@ -144,7 +144,7 @@ def fair_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalSe
     one = [f"matching.numTaskqueue{kind}Partitions=1" for kind in ("Read", "Write")]
     options = [part for value in ("matching.enableFairness=true", *one) for part in ("--dynamic-config-value", value)]
     server = TemporalServer(folder, base_environment(folder), *options)
-    server.start()
+    server.start_anywhere()
     try:
         yield server
     finally:

@@ -64,7 +64,7 @@ async def test_given_a_rollout_that_is_terminated_when_an_operator_retries_then_
 def pausing_server(tmp_path: Path) -> Iterator[TemporalServer]:
     """A server that lets workflows be paused, which is off by default."""
     server = TemporalServer(tmp_path, base_environment(tmp_path), "--dynamic-config-value", "frontend.WorkflowPauseEnabled=true")
-    server.start()
+    server.start_anywhere()
     yield server
     server.process.stop()
 

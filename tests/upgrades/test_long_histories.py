@@ -36,7 +36,7 @@ def hasty_server(tmp_path: Path) -> Iterator[TemporalServer]:
         base_environment(tmp_path),
         *("--dynamic-config-value", f"limit.historyCount.suggestContinueAsNew={SUGGESTED}"),
     )
-    server.start()
+    server.start_anywhere()
     yield server
     server.process.stop()
 
