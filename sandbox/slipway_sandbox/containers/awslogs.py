@@ -87,9 +87,9 @@ class LogStream:
             batch, going = self._collect(first)
             try:
                 self._client().put_log_events(logGroupName=self._group, logStreamName=self._name, logEvents=batch)
-            except (ClientError, BotoCoreError):
-                # The container goes on without its logs, as on AWS.
-                log.exception("the log stream %s of %s lost %d lines", self._name, self._group, len(batch))
+            except (ClientError, BotoCoreError) as error:
+                # The container goes on without its logs, as on AWS. That is foreseen, as where somebody removed the group.
+                log.warning("the log stream %s of %s lost %d lines: %s", self._name, self._group, len(batch), error)
 
     def _collect(self, first: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
         """The lines that are there and fit into one call, and whether more may come."""
