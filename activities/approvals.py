@@ -7,7 +7,6 @@ and the list of approvers as they are now, the promotion's first run as the serv
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
@@ -28,7 +27,7 @@ from slipway.decisions.command import Delivery
 from slipway.decisions.document import parse_document, targets_of
 from slipway.decisions.subject import DecisionSubject
 from slipway.errors import ChangedSinceApprovalError, NeedsPersonError, RefusedError
-from slipway.git.rules import app_file, normalise_url
+from slipway.kept import Kept
 from slipway.people import fold_name, same_person
 from slipway.temporal.principals import is_of
 
@@ -36,7 +35,8 @@ Gather = Callable[[GatherEvidence], Awaitable[Evidence]]
 """Gathers evidence from AWS and git."""
 JUDGED_FOR = 60.0
 """Seconds for which the gates of one package are not judged again: each target of a wave has two effects."""
-_KEPT = 64
+KEPT = 64
+"""Packages whose verdict is kept."""
 ASK_AGAIN = "retry asks the approvers again; abort ends the promotion"
 
 
@@ -61,7 +61,7 @@ class Approvals:
     def __init__(self, approvers: Approvers, gather: Gather) -> None:
         self._approvers = approvers
         self._gather = gather
-        self._judged: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._judged: Kept[tuple[str, str], float] = Kept(KEPT)
 
     async def require_package(self, origin: Origin, app: App, request: SetApproval) -> None:
         """Checks that a package may be approved in the registry.
@@ -149,7 +149,8 @@ class Approvals:
     async def _judge(self, origin: Origin, app: App, package: ModelPackage) -> None:
         """Judge the gates, where they alone decide."""
         key, now = (package.arn, origin.commit), time.monotonic()
-        if now < self._judged.get(key, 0.0) + JUDGED_FOR and key in self._judged:
+        judged_at = self._judged.get(key)
+        if judged_at is not None and now < judged_at + JUDGED_FOR:
             return
         evidence = await self._gather(_gathering(origin, app, package))
         missed = [f"{gate.metric}: {gate.message}" for gate in evidence.gates if not gate.passed]
@@ -157,8 +158,6 @@ class Approvals:
             tried = f"judging the gates of {package.arn}, which decide alone"
             raise NeedsPersonError(tried, "; ".join(missed), "abort, and start again with a model that meets them")
         self._judged[key] = now
-        while len(self._judged) > _KEPT:
-            self._judged.popitem(last=False)
 
 
 def _gathering(origin: Origin, app: App, package: ModelPackage, signed: Evidence | None = None) -> GatherEvidence:
@@ -197,13 +196,11 @@ async def _sent(origin: Origin, run: str, sent: Delivery) -> Vote:
 def _subject(origin: Origin, app: App, package: ModelPackage, run: str) -> DecisionSubject:
     """What a document has to be about, but for its evidence."""
     spec = app.spec.spec
-    return DecisionSubject(
+    return DecisionSubject.of(
+        origin.app,
         namespace=activity.info().workflow_namespace or "",
         promotion=origin.promotion_id,
         run=run,
-        repository=normalise_url(origin.app.repository),
-        branch=origin.app.branch,
-        folder=app_file(origin.app.folder) or ".",
         spec_commit=origin.commit,
         package=package.arn,
         targets=targets_of(spec.rollout.targets, region_of_app(app.spec, app.pipecd.ecs)),

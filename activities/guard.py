@@ -7,7 +7,6 @@ allows, and the activity must do what the spec says there. The policy is read ag
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from functools import partial
 
 from activities.origin import Origin
@@ -18,6 +17,7 @@ from slipway.app.problems import FileError
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.git.repository import Repository
 from slipway.git.rules import app_file, normalise_url
+from slipway.kept import Kept
 from slipway.policy.check import Use, entry_for, require_allowed, require_app, uses_of_definition
 
 KEPT = 256
@@ -33,7 +33,7 @@ class Guard:
 
     def __init__(self, repositories: Repositories) -> None:
         self._repositories = repositories
-        self._apps: OrderedDict[tuple[str, str, str, str], App] = OrderedDict()
+        self._apps: Kept[tuple[str, str, str, str], App] = Kept(KEPT)
 
     async def permit(self, origin: Origin, *more: Use) -> App:
         """The application's files at the promotion's commit, if the policy allows all that they name.
@@ -70,9 +70,6 @@ class Guard:
         key = (normalise_url(origin.app.repository), origin.app.branch, folder, origin.commit)
         if key not in self._apps:
             self._apps[key] = await _read(repository, origin)
-        self._apps.move_to_end(key)
-        while len(self._apps) > KEPT:
-            self._apps.popitem(last=False)
         return self._apps[key]
 
     async def permit_definition(self, origin: Origin, app: App, commit: str) -> None:

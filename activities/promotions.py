@@ -6,20 +6,27 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
-from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+from temporalio.service import RPCError
 
 from slipway.api import Evidence
 from slipway.decisions.command import Delivery
 from slipway.errors import ChangedSinceApprovalError, NeedsPersonError, TransientError
 from slipway.evidence_hash import HASH_DIGITS, sha256_of
+from slipway.kept import Kept
 from slipway.temporal.connect import PROMOTION
 from slipway.temporal.principals import payload_sha256, principal_of
+from slipway.temporal.runs import describe_run
 
 ANSWERS_WITHIN = timedelta(seconds=10)
-_KEPT = 64
+_UNDER_WAY = {
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING,
+    WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_PAUSED,
+}
 _START = "start a promotion with `slipway start`"
-_evidence: dict[str, Evidence] = {}
+_evidence: Kept[tuple[str, str], Evidence] = Kept(64)
+"""By promotion and checksum."""
 
 
 async def first_run_of(promotion_id: str) -> str:
@@ -30,16 +37,16 @@ async def first_run_of(promotion_id: str) -> str:
         TransientError: Temporal does not answer.
     """
     found = await _describe(promotion_id)
-    if found.workflow_type != PROMOTION or found.status is not WorkflowExecutionStatus.RUNNING:
-        status = found.status.name.lower() if found.status else "unknown"
-        answered = f"it is a workflow of the type {found.workflow_type} that is {status}"
+    if found.type.name != PROMOTION or found.status not in _UNDER_WAY:
+        status = WorkflowExecutionStatus.Name(found.status).removeprefix("WORKFLOW_EXECUTION_STATUS_").lower()
+        answered = f"it is a workflow of the type {found.type.name} that is {status}"
         raise NeedsPersonError(_looking(promotion_id), answered, _START)
-    return _first_run(found)
+    return found.first_run_id
 
 
 async def is_run_of(promotion_id: str, run: str, first_run: str) -> bool:
     """Whether a run is one of those that began with the first run."""
-    return _first_run(await _describe(promotion_id, run)) == first_run
+    return (await _describe(promotion_id, run)).first_run_id == first_run
 
 
 async def sender_of(promotion_id: str, sent: Delivery) -> str:
@@ -59,7 +66,8 @@ async def evidence_of(promotion_id: str, checksum: str) -> Evidence:
         ChangedSinceApprovalError: The promotion has other evidence.
         TransientError: No worker answers for it now.
     """
-    if checksum not in _evidence:
+    key = (promotion_id, checksum)
+    if key not in _evidence:
         document = await _query(promotion_id)
         found = sha256_of(document) if document else ""
         if not document or len(checksum) < HASH_DIGITS or not found.startswith(checksum):
@@ -68,39 +76,35 @@ async def evidence_of(promotion_id: str, checksum: str) -> Evidence:
                 f"the promotion's evidence is {found[:HASH_DIGITS] or 'none'}",
                 "retry asks the approvers again, on the evidence as it is then",
             )
-        while len(_evidence) >= _KEPT:
-            del _evidence[next(iter(_evidence))]
-        _evidence[checksum] = Evidence.model_validate(document)
-    return _evidence[checksum]
+        # What it names as its checksum is not part of it, and may be anything.
+        _evidence[key] = Evidence.model_validate({**document, "sha256": found})
+    return _evidence[key]
 
 
 async def _query(promotion_id: str) -> dict[str, Any] | None:
     try:
-        return await _handle(promotion_id).query(
-            "evidence",
-            result_type=dict[str, Any] | None,  # pyright: ignore[reportArgumentType] -- any type that pydantic knows is right
-            rpc_timeout=ANSWERS_WITHIN,
+        return (
+            await activity.client()
+            .get_workflow_handle(promotion_id)
+            .query(
+                "evidence",
+                result_type=dict[str, Any] | None,  # pyright: ignore[reportArgumentType] -- any type that pydantic knows is right
+                rpc_timeout=ANSWERS_WITHIN,
+            )
         )
     except RPCError as error:
         raise TransientError(f"asking {promotion_id} for its evidence", error.message) from error
 
 
-async def _describe(promotion_id: str, run: str | None = None) -> WorkflowExecutionDescription:
+async def _describe(promotion_id: str, run: str = "") -> WorkflowExecutionInfo:
     try:
-        return await _handle(promotion_id, run).describe(rpc_timeout=ANSWERS_WITHIN)
+        found = await describe_run(activity.client(), promotion_id, run)
     except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise TransientError(_looking(promotion_id), error.message) from error
-        raise NeedsPersonError(_looking(promotion_id), "Temporal knows no such workflow", _START) from error
-
-
-def _first_run(found: WorkflowExecutionDescription) -> str:
-    return found.raw_description.workflow_execution_info.first_run_id
+        raise TransientError(_looking(promotion_id), error.message) from error
+    if found is None:
+        raise NeedsPersonError(_looking(promotion_id), "Temporal knows no such workflow", _START)
+    return found
 
 
 def _looking(promotion_id: str) -> str:
     return f"looking for the running promotion {promotion_id}"
-
-
-def _handle(promotion_id: str, run: str | None = None) -> WorkflowHandle[Any, Any]:
-    return activity.client().get_workflow_handle(promotion_id, run_id=run)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from slipway.api import AppRef
 from slipway.app.lint import Findings, read_app_from
-from slipway.git.cache import FileCache, Kept
+from slipway.git.cache import FileCache
 from slipway.git.mirror import Author
 from slipway.git.repository import Repository
 from slipway.git.rules import app_file, url_for_git
+from slipway.kept import Kept
 from slipway.policy.check import require_branch
 from slipway.policy.source import Policies
 

@@ -32,7 +32,6 @@ with workflow.unsafe.imports_passed_through():
     from slipway.decisions.document import targets_of
     from slipway.decisions.subject import DecisionSubject
     from slipway.errors import FailureReport, cap
-    from slipway.git.rules import app_file, normalise_url
     from slipway.temporal.failures import report_of
 
 from workflows.activity_options import IDENTIFY, shown
@@ -201,17 +200,15 @@ class OperatorHandlers:
 
     def _subject(self) -> DecisionSubject | None:
         """What a decision is about now; none before the application is read."""
-        state, app = self._state, self._request.app
+        state = self._state
         if state.app is None:
             return None
         info = workflow.info()
-        return DecisionSubject(
+        return DecisionSubject.of(
+            self._request.app,
             namespace=info.namespace,
             promotion=self._id,
             run=info.first_execution_run_id,
-            repository=normalise_url(app.repository),
-            branch=app.branch,
-            folder=app_file(app.folder) or ".",
             spec_commit=state.app.commit,
             package=state.package.arn if state.package else "",
             targets=targets_of(state.app.spec.spec.rollout.targets, state.region),

@@ -11,8 +11,7 @@ import contextvars
 import functools
 import re
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -29,6 +28,7 @@ from botocore.credentials import (
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.aws.errors import classify
+from slipway.kept import Kept
 
 if TYPE_CHECKING:
     from types_boto3_cloudwatch import CloudWatchClient
@@ -91,20 +91,6 @@ def acting_for(actor: Actor | None) -> Generator[None]:
         _actor.reset(token)
 
 
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
-
-def _kept(cache: OrderedDict[K, V], key: K, make: Callable[[], V], limit: int) -> V:
-    """What is kept under the key, made where it is not there; the one that was used least recently goes."""
-    if key not in cache:
-        cache[key] = make()
-    cache.move_to_end(key)
-    while len(cache) > limit:
-        cache.popitem(last=False)
-    return cache[key]
-
-
 class Aws:
     """Clients by service, region and role, and the threads that their blocking calls run on.
 
@@ -114,8 +100,8 @@ class Aws:
 
     def __init__(self) -> None:
         self._own = botocore.session.get_session()
-        self._sessions: OrderedDict[tuple[str | None, Actor | None], boto3.session.Session] = OrderedDict()
-        self._clients: OrderedDict[tuple[str, str, str | None, Actor | None, int], Any] = OrderedDict()
+        self._sessions: Kept[tuple[str | None, Actor | None], boto3.session.Session] = Kept(KEPT_SESSIONS)
+        self._clients: Kept[tuple[str, str, str | None, Actor | None, int], Any] = Kept(KEPT_CLIENTS)
         self._lock = threading.RLock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aws")
 
@@ -176,14 +162,14 @@ class Aws:
             return session.client(service, region_name=region, config=_config(service, attempts))
 
         with self._lock:
-            return _kept(self._clients, (str(service), region, role_arn, actor, attempts), make, KEPT_CLIENTS)
+            return self._clients.get_or_make((str(service), region, role_arn, actor, attempts), make)
 
     def _session(self, role_arn: str | None, region: str, actor: Actor | None) -> boto3.session.Session:
         def make() -> boto3.session.Session:
             own = self._own if role_arn is None else self._assumed(role_arn, region, actor)
             return boto3.session.Session(botocore_session=own)
 
-        return _kept(self._sessions, (role_arn, actor), make, KEPT_SESSIONS)
+        return self._sessions.get_or_make((role_arn, actor), make)
 
     def _assumed(self, role_arn: str, region: str, actor: Actor | None) -> botocore.session.Session:
         """A session that acts as the role. botocore gets its credentials when they are needed and renews them in time."""

@@ -19,8 +19,9 @@ from rich.text import Text
 from slipway.api import IdentityLevel, SignedCommand
 from slipway.cli.common import Length, checked
 from slipway.cli.reading import FoundEvidence, Opened
-from slipway.decisions.document import DecisionDocument, Kind, subject_of
+from slipway.decisions.document import DecisionDocument, Kind
 from slipway.decisions.signatures import sign
+from slipway.decisions.subject import subject_of
 from slipway.errors import RefusedError
 
 KEYS = ("id_ed25519_sk", "id_ed25519", "id_ecdsa", "id_rsa")
@@ -114,7 +115,7 @@ def make_document(
         DecisionDocument,
         kind,
         kind=kind,
-        **subject_of(opened.status, evidence, sha256, namespace=opened.namespace, run=opened.run),
+        **dict(subject_of(opened.status, evidence, sha256, namespace=opened.namespace, run=opened.run)),
         by=who,
         nonce=secrets.token_hex(16),
         issued=issued,

@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from slipway.api import ARN_LIMIT, DOCUMENT_LIMIT, Evidence, Line, PersonName, PromotionStatus
+from slipway.api import ARN_LIMIT, DOCUMENT_LIMIT, Line, PersonName
 from slipway.app.spec import Target
 from slipway.errors import RefusedError
 from slipway.git.rules import app_file, check_branch, normalise_url
@@ -184,33 +184,6 @@ def targets_of(targets: Sequence[Target], region: str) -> tuple[str, ...]:
 def _target_line(target: Target, region: str) -> str:
     account = f" as {target.role_arn.split(':')[4]}" if target.role_arn else ""
     return f"{target.endpoint} in {target.region or region}{account}"
-
-
-def subject_of(
-    status: PromotionStatus, evidence: Evidence | None, sha256: str, *, namespace: str, run: str
-) -> dict[str, str | tuple[str, ...]]:
-    """The members of a document that say what it is about, as they are right for a promotion now.
-
-    Args:
-        status: The promotion.
-        evidence: Its evidence, as soon as there is any.
-        sha256: The evidence's whole checksum; who signs computes it from what is shown.
-        namespace: Temporal's namespace.
-        run: The first of the promotion's runs.
-    """
-    shown = [champion.target for champion in evidence.champions] if evidence else []
-    return {
-        "namespace": namespace,
-        "promotion": status.id,
-        "run": run,
-        "repository": normalise_url(status.app.repository),
-        "branch": status.app.branch,
-        "folder": app_file(status.app.folder) or ".",
-        "spec_commit": status.spec_commit or "",
-        "package": status.package or "",
-        "targets": targets_of(shown, evidence.package.region) if evidence else (),
-        "evidence": sha256 if evidence else "",
-    }
 
 
 def differences(document: DecisionDocument, expected: Mapping[str, Any]) -> tuple[str, ...]:

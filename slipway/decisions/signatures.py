@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict
 
 from slipway.api import DOCUMENT_LIMIT, SIGNATURE_LIMIT
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.programs import output_of
 from slipway.text import one_line
 
 NAMESPACE = "slipway-decision"
@@ -267,15 +268,9 @@ async def _run(tried: str, arguments: list[str], folder: Path, stdin: bytes) -> 
     except FileNotFoundError as error:
         raise _no_program(tried, "where the worker runs") from error
     try:
-        async with asyncio.timeout(VERIFIED_WITHIN):
-            out, err = await process.communicate(stdin)
+        out, err = await output_of(process, stdin, VERIFIED_WITHIN)
     except TimeoutError as error:
         raise TransientError(tried, f"ssh-keygen had not ended after {VERIFIED_WITHIN:.0f} s") from error
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
     return _Answer(code=process.returncode or 0, out=out.decode(errors="replace"), err=err.decode(errors="replace"))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import NeedsPersonError, SlipwayError, TransientError
+from slipway.programs import output_of
 
 FILE_LIMIT = 4_000_000
 """The most bytes of one file that are read."""
@@ -110,15 +111,9 @@ async def run_git(
         with contextlib.suppress(ProcessLookupError):
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_limit, file_limit))
     try:
-        async with asyncio.timeout(TIMEOUT):
-            stdout, stderr = await process.communicate(stdin)
+        stdout, stderr = await output_of(process, stdin, TIMEOUT)
     except TimeoutError as error:
         raise TransientError(tried, f"git {arguments[0]} had not ended after {TIMEOUT:.0f} s") from error
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
     return GitAnswer(process.returncode or 0, stdout, stderr.decode(errors="replace"))
 
 

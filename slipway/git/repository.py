@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import RefusedError, TransientError
-from slipway.git.cache import FileCache, Kept
+from slipway.git.cache import FileCache
 from slipway.git.mirror import Author, Change, Changes, Commit, Entry, Mirror, NewFile, PushConflict
 from slipway.git.process import without_credentials
 from slipway.git.rules import app_file, check_branch, check_commit, check_trailer, normalise_url
+from slipway.kept import Kept
 
 PROMOTION_TRAILER = "Slipway-Promotion"
 REVERT_TRAILER = "Slipway-Reverts"

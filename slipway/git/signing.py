@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from pathlib import Path
 
 from slipway.errors import NeedsPersonError, TransientError
+from slipway.programs import output_of
 
 TIMEOUT = 30.0
 """Seconds until ssh-keygen is killed."""
@@ -52,15 +52,9 @@ async def public_key(key: Path) -> str:
     except FileNotFoundError as error:
         raise NeedsPersonError(_TRIED, "there is no program `ssh-keygen` on the worker's PATH", "install OpenSSH") from error
     try:
-        async with asyncio.timeout(TIMEOUT):
-            stdout, stderr = await process.communicate()
+        stdout, stderr = await output_of(process, None, TIMEOUT)
     except TimeoutError as error:
         raise TransientError(_TRIED, f"ssh-keygen had not ended after {TIMEOUT:.0f} s") from error
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
     if process.returncode:
         raise NeedsPersonError(_TRIED, " ".join(stderr.decode(errors="replace").split()), remedy)
     kind, body, *_ = stdout.decode().split()

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from temporalio.api.common.v1 import WorkflowExecution as WorkflowRun
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
@@ -109,8 +110,17 @@ def _explained(workflow_id: str) -> Generator[None]:
         raise TransientError(tried, answered) from error
 
 
-async def _first_run_of(client: Client, workflow_id: str, run_id: str) -> str | None:
-    """The id of the first run of a run's chain; none where Temporal has forgotten the run."""
+async def describe_run(client: Client, workflow_id: str, run_id: str = "") -> WorkflowExecutionInfo | None:
+    """What Temporal knows of a run; none where it does not know it.
+
+    Args:
+        client: Where to look.
+        workflow_id: The workflow.
+        run_id: Its run; empty for the newest.
+
+    Raises:
+        RPCError: Temporal did not answer, or the worker may not look.
+    """
     execution = WorkflowRun(workflow_id=workflow_id, run_id=run_id)
     request = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=execution)
     try:
@@ -120,4 +130,10 @@ async def _first_run_of(client: Client, workflow_id: str, run_id: str) -> str | 
         if error.status is RPCStatusCode.NOT_FOUND:
             return None
         raise
-    return found.workflow_execution_info.first_run_id
+    return found.workflow_execution_info
+
+
+async def _first_run_of(client: Client, workflow_id: str, run_id: str) -> str | None:
+    """The id of the first run of a run's chain; none where Temporal has forgotten the run."""
+    found = await describe_run(client, workflow_id, run_id)
+    return found.first_run_id if found else None

@@ -28,6 +28,7 @@ from slipway.app.lint import App
 from slipway.decisions.command import Delivery
 from slipway.decisions.document import targets_of
 from slipway.errors import ChangedSinceApprovalError, NeedsPersonError
+from slipway.evidence_hash import sha256_of
 from slipway.git.rules import normalise_url
 from slipway.policy.model import AppEntry, ApprovalFloor, policy_of_branches
 from slipway.policy.source import Signers, fixed
@@ -404,3 +405,15 @@ async def test_given_gates_that_decide_alone_when_one_is_not_met_at_the_effect_t
     office.given_floor("signed")  # a worker that has not judged them yet
     with pytest.raises(NeedsPersonError, match="does not meet min"):
         await office.roll_out()
+
+
+async def test_given_made_up_evidence_that_names_the_checksum_of_the_real_one_then_the_approval_does_not_count(
+    office: Office,
+) -> None:
+    office.world.names_checksum_at = 0.91
+    await office.until_asked()
+    shown = await office.handle.query("evidence", result_type=dict[str, Any])
+    yes = office.signed(evidence=sha256_of(shown))
+    office.world.accuracy = 0.91  # what the registry really has
+    with pytest.raises(ChangedSinceApprovalError, match="gathering the evidence"):
+        await office.approve(yes)

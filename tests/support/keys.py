@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 from slipway.api import Evidence, PromotionStatus, SignedCommand
-from slipway.decisions.document import DecisionDocument, targets_of
+from slipway.decisions import subject
+from slipway.decisions.document import DecisionDocument
 from slipway.decisions.signatures import sign
-from slipway.git.rules import normalise_url
 from slipway.temporal.start import Handle
+from tests.support.signing import make_key
 
 
 class Keyring:
@@ -30,9 +30,7 @@ class Keyring:
     def path(self, name: str) -> Path:
         """The private key of that name, made where it is not there."""
         path = self._folder / name
-        if not path.exists():
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)], check=True)
-        return path
+        return path if path.exists() else make_key(self._folder, name)
 
     def public(self, name: str) -> str:
         """The public key, as `ssh-ed25519 AAAA…`."""
@@ -58,23 +56,14 @@ async def subject_of(handle: Handle) -> dict[str, Any]:
     """What a decision on a promotion is about now, as the command line finds it out."""
     status = await handle.query("status", result_type=PromotionStatus)
     evidence = await handle.query("evidence", result_type=Evidence | None)  # pyright: ignore[reportArgumentType] -- any type that pydantic knows is right
-    execution = (await handle.describe()).raw_description.workflow_execution_info
-    return {
-        "namespace": (await handle.describe()).namespace,
-        "promotion": handle.id,
-        "run": execution.first_run_id,
-        "repository": normalise_url(status.app.repository),
-        "branch": status.app.branch,
-        "folder": status.app.folder,
-        "spec_commit": status.spec_commit or "",
-        "package": status.package or "",
-        "targets": targets_of([champion.target for champion in evidence.champions], evidence.package.region) if evidence else (),
-        "evidence": evidence.sha256 if evidence else "",
-    }
+    described = await handle.describe()
+    run = described.raw_description.workflow_execution_info.first_run_id
+    sha256 = evidence.sha256 if evidence else ""
+    return dict(subject.subject_of(status, evidence, sha256, namespace=described.namespace, run=run))
 
 
-def document(subject: Mapping[str, Any], kind: str = "approve", by: str = "ana", **changes: Any) -> DecisionDocument:
+def document(about: Mapping[str, Any], kind: str = "approve", by: str = "ana", **changes: Any) -> DecisionDocument:
     """A decision on a subject, to be signed."""
     now = datetime.now(UTC).replace(microsecond=0)
-    members = {"kind": kind, "by": by, "nonce": uuid4().hex, "issued": now, "expires": now + timedelta(days=1), **subject}
+    members = {"kind": kind, "by": by, "nonce": uuid4().hex, "issued": now, "expires": now + timedelta(days=1), **about}
     return DecisionDocument.model_validate({**members, **changes})

@@ -154,6 +154,8 @@ class World:
         self.accuracy = 0.95
         self.evidence = EVIDENCE
         """The hash that the evidence names; where it is empty, the evidence's own."""
+        self.names_checksum_at: float | None = None
+        """The accuracy of other evidence, whose checksum is named instead of the right one."""
         self.containers: tuple[PackageContainer, ...] = ()
         self.identity = IdentityLevel.claimed
         """How well the policy asks approvers to be known."""
@@ -317,7 +319,13 @@ class World:
     @activity.defn
     async def gather_evidence(self, asked: GatherEvidence) -> Evidence:
         await self._enter(asked)
-        return self.evidence_of(asked)
+        evidence = self.evidence_of(asked)
+        if self.names_checksum_at is None:
+            return evidence
+        told, self.accuracy = self.accuracy, self.names_checksum_at
+        named = self.evidence_of(asked).sha256
+        self.accuracy = told
+        return evidence.model_copy(update={"sha256": named})
 
     def evidence_of(self, asked: GatherEvidence) -> Evidence:
         """What is found, without a call being counted."""
