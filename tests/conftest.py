@@ -13,33 +13,20 @@ import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 from temporalio.client import Client
 
-from demo.stack import base_environment
 from demo.temporal import TemporalServer
 from slipway.aws.clients import Aws
 from slipway.temporal.payloads import data_converter
 from slipway.temporal.setup import set_up
+from tests.support.servers import ONE_PARTITION, temporal_server
 from tests.support.world import World, working
-
-LEAN = {"GOGC": "400"}
-"""The server lives for minutes: it collects garbage seldom. A limit of its memory would make it collect all the time once that
-is reached."""
-ONE_PARTITION = tuple(
-    part for kind in ("Read", "Write") for part in ("--dynamic-config-value", f"matching.numTaskqueue{kind}Partitions=1")
-)
-"""A queue in one part has no forwarding, and learns at one time which worker version is current."""
 
 
 @pytest.fixture(scope="session")
 def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
     """A server with Slipway's search attributes."""
-    folder = tmp_path_factory.mktemp("temporal")
-    server = TemporalServer(folder, base_environment(folder) | LEAN, *ONE_PARTITION)
-    server.start_anywhere()
-    try:
+    with temporal_server(tmp_path_factory.mktemp("temporal"), *ONE_PARTITION) as server:
         asyncio.run(_set_up(server.address))
         yield server
-    finally:
-        server.process.stop()
 
 
 async def _set_up(address: str) -> None:

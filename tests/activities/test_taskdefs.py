@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from slipway.git.mirror import Author
 from slipway.git.process import GitAnswer, run_git
 from slipway.policy.model import policy_of_branches
 from slipway.policy.source import fixed
+from tests.support.signing import keygen, make_key
 
 WORKER = str(Author())
 DIGEST = f"sha256:{'a' * 64}"
@@ -331,12 +331,6 @@ async def test_given_a_commit_of_an_older_release_when_a_run_reverts_it_then_a_p
 # --- Signatures ---
 
 
-def make_key(path: Path, passphrase: str = "") -> Path:
-    path.unlink(missing_ok=True)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "slipway", "-f", str(path)], check=True)
-    return path
-
-
 def write_no_key(path: Path) -> Path:
     path.write_text("SECRET-TEXT\n")
     return path
@@ -344,7 +338,7 @@ def write_no_key(path: Path) -> Path:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    return make_key(tmp_path / "key")
+    return make_key(tmp_path, "key")
 
 
 @pytest.fixture
@@ -377,7 +371,7 @@ async def test_given_a_key_when_a_commit_under_the_workers_name_lacks_its_signat
     tmp_path: Path,
     forged: str,
 ) -> None:
-    other = make_key(tmp_path / "other")
+    other = make_key(tmp_path, "other")
     policies = fixed(policy_of_branches([deployment.app.repository]))
     author = Author("Release Bot", "bot@example.com", None if forged == "unsigned" else other)
     forger = TaskdefActivities(Repositories(policies, tmp_path / "forger", author))
@@ -393,7 +387,10 @@ async def test_given_a_key_when_a_commit_under_the_workers_name_lacks_its_signat
 async def test_given_a_key_that_cannot_be_used_when_the_image_is_written_then_a_person_is_needed_and_nothing_is_pushed(
     signing: TaskdefActivities, run: Any, deployment: Any, write: WriteImage, key: Path, broken: str
 ) -> None:
-    _ = write_no_key(key) if broken == "no key" else make_key(key, passphrase="secret")
+    if broken == "no key":
+        write_no_key(key)
+    else:
+        keygen("-q", "-p", "-P", "", "-N", "secret", "-f", str(key))
     with pytest.raises(NeedsPersonError, match="signing a commit") as refused:
         await run(signing.write_image, write)
     assert "SECRET" not in str(refused.value)

@@ -22,13 +22,14 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from sandbox.testkit.go_programs import go_command
 from slipway.api import Decision, OperatorCommand
 from slipway.cli.temporal_errors import explain_temporal
 from slipway.temporal.connect import connect
 from slipway.temporal.principals import payload_sha256, principal_of
 from slipway.temporal.setup import WANTED, check, set_up
 from slipway.temporal.start import Handle, promotion, send_update, start_promotion
-from tests.support.secured import BUILD, SOURCES, SecuredTemporal, go, server_program
+from tests.support.secured import BUILD, SOURCES, SecuredTemporal, server_program
 from tests.support.waiting import PATIENCE, until_asked
 from tests.support.world import EVIDENCE, World, request, working
 
@@ -108,7 +109,9 @@ async def principals(handle: WorkflowHandle[object, object], kind: EventType.Val
 
 def test_given_the_authorizer_when_its_own_tests_run_then_they_pass() -> None:
     server_program()  # its packages are compiled then
-    done = subprocess.run([go(), "test", "./..."], cwd=SOURCES, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [go_command("the authorizer's tests"), "test", "./..."], cwd=SOURCES, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

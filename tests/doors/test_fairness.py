@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -18,7 +17,6 @@ from temporalio.worker import Worker
 from activities.images.messages import CheckScan, ResolvedImage, ResolveImage, ScanVerdict
 from activities.limits import LimitsInterceptor
 from activities.waiting import follower
-from demo.stack import base_environment
 from demo.temporal import TemporalServer
 from slipway.api import AppRef, Outcome, follower_queue, rollout_queue
 from slipway.policy.model import Limits, WorkerPolicy, policy_of_branches
@@ -26,6 +24,7 @@ from slipway.policy.source import fixed
 from slipway.temporal.payloads import data_converter
 from slipway.temporal.setup import set_up
 from slipway.temporal.start import Handle, start_promotion
+from tests.support.servers import ONE_PARTITION, temporal_server
 from tests.support.world import World, approval, request, worker_of
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
@@ -140,15 +139,8 @@ async def test_given_an_app_whose_many_promotions_do_not_go_on_when_a_neighbour_
 @pytest.fixture(scope="module")
 def fair_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
     """A server with fairness, as deploy/temporal has it. One partition: with few tasks, several would blur the order."""
-    folder: Path = tmp_path_factory.mktemp("fair")
-    one = [f"matching.numTaskqueue{kind}Partitions=1" for kind in ("Read", "Write")]
-    options = [part for value in ("matching.enableFairness=true", *one) for part in ("--dynamic-config-value", value)]
-    server = TemporalServer(folder, base_environment(folder), *options)
-    server.start_anywhere()
-    try:
+    with temporal_server(tmp_path_factory.mktemp("fair"), "matching.enableFairness=true", *ONE_PARTITION) as server:
         yield server
-    finally:
-        server.process.stop()
 
 
 async def test_given_a_server_with_fairness_when_an_apps_steps_have_piled_up_then_a_neighbours_does_not_stand_behind_them(

@@ -11,12 +11,12 @@ import pytest
 from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 
-from demo.stack import base_environment
 from demo.temporal import TemporalServer
 from slipway.api import Decision, OperatorCommand, Outcome, StageName
 from slipway.temporal.payloads import data_converter
 from slipway.temporal.setup import set_up
 from slipway.temporal.start import Handle, send_update, start_promotion
+from tests.support.servers import temporal_server
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, request, working
 
@@ -63,10 +63,8 @@ async def test_given_a_rollout_that_is_terminated_when_an_operator_retries_then_
 @pytest.fixture
 def pausing_server(tmp_path: Path) -> Iterator[TemporalServer]:
     """A server that lets workflows be paused, which is off by default."""
-    server = TemporalServer(tmp_path, base_environment(tmp_path), "--dynamic-config-value", "frontend.WorkflowPauseEnabled=true")
-    server.start_anywhere()
-    yield server
-    server.process.stop()
+    with temporal_server(tmp_path, "frontend.WorkflowPauseEnabled=true") as server:
+        yield server
 
 
 async def test_given_a_promotion_that_asks_when_it_is_paused_then_a_decision_counts_once_it_goes_on(

@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
-import platform
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -21,20 +18,17 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from slipway_sandbox.testing import TestImage
 
-from sandbox.testkit.cache import cached
+from sandbox.testkit.go_programs import go_program
 from slipway.oci.auth import ChallengeAuth
 from slipway.oci.client import RegistryClient, content_digest
 from slipway.oci.credentials import Credentials
 
 PACKAGE = "github.com/distribution/distribution/v3/cmd/registry@v3.1.2"
-INSTALLATION = 480.0
-"""Seconds for the registry's download and compilation: only the first run on a machine takes any."""
 USER, PASSWORD = "ci", "not for everybody"
 SERVICE = "registry.test"
 _PATIENCE = 30.0
@@ -77,7 +71,7 @@ def run_registry(folder: Path) -> Generator[OtherRegistry]:
     Args:
         folder: For what it stores.
     """
-    program = cached("registry", f"{PACKAGE} {platform.machine()}", _build)
+    program = go_program("registry", PACKAGE, "the registry", "SLIPWAY_BUILD_REGISTRY")
     key = ec.generate_private_key(ec.SECP256R1())
     registry = OtherRegistry("")
     with _token_server(key, registry) as realm:
@@ -92,24 +86,6 @@ def run_registry(folder: Path) -> Generator[OtherRegistry]:
         finally:
             process.terminate()
             process.wait()
-
-
-def _build(file: Path) -> None:
-    if not os.environ.get("SLIPWAY_BUILD_REGISTRY"):
-        pytest.skip("the registry takes some minutes to compile: set SLIPWAY_BUILD_REGISTRY=1 once, and it is kept")
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("there is no Go to build the registry with; `make setup` brings one")
-    environment = {**os.environ, "GOBIN": str(file.parent), "GOFLAGS": "-mod=mod"}
-    try:
-        done = subprocess.run(
-            [go, "install", PACKAGE], env=environment, capture_output=True, text=True, check=False, timeout=INSTALLATION
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"the registry could not be installed within {INSTALLATION:g} s")
-    if done.returncode:
-        pytest.skip(f"the registry could not be installed: {done.stderr.strip()[-300:]}")
-    file.with_name("registry").rename(file)
 
 
 def _config(folder: Path, realm: str) -> dict[str, Any]:

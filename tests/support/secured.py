@@ -10,9 +10,7 @@ import ipaddress
 import json
 import os
 import platform
-import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -32,6 +30,7 @@ from demo.processes import Child, free_port, listens
 from demo.stack import base_environment
 from demo.temporal import find_temporal
 from sandbox.testkit.cache import cached
+from sandbox.testkit.go_programs import go_command, require_wanted
 from slipway.temporal.payloads import data_converter
 
 ROOT = Path(__file__).parents[2]
@@ -41,15 +40,6 @@ BUILD = 1500.0
 """Seconds for the server's download and compilation: only the first run on a machine takes any."""
 CONFIGURATION = ROOT / "deploy" / "temporal" / "server.yaml"
 AUDIENCE = "temporal.test"
-
-
-def go() -> str:
-    """Go's command: of the environment, or on the path."""
-    beside = Path(sys.executable).with_name("go")
-    found = str(beside) if beside.is_file() else shutil.which("go")
-    if found is None:
-        pytest.skip("there is no Go to build Temporal's server with; `make setup` brings one")
-    return found
 
 
 def server_program() -> Path:
@@ -67,9 +57,8 @@ def _cached_program() -> Path:
 
 
 def _build(file: Path) -> None:
-    if not os.environ.get("SLIPWAY_BUILD_TEMPORAL"):
-        pytest.skip("Temporal's server takes some minutes to compile: set SLIPWAY_BUILD_TEMPORAL=1 once, and it is kept")
-    command = [go(), "build", "-o", str(file), "."]
+    require_wanted("SLIPWAY_BUILD_TEMPORAL", "Temporal's server")
+    command = [go_command("Temporal's server"), "build", "-o", str(file), "."]
     try:
         done = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, check=False, timeout=BUILD)
     except subprocess.TimeoutExpired:

@@ -13,11 +13,11 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner
 
-from demo.stack import base_environment
 from demo.temporal import TemporalServer
 from slipway.api import Decision, OperatorCommand, Outcome, PromotionStatus, StageName, StageState
 from slipway.temporal.setup import set_up
 from slipway.temporal.start import Handle, send_update, start_promotion
+from tests.support.servers import temporal_server
 from tests.support.waiting import state_of, summary_of, until, until_asked, until_parked
 from tests.support.world import EVIDENCE, World, needs_person, request, working
 from workflows import new_run
@@ -31,14 +31,8 @@ FEW = 120
 
 @pytest.fixture
 def hasty_server(tmp_path: Path) -> Iterator[TemporalServer]:
-    server = TemporalServer(
-        tmp_path,
-        base_environment(tmp_path),
-        *("--dynamic-config-value", f"limit.historyCount.suggestContinueAsNew={SUGGESTED}"),
-    )
-    server.start_anywhere()
-    yield server
-    server.process.stop()
+    with temporal_server(tmp_path, f"limit.historyCount.suggestContinueAsNew={SUGGESTED}") as server:
+        yield server
 
 
 async def test_given_a_history_that_has_grown_when_people_are_asked_then_a_new_run_asks_them_until_the_same_time(

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import base64
 import os
-import platform
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from slipway_sandbox.testing import SandboxProcess
 
-from sandbox.testkit.cache import cached
 from sandbox.testkit.contract import behaviour
+from sandbox.testkit.go_programs import go_program
 
 VERSION = "v0.0.0-20260831232431-97274622c111"
 PACKAGE = f"github.com/opencontainers/distribution-spec/conformance@{VERSION}"
-INSTALLATION = 480.0
-"""Seconds for the suite's download and compilation: only the first run on a machine takes any."""
 FEWEST_CHECKS = 500
 """The suite has 516; were it to end early, nothing would fail."""
 LEFT_OUT = (
@@ -35,24 +30,7 @@ LEFT_OUT = (
 @pytest.fixture(scope="module")
 def suite() -> Path:
     """The suite's program, built once by Go."""
-    return cached("oci-conformance", f"{PACKAGE} {platform.machine()}", build_suite)
-
-
-def build_suite(file: Path) -> None:
-    beside = Path(sys.executable).with_name("go")
-    go = str(beside) if beside.is_file() else shutil.which("go")
-    if go is None:
-        pytest.skip("there is no Go to build the conformance suite with; `make setup` brings one")
-    environment = {**os.environ, "GOBIN": str(file.parent), "GOFLAGS": "-mod=mod"}
-    try:
-        done = subprocess.run(
-            [go, "install", PACKAGE], env=environment, capture_output=True, text=True, check=False, timeout=INSTALLATION
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"the conformance suite could not be installed within {INSTALLATION:g} s")
-    if done.returncode:
-        pytest.skip(f"the conformance suite could not be installed: {done.stderr.strip()[-300:]}")
-    file.with_name("conformance").rename(file)
+    return go_program("oci-conformance", PACKAGE, "the conformance suite")
 
 
 @pytest.mark.timeout(600)
