@@ -48,9 +48,9 @@ async def undo_all(state: PromotionState, reason: str, origin: Origin, settled: 
         try:
             done = await _UNDO[planned.undo.kind](state, planned.undo, reason, origin)
         except FailureError as error:
-            state.settle(planned.settled(LedgerState.needs_person, str(report_of(error))))
+            state.settle(planned, LedgerState.needs_person, str(report_of(error)))
         else:
-            state.settle(planned.settled(done.state, done.note))
+            state.settle(planned, done.state, done.note)
         settled()
 
 
