@@ -28,6 +28,8 @@ from activities.limits import LimitsInterceptor
 from activities.repositories import Repositories
 from slipway.api import follower_queue, rollout_queue
 from slipway.aws.clients import Aws
+from slipway.aws.events import EventQueue
+from slipway.aws.polling import Polling
 from slipway.errors import SlipwayError
 from slipway.exit import hard_exit
 from slipway.policy.model import WorkerPolicy
@@ -98,9 +100,9 @@ async def serve(settings: WorkerSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    aws = Aws()
+    aws, polling = Aws(), Polling(settings.poll_seconds)
     try:
-        workers = make_workers(client, settings, aws, policies)
+        workers = make_workers(client, settings, aws, policies, polling)
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(
                 health(
@@ -110,9 +112,12 @@ async def serve(settings: WorkerSettings) -> None:
             for worker in workers:
                 await stack.enter_async_context(worker)
             log.info("polling", task_queue=settings.task_queue, namespace=client.namespace, repositories=settings.repositories)
-            looking = asyncio.create_task(warn(policy))
+            beside = [asyncio.create_task(warn(policy))]
+            if settings.event_queue:
+                beside.append(asyncio.create_task(EventQueue(settings.event_queue, polling.hint).listen()))
             await stop.wait()
-            looking.cancel()
+            for task in beside:
+                task.cancel()
             log.info("stopping", seconds=settings.shutdown_seconds)
             await asyncio.gather(*(worker.shutdown() for worker in workers))
     finally:
@@ -127,14 +132,14 @@ async def warn(policy: WorkerPolicy) -> None:
         log.warning("promotions will park", tried=problem.tried, answered=problem.answered, remedy=problem.remedy)
 
 
-def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: Policies) -> tuple[Worker, ...]:
+def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: Policies, polling: Polling) -> tuple[Worker, ...]:
     """One worker for each task queue: promotions with their short steps, rollouts with theirs, and what only waits.
 
     A wait takes a slot for hours or days. On a queue of their own, waits never hold up a short step, an undo or a rollout.
     """
     repositories = Repositories(policies, settings.work_folder.resolve(), settings.author())
     approvers = Approvers(repositories, Signers(settings.work_folder.resolve()))
-    activities = all_activities(aws, repositories, approvers, settings.poll_seconds)
+    activities = all_activities(aws, repositories, approvers, polling)
     approvals = Approvals(approvers, EvidenceActivities(aws, repositories).gather_evidence)
     short = short_activities(activities)
     make = partial(

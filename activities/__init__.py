@@ -8,6 +8,7 @@ from typing import Any
 from activities.approvers import Approvers
 from activities.decisions import DecisionActivities
 from activities.endpoints.activities import EndpointActivities
+from activities.endpoints.soaking import SoakActivities
 from activities.evidence import EvidenceActivities
 from activities.images.activities import ImageActivities
 from activities.pipelines.activities import PipelineActivities
@@ -17,30 +18,32 @@ from activities.taskdefs import TaskdefActivities
 from activities.tasks.activities import TaskActivities
 from activities.waiting import is_follower
 from slipway.aws.clients import Aws
+from slipway.aws.polling import Polling
 
 Activity = Callable[..., Any]
 
 
-def all_activities(aws: Aws, repositories: Repositories, approvers: Approvers, poll_every: float) -> list[Activity]:
+def all_activities(aws: Aws, repositories: Repositories, approvers: Approvers, polling: Polling) -> list[Activity]:
     """Every activity, for the worker to register.
 
     Args:
         aws: Where to find AWS.
         repositories: The deployment repositories that this worker may use.
         approvers: Who may decide, and by which keys.
-        poll_every: Seconds between two looks at what is followed.
+        polling: How what is followed is looked at.
     """
     return [
         found
         for instance in (
-            ImageActivities(aws, poll_every),
+            ImageActivities(aws, polling),
             TaskdefActivities(repositories),
-            TaskActivities(aws, repositories, poll_every),
-            PipelineActivities(aws, poll_every),
+            TaskActivities(aws, repositories, polling),
+            PipelineActivities(aws, polling),
             RegistryActivities(aws),
             EvidenceActivities(aws, repositories),
             DecisionActivities(approvers),
-            EndpointActivities(aws, repositories, poll_every),
+            EndpointActivities(aws, repositories, polling),
+            SoakActivities(aws, polling),
         )
         for found in activities_of(instance)
     ]

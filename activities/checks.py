@@ -46,6 +46,7 @@ READS = frozenset(
         "find_model_package",
         "gather_evidence",
         "follow_endpoint",
+        "watch_alarms",
         "smoke_endpoint",
         "identify_person",
     }

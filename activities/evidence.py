@@ -20,7 +20,7 @@ from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, Repor
 from slipway.app.durations import format_duration
 from slipway.app.gates import GateResult, Rival, evaluate_gates
 from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_report, together
-from slipway.app.spec import SPEC_FILE, Gate, Rollout, Strategy, Target
+from slipway.app.spec import SPEC_FILE, Gate, Rollout, Strategy, Target, Wave
 from slipway.aws.clients import Aws, region_of
 from slipway.aws.patience import patiently
 from slipway.errors import NeedsPersonError
@@ -210,15 +210,23 @@ def judge_gates(gates: Sequence[Gate], challenger: Measurements, rivals: Sequenc
     return tuple(dict.fromkeys(results))
 
 
+ON_FAILURE = {"stop": "; a failure stops there", "rollbackWave": "; a failure puts the wave back", "rollbackAll": ""}
+"""What the plan says of a failure. That everything goes back is said by the rollback plan."""
+
+
 def plans_of(rollout: Rollout) -> tuple[str, ...]:
     """How each target is rolled out, wave by wave."""
-    how = traffic_of(rollout.strategy)
+    how = f"{traffic_of(rollout.strategy)}{ON_FAILURE[rollout.on_failure]}"
     number = len(rollout.waves)
     return tuple(
-        f"wave {at} of {number}{f', {format_duration(wave.soak)} after the one before' if wave.soak else ''}: {how}"
-        for at, wave in enumerate(rollout.waves, start=1)
-        for _ in wave.targets
+        f"wave {at} of {number}{pace_of(wave)}: {how}" for at, wave in enumerate(rollout.waves, start=1) for _ in wave.targets
     )
+
+
+def pace_of(wave: Wave) -> str:
+    """When a wave begins, and how many of its targets are rolled out at the same time."""
+    soak = f", {format_duration(wave.soak)} after the one before" if wave.soak else ""
+    return f"{soak}, {wave.max_concurrency} at a time" if wave.max_concurrency else soak
 
 
 def traffic_of(strategy: Strategy) -> str:

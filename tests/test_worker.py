@@ -172,7 +172,7 @@ def test_given_help_then_every_setting_is_named_with_its_default(capsys: pytest.
     assert ended.value.code == 0
     assert all(f"SLIPWAY_{name.upper()}" in said for name in WorkerSettings.model_fields)
     assert "Either SLIPWAY_REPOSITORIES or SLIPWAY_POLICY is required" in said
-    assert "(default: 15)" in said
+    assert "(default: 30)" in said
     assert "(default: )" not in said
     assert "None" not in said
     assert not [line for line in said.splitlines() if len(line) > 80]

@@ -14,6 +14,7 @@ from activities.endpoints.approved import require_approved
 from activities.endpoints.carried import config_arguments, not_carried
 from activities.endpoints.deployment import RolloutState
 from activities.endpoints.former import Former, read_former
+from activities.endpoints.listing import followed_endpoints
 from activities.endpoints.messages import (
     EndpointPlan,
     EndpointVerdict,
@@ -29,7 +30,7 @@ from activities.endpoints.messages import (
 from activities.endpoints.plan import plan_rollout
 from activities.endpoints.preflight import alarms_firing, check_preconditions
 from activities.endpoints.preparation import changed, environment_of_package, prepare
-from activities.endpoints.served import SageMakerAccount, is_missing
+from activities.endpoints.served import SageMakerAccount, account_of, is_missing
 from activities.repositories import Repositories
 from activities.tags import PROMOTION_TAG
 from activities.waiting import deadline_after, follower
@@ -37,7 +38,8 @@ from slipway.api import LedgerState
 from slipway.app.durations import format_duration
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
-from slipway.aws.polling import Describe, Pollers, one_by_one
+from slipway.aws.looking import Source
+from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError, SlipwayError, TransientError
 from slipway.git.rules import app_file
 
@@ -53,13 +55,13 @@ class EndpointActivities:
     Args:
         aws: Where to find AWS.
         repositories: Where smoke requests are read from.
-        interval: Seconds between two looks at followed endpoints.
+        polling: How followed endpoints are looked at.
     """
 
-    def __init__(self, aws: Aws, repositories: Repositories, interval: float) -> None:
+    def __init__(self, aws: Aws, repositories: Repositories, polling: Polling) -> None:
         self._aws = aws
         self._repositories = repositories
-        self._endpoints = Pollers(self._endpoints_at, interval)
+        self._endpoints = polling.pollers(self._endpoints_at, account_of)
 
     @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:
@@ -70,10 +72,13 @@ class EndpointActivities:
                 rollout does not update, an alarm is missing or already in ALARM, or the package is not ready.
             RefusedError: The package is in another region than the target.
         """
+        recorded, asked = asked.recorded, asked.model_copy(update={"recorded": None})
         fresh = plan_rollout(asked)
         account = self._account(fresh)
         endpoint = await account.endpoint(asked.target.endpoint)
         serving = endpoint.get("EndpointConfigName") if endpoint else None
+        if endpoint and recorded and deployment.is_going_to(endpoint, recorded):
+            return Preflight(plan=fresh, current_config=serving, begun=True)
         # An endpoint that this package's own plan created has nothing to carry over.
         created = endpoint is None or deployment.is_going_to(endpoint, fresh.config)
         plan = fresh if created else plan_rollout(asked, serving)
@@ -292,9 +297,9 @@ class EndpointActivities:
         poller = self._endpoints.at(plan.region, plan.target.role_arn)
         return await poller.until(plan.target.endpoint, done=done, deadline=deadline, tell=heartbeat_endpoint)
 
-    def _endpoints_at(self, region: str | None, role_arn: str | None) -> Describe[DescribeEndpointOutputTypeDef | None]:
+    def _endpoints_at(self, region: str | None, role_arn: str | None) -> Source[DescribeEndpointOutputTypeDef | None]:
         # The poller's task has a context of its own: the session is that of the promotion that was the first to follow.
-        return one_by_one(SageMakerAccount(self._aws, region or "", role_arn).endpoint)
+        return followed_endpoints(SageMakerAccount(self._aws, region or "", role_arn))
 
     def _account(self, plan: EndpointPlan) -> SageMakerAccount:
         return SageMakerAccount(self._aws, plan.region, plan.target.role_arn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import Field
@@ -42,6 +42,8 @@ class PlanRollout(Message):
     """Absent where an older release recorded the input."""
     approved: Approved | None = None
     """What the effect is compared with. Absent where an older release recorded the input, and before the rollout begins."""
+    recorded: str | None = None
+    """The endpoint config of an earlier plan, where the target is looked at once more."""
 
 
 class EndpointPlan(PlanRollout):
@@ -62,6 +64,8 @@ class Preflight(Message):
     """None: there is no endpoint yet."""
     warnings: tuple[str, ...] = ()
     """For example: the endpoint has one instance, too few for a canary: the update is all at once."""
+    begun: bool = False
+    """Whether the endpoint serves the config of the earlier plan, or is on its way to it: then that plan stays."""
 
 
 class UpdateEndpoint(Message):
@@ -112,6 +116,39 @@ class RestoreEndpoint(Message):
     plan: EndpointPlan
     previous_config: str | None
     reason: str
+
+
+class AlarmPlace(Message):
+    """An account and region with alarms."""
+
+    region: str
+    role_arn: str | None
+    """The role to look as; none for the worker's own."""
+
+
+class WatchAlarms(Message):
+    """Input of `watch_alarms`."""
+
+    places: tuple[AlarmPlace, ...]
+    alarms: tuple[str, ...]
+    """The alarms of each place."""
+    until: datetime
+    """When nobody needs to look any more."""
+    origin: Origin | None = None
+
+
+class FiringAlarm(Message):
+    """An alarm that went off."""
+
+    name: str
+    place: AlarmPlace
+
+
+class WatchedAlarms(Message):
+    """Result of `watch_alarms`."""
+
+    firing: tuple[FiringAlarm, ...] = ()
+    """None where the time was over before one went off."""
 
 
 class RolloutEnd(StrEnum):

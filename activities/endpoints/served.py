@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
+from slipway.aws.polling import Scope
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -95,6 +96,11 @@ class SageMakerAccount:
         shape = self.sagemaker.meta.service_model.operation_model(operation).input_shape
         members = set(shape.members if shape else ()) - {"ModelName", "EndpointConfigName", "Tags"}
         return {member: value for member, value in described.items() if member in members and value not in ([], {}, False)}
+
+
+def account_of(region: str | None, role_arn: str | None) -> Scope:
+    """What AWS slows down together: the region and the role's account."""
+    return region, role_arn and role_arn.split(":")[4]
 
 
 def containers_of(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:

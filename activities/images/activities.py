@@ -16,7 +16,8 @@ from activities.images.registries import describe_image, open_registry, require_
 from activities.waiting import deadline_after, follower
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
-from slipway.aws.polling import Describe, Pollers, one_by_one
+from slipway.aws.looking import Described, Source, one_by_one
+from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError
 from slipway.oci.copy import copy_image
 from slipway.oci.manifests import ImageRepository, ImageTree, read_tree
@@ -43,12 +44,12 @@ class ImageActivities:
 
     Args:
         aws: Where to find AWS.
-        interval: Seconds between two looks at a scan.
+        polling: How scans are looked at.
     """
 
-    def __init__(self, aws: Aws, interval: float) -> None:
+    def __init__(self, aws: Aws, polling: Polling) -> None:
         self._aws = aws
-        self._scans = Pollers(self._scans_at, interval)
+        self._scans = polling.pollers(self._scans_at)
 
     @activity.defn
     async def resolve_image(self, request: ResolveImage) -> ResolvedImage:
@@ -154,7 +155,7 @@ class ImageActivities:
 
     async def _finished_scan(self, image: ImageReference, deadline: datetime) -> ScanState:
         tried = f"waiting for the scan of {image}"
-        scan = await self._scans.at(image.registry, image.repository).until(
+        scan = await self._scans.at(image.registry).until(
             str(image),
             done=lambda scan: scan.status not in SCAN_RUNS,
             deadline=deadline,
@@ -168,9 +169,9 @@ class ImageActivities:
         remedy = "start the scan again (`aws ecr start-image-scan`) and retry, or remove spec.image.scan from the spec"
         raise NeedsPersonError(tried, f"{scan.status} {scan.description}".strip(), remedy)
 
-    def _scans_at(self, registry: str | None, repository: str | None) -> Describe[ScanState]:
-        del registry, repository  # each repository has a poller; an image's name says both
-        return one_by_one(self._scan)
+    def _scans_at(self, registry: str | None) -> Source[ScanState]:
+        del registry  # each has a poller: it is in one account and region; an image's name says which
+        return Described(one_by_one(self._scan))
 
     async def _scan(self, name: str) -> ScanState:
         image = ImageReference.parse(name)

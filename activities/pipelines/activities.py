@@ -9,38 +9,39 @@ from temporalio import activity
 
 from activities.compensation import Compensation
 from activities.pipelines.finding import ListedExecution, Witnesses
+from activities.pipelines.following import (
+    UNFINISHED,
+    ExecutionState,
+    describe_execution,
+    followed_executions,
+    list_executions,
+    pipeline_of,
+)
 from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
-from activities.pipelines.steps import list_steps, step_failures
+from activities.pipelines.steps import step_failures
 from activities.waiting import deadline_after, effect_key, follower
-from slipway.api import LedgerState, StepReport
+from slipway.api import LedgerState
 from slipway.app.durations import format_duration
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
-from slipway.aws.polling import Describe, Pollers, one_by_one
+from slipway.aws.looking import Described, Source, one_by_one
+from slipway.aws.polling import Polling, Scope
 from slipway.errors import NeedsPersonError, SlipwayError
 from slipway.names import TOKEN_LENGTH, short_hash
 from slipway.progress import PipelineProgress
 
 if TYPE_CHECKING:
-    from types_boto3_sagemaker.type_defs import DescribePipelineExecutionResponseTypeDef, PipelineExecutionSummaryTypeDef
+    pass
 
 OLDEST = timedelta(days=30)
 """How long before the latest task its execution may have begun: an earlier attempt's task may have started it before failing, and
 the same client token gives the same execution."""
-UNFINISHED = frozenset({"Executing", "Stopping"})
 SETTLED = timedelta(seconds=10)
 """After this long everything is listed that the task, which has ended, started."""
 PAGES = 5
 """Pages of 100 executions that are looked through."""
-
-
-class ExecutionState:
-    """An execution and its steps at one time."""
-
-    def __init__(self, execution: DescribePipelineExecutionResponseTypeDef, steps: tuple[StepReport, ...]) -> None:
-        self.status = str(execution.get("PipelineExecutionStatus", ""))
-        self.failure = execution.get("FailureReason", "")
-        self.steps = steps
+FINDS_EVERY = 5.0
+"""Seconds between two looks for an execution that has just begun."""
 
 
 class PipelineActivities:
@@ -48,13 +49,13 @@ class PipelineActivities:
 
     Args:
         aws: Where to find AWS.
-        interval: Seconds between two looks at the executions that are followed.
+        polling: How the executions that are followed are looked at.
     """
 
-    def __init__(self, aws: Aws, interval: float) -> None:
+    def __init__(self, aws: Aws, polling: Polling) -> None:
         self._aws = aws
-        self._executions = Pollers(self._executions_at, interval)
-        self._listings = Pollers(self._listings_at, interval)
+        self._executions = polling.pollers(self._executions_at, account_of)
+        self._listings = polling.pollers(self._listings_at, account_of, at_most=FINDS_EVERY)
 
     @activity.defn
     async def find_execution(self, request: FindExecution) -> Execution | None:
@@ -69,13 +70,14 @@ class PipelineActivities:
         since = (request.started_after - OLDEST).isoformat()
         begun, deadline = datetime.now(UTC), deadline_after(request.within)
         witnesses, listings = Witnesses(self._aws, request), self._listings.at(request.region, request.pipeline)
-        while True:
-            listed = await listings.until(since, done=lambda _: True)
-            now = datetime.now(UTC)
-            if found := await witnesses.find(listed, settled=now >= min(begun + SETTLED, deadline)):
-                return found
-            if request.named or now >= deadline:
-                break
+        with listings.following(since):
+            while True:
+                listed = await listings.next(since)
+                now = datetime.now(UTC)
+                if found := await witnesses.find(listed, settled=now >= min(begun + SETTLED, deadline)):
+                    return found
+                if request.named or now >= deadline:
+                    break
         if request.for_undo:
             return None
         raise witnesses.none(listed)
@@ -90,7 +92,7 @@ class PipelineActivities:
         """
         arn = request.execution.arn
         tried = f"following the pipeline execution {request.execution.display_name} ({arn})"
-        state = await self._executions.at(request.execution.region).until(
+        state = await self._executions.at(request.execution.region, pipeline_of(arn)).until(
             arn,
             done=lambda state: state.status not in UNFINISHED,
             deadline=deadline_after(request.timeout),
@@ -111,7 +113,7 @@ class PipelineActivities:
 
         If it is killed after the call, the retry finds it executing, or gives the same client token.
         """
-        described = await self._describe(execution)
+        described = await describe_execution(self._aws, execution.region, execution.arn)
         if described.get("PipelineExecutionStatus") in {*UNFINISHED, "Succeeded"}:
             return execution
         try:
@@ -125,14 +127,16 @@ class PipelineActivities:
             if answer_of(error)[0] != "ConflictException":
                 raise
             # Somebody else retried it between the two calls, perhaps in SageMaker Studio.
-            if (await self._describe(execution)).get("PipelineExecutionStatus") not in UNFINISHED:
+            if (await describe_execution(self._aws, execution.region, execution.arn)).get(
+                "PipelineExecutionStatus"
+            ) not in UNFINISHED:
                 raise
         return execution
 
     @activity.defn
     async def stop_execution(self, execution: Execution) -> Compensation:
         """Stops the execution if it runs. If it is killed after the call, the retry finds it stopping or stopped."""
-        status = (await self._describe(execution)).get("PipelineExecutionStatus", "")
+        status = (await describe_execution(self._aws, execution.region, execution.arn)).get("PipelineExecutionStatus", "")
         if status == "Executing":
             await self._aws.call(
                 f"stopping the pipeline execution {execution.arn}",
@@ -144,57 +148,20 @@ class PipelineActivities:
             return Compensation(state=LedgerState.kept, note=f"the execution had ended before: {status}")
         return Compensation(state=LedgerState.undone, note="the execution is stopped")
 
-    async def _describe(self, execution: Execution) -> DescribePipelineExecutionResponseTypeDef:
-        return await self._aws.call(
-            f"looking at the pipeline execution {execution.arn}",
-            self._aws.sagemaker(execution.region).describe_pipeline_execution,
-            PipelineExecutionArn=execution.arn,
-        )
+    def _executions_at(self, region: str | None, pipeline: str | None) -> Source[ExecutionState]:
+        return followed_executions(self._aws, region or "", pipeline or "")
 
-    def _executions_at(self, region: str | None) -> Describe[ExecutionState]:
-        async def describe(arn: str) -> ExecutionState:
-            # The execution first: steps that are listed after it was seen at its end are all there are.
-            execution = await self._describe(Execution(arn=arn, region=region or "", display_name=""))
-            return ExecutionState(execution, await list_steps(self._aws, region or "", arn))
+    def _listings_at(self, region: str | None, pipeline: str | None) -> Source[tuple[ListedExecution, ...]]:
+        async def list_since(since: str) -> tuple[ListedExecution, ...]:
+            return await list_executions(self._aws, region or "", pipeline or "", since, PAGES)
 
-        return one_by_one(describe)
-
-    def _listings_at(self, region: str | None, pipeline: str | None) -> Describe[tuple[ListedExecution, ...]]:
-        async def list_executions(since: str) -> tuple[ListedExecution, ...]:
-            return await self._list(region or "", pipeline or "", since)
-
-        return one_by_one(list_executions)
-
-    async def _list(self, region: str, pipeline: str, since: str) -> tuple[ListedExecution, ...]:
-        """The executions of a pipeline, the newest first."""
-        listed: list[ListedExecution] = []
-        token = ""
-        for _ in range(PAGES):
-            more = {"NextToken": token} if token else {}
-            answer = await self._aws.call(
-                f"listing the executions of the pipeline {pipeline}",
-                self._aws.sagemaker(region).list_pipeline_executions,
-                PipelineName=pipeline,
-                CreatedAfter=since,
-                SortBy="CreationTime",
-                SortOrder="Descending",
-                MaxResults=100,
-                **more,
-            )
-            listed += map(listed_execution, answer["PipelineExecutionSummaries"])
-            token = answer.get("NextToken", "")
-            if not token:
-                break
-        return tuple(listed)
+        return Described(one_by_one(list_since))
 
 
-def listed_execution(found: PipelineExecutionSummaryTypeDef) -> ListedExecution:
-    """An execution as AWS lists it."""
-    return ListedExecution(
-        arn=found.get("PipelineExecutionArn", ""),
-        name=found.get("PipelineExecutionDisplayName", ""),
-        started=found.get("StartTime", datetime.min.replace(tzinfo=UTC)),
-    )
+def account_of(region: str | None, pipeline: str | None) -> Scope:
+    """What AWS slows down together: executions are the worker's own account's."""
+    del pipeline
+    return (region,)
 
 
 def client_token(arn: str) -> str:

@@ -39,6 +39,7 @@ class ListedExecution:
     arn: str
     name: str
     started: datetime
+    status: str = ""
 
 
 class Witnesses:

@@ -29,7 +29,8 @@ from slipway.app.durations import format_duration
 from slipway.app.taskdef import TaskDefinition, container_images, taskdef_hash
 from slipway.aws.clients import Aws, region_of
 from slipway.aws.errors import answer_of
-from slipway.aws.polling import Answers, Describe, Pollers
+from slipway.aws.looking import Answers, Described, Source
+from slipway.aws.polling import Polling, Scope
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
 from slipway.git.rules import app_file
 from slipway.names import TOKEN_LENGTH, short_hash
@@ -57,13 +58,13 @@ class TaskActivities:
     Args:
         aws: Where to find AWS.
         repositories: Where the task definition is read from.
-        interval: Seconds between two looks at the tasks that are followed.
+        polling: How the tasks that are followed are looked at.
     """
 
-    def __init__(self, aws: Aws, repositories: Repositories, interval: float) -> None:
+    def __init__(self, aws: Aws, repositories: Repositories, polling: Polling) -> None:
         self._aws = aws
         self._repositories = repositories
-        self._tasks = Pollers(self._tasks_at, interval)
+        self._tasks = polling.pollers(self._tasks_at, account_of)
 
     @activity.defn
     async def register_task_definition(self, request: RegisterTaskDefinition) -> RegisteredTaskDefinition:
@@ -215,11 +216,11 @@ class TaskActivities:
         if task and not has_stopped(task):
             raise TransientError(f"stopping the task {started.arn}", f"it is still {task.get('lastStatus')}")
 
-    def _tasks_at(self, cluster: str | None, region: str | None) -> Describe[TaskTypeDef | None]:
+    def _tasks_at(self, cluster: str | None, region: str | None) -> Source[TaskTypeDef | None]:
         async def describe(arns: Collection[str]) -> Answers[TaskTypeDef | None]:
             return await self._describe(self._aws.ecs(region or ""), cluster or "", arns)
 
-        return describe
+        return Described(describe)
 
     async def _describe(self, ecs: ECSClient, cluster: str, arns: Collection[str]) -> dict[str, TaskTypeDef | None]:
         """The tasks by ARN; none for one that ECS does not know."""
@@ -227,6 +228,12 @@ class TaskActivities:
         answer = await self._aws.call(tried, ecs.describe_tasks, cluster=cluster, tasks=list(arns), include=["TAGS"])
         found = {task.get("taskArn", ""): task for task in answer["tasks"]}
         return {arn: found.get(arn) for arn in arns}
+
+
+def account_of(cluster: str | None, region: str | None) -> Scope:
+    """What AWS slows down together: clusters are the worker's own account's."""
+    del cluster
+    return (region,)
 
 
 def require_image(tried: str, images: Mapping[str, str], image: str, written: Collection[str]) -> None:

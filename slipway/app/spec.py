@@ -342,7 +342,9 @@ class Wave(SpecModel):
     """Targets that are rolled out together."""
 
     soak: Annotated[Duration, between("0s", "30d")] = timedelta(0)
-    """How long the wave before must have served first."""
+    """How long the wave before must have served first. The alarms of `strategy` are watched meanwhile."""
+    max_concurrency: Annotated[int, Bounds(ge=1, le=50)] | None = None
+    """How many of its targets may be rolled out at the same time. Absent: all of them."""
     targets: Annotated[tuple[Target, ...], Bounds(min_length=1, max_length=50)]
     """The endpoints of the wave."""
 
@@ -360,6 +362,11 @@ class Rollout(SpecModel):
     """Absent: no request is made."""
     waves: Annotated[tuple[Wave, ...], Bounds(min_length=1, max_length=20)]
     """Rolled out one after the other; a wave that fails stops those behind it."""
+    on_failure: Literal["stop", "rollbackWave", "rollbackAll"] = "rollbackAll"
+    """What follows where a target does not keep the model, or an alarm goes off during a soak. What has not begun does not begin,
+    and the target itself goes back in any case. `stop`: the promotion parks. `rollbackWave`: the target's wave goes back, the
+    last target first, and the promotion parks. `rollbackAll`: everything goes back, and the promotion ends. Of a promotion that
+    parks, `retry` rolls out again what does not serve the model, and `abort` puts everything back."""
 
     @rule
     def _each_target_once(self) -> None:

@@ -63,10 +63,11 @@ class Rule:
 
 
 ANY = ("*",)
+THROTTLES = ("Throttl*", "TooManyRequests*", "RequestLimitExceeded", "SlowDown")
 RULES = (
     # Passes by itself.
     Rule(
-        ("Throttl*", "TooManyRequests*", "RequestLimitExceeded", "SlowDown"),
+        THROTTLES,
         Ending.transient,
         f"AWS slows the worker down; {BY_ITSELF}",
         delay=timedelta(seconds=10),
@@ -213,6 +214,14 @@ def answer_of(error: SlipwayError) -> tuple[str, str]:
     """Code and message of what AWS answered, of an error that `classify` made."""
     cause = error.__cause__
     return (code_of(cause), message_of(cause)) if cause is not None else ("", "")
+
+
+def is_throttle(error: SlipwayError) -> bool:
+    """Whether AWS slows the worker down."""
+    cause = error.__cause__
+    return isinstance(cause, ClientError) and (
+        any(fnmatchcase(code_of(cause), code) for code in THROTTLES) or status_of(cause) == HTTPStatus.TOO_MANY_REQUESTS
+    )
 
 
 def classify(error: BotoCoreError | ClientError, tried: str = "") -> SlipwayError:

@@ -1,6 +1,6 @@
-"""Waiting for many things at little cost: one poller describes everything that is followed, and tells each follower.
+"""Waiting for many things at little cost: one poller looks at everything that is followed, and tells each follower.
 
-A follower is a coroutine in an activity; it holds no thread. Only what a Describe call answers counts; events are not trusted.
+A follower is a coroutine in an activity; it holds no thread. Only what AWS answers counts; an event says only when to look.
 """
 
 from __future__ import annotations
@@ -8,25 +8,30 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from temporalio import activity
 
+from slipway.aws.errors import is_throttle
+from slipway.aws.looking import Answers, Source
+from slipway.aws.pace import Pace
 from slipway.errors import TransientError
 
 log = logging.getLogger(__name__)
 
 V = TypeVar("V")
-Answers = Mapping[str, V | Exception]
-Describe = Callable[[Collection[str]], Awaitable[Answers[V]]]
+Scope = tuple[str | None, ...]
 
-BATCH = 100
 PATIENCE = 5
 """Rounds in a row in which a key may fail before its followers get the error; their activities' retry policies take over then."""
-LONGEST_BACKOFF = 60.0
-"""The longest pause between two rounds, in seconds, while AWS answers nothing."""
+LEAST_PAUSE = 1.0
+"""Seconds between two looks out of turn. Events are hints of strangers: a flood of them must not become a flood of calls."""
+OUT_OF_TURN = 100
+"""Keys that are looked at out of turn at one time."""
 
 
 def _tell_nobody(state: object) -> None:
@@ -34,25 +39,28 @@ def _tell_nobody(state: object) -> None:
 
 
 class Poller(Generic[V]):
-    """Describes everything that is followed, in batches, as long as anything is followed.
+    """Looks at everything that is followed, as long as anything is followed.
 
     Args:
-        describe: Describes some keys at once. It answers each key with a state, or with an error that belongs to that key alone.
-            It raises if the whole batch failed.
+        source: How it looks.
         interval: Seconds between two rounds.
-        batch: Keys that one call may ask for.
+        account: The pace of its account and region, which it may share: AWS slows callers down there, and not elsewhere.
     """
 
-    def __init__(self, describe: Describe[V], interval: float, batch: int = BATCH) -> None:
-        self._describe = describe
-        self._interval = interval
-        self._batch = batch
+    def __init__(self, source: Source[V], interval: float, account: Pace | None = None) -> None:
+        self._source = source
+        self._own = Pace(interval)
+        """Slower while every key fails: AWS is out of order then, and one failing key is no sign of that."""
+        self._account = account or Pace(interval)
+        self._followed: Counter[str] = Counter()
+        """By key: those who follow it, also while they make something of the last state."""
         self._waiting: dict[str, set[asyncio.Future[V]]] = {}
         self._polling: asyncio.Task[None] | None = None
         self._failures: dict[str, int] = {}
         """By key: rounds in a row in which it failed."""
-        self._failed_rounds = 0
-        """Rounds in a row in which every key failed: AWS is out of order then, and one failing key is no sign of that."""
+        self._hinted: dict[str, None] = {}
+        """Keys to look at out of turn, the first hint first."""
+        self._woken = asyncio.Event()
 
     async def until(
         self,
@@ -62,13 +70,13 @@ class Poller(Generic[V]):
         deadline: datetime | None = None,
         tell: Callable[[V], None] = _tell_nobody,
     ) -> V:
-        """Follow one thing, round after round.
+        """Follow one thing, round after round. The first look is at once.
 
         Args:
             key: What to follow.
             done: Whether a state ends the wait.
             deadline: When the wait ends in any case; none for no end.
-            tell: Told each state, as for a heartbeat.
+            tell: Told each state that is new, as for a heartbeat.
 
         Returns:
             The first state that is done, or the first one after the deadline. The caller asks `done` which it is.
@@ -77,19 +85,54 @@ class Poller(Generic[V]):
             SlipwayError: The key's own error; a transient one only if it persists.
             TransientError: The worker shuts down; another worker carries on.
         """
-        while True:
-            state = await self._next(key)
-            tell(state)
-            if done(state) or (deadline is not None and datetime.now(UTC) >= deadline):
-                return state
+        with self.following(key):
+            while True:
+                state = await self.next(key, deadline)
+                tell(state)
+                if done(state) or (deadline is not None and datetime.now(UTC) >= deadline):
+                    return state
 
-    async def _next(self, key: str) -> V:
+    @contextmanager
+    def following(self, key: str) -> Generator[None]:
+        """In the body, hints about a thing count. The first look at it is at once."""
+        self._followed[key] += 1
+        self._hint(key)
+        try:
+            yield
+        finally:
+            self._unfollow(key)
+
+    def _unfollow(self, key: str) -> None:
+        self._followed[key] -= 1
+        if not self._followed[key]:
+            del self._followed[key]
+
+    def hint(self, key: str) -> bool:
+        """Look at a thing out of turn, if anybody follows it. Whether anybody does."""
+        is_followed = key in self._followed
+        if is_followed:
+            self._hint(key)
+        return is_followed
+
+    def _hint(self, key: str) -> None:
+        self._hinted[key] = None
+        self._woken.set()
+
+    async def next(self, key: str, deadline: datetime | None = None) -> V:
+        """The next state of one thing that is followed. At the deadline it is looked at out of turn.
+
+        Raises:
+            SlipwayError: As `until`.
+        """
         future: asyncio.Future[V] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, set()).add(future)
         self._start()
         shutdown = asyncio.ensure_future(activity.wait_for_worker_shutdown())
         try:
-            await asyncio.wait({future, shutdown}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({future, shutdown}, timeout=_left(deadline), return_when=asyncio.FIRST_COMPLETED)
+            if not future.done() and not shutdown.done():
+                self._hint(key)
+                await asyncio.wait({future, shutdown}, return_when=asyncio.FIRST_COMPLETED)
             if not future.done():
                 shutdown.result()
                 raise TransientError(f"following {key}", "this worker shuts down", "another worker carries on by itself")
@@ -112,31 +155,62 @@ class Poller(Generic[V]):
             self._polling = asyncio.get_running_loop().create_task(self._poll(), context=contextvars.Context())
 
     async def _poll(self) -> None:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        await self._look_out_of_turn()
         while self._waiting:
-            await self._round()
             # A follower that was just told comes back for the next state; one that has seen enough does not.
-            await asyncio.sleep(self._pause())
+            if await self._is_woken(begun + self._pause - clock()):
+                await self._look_out_of_turn()
+            else:
+                begun = clock()
+                await self._round()
+
+    @property
+    def _pause(self) -> float:
+        return max(self._own.seconds, self._account.seconds)
+
+    async def _is_woken(self, seconds: float) -> bool:
+        """Wait until the next round is due, or a hint comes before. While something is wrong, hints wait for the round."""
+        least = min(LEAST_PAUSE, self._own.seconds, max(seconds, 0))
+        await asyncio.sleep(least)
+        if self._own.is_slowed or self._account.is_slowed:
+            await asyncio.sleep(max(seconds - least, 0))
+            return False
+        try:
+            await asyncio.wait_for(self._woken.wait(), max(seconds - least, 0))
+        except TimeoutError:
+            return False
+        return True
+
+    async def _look_out_of_turn(self) -> None:
+        keys = [key for key in self._hinted if key in self._waiting][:OUT_OF_TURN]
+        self._hinted = {key: None for key in self._hinted if key in self._followed and key not in keys}
+        if not self._hinted:
+            self._woken.clear()
+        if keys:
+            self._take(await self._source.look(keys))
 
     async def _round(self) -> None:
         keys = sorted(self._waiting)
-        failed = 0
-        for start in range(0, len(keys), self._batch):
-            answers = await self._answers(keys[start : start + self._batch])
-            for key, answer in answers.items():
-                if isinstance(answer, TransientError):
-                    failed += 1
-                    self._count_failure(key, answer)
-                else:
-                    self._failures.pop(key, None)
-                    self._tell(key, answer)
-        self._failed_rounds = self._failed_rounds + 1 if failed == len(keys) else 0
+        self._take(await self._news_of(keys))
 
-    async def _answers(self, keys: Collection[str]) -> Answers[V]:
-        """The answer to each key; the error of a batch that failed is the error of each of its keys."""
+    async def _news_of(self, keys: Collection[str]) -> Answers[V]:
         try:
-            return await self._describe(keys)
+            return await self._source.glance(keys)
         except Exception as error:  # noqa: BLE001 -- whatever it is, followers must hear of it, else they wait for ever
             return dict.fromkeys(keys, error)
+
+    def _take(self, answers: Answers[V]) -> None:
+        errors = [answer for answer in answers.values() if isinstance(answer, TransientError)]
+        self._own.note(wrong=0 < len(errors) == len(answers))
+        self._account.note(wrong=any(map(is_throttle, errors)))
+        for key, answer in answers.items():
+            if isinstance(answer, TransientError):
+                self._count_failure(key, answer)
+            else:
+                self._failures.pop(key, None)
+                self._tell(key, answer)
 
     def _count_failure(self, key: str, error: TransientError) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
@@ -144,9 +218,6 @@ class Poller(Generic[V]):
         if failures >= PATIENCE:
             del self._failures[key]
             self._tell(key, error)
-
-    def _pause(self) -> float:
-        return min(self._interval * 2**self._failed_rounds, max(LONGEST_BACKOFF, self._interval))
 
     def _tell(self, key: str, answer: V | Exception) -> None:
         for future in self._waiting.pop(key, set()):
@@ -158,43 +229,68 @@ class Poller(Generic[V]):
                 future.set_result(answer)
 
 
+def _left(deadline: datetime | None) -> float | None:
+    """Seconds until the deadline; none where there is none."""
+    return max((deadline - datetime.now(UTC)).total_seconds(), 0) if deadline else None
+
+
 class Pollers(Generic[V]):
     """One poller for each scope: an account's role, a region, a cluster.
 
     Args:
-        make: Gives the way to describe what is in a scope.
+        make: Gives the way to look at what is in a scope.
         interval: Seconds between two rounds.
-        batch: Keys that one call may ask for.
+        account_of: What of a scope AWS slows down together: an account and a region.
     """
 
-    def __init__(self, make: Callable[..., Describe[V]], interval: float, batch: int = BATCH) -> None:
+    def __init__(self, make: Callable[..., Source[V]], interval: float, account_of: Callable[..., Scope]) -> None:
         self._make = make
         self._interval = interval
-        self._batch = batch
-        self._pollers: dict[tuple[str | None, ...], Poller[V]] = {}
+        self._account_of = account_of
+        self._pollers: dict[Scope, Poller[V]] = {}
+        self._paces: dict[Scope, Pace] = {}
 
     def at(self, *scope: str | None) -> Poller[V]:
         """The poller of a scope."""
         if scope not in self._pollers:
-            self._pollers[scope] = Poller(self._make(*scope), self._interval, self._batch)
+            pace = self._paces.setdefault(self._account_of(*scope), Pace(self._interval))
+            self._pollers[scope] = Poller(self._make(*scope), self._interval, pace)
         return self._pollers[scope]
 
+    def hint(self, keys: Collection[str]) -> bool:
+        """Look at things out of turn, wherever they are followed. Whether anybody follows one of them."""
+        return sum(poller.hint(key) for poller in self._pollers.values() for key in keys) > 0
 
-def one_by_one(describe: Callable[[str], Awaitable[V]], at_once: int = 8) -> Describe[V]:
-    """A way to describe many things of which AWS describes one at a time. An error of one key is that key's alone."""
 
-    async def describe_all(keys: Collection[str]) -> Answers[V]:
-        gate = asyncio.Semaphore(at_once)
+class Polling:
+    """What all pollers of a worker have in common.
 
-        async def describe_one(key: str) -> V | Exception:
-            async with gate:
-                try:
-                    return await describe(key)
-                except Exception as error:  # noqa: BLE001 -- it is the answer to this key, and no reason to lose the others
-                    return error
+    Args:
+        interval: Seconds between two rounds.
+    """
 
-        async with asyncio.TaskGroup() as group:
-            tasks = {key: group.create_task(describe_one(key)) for key in keys}
-        return {key: task.result() for key, task in tasks.items()}
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self._all: list[Pollers[Any]] = []
 
-    return describe_all
+    def pollers(
+        self,
+        make: Callable[..., Source[V]],
+        account_of: Callable[..., Scope] = lambda *scope: scope,
+        at_most: float | None = None,
+    ) -> Pollers[V]:
+        """Pollers of one kind, which hints reach.
+
+        Args:
+            make: Gives the way to look at what is in a scope.
+            account_of: What of a scope AWS slows down together: an account and a region.
+            at_most: Seconds between two rounds of what must not wait longer.
+        """
+        interval = min(self.interval, at_most) if at_most else self.interval
+        pollers = Pollers(make, interval, account_of)
+        self._all.append(pollers)
+        return pollers
+
+    def hint(self, keys: Collection[str]) -> bool:
+        """Look at things out of turn, wherever they are followed. Whether anybody follows one of them."""
+        return sum(pollers.hint(keys) for pollers in self._all) > 0

@@ -79,8 +79,11 @@ class WorkerSettings(BaseSettings):
     git_signing_key: Annotated[Path | None, AfterValidator(readable_key)] = None
     """The file of an SSH private key without a passphrase. The worker signs its commits with it, and takes no commit for its own
     that is not signed with it."""
-    poll_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
-    """Seconds between two looks at what is followed: tasks, executions, scans, endpoints."""
+    poll_seconds: Annotated[float, Field(gt=0, le=300)] = 30.0
+    """Seconds between two looks at what is followed: tasks, executions, scans, endpoints, alarms."""
+    event_queue: Annotated[str, Field(pattern=r"^(arn:aws[a-z-]*:sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,80})?$")] = ""
+    """The ARN of an SQS queue that EventBridge sends AWS's events to. They say when to look at something before its turn. Several
+    workers may share one queue."""
     task_queue: Annotated[str, Field(min_length=1)] = TASK_QUEUE
     """The Temporal task queue."""
     versioned: bool = False

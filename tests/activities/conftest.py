@@ -18,6 +18,7 @@ from activities.endpoints.activities import EndpointActivities
 from activities.repositories import Repositories
 from slipway.api import AppRef
 from slipway.aws.clients import Aws
+from slipway.aws.polling import Polling
 from slipway.policy.model import policy_of_branches
 from slipway.policy.source import fixed
 from tests.activities.serving import Serving
@@ -252,7 +253,7 @@ def serving_image() -> TestImage:
 
 @pytest.fixture
 def activities(aws: Aws, repositories: Repositories) -> EndpointActivities:
-    return EndpointActivities(aws, repositories, interval=0.05)
+    return EndpointActivities(aws, repositories, Polling(0.05))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from activities.pipelines.finding import BY_LOG, BY_OPERATOR, BY_TIME, is_anothe
 from activities.pipelines.messages import FindExecution
 from activities.tasks.messages import StartedTask
 from slipway.aws.clients import Aws
+from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError
 
 PROMOTION = "screening-0123456789ab"
@@ -86,7 +87,7 @@ def desk(sandbox: SandboxProcess, account: str) -> Desk:
 
 @pytest.fixture
 def pipelines(aws: Aws) -> PipelineActivities:
-    return PipelineActivities(aws, interval=0.05)
+    return PipelineActivities(aws, Polling(0.05))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from activities.images.activities import ImageActivities
 from activities.images.messages import CheckScan, CopyImage, ResolveImage
 from slipway.app.spec import Scan
 from slipway.aws.clients import Aws
+from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.progress import CopyProgress, ScanProgress
 
@@ -34,7 +35,7 @@ def opened_to(account: str) -> Statement:
 
 @pytest.fixture
 def images(aws: Aws) -> ImageActivities:
-    return ImageActivities(aws, interval=0.05)
+    return ImageActivities(aws, Polling(0.05))
 
 
 @pytest.fixture

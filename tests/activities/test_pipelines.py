@@ -14,6 +14,7 @@ from activities.pipelines.steps import step_report
 from activities.registry import RegistryActivities
 from slipway.api import LedgerState
 from slipway.aws.clients import Aws
+from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.progress import PipelineProgress
 
@@ -82,7 +83,7 @@ def trainer(sandbox: SandboxProcess, account: str) -> Trainer:
 
 @pytest.fixture
 def pipelines(aws: Aws) -> PipelineActivities:
-    return PipelineActivities(aws, interval=0.05)
+    return PipelineActivities(aws, Polling(0.05))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from slipway_sandbox.testing import SandboxProcess, TestImage, build_image, fres
 from activities.images.activities import ImageActivities
 from activities.images.messages import CopyImage, ResolveImage
 from slipway.aws.clients import Aws
+from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError, RefusedError
 from tests.support.oci_registry import OtherRegistry, run_registry
 
@@ -28,7 +29,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[OtherRegistr
 
 @pytest.fixture
 def images(aws: Aws) -> ImageActivities:
-    return ImageActivities(aws, interval=0.05)
+    return ImageActivities(aws, Polling(0.05))
 
 
 @pytest.fixture

@@ -14,13 +14,14 @@ from activities.tasks.verdict import is_platforms, judge_task
 from slipway.api import LedgerState
 from slipway.app.pipecd import Attachment, AwsvpcConfiguration, CapacityProvider, EcsApp, Tag
 from slipway.aws.clients import Aws
+from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.progress import TaskProgress
 
 
 @pytest.fixture
 def tasks(aws: Aws, repositories: Repositories) -> TaskActivities:
-    return TaskActivities(aws, repositories, interval=0.05)
+    return TaskActivities(aws, repositories, Polling(0.05))
 
 
 class Launch:

@@ -20,8 +20,12 @@ ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "deploy" / "iam"
 AT_TARGETS = "endpoints"
 """The activities that call by the role of a rollout's target; the others call by the worker's own."""
-SERVICES = ("ecr", "ecs", "logs", "s3", "sagemaker", "sagemaker-runtime", "cloudwatch")
-NAMED_OTHERWISE = {"s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:GetObject"}
+SERVICES = ("ecr", "ecs", "logs", "s3", "sagemaker", "sagemaker-runtime", "cloudwatch", "sqs")
+NAMED_OTHERWISE = {
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:HeadObject": "s3:GetObject",
+    "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
+}
 """Actions whose name is not that of their operation."""
 BY_HTTP = {
     "get_manifest": {"ecr:BatchGetImage"},
@@ -59,6 +63,7 @@ WITHOUT_RESOURCE = {
     "ecr:GetAuthorizationToken",
     "ecs:DescribeTaskDefinition",
     "ecs:ListTaskDefinitions",
+    "sagemaker:ListEndpoints",
 }
 """Actions that AWS lets nobody bind to a resource."""
 
@@ -133,7 +138,8 @@ def allowed_by(policy: str) -> set[str]:
 
 
 def test_given_the_activities_when_the_worker_calls_then_its_policy_allows_that_and_no_more() -> None:
-    assert allowed_by("worker.json") == calls_of_activities(at_targets=False) | calls_of_copies() | AS_TARGETS
+    calls = calls_of_activities(at_targets=False) | calls_of_copies() | called_in([ROOT / "slipway" / "aws" / "events.py"])
+    assert allowed_by("worker.json") == calls | AS_TARGETS
 
 
 def test_given_a_targets_role_then_it_can_only_be_assumed_for_its_app_and_in_the_name_of_a_promotion() -> None:
