@@ -78,6 +78,10 @@ class Planned(Message):
         """The compensation as people see it."""
         return LedgerEntry(stage=self.stage, inverse=self.inverse, state=self.state, note=self.note)
 
+    def is_for(self, other: Planned) -> bool:
+        """Whether both undo the same effect."""
+        return (self.stage, self.inverse) == (other.stage, other.inverse)
+
     def settled(self, state: LedgerState, note: str) -> Planned:
         """The compensation, with what became of it."""
         return self.model_copy(update={"state": state, "note": note})

@@ -45,7 +45,7 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows.approval import Round
 from workflows.commands import Operated
-from workflows.compensations import Planned
+from workflows.compensations import Planned, RestoreTarget
 
 T = TypeVar("T")
 DECISIONS = 40
@@ -257,16 +257,41 @@ class PromotionState(BaseModel):
         self.decisions = tuple(better if kept == decision else kept for kept in self.decisions)
 
     def plan(self, planned: Planned) -> None:
-        """Record how an effect is undone. Call it before the effect; a second try of a stage changes nothing here."""
-        if not any((known.stage, known.inverse) == (planned.stage, planned.inverse) for known in self.compensations):
-            self.compensations = (*self.compensations, planned)
+        """Record how an effect is undone. Call it before the effect; a second try of a stage changes nothing here.
+
+        One that was undone meanwhile is planned again: its effect is about to be made again.
+        """
+        others = tuple(known for known in self.compensations if not known.is_for(planned))
+        before = next((known for known in self.compensations if known.is_for(planned)), None)
+        if before is None or before.state is not LedgerState.planned:
+            self.compensations = (*others, planned)
 
     def settle(self, planned: Planned, state: LedgerState, note: str) -> None:
         """Record what became of a compensation."""
         settled = planned.settled(state, cap(note, NOTES_SIZE // len(self.compensations)))
-        self.compensations = tuple(
-            settled if (known.stage, known.inverse) == (settled.stage, settled.inverse) else known for known in self.compensations
+        self.compensations = tuple(settled if known.is_for(settled) else known for known in self.compensations)
+
+    def plan_anew(self, at: int, request: RolloutRequest, restore: Planned) -> None:
+        """Replace the plan of a target that nothing was done at, and its way back."""
+        before = self.restore_of(at)
+        self.rollouts = (*self.rollouts[:at], TargetRollout(request=request), *self.rollouts[at + 1 :])
+        self.compensations = tuple(restore if known is before else known for known in self.compensations)
+
+    def restore_of(self, at: int) -> Planned:
+        """The way back of a target, by its place among the rollouts."""
+        plan = self.rollouts[at].request.plan
+        return next(
+            known
+            for known in self.compensations
+            if isinstance(known.undo, RestoreTarget)
+            and (known.undo.request.plan.target, known.undo.request.plan.config) == (plan.target, plan.config)
         )
+
+    def take_back(self, at: int, done: Planned) -> None:
+        """Record that a target was put back: it is rolled out anew, if at all."""
+        before = self.restore_of(at)
+        self.compensations = tuple(done if known is before else known for known in self.compensations)
+        self.rollouts = (*self.rollouts[:at], *self.rollouts[at + 1 :])
 
     def serve(self, served: dict[int, ServedEndpoint]) -> None:
         """Record what targets serve, by their position among the rollouts."""

@@ -130,13 +130,18 @@ async def _reject_package(state: PromotionState, undo: RejectPackage, reason: st
     )
 
 
-async def _restore_endpoint(state: PromotionState, undo: RestoreTarget, reason: str, origin: Origin) -> Compensation:
-    del state
+async def restore_endpoint(undo: RestoreTarget, reason: str, origin: Origin) -> Compensation:
+    """Put an endpoint back to what it was."""
     plan = undo.request.plan.model_copy(update={"origin": origin})
     request = undo.request.model_copy(update={"reason": reason, "plan": plan})
     return await workflow.execute_activity_method(
         EndpointActivities.restore_endpoint, request, **shown(RESTORE, f"restore {request.plan.target.endpoint}")
     )
+
+
+async def _restore_endpoint(state: PromotionState, undo: RestoreTarget, reason: str, origin: Origin) -> Compensation:
+    del state
+    return await restore_endpoint(undo, reason, origin)
 
 
 _UNDO: Mapping[str, Callable[[PromotionState, Any, str, Origin], Awaitable[Compensation]]] = {

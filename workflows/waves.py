@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.endpoints.activities import EndpointActivities
@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
         RolloutResult,
     )
     from activities.origin import Origin
-    from slipway.api import Outcome, StageName, rollout_queue
+    from slipway.api import StageName, rollout_queue
     from slipway.app.spec import Target, Wave
     from slipway.temporal import search_attributes as attributes
     from slipway.text import pluralize
@@ -29,11 +29,9 @@ with workflow.unsafe.imports_passed_through():
 from workflows.activity_options import READ, shown
 from workflows.compensations import Planned, RestoreTarget
 from workflows.rollout import RolloutWorkflow
-from workflows.stages import EndedError
+from workflows.setbacks import Failed, Setbacks
+from workflows.soak import Soak, Wait
 from workflows.state import PromotionState, TargetRollout, known
-
-Wait = Callable[[Callable[[], bool], timedelta], Awaitable[None]]
-
 
 NAMES_SHOWN = 10
 """Endpoints that a stage's line names."""
@@ -75,82 +73,116 @@ class Waves:
         self._state = state
         self._summarize = summarize
         self._notice = notice
-        self._wait = wait
         self._breathe = breathe
         self._app = known(state.app)
         self._package = known(state.package)
+        self._soak = Soak(origin, state, summarize, wait)
+        self._setbacks = Setbacks(origin, state, summarize)
         self._positions = {rollout.request.plan.target: at for at, rollout in enumerate(state.rollouts)}
         """By target: its place among the rollouts."""
+        self._planned: set[Target] = set()
+        """The targets that this try has looked at."""
         self._champions = {champion.target: champion.package for champion in known(state.evidence).champions}
 
     async def run(self) -> None:
         """Roll out what is not rolled out yet.
 
         Raises:
-            EndedError: A target did not keep the new model.
+            EndedError: A target did not keep the new model, and everything goes back.
+            ApplicationError: The same, and the promotion parks.
         """
         waves = self._app.spec.spec.rollout.waves
         for number, wave in enumerate(waves, start=1):
             if all(map(self._is_served, wave.targets)):
                 continue
             self._breathe()
-            await self._soak(number, wave)
+            if failed := await self._soak.before(number, wave):
+                await self._setbacks.act_on(failed)
             await self._roll_out(wave)
             self._state.wave_complete_at = workflow.now()
         self._summarize(f"version {self._package.version} on {pluralize(len(self._state.served), 'endpoint')}")
-
-    async def _soak(self, number: int, wave: Wave) -> None:
-        if self._state.wave_complete_at is None or not wave.soak:
-            return
-        until = self._state.wave_complete_at + wave.soak
-        while (left := until - workflow.now()) > timedelta(0):
-            self._summarize(f"wave {number - 1} serves; wave {number} follows at {until:%Y-%m-%d %H:%M:%S} UTC")
-            await self._wait(lambda: False, left)
 
     async def _roll_out(self, wave: Wave) -> None:
         positions = [await self._plan(target) for target in wave.targets if not self._is_served(target)]
         requests = [self._state.rollouts[position].request for position in positions]
         self._summarize(f"updating {named(requests)}")
-        # Each comes to rest before any of them is judged: an abort is what stops them together.
-        results = await asyncio.gather(*map(self._child, requests), return_exceptions=True)
+        # Each that has begun comes to rest before any of them is judged: an abort is what stops them together.
+        results = await self._run_children(requests, wave.max_concurrency or len(requests))
         ended = [
             (position, result) for position, result in zip(positions, results, strict=True) if isinstance(result, RolloutResult)
         ]
         self._state.serve({position: result.served for position, result in ended if result.end is RolloutEnd.served})
-        rolled_back = [result for _, result in ended if result.end is not RolloutEnd.served]
-        if rolled_back:
-            raise EndedError(
-                Outcome.rolled_back, "; ".join(f"{result.served.endpoint}: {result.reason}" for result in rolled_back)
-            )
+        failed = [
+            Failed(self._state.rollouts[position].request.plan.target, f"{result.served.endpoint}: {result.reason}")
+            for position, result in ended
+            if result.end is not RolloutEnd.served
+        ]
+        if failed:
+            await self._setbacks.act_on(failed)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    async def _run_children(self, requests: Sequence[RolloutRequest], at_once: int) -> list[RolloutResult | BaseException | None]:
+        """The results of the rollouts, in their order; none for those that did not begin, since another one had failed."""
+        gate = asyncio.Semaphore(at_once)
+        has_failed = False
+
+        async def run(request: RolloutRequest) -> RolloutResult | None:
+            nonlocal has_failed
+            async with gate:
+                if has_failed:
+                    return None
+                try:
+                    result = await self._child(request)
+                except FailureError:
+                    has_failed = True
+                    raise
+                has_failed = has_failed or result.end is not RolloutEnd.served
+                return result
+
+        return await asyncio.gather(*map(run, requests), return_exceptions=True)
 
     def _is_served(self, target: Target) -> bool:
         position = self._positions.get(target)
         return position is not None and self._state.rollouts[position].served is not None
 
     async def _plan(self, target: Target) -> int:
-        """The position of a target's rollout, which is planned with its way back before anything there is changed."""
+        """The position of a target's rollout, which is planned with its way back before anything there is changed.
+
+        A further try looks again. Where nothing was done yet, what is there then is what an update starts from.
+        """
         position = self._positions.get(target)
-        if position is not None:
+        if position is not None and not self._looks_again(target):
             return position
+        recorded = self._state.rollouts[position].request.plan.config if position is not None else None
         found = await workflow.execute_activity_method(
-            EndpointActivities.preflight, self._asked(target), **shown(READ, f"preflight {target.endpoint}")
+            EndpointActivities.preflight, self._asked(target, recorded), **shown(READ, f"preflight {target.endpoint}")
         )
+        self._planned.add(target)
         for warning in found.warnings:
             self._notice(f"{target.endpoint}: {warning}")
-        self._record(found)
-        self._positions[target] = len(self._state.rollouts) - 1
-        return self._positions[target]
+        if position is None:
+            self._positions[target] = position = len(self._state.rollouts)
+            self._record(found)
+        elif not found.begun:
+            request, restore = self._plans(found)
+            self._state.plan_anew(position, request, restore)
+        return position
+
+    def _looks_again(self, target: Target) -> bool:
+        return target not in self._planned and self._state.stage.attempts > 1 and workflow.patched("look-again-at-targets")
 
     def _record(self, found: Preflight) -> None:
+        request, restore = self._plans(found)
+        self._state.plan(restore)
+        self._state.rollouts = (*self._state.rollouts, TargetRollout(request=request))
+
+    def _plans(self, found: Preflight) -> tuple[RolloutRequest, Planned]:
+        """The rollout of a target, and its way back."""
         plan, former, smoke = found.plan, found.current_config, self._app.spec.spec.rollout.smoke
         inverse = f"restore {plan.target.endpoint}" if former else f"delete {plan.target.endpoint}"
         restore = RestoreEndpoint(plan=plan, previous_config=former, reason="")
-        self._state.plan(
-            Planned(stage=StageName.rollout, inverse=f"{inverse} ({plan.region})", undo=RestoreTarget(request=restore))
-        )
         request = RolloutRequest(
             plan=plan,
             previous_config=former,
@@ -159,9 +191,10 @@ class Waves:
             smoke_payload=smoke.payload if smoke else None,
             smoke_content_type=smoke.content_type if smoke else "application/json",
         )
-        self._state.rollouts = (*self._state.rollouts, TargetRollout(request=request))
+        undo = RestoreTarget(request=restore)
+        return request, Planned(stage=StageName.rollout, inverse=f"{inverse} ({plan.region})", undo=undo)
 
-    def _asked(self, target: Target) -> PlanRollout:
+    def _asked(self, target: Target, recorded: str | None) -> PlanRollout:
         rollout = self._app.spec.spec.rollout
         return PlanRollout(
             promotion_id=workflow.info().workflow_id,
@@ -172,6 +205,7 @@ class Waves:
             strategy=rollout.strategy,
             settings=rollout.settings,
             origin=self._origin,
+            recorded=recorded,
         )
 
     def _approved(self, target: Target) -> Approved:

@@ -24,6 +24,7 @@ from activities.earlier_runs import EarlierRunsInterceptor
 from activities.endpoints.messages import (
     EndpointPlan,
     EndpointVerdict,
+    FiringAlarm,
     FollowEndpoint,
     PlanRollout,
     Preflight,
@@ -32,6 +33,8 @@ from activities.endpoints.messages import (
     Smoke,
     SmokeAnswer,
     UpdateEndpoint,
+    WatchAlarms,
+    WatchedAlarms,
 )
 from activities.endpoints.plan import plan_rollout
 from activities.evidence import GatherEvidence
@@ -163,6 +166,10 @@ class World:
         """By name: the fingerprint of the key that signs. Everybody has one of their own where none is said."""
         self.verdicts: dict[str, RolloutEnd] = {}
         """By endpoint."""
+        self.served_before = "former"
+        """The config of every endpoint."""
+        self.firing: list[str] = []
+        """The alarms that go off while a wave soaks."""
         self.ended_by_platform: list[str] = []
         """What the platform ends the next tasks by."""
         self.smoke_error = ""
@@ -173,9 +180,13 @@ class World:
         spec = self.spec.spec.model_copy(update={"approval": policy})
         self.spec = self.spec.model_copy(update={"spec": spec})
 
-    def set_waves(self, *waves: tuple[str, ...], soak: timedelta = timedelta(0)) -> None:
-        made = tuple(Wave(soak=soak, targets=tuple(Target(endpoint=name) for name in wave)) for wave in waves)
-        rollout: Rollout = self.spec.spec.rollout.model_copy(update={"waves": made})
+    def set_waves(
+        self, *waves: tuple[str, ...], soak: timedelta = timedelta(0), at_once: int | None = None, **rollout_changes: object
+    ) -> None:
+        made = tuple(
+            Wave(soak=soak, max_concurrency=at_once, targets=tuple(Target(endpoint=name) for name in wave)) for wave in waves
+        )
+        rollout: Rollout = self.spec.spec.rollout.model_copy(update={"waves": made, **rollout_changes})
         self.spec = self.spec.model_copy(update={"spec": self.spec.spec.model_copy(update={"rollout": rollout})})
 
     def push(self, head: str, **parts: object) -> None:
@@ -367,7 +378,15 @@ class World:
     @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:
         await self._enter(asked)
-        return Preflight(plan=plan_rollout(asked), current_config="former")
+        return Preflight(plan=plan_rollout(asked), current_config=self.served_before)
+
+    @activity.defn
+    async def watch_alarms(self, asked: WatchAlarms) -> WatchedAlarms:
+        await self._enter(asked)
+        while not self.firing and datetime.now(UTC) < asked.until:
+            activity.heartbeat()
+            await asyncio.sleep(0.02)
+        return WatchedAlarms(firing=tuple(FiringAlarm(name=name, place=asked.places[0]) for name in self.firing))
 
     @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:

@@ -296,7 +296,7 @@ async def test_given_waves_when_one_target_fails_and_is_retried_then_the_others_
     await send_update(handle, "retry", OperatorCommand(by="ana"))
     status = await handle.result()
     assert status.outcome is Outcome.promoted
-    assert [plan.target.endpoint for plan in world.asked("preflight")] == ["staging", "prod"]
+    assert [plan.target.endpoint for plan in world.asked("preflight")] == ["staging", "staging", "prod"]
     assert {asked.previous_config for asked in world.asked("update_endpoint")} == {"former"}
 
 
