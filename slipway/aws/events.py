@@ -64,13 +64,17 @@ class EventQueue:
             try:
                 messages = await self._receive()
                 await self._take(messages)
-            except (BotoCoreError, ClientError) as error:
-                report = classify(error, f"receiving events from {self._arn}").report
-                log.warning("%s; nothing is missed, but changes are seen later", report)
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the worker goes on without events
+                log.warning("%s; nothing is missed, but changes are seen later", self._told(error))
                 await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
                 failures += 1
             else:
                 failures = 0
+
+    def _told(self, error: Exception) -> str:
+        tried = f"receiving events from {self._arn}"
+        is_of_aws = isinstance(error, (BotoCoreError, ClientError))
+        return str(classify(error, tried).report) if is_of_aws else f"{tried}: {error!r}"
 
     async def _receive(self) -> list[Message]:
         answer = await in_thread(
