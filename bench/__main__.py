@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import commands, images, local_aws, throughput, wall
+from bench import commands, images, local_aws, throughput, waiting, wall
 from bench.figures import line_of, told, write
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +18,7 @@ def main() -> int:
     parts = (
         ("a whole promotion beside the bare script", lambda: wall.measure(ROOT)),
         ("promotions beside empty workflows", throughput.measure),
+        ("what waiting costs, and how soon its end is seen", waiting.measure),
         ("what the pipeline image carries", lambda: images.sizes(ROOT)),
         ("the local AWS", local_aws.measure),
         ("what the commands cost before they do anything", commands.measure),
