@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner
 
 from activities.endpoints.messages import RolloutEnd
 from slipway.api import LedgerState, OperatorCommand, Outcome, PromotionStatus, StageName
 from slipway.app.spec import Strategy
 from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import summary_of, until, until_parked
-from tests.support.world import World, approval, needs_person, request
+from tests.support.world import World, approval, needs_person, request, working
+from workflows import new_run
 
 SOAK = timedelta(days=1)
 ALARMS = Strategy(alarms=("screening-5xx",))
@@ -181,6 +184,25 @@ async def test_given_an_abort_when_a_soak_is_watched_then_the_watch_ends_and_all
     status = await asyncio.wait_for(handle.result(), 30)
     assert status.outcome is Outcome.aborted
     assert endpoints(world, "restore_endpoint") == ["a"]
+
+
+async def test_given_a_history_that_has_grown_when_a_soak_is_watched_then_a_new_run_watches_on(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(task_queue=f"test-{uuid4()}")
+    world.set_waves(("a",), ("b",), soak=SOAK, strategy=ALARMS)
+    async with working(client, world, UnsandboxedWorkflowRunner()):
+        handle = await start(client, world)
+        await asyncio.wait_for(world.entered["watch_alarms"].wait(), 45)
+        monkeypatch.setattr(new_run, "EVENTS", 30)
+        await handle.signal("approve", {"by": "eve"})
+        async with asyncio.timeout(45):
+            while len(world.asked("watch_alarms")) < 2:  # noqa: ASYNC110 -- the worker decides
+                await asyncio.sleep(0.02)
+        first, second = world.asked("watch_alarms")
+        assert second == first
+        world.firing = ["screening-5xx"]
+        assert (await handle.result()).outcome is Outcome.rolled_back
 
 
 async def test_given_alarms_that_cannot_be_watched_when_it_is_retried_then_the_soak_goes_on(client: Client, world: World) -> None:
