@@ -469,6 +469,8 @@ class StepReport(Message):
     outcome: str = ""
     """What a condition came to: `True` or `False`."""
     failure: str = ""
+    display_name: str = ""
+    """Where it has another one than its name."""
 
 
 class TaskdefCommit(Message):

@@ -21,7 +21,7 @@ from slipway.app.spec_reader import spec_of
 from slipway.app.taskdef import TaskDefinition, container_images, load_taskdef, taskdef_of
 from slipway.app.yaml_source import Document, Path, load_document
 from slipway.errors import SlipwayError
-from slipway.oci.reference import ImageReference
+from slipway.oci.reference import ImageReference, with_registry
 
 Loaded = dict[tuple[str, str], Document | FileError]
 _ROUNDS = 6
@@ -304,11 +304,17 @@ class _Linter:
         if not names:
             self._error(pipecd.file, at, "does not write the image of a container", "write to its field image")
         for name in names:
-            found = _repository_of(before.get(name, ""))
-            if found != target:
-                message = f"{file} runs {found}, and the image goes to {target}"
-                self._error(SPEC_FILE, ("spec", "image", "target"), message, f"name the same repository here and in {file}")
+            self._check_repository(spec, file, _repository_of(before.get(name, "")))
         return names
+
+    def _check_repository(self, spec: ModelPromotion, file: str, found: str) -> None:
+        """The task definition runs an image of the target, or still CI's own: another would be another program."""
+        source, target = spec.spec.image.source, spec.spec.image.target
+        message, place = f"{file} runs {found}, and the image goes to {target}", ("spec", "image", "target")
+        if found == source != target:
+            self._warn(SPEC_FILE, place, message, "see that the task's execution role may pull from there")
+        elif found != target:
+            self._error(SPEC_FILE, place, message, f"name the same repository here and in {file}")
 
     def _check_rollout(self, spec: ModelPromotion) -> None:
         at = ("spec", "rollout")
@@ -357,6 +363,6 @@ def _decoded(content: bytes, file: str) -> str:
 
 def _repository_of(image: str) -> str:
     try:
-        return str(ImageReference.parse(image).without_reference)
+        return str(ImageReference.parse(with_registry(image)).without_reference)
     except ValueError:
         return image

@@ -171,7 +171,9 @@ class Model(SpecModel):
     step: Annotated[str, Bounds(min_length=1, max_length=256)] | None = None
     """The step that registers the model, where one execution registers several into the group."""
     from_step: Annotated[str, Bounds(min_length=1, max_length=256)] | None = None
-    """The training step whose model Slipway registers by itself, for a pipeline that registers nothing. Needs `container`."""
+    """The training step whose model Slipway registers by itself, for a pipeline that registers nothing. Needs `container`.
+
+    A step is named by its name or display name. A `@step` function of SageMaker's SDK is named by the function, too."""
     container: Container | None = None
     """What serves the model of `fromStep`."""
     report: Report | None = None

@@ -73,6 +73,20 @@ def test_given_a_target_elsewhere_when_the_files_are_checked_then_the_cluster_ha
     assert "write the cluster's ARN" in (problem.help or "")
 
 
+def test_given_a_task_on_docker_hub_when_the_target_is_its_long_name_then_there_is_nothing_to_say() -> None:
+    spec = SPEC.replace(REPOSITORY, "docker.io/acme/trainer")
+    files = FILES | {"promotion.yaml": spec, "taskdef.yaml": TASKDEF.replace(REPOSITORY, "acme/trainer")}
+    assert read_app(reading(files)).problems == ()
+
+
+def test_given_a_task_that_still_runs_cis_image_when_the_target_is_another_repository_then_the_move_is_a_warning() -> None:
+    spec = SPEC.replace(f"source: {REPOSITORY}", "source: docker.io/acme/trainer")
+    findings = read_app(reading(FILES | {"promotion.yaml": spec, "taskdef.yaml": TASKDEF.replace(REPOSITORY, "acme/trainer")}))
+    (problem,) = findings.warnings
+    assert problem.message == f"taskdef.yaml runs docker.io/acme/trainer, and the image goes to {REPOSITORY}"
+    assert findings.app is not None
+
+
 def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say() -> None:
     findings = read_app(reading(FILES))
     assert findings.problems == ()
