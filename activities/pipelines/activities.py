@@ -76,7 +76,7 @@ class PipelineActivities:
                 return found
             if request.named or now >= deadline:
                 break
-        if request.for_undo:
+        if request.for_undo and not request.named:
             return None
         raise witnesses.none(listed)
 
