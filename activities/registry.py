@@ -26,6 +26,7 @@ from activities.pipelines.steps import list_steps, steps_named, told
 from slipway.api import LedgerState, Message, ModelPackage, SignedCommand, StepReport
 from slipway.app.spec import Container, Report
 from slipway.aws.clients import Aws, region_of
+from slipway.aws.errors import answer_of
 from slipway.decisions.command import Delivery
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.names import short_hash
@@ -213,7 +214,12 @@ class RegistryActivities:
     async def withdraw_approval(self, request: WithdrawApproval) -> Compensation:
         """Makes the package `Rejected` with the reason. If it is killed after the update, the retry finds it rejected."""
         change = SetApproval(package=request.package, status="Rejected", description=request.reason, origin=request.origin)
-        done = await self.set_approval(change)
+        try:
+            done = await self.set_approval(change)
+        except NeedsPersonError as error:
+            if "does not exist" not in answer_of(error)[1]:
+                raise
+            return Compensation(state=LedgerState.kept, note="the package does not exist any more")
         note = (
             "the package was already rejected"
             if done.before == done.after

@@ -31,15 +31,16 @@ from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
 from workflows.payloads import read_start
 from workflows.pinned import cannot_read_anew, changed_parts, done_already, unreadable_gates
-from workflows.stages import EndedError, StagedWorkflow
+from workflows.stages import EndedError
 from workflows.state import known
 from workflows.task_runner import TaskRunner
-from workflows.undo import stop_task, undo_all
+from workflows.undo import stop_task
+from workflows.undoing import UndoingWorkflow
 from workflows.waves import Waves
 
 
 @workflow.defn
-class PromotionWorkflow(StagedWorkflow):
+class PromotionWorkflow(UndoingWorkflow):
     """The six stages. The workflow completes whatever becomes of the promotion; `outcome` says what did."""
 
     @workflow.init
@@ -52,20 +53,28 @@ class PromotionWorkflow(StagedWorkflow):
         """See the promotion through, and undo its effects where it does not end well."""
         del payloads  # the constructor has them
         self._view.show()
+        if ending := self._state.ending:
+            await self._go_back(ending)
+        else:
+            await self._see_through()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self.status()
+
+    async def _see_through(self) -> None:
         self._work = asyncio.create_task(self._promote())
         try:
             await self._work
         except EndedError as ended:
+            self._reject_if_undecided()
             await self._undo(ended.outcome, ended.reason)
         except (asyncio.CancelledError, FailureError) as error:
             if not is_cancelled_exception(error):
                 raise
+            self._reject_if_undecided()
             await self._undo(Outcome.aborted, self._why_aborted())
         else:
             self._keep_effects()
             self._end(Outcome.promoted)
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        return self.status()
 
     async def _promote(self) -> None:
         if self._refusal:
@@ -340,22 +349,6 @@ class PromotionWorkflow(StagedWorkflow):
 
     # --- The end ---
 
-    async def _undo(self, outcome: Outcome, reason: str) -> None:
-        self._reject_if_undecided()
-        self._state.fail(outcome, reason, workflow.now())
-        self._view.show()
-        if self._state.compensations:
-            # Worth an event, for it may take long.
-            self._view.index(state=State.undoing)
-        undoing = asyncio.create_task(self._undo_all(f"{outcome}: {reason}"))
-        while not undoing.done():
-            try:
-                await asyncio.shield(undoing)
-            except asyncio.CancelledError:
-                self._notice("a cancellation was ignored: the effects of this promotion are being undone")
-        undoing.result()
-        self._end(outcome)
-
     def _reject_if_undecided(self) -> None:
         """No package is left pending: that would ask people about a model that this promotion gave up."""
         package = self._state.package
@@ -363,18 +356,9 @@ class PromotionWorkflow(StagedWorkflow):
         if package and not planned and workflow.patched("reject-undecided-package"):
             self._plan_rejection(package)
 
-    async def _undo_all(self, reason: str) -> None:
-        if self._state.compensations:
-            await undo_all(self._state, reason, self._origin, self._view.show)
-
     def _keep_effects(self) -> None:
         for planned in self._state.compensations:
             self._state.settle(planned.settled(LedgerState.kept, "the promotion succeeded"))
-
-    def _end(self, outcome: Outcome) -> None:
-        self._state.end(outcome)
-        self._view.show()
-        self._view.index(state=State(outcome.value))
 
     def _why_aborted(self) -> str:
         if self._state.abort is None:

@@ -122,6 +122,13 @@ class PromotionState(BaseModel):
     # What operators said and the workflow has not acted on yet.
     retry: Operated | None = None
     abort: Operated | None = None
+    left: Operated | None = None
+    """Who said that what could not be undone is left to people."""
+
+    @property
+    def parked_undoing(self) -> bool:
+        """Whether an operator is waited for, since an effect could not be undone."""
+        return self.ending is not None and self.waiting_for is not None
 
     @property
     def stage(self) -> StageReport:
@@ -209,14 +216,19 @@ class PromotionState(BaseModel):
         self.waiting_for, self.retry = waiting, None
         self._change(state=StageState.parked, summary=_first_line(failure.answered))
 
+    def park_undoing(self, waiting: WaitingFor) -> None:
+        """An effect could not be undone: an operator is waited for."""
+        self.waiting_for, self.retry = waiting, None
+
     def name(self, execution: str, package: str) -> None:
         """An operator says which execution or package is the promotion's."""
         self.named_execution, self.named_package = execution, package
 
     def resume(self) -> None:
-        """The current stage waits no more."""
+        """The current stage, or what undoes the effects, waits no more."""
         self.waiting_for = None
-        self._change(state=StageState.running)
+        if self.ending is None:
+            self._change(state=StageState.running)
 
     def finish_stage(self, now: datetime) -> None:
         """The current stage is done."""
