@@ -18,6 +18,7 @@ from activities.endpoints.plan import NEW_VARIANT, plan_rollout
 from activities.endpoints.served import SageMakerAccount
 from activities.guard import Guard, known_origin
 from activities.images.messages import CopyImage, ResolveImage
+from activities.images.origins import ImageOrigins
 from activities.origin import Origin
 from activities.pipelines.finding import is_anothers
 from activities.pipelines.messages import Execution
@@ -59,11 +60,12 @@ class PolicyInterceptor(Interceptor):
     Args:
         guard: What applications may do.
         approvals: What people approved.
+        origins: Looks who signed an image.
         aws: Where to look whose effect something is.
     """
 
-    def __init__(self, guard: Guard, approvals: Approvals, aws: Aws) -> None:
-        self._checks = Checks(guard, approvals, aws)
+    def __init__(self, guard: Guard, approvals: Approvals, origins: ImageOrigins, aws: Aws) -> None:
+        self._checks = Checks(guard, approvals, origins, aws)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         return _CheckedInbound(next, self._checks)
@@ -88,12 +90,14 @@ class Checks:
     Args:
         guard: What applications may do.
         approvals: What people approved.
+        origins: Looks who signed an image.
         aws: Where to look whose effect something is.
     """
 
-    def __init__(self, guard: Guard, approvals: Approvals, aws: Aws) -> None:
+    def __init__(self, guard: Guard, approvals: Approvals, origins: ImageOrigins, aws: Aws) -> None:
         self._guard = guard
         self._approvals = approvals
+        self._origins = origins
         self._aws = aws
         self.by_name: Mapping[str, Callable[[Any], Awaitable[None]]] = {
             "resolve_image": self._resolve_image,
@@ -148,6 +152,7 @@ class Checks:
         _agree(origin, "an image", request.source, f"{image.source}@{origin.request.digest}")
         _agree(origin, "the repository", request.target_repository, image.target)
         _agree(origin, "the referrers", request.referrers or image.referrers, image.referrers)
+        await self._origins.require(origin, image)
 
     async def _write_image(self, request: WriteImage) -> None:
         origin = known_origin("write_image", request.origin)
@@ -157,6 +162,7 @@ class Checks:
         _agree(origin, "the replacements", request.handler.replacements, app.handler.replacements)
         _agree(origin, "the image", request.image, _promoted(origin, app))
         await _agree_on_run(origin, request)
+        await self._origins.require(origin, app.spec.spec.image)
 
     async def _revert_image(self, request: RevertImage) -> None:
         # The commit carries the promotion's id and run in its trailers, and only that commit is reverted.
@@ -175,6 +181,7 @@ class Checks:
         _agree(origin, "the containers", request.containers or app.containers, app.containers)
         _agree(origin, "the attachment", request.attachment, app.pipecd.attachment)
         await self._guard.permit_definition(origin, app, request.commit)
+        await self._origins.require(origin, app.spec.spec.image)
 
     async def _run_task(self, request: RunTask) -> None:
         origin = known_origin("run_task", request.origin)

@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exce
 with workflow.unsafe.imports_passed_through():
     from activities.evidence import EvidenceActivities, GatherEvidence
     from activities.images.activities import ImageActivities
-    from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolveImage
+    from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage
     from activities.packages import FindModelPackage, FoundPackage
     from activities.pipelines.activities import PipelineActivities
     from activities.pipelines.messages import Execution, FindExecution, FollowExecution
@@ -95,16 +95,19 @@ class PromotionWorkflow(UndoingWorkflow):
         for warning in app.warnings:
             self._notice(warning)
         refuse_launcher(app)
-        resolve = ResolveImage(image=image, origin=self._origin)
-        found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there?")
         spec = app.spec.spec.image
+        resolve = ResolveImage(image=image, origin=self._origin, spec=spec)
+        found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there, and signed?")
+        state.image_origin = found.found
+        for warning in found.warnings:
+            self._notice(warning)
         if spec.scan:
             check = CheckScan(image=found.image, policy=spec.scan, origin=self._origin)
             summary = f"findings at or above {spec.scan.fail_on}?"
             await self._step(ImageActivities.check_scan, check, follow(spec.scan.timeout), summary)
         if found.image.rpartition("@")[0] == spec.target:
             state.image = found.image
-            self._summarize("already in the target repository")
+            self._summarize(f"already in the target repository{said_of_signers(found)}")
             return
         state.plan(Planned(stage=StageName.image, inverse="keep the copy", undo=KeepImage()))
         tag = f"slipway-{self._request.digest.partition(':')[2][:12]}"
@@ -115,7 +118,7 @@ class PromotionWorkflow(UndoingWorkflow):
         state.image = copied.image
         blobs = copied.copied_blobs + copied.skipped_blobs
         copied_now = f"{copied.copied_blobs} of {pluralize(blobs, 'blob')} copied" if blobs else "already there"
-        self._summarize(f"in {spec.target}, {copied_now}{said_of_referrers(copied)}")
+        self._summarize(f"in {spec.target}, {copied_now}{said_of_referrers(copied)}{said_of_signers(found)}")
 
     # --- 2 taskdef ---
 
@@ -306,6 +309,8 @@ class PromotionWorkflow(UndoingWorkflow):
             origin=self._origin,
             smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
             rollout=spec.rollout,
+            image_spec=spec.image,
+            image_origin=self._state.image_origin,
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")
 
@@ -378,6 +383,13 @@ def said_of_referrers(copied: CopiedImage) -> str:
     others = copied.other_referrers
     stay = f", {pluralize(others, 'tag')} of referrers {'name' if others > 1 else 'names'} others there" if others else ""
     return came + stay
+
+
+def said_of_signers(image: ResolvedImage) -> str:
+    """What the stage's line says of who signed the image; nothing where nobody was asked for."""
+    signers = image.found.signers if image.found else ()
+    more = f" and {len(signers) - 1} more" if len(signers) > 1 else ""
+    return f", signed by {signers[0].line}{more}" if signers else ""
 
 
 def refuse_launcher(app: AppSnapshot) -> None:

@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         Evidence,
         EvidenceSummary,
         IdentityLevel,
+        ImageOrigin,
         LedgerEntry,
         Message,
         ModelPackage,
@@ -95,6 +96,8 @@ class PromotionState(BaseModel):
     """The application as it is on the deployment branch."""
     image: str | None = None
     """The image where the task pulls it from, by digest."""
+    image_origin: ImageOrigin | None = None
+    """Who signed it, and what it was built from, as the first stage found it."""
     taskdef: TaskdefCommit | None = None
     task_definition: str | None = None
     tasks_started: int = 0

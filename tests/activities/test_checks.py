@@ -33,6 +33,7 @@ from slipway.errors import NeedsPersonError, RefusedError
 from slipway.policy.model import AppEntry, Limits, WorkerPolicy, policy_of_branches
 from slipway.policy.source import Signers
 from tests.activities.test_registered import names_of, registered
+from tests.support.signed_images import origins_of
 
 DIGEST = f"sha256:{'a' * 64}"
 NEIGHBOUR = "apps/spam"
@@ -62,8 +63,9 @@ class Office:
         self.repositories = Repositories(owner, cache)
         self.guard = Guard(self.repositories)
         approvers = Approvers(self.repositories, Signers(cache))
-        approvals = Approvals(approvers, EvidenceActivities(aws, self.repositories).gather_evidence)
-        self.checks = Checks(self.guard, approvals, aws)
+        origins = origins_of(aws, owner)
+        approvals = Approvals(approvers, EvidenceActivities(aws, self.repositories, origins).gather_evidence)
+        self.checks = Checks(self.guard, approvals, origins, aws)
         self.registry = f"{account}.dkr.ecr.us-east-1.amazonaws.com"
         head = deployment.push({"note.txt": "1"})
         request = PromotionRequest(app=deployment.app, image=f"{self.registry}/screening-ci@{DIGEST}")
