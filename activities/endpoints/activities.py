@@ -157,9 +157,10 @@ class EndpointActivities:
         }
         if plan.settings.data_capture:  # what the spec sets, and on the way back what it was before
             arguments["ExcludeRetainedVariantProperties"] = [{"VariantPropertyType": "DataCaptureConfig"}]
-        if config == plan.config and not deployment.is_serverless(endpoint):
-            instances = deployment.smallest_fleet(endpoint)
-            arguments["DeploymentConfig"] = deployment.deployment_config(plan.strategy, instances)
+        if not deployment.is_serverless(endpoint):
+            forward = config == plan.config
+            way = deployment.deployment_config if forward else deployment.config_of_way_back
+            arguments |= {"DeploymentConfig": made} if (made := way(plan.strategy, deployment.smallest_fleet(endpoint))) else {}
         tried = f"updating the endpoint {plan.target.endpoint} to {config}"
         await self._start_update(account, plan, tried, account.no_retries.update_endpoint, arguments)
 
@@ -231,7 +232,7 @@ class EndpointActivities:
 
     @activity.defn
     async def restore_endpoint(self, request: RestoreEndpoint) -> Compensation:
-        """Restores the former config, all at once; deletes an endpoint that this promotion created.
+        """Restores the former config, all at once or in the batches of a rolling strategy; deletes an endpoint that it created.
 
         If it is killed after the update, the retry waits until no deployment runs, and finds the former config.
         """

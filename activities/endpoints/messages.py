@@ -10,7 +10,8 @@ from pydantic import Field
 from activities.origin import Origin
 from slipway.api import AppRef, Message, ModelPackage, PackageContainer, ServedEndpoint, SignedCommand
 from slipway.app.endpoint_settings import EndpointSettings
-from slipway.app.spec import Strategy, Target, Variant
+from slipway.app.spec import Target, Variant
+from slipway.app.strategy import Strategy
 from slipway.decisions.command import Delivery
 
 

@@ -16,7 +16,8 @@ from activities.endpoints.plan import plan_rollout
 from activities.endpoints.served import SageMakerAccount
 from slipway.api import LedgerState, ModelPackage
 from slipway.app.endpoint_settings import AsyncInference, DataCapture, EndpointSettings, Serverless, Vpc
-from slipway.app.spec import Strategy, Target, Variant
+from slipway.app.spec import Target, Variant
+from slipway.app.strategy import Rolling, Strategy
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError
 from tests.activities.serving import CANARY, Serving
@@ -162,6 +163,15 @@ async def test_given_several_variants_when_the_spec_names_one_then_the_other_kee
     plan = await serving.roll_out(package, instance_type=None, name="trial")
     assert by_hand.described(plan.config) == with_package(before, package.arn, variant=1)
     assert {(await serving.smoke(plan)).body for _ in range(3)} == {'{"model": "new"}'}
+
+
+async def test_given_several_variants_when_the_strategy_is_rolling_then_preflight_says_that_sagemaker_has_none(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    model = by_hand.model()
+    by_hand.serve(*({"VariantName": name, "ModelName": model, **SIZED} for name in ("main", "trial")))
+    with pytest.raises(NeedsPersonError, match="it has the variants main, trial, and SageMaker has no rolling update"):
+        await serving.preflight(serving.package("new"), Strategy(rolling=Rolling(percent=50)), instance_type=None, name="main")
 
 
 async def test_given_several_variants_when_the_spec_names_none_then_preflight_names_them(
