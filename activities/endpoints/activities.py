@@ -27,8 +27,9 @@ from activities.endpoints.messages import (
     UpdateEndpoint,
 )
 from activities.endpoints.plan import plan_rollout
-from activities.endpoints.preflight import alarms_firing, check_preconditions
+from activities.endpoints.preflight import alarms_firing, check_preconditions, require_not_scaled_now
 from activities.endpoints.preparation import changed, environment_of_package, prepare
+from activities.endpoints.scaling import scaling_in_the_way
 from activities.endpoints.served import SageMakerAccount, is_missing
 from activities.repositories import Repositories
 from activities.tags import PROMOTION_TAG
@@ -83,6 +84,7 @@ class EndpointActivities:
             plan=plan,
             current_config=None if endpoint and endpoint["EndpointStatus"] in {"Creating", "Failed"} else serving,
             warnings=tuple(await self._warnings(account, plan, endpoint, former)),
+            scaling=await scaling_in_the_way(account, plan, former) if former else None,
         )
 
     @staticmethod
@@ -330,6 +332,7 @@ def _rolled_back_since(endpoint: DescribeEndpointOutputTypeDef, request: UpdateE
 
 def _require_unchanged(endpoint: DescribeEndpointOutputTypeDef, request: UpdateEndpoint) -> None:
     status, config = endpoint["EndpointStatus"], endpoint.get("EndpointConfigName")
+    require_not_scaled_now(f"updating the endpoint {request.plan.target.endpoint}", endpoint)
     if status != "InService":
         raise changed(request.plan, f"it is {status} (being updated to {deployment.pending_config(endpoint) or config})")
     if config != request.previous_config:

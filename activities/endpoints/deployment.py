@@ -40,6 +40,14 @@ def is_moving(endpoint: DescribeEndpointOutputTypeDef) -> bool:
     return status in MOVING or (status == "InService" and bool(endpoint.get("PendingDeploymentSummary")))
 
 
+def is_scaled_now(endpoint: DescribeEndpointOutputTypeDef) -> bool:
+    """Whether SageMaker changes the number of instances or their weights, which ends within minutes, and deploys nothing.
+
+    Only a deployment has a `PendingDeploymentSummary` (DescribeEndpoint in the API reference).
+    """
+    return endpoint["EndpointStatus"] == "Updating" and "PendingDeploymentSummary" not in endpoint
+
+
 def rollout_state(endpoint: DescribeEndpointOutputTypeDef, config: str) -> RolloutState:
     """The state of an endpoint, judged by the config that it names."""
     if is_moving(endpoint):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from activities.endpoints import deployment
@@ -10,10 +11,14 @@ from activities.endpoints.messages import EndpointPlan
 from activities.endpoints.served import SageMakerAccount
 from activities.packages import describe_package
 from slipway.app.durations import format_duration
-from slipway.errors import NeedsPersonError, RefusedError
+from slipway.errors import NeedsPersonError, RefusedError, TransientError
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
+
+
+SCALING_TAKES = timedelta(seconds=15)
+"""How long to wait until the next look at an endpoint that is scaled."""
 
 
 async def check_preconditions(
@@ -43,6 +48,7 @@ async def check_preconditions(
 def _check_endpoint(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef) -> None:
     status = endpoint["EndpointStatus"]
     ours = deployment.is_going_to(endpoint, plan.config)
+    require_not_scaled_now(tried, endpoint)
     if status in deployment.MOVING and not ours:
         going = deployment.pending_config(endpoint) or endpoint.get("EndpointConfigName")
         raise NeedsPersonError(tried, f"it is {status} (to {going}), and not by this promotion", "retry once it is InService")
@@ -50,6 +56,17 @@ def _check_endpoint(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOu
         said = f"it is {status}: {endpoint.get('FailureReason', 'no reason given')}"
         remedy = "delete it, and retry creates it" if status == "Failed" else "bring it back into service, then retry"
         raise NeedsPersonError(tried, said, remedy)
+
+
+def require_not_scaled_now(tried: str, endpoint: DescribeEndpointOutputTypeDef) -> None:
+    """SageMaker takes no update meanwhile.
+
+    Raises:
+        TransientError: The endpoint gets another number of instances at this moment, by autoscaling or by hand.
+    """
+    if deployment.is_scaled_now(endpoint):
+        said = "it is Updating, as its number of instances or its weights change"
+        raise TransientError(tried, said, "it is tried again once that is over", SCALING_TAKES)
 
 
 def _check_batches(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef) -> None:
