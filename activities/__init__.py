@@ -8,6 +8,7 @@ from typing import Any
 from activities.approvers import Approvers
 from activities.decisions import DecisionActivities
 from activities.endpoints.activities import EndpointActivities
+from activities.endpoints.scaling_activities import ScalingActivities
 from activities.evidence import EvidenceActivities
 from activities.images.activities import ImageActivities
 from activities.images.origins import ImageOrigins
@@ -45,6 +46,7 @@ def all_activities(
             EvidenceActivities(aws, repositories, origins),
             DecisionActivities(approvers),
             EndpointActivities(aws, repositories, poll_every),
+            ScalingActivities(aws),
         )
         for found in activities_of(instance)
     ]

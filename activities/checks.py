@@ -13,8 +13,9 @@ from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.approvals import Approvals
-from activities.endpoints.messages import EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
+from activities.endpoints.messages import ChangeScaling, EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
 from activities.endpoints.plan import NEW_VARIANT, plan_rollout
+from activities.endpoints.scaling import DIMENSION
 from activities.endpoints.served import SageMakerAccount
 from activities.guard import Guard, known_origin
 from activities.images.messages import CopyImage, ResolveImage
@@ -116,6 +117,9 @@ class Checks:
             "prepare_endpoint": self._prepare_endpoint,
             "update_endpoint": self._update_endpoint,
             "restore_endpoint": self._restore_endpoint,
+            "take_off_scaling": self._take_off_scaling,
+            "take_off_scaling_again": self._undo_scaling,
+            "put_back_scaling": self._undo_scaling,
         }
 
     async def check(self, name: str, request: Any) -> None:
@@ -266,11 +270,22 @@ class Checks:
         await self._approvals.require_plan(origin, app, plan)
 
     async def _restore_endpoint(self, request: RestoreEndpoint) -> None:
-        plan = request.plan
-        origin = known_origin("restore_endpoint", plan.origin)
+        _agree_on_former(request)
+        await self._permit_undoing("restore_endpoint", request.plan)
+
+    async def _take_off_scaling(self, request: ChangeScaling) -> None:
+        await self._permit_plan("take_off_scaling", request.plan)
+        _agree_on_scaled(request)
+
+    async def _undo_scaling(self, request: ChangeScaling) -> None:
+        # What is put back is what the tag on the promotion's own endpoint config names; the activities compare it.
+        await self._permit_undoing(activity.info().activity_type, request.plan)
+        _agree_on_scaled(request)
+
+    async def _permit_undoing(self, activity_type: str, plan: EndpointPlan) -> None:
+        origin = known_origin(activity_type, plan.origin)
         await self._guard.require_on_branch(origin)
         _agree_on_names(origin, plan)
-        _agree_on_former(request)
         with contextlib.suppress(RefusedError):
             _agree_on_plan(origin, plan, await self._guard.permit(origin))
             return
@@ -352,6 +367,17 @@ def _agree_on_former(request: UpdateEndpoint | RestoreEndpoint) -> None:
     if plan.former is not None:
         origin = known_origin(activity.info().activity_type, plan.origin)
         _agree(origin, "the former config", request.previous_config, plan.former)
+
+
+def _agree_on_scaled(request: ChangeScaling) -> None:
+    """The variant is one of the plan's endpoint, and the one that the spec names."""
+    plan, target = request.plan, request.scaling.target
+    origin = known_origin(activity.info().activity_type, plan.origin)
+    variant = plan.variant.name or str(target.get("ResourceId", "")).rpartition("/")[2]
+    expected = f"endpoint/{plan.target.endpoint}/variant/{variant}"
+    for part in (target, *request.scaling.policies, *request.scaling.actions):
+        found = tuple(part.get(name) for name in ("ServiceNamespace", "ResourceId", "ScalableDimension"))
+        _agree(origin, "the scaled variant", found, ("sagemaker", expected, DIMENSION))
 
 
 def _require_own(origin: Origin, what: str, made_by: str | None) -> None:

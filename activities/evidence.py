@@ -31,11 +31,13 @@ from slipway.api import (
 from slipway.app.durations import format_duration
 from slipway.app.gates import GateResult, Rival, evaluate_gates
 from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_report, together
-from slipway.app.spec import SPEC_FILE, Gate, Image, Rollout, Strategy, Target
+from slipway.app.spec import SPEC_FILE, Gate, Image, Rollout, Target
+from slipway.app.strategy import Strategy
 from slipway.aws.clients import Aws, region_of
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.evidence_hash import hash_of, sha256_of
 from slipway.git.rules import app_file
+from slipway.text import pluralize
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
@@ -257,6 +259,9 @@ def traffic_of(strategy: Strategy) -> str:
         steps = f"{strategy.canary.percent} % of the traffic, the rest after {format_duration(strategy.canary.wait)}"
     elif strategy.linear:
         steps = f"{strategy.linear.percent} % of the traffic every {format_duration(strategy.linear.wait)}"
+    elif rolling := strategy.rolling:
+        batch = pluralize(rolling.instances, "instance") if rolling.instances else f"{rolling.percent} % of the fleet"
+        steps = f"{batch} at a time, each watched for {format_duration(rolling.wait)}"
     bake = f", the old fleet stays for {format_duration(strategy.bake)}" if strategy.bake else ""
     alarms = f"back on the alarm {' or '.join(strategy.alarms)}" if strategy.alarms else "no alarm takes it back"
     return f"{steps}{bake}, {alarms}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,8 @@ from temporalio.workflow import ActivityConfig
 with workflow.unsafe.imports_passed_through():
     from activities.compensation import Compensation
     from activities.endpoints.activities import EndpointActivities
+    from activities.endpoints.messages import ChangeScaling, RestoreEndpoint
+    from activities.endpoints.scaling_activities import ScalingActivities
     from activities.origin import Origin
     from activities.pipelines.activities import PipelineActivities
     from activities.pipelines.messages import Execution, FindExecution
@@ -172,9 +175,32 @@ async def _restore_endpoint(state: PromotionState, undo: RestoreTarget, reason: 
     del state
     plan = undo.request.plan.model_copy(update={"origin": origin})
     request = undo.request.model_copy(update={"reason": reason, "plan": plan})
+    if request.scaling is None:
+        return await _restore(request)
+    return await _restore_without(request, ChangeScaling(plan=plan, scaling=request.scaling))
+
+
+async def _restore(request: RestoreEndpoint) -> Compensation:
     return await workflow.execute_activity_method(
         EndpointActivities.restore_endpoint, request, **shown(RESTORE, f"restore {request.plan.target.endpoint}")
     )
+
+
+async def _restore_without(request: RestoreEndpoint, scaling: ChangeScaling) -> Compensation:
+    """Restore while the automatic scaling is off, which is put back however that ends."""
+    name = request.plan.target.endpoint
+    await workflow.execute_activity_method(
+        ScalingActivities.take_off_scaling_again, scaling, **shown(UNDO, f"take off the automatic scaling of {name}")
+    )
+    options = shown(UNDO, f"put back the automatic scaling of {name}")
+    try:
+        done = await _restore(request)
+    except FailureError:
+        with contextlib.suppress(FailureError):
+            await workflow.execute_activity_method(ScalingActivities.put_back_scaling, scaling, **options)
+        raise
+    scaled = await workflow.execute_activity_method(ScalingActivities.put_back_scaling, scaling, **options)
+    return done.model_copy(update={"note": f"{done.note}; {scaled.note}"})
 
 
 _UNDO: Mapping[str, Callable[[PromotionState, Any, str, Origin], Awaitable[Compensation]]] = {

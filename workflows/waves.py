@@ -32,6 +32,7 @@ from workflows.rollout import RolloutWorkflow
 from workflows.stages import EndedError
 from workflows.state import PromotionState, TargetRollout, known
 
+OFF_MEANWHILE = "its automatic scaling is off while it is updated, since SageMaker takes no other instance type beside it"
 Wait = Callable[[Callable[[], bool], timedelta], Awaitable[None]]
 
 
@@ -126,13 +127,17 @@ class Waves:
         )
         for warning in found.warnings:
             self._notice(f"{target.endpoint}: {warning}")
+        if found.scaling:
+            self._notice(f"{target.endpoint}: {OFF_MEANWHILE}")
         self._record(found)
         return len(self._state.rollouts) - 1
 
     def _record(self, found: Preflight) -> None:
         plan, former, smoke = found.plan, found.current_config, self._app.spec.spec.rollout.smoke
         inverse = f"restore {plan.target.endpoint}" if former else f"delete {plan.target.endpoint}"
-        restore = RestoreEndpoint(plan=plan, previous_config=former, reason="")
+        if found.scaling:
+            inverse += " and its automatic scaling"
+        restore = RestoreEndpoint(plan=plan, previous_config=former, reason="", scaling=found.scaling)
         self._state.plan(
             Planned(stage=StageName.rollout, inverse=f"{inverse} ({plan.region})", undo=RestoreTarget(request=restore))
         )
@@ -143,6 +148,7 @@ class Waves:
             spec_commit=self._app.commit,
             smoke_payload=smoke.payload if smoke else None,
             smoke_content_type=smoke.content_type if smoke else "application/json",
+            scaling=found.scaling,
         )
         self._state.rollouts = (*self._state.rollouts, TargetRollout(request=request))
 

@@ -320,10 +320,14 @@ class _Linter:
         at = ("spec", "rollout")
         rollout = spec.spec.rollout
         strategy = rollout.strategy
-        kind = "canary" if strategy.canary else "linear" if strategy.linear else None
+        kind = strategy.kind
+        if kind and rollout.settings.serverless:
+            message = "a serverless endpoint has no instances: SageMaker moves all its traffic at once"
+            self._warn(SPEC_FILE, (*at, "strategy", kind), message, f"remove {kind}")
         # Without a type the spec speaks of live endpoints only, which keep their number of instances.
         if kind and rollout.variant.instance_type and rollout.variant.instance_count == 1:
-            message = f"one instance cannot take a {kind} of at most half the fleet: SageMaker moves all traffic at once"
+            part = "batch" if kind == "rolling" else kind
+            message = f"one instance cannot take a {part} of at most half the fleet: SageMaker moves all traffic at once"
             self._warn(SPEC_FILE, (*at, "strategy", kind), message, "set instanceCount to 2 or more")
         if (kind or strategy.bake) and not strategy.alarms:
             message = "without alarms SageMaker rolls nothing back while the traffic moves and the old fleet is kept"

@@ -1,7 +1,7 @@
 """`promotion.yaml`: what one application allows Slipway to do, as frozen models.
 
 Keys are camelCase in the file and snake_case here. The reader refuses unknown keys and checks bounds and rules; a spec that a
-promotion recorded loads without them (slipway/app/rules.py). The bounds of the rollout are those of SageMaker's `UpdateEndpoint`.
+promotion recorded loads without them (slipway/app/rules.py).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from slipway.app.metric_paths import check_metric_path
 from slipway.app.rules import Bounds, file_of_the_app, rule, when_reading
 from slipway.app.signers import Signers
 from slipway.app.spec_model import SpecModel
+from slipway.app.strategy import Strategy
 from slipway.oci.reference import REPOSITORY_URI, ImageReference, check_repository
 from slipway.people import check_name, fold_name
 
@@ -252,57 +253,6 @@ class Approval(SpecModel):
             raise ValueError("names an approver twice")
         if self.mode == "manual" and len(self.approvers) < self.quorum:
             raise ValueError(f"asks for {self.quorum} of {len(self.approvers)} approvers: nobody could ever approve")
-
-
-class Canary(SpecModel):
-    """Traffic in two steps: a part first, the rest after a wait."""
-
-    percent: Annotated[int, Bounds(ge=1, le=50)]
-    """The part of the new fleet's capacity that takes traffic first."""
-    wait: Annotated[Duration, between("0s", "1h")] = timedelta(minutes=10)
-    """How long the part is watched before the rest follows."""
-
-
-class Linear(SpecModel):
-    """Traffic in equal steps."""
-
-    percent: Annotated[int, Bounds(ge=10, le=50)]
-    """The size of one step."""
-    wait: Annotated[Duration, between("0s", "1h")] = timedelta(minutes=10)
-    """How long each step is watched."""
-
-
-class Strategy(SpecModel):
-    """How traffic moves to the new model. Without `canary` and `linear` all of it moves at once."""
-
-    canary: Canary | None = None
-    """Two steps. Not together with `linear`."""
-    linear: Linear | None = None
-    """Equal steps. Not together with `canary`."""
-    bake: Annotated[Duration, between("0s", "1h")] = timedelta(0)
-    """How long the old fleet is kept after all traffic has moved."""
-    alarms: Annotated[tuple[Annotated[str, Bounds(min_length=1, max_length=255)], ...], Bounds(max_length=10)] = ()
-    """CloudWatch alarms that roll the update back when one goes off. Without any, nothing is rolled back by AWS."""
-    timeout: Annotated[Duration, between("10m", "8h")] = timedelta(hours=8)
-    """How long the whole update may take (`MaximumExecutionTimeoutInSeconds`)."""
-
-    @rule
-    def _fits_sagemaker(self) -> None:
-        """Canary or linear, not both; the waits and the bake together are shorter than `timeout`."""
-        if self.canary and self.linear:
-            raise ValueError("has both canary and linear; keep one")
-        if self.waits >= self.timeout:
-            raise ValueError("has waits and bake that together take as long as its timeout")
-
-    @property
-    def waits(self) -> timedelta:
-        """The least time that an update takes: every wait and the bake."""
-        if self.canary:
-            return self.canary.wait + self.bake
-        if self.linear:
-            steps = -(-100 // self.linear.percent)
-            return self.linear.wait * (steps - 1) + self.bake
-        return self.bake
 
 
 class Variant(SpecModel):

@@ -28,7 +28,8 @@ from activities.evidence import EvidenceActivities, GatherEvidence
 from activities.repositories import Repositories
 from slipway.api import Evidence, ModelPackage, TaskdefCommit
 from slipway.app.endpoint_settings import EndpointSettings
-from slipway.app.spec import Canary, Gate, Strategy, Target, Variant
+from slipway.app.spec import Gate, Target, Variant
+from slipway.app.strategy import Canary, Strategy
 from slipway.aws.clients import Aws
 from tests.support.signed_images import origins_of
 
@@ -154,6 +155,10 @@ class Serving:
 
     def served(self) -> str:
         return self.sagemaker.describe_endpoint(EndpointName="screening-prod")["EndpointConfigName"]
+
+    def deployment_config(self) -> dict[str, Any]:
+        """How the last update went."""
+        return dict(self.sagemaker.describe_endpoint(EndpointName="screening-prod")["LastDeploymentConfig"])
 
     def calls(self, operation: str) -> int:
         return len([call for call in self.sandbox.calls("sagemaker", operation, self.account) if not call["error"]])

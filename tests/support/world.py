@@ -22,6 +22,7 @@ from activities.compensation import Compensation
 from activities.decisions import IdentifyPerson
 from activities.earlier_runs import EarlierRunsInterceptor
 from activities.endpoints.messages import (
+    ChangeScaling,
     EndpointPlan,
     EndpointVerdict,
     FollowEndpoint,
@@ -29,6 +30,7 @@ from activities.endpoints.messages import (
     Preflight,
     RestoreEndpoint,
     RolloutEnd,
+    Scaling,
     Smoke,
     SmokeAnswer,
     UpdateEndpoint,
@@ -166,6 +168,8 @@ class World:
         self.ended_by_platform: list[str] = []
         """What the platform ends the next tasks by."""
         self.smoke_error = ""
+        self.scaling: Scaling | None = None
+        """The automatic scaling that updates need taken off."""
         self.makes_execution = True
         self.task_had_ended = False
 
@@ -367,7 +371,19 @@ class World:
     @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:
         await self._enter(asked)
-        return Preflight(plan=plan_rollout(asked), current_config="former")
+        return Preflight(plan=plan_rollout(asked), current_config="former", scaling=self.scaling)
+
+    @activity.defn
+    async def take_off_scaling(self, asked: ChangeScaling) -> None:
+        await self._enter(asked)
+
+    @activity.defn
+    async def take_off_scaling_again(self, asked: ChangeScaling) -> None:
+        await self._enter(asked)
+
+    @activity.defn
+    async def put_back_scaling(self, asked: ChangeScaling) -> Compensation:
+        return await self._compensate(asked)
 
     @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:

@@ -47,6 +47,17 @@ TASKDEF = f"family: screening\ncontainerDefinitions:\n  - name: pipeline\n    im
 FILES = {"promotion.yaml": SPEC, "app.pipecd.yaml": APP, "taskdef.yaml": TASKDEF, "smoke/request.json": "{}"}
 
 
+TRAFFIC = """\
+    strategy: {canary: {percent: 25, wait: 10m}, alarms: [errors]}
+    variant: {instanceType: ml.m5.large, instanceCount: 4}
+"""
+ONE_IN_BATCHES = """\
+    strategy: {rolling: {instances: 1}, alarms: [errors]}
+    variant: {instanceType: ml.m5.large, instanceCount: 1}
+"""
+SERVERLESS = "settings: {serverless: {memory: 1024, maxConcurrency: 5}}"
+
+
 def reading(files: dict[str, str]) -> Read:
     return lambda path: files[path].encode() if path in files else None
 
@@ -160,6 +171,8 @@ def test_given_a_mistake_when_the_files_are_checked_then_it_is_an_error_at_its_p
     ("file", "old", "new", "said"),
     [
         ("promotion.yaml", "instanceCount: 4", "instanceCount: 1", "all traffic at once"),
+        ("promotion.yaml", TRAFFIC, ONE_IN_BATCHES, "one instance cannot take a batch"),
+        ("promotion.yaml", "variant: {instanceType: ml.m5.large, instanceCount: 4}", SERVERLESS, "has no instances"),
         ("promotion.yaml", ", alarms: [errors]", "", "without alarms"),
         ("promotion.yaml", "[ana, bo]", "[ana]", "may not approve it"),
         (
