@@ -12,6 +12,7 @@ from temporalio import activity
 
 from activities.contents import contents_of
 from activities.endpoints.served import SageMakerAccount
+from activities.evidence_size import fitting_champions, fitting_plans, fitting_results
 from activities.images.origins import ImageOrigins
 from activities.origin import Origin
 from activities.packages import describe_package
@@ -34,6 +35,7 @@ from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_repor
 from slipway.app.spec import SPEC_FILE, Gate, Image, Rollout, Target
 from slipway.app.strategy import Strategy
 from slipway.aws.clients import Aws, region_of
+from slipway.aws.patience import patiently
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.evidence_hash import hash_of, sha256_of
 from slipway.git.rules import app_file
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 METRICS_LIMIT = 500
 """Numbers that are kept beside those that gates name: a report may hold whole curves, too large for a workflow's history."""
+PARALLEL_TARGETS = 8
+"""Targets that one gathering looks at at a time."""
 PARALLEL_REPORTS = 2
 """Reports that one gathering reads at a time. One may take a hundred megabytes while it is read."""
 _REPORTS = (
@@ -107,12 +111,12 @@ class EvidenceActivities:
             package=request.package,
             model_image=containers[0].image if containers else "",
             metrics=dict(measured.numbers),
-            champions=tuple(champions),
-            gates=judge_gates(request.gates, measured, rivals),
+            champions=fitting_champions(champions),
+            gates=fitting_results(judge_gates(request.gates, measured, rivals)),
             image=request.image,
             taskdef=request.taskdef,
             steps=request.steps,
-            rollout_plan=plans_of(request.rollout) if request.rollout else (),
+            rollout_plan=fitting_plans(plans_of(request.rollout)) if request.rollout else (),
             rollback_plan="\n".join(rollback_of(champion) for champion in champions),
             containers=containers,
             reports=reports,
@@ -154,7 +158,13 @@ class EvidenceActivities:
 
     async def _champions(self, request: GatherEvidence, named: Collection[str]) -> tuple[list[Champion], list[Rival]]:
         """What each target serves, and the champions that the challenger is held against. Every package is measured once."""
-        served = await asyncio.gather(*(self._served(target, request) for target in request.targets))
+        looks = asyncio.Semaphore(PARALLEL_TARGETS)
+
+        async def served_at(target: Target) -> str | None:
+            async with looks:
+                return await patiently(lambda: self._served(target, request))
+
+        served = await asyncio.gather(*map(served_at, request.targets))
         packages = sorted({package for package in served if package})
         spare = METRICS_LIMIT // max(len(request.targets), 1)
         slots = asyncio.Semaphore(PARALLEL_REPORTS)

@@ -36,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows.activity_options import IDENTIFY, shown
 from workflows.approval import Round, Said, Verdict
+from workflows.carried import unpack
 from workflows.commands import Operated, objection_to_names, objection_to_names_undoing, read_command
 from workflows.new_run import NewRun
 from workflows.payloads import REFUSAL_LIMIT, refusal
@@ -57,7 +58,7 @@ class OperatorHandlers:
     def __init__(self, request: PromotionInput) -> None:
         self._request = request
         self._id = workflow.info().workflow_id
-        self._state = PromotionState.model_validate(request.carried or {})
+        self._state = PromotionState.model_validate(unpack(request.carried or {}))
         self._view = StatusView(self._id, request, self._state)
         self._new_run = NewRun()
         self._looked_at = 0

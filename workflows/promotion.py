@@ -346,7 +346,7 @@ class PromotionWorkflow(UndoingWorkflow):
             self._state.void = False
             self._view.index(state=State.running)
         try:
-            await Waves(self._origin, self._state, self._summarize, self._notice, self._wait).run()
+            await Waves(self._origin, self._state, self._summarize, self._notice, self._wait, self._breathe).run()
         except FailureError as error:
             if report_of(error).voids_approval:
                 self._state.void, self._state.round = True, None
@@ -363,7 +363,7 @@ class PromotionWorkflow(UndoingWorkflow):
 
     def _keep_effects(self) -> None:
         for planned in self._state.compensations:
-            self._state.settle(planned.settled(LedgerState.kept, "the promotion succeeded"))
+            self._state.settle(planned, LedgerState.kept, "the promotion succeeded")
 
     def _why_aborted(self) -> str:
         if self._state.abort is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows.activity_options import shown
 from workflows.approval import Round, Verdict
+from workflows.carried import pack
 from workflows.details import on_timeline
 from workflows.handlers import OperatorHandlers
 
@@ -147,11 +148,19 @@ class StagedWorkflow(OperatorHandlers):
         except TimeoutError:
             return
         if not done():
-            # The new run begins on the version that is current now. Without versions, the server takes no notice of it.
-            workflow.continue_as_new(
-                self._request.model_copy(update={"carried": self._state.model_dump(mode="json")}),
-                initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
-            )
+            self._continue_as_new()
+
+    def _breathe(self) -> None:
+        """Go on in a new run where one is due: between two waves nothing is under way either, and the history grows with each."""
+        if self._may_continue() and workflow.patched("new-run-between-waves"):
+            self._continue_as_new()
+
+    def _continue_as_new(self) -> NoReturn:
+        # The new run begins on the version that is current now. Without versions, the server takes no notice of it.
+        workflow.continue_as_new(
+            self._request.model_copy(update={"carried": pack(self._state.model_dump_json())}),
+            initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
+        )
 
     def _may_continue(self) -> bool:
         """Whether to go on in a new run now. What somebody sent, and is still being looked at, would be lost there."""

@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         IdentityLevel,
         ImageOrigin,
         LedgerEntry,
+        LedgerState,
         Message,
         ModelPackage,
         Outcome,
@@ -58,6 +59,10 @@ NOTICES = 50
 """How many notices are kept; the oldest go."""
 NOTICES_SIZE = 64_000
 """Bytes of all notices: they are in the status, in the result, and in the state that a new run gets."""
+ANSWERS_SIZE = 100_000
+"""Characters of all answers to smoke requests. Those of many targets are cut."""
+NOTES_SIZE = 300_000
+"""Characters of all that became of the compensations. With those of many targets, each note is cut."""
 NOTICE_LIMIT = 1_500
 """Characters of a notice: a whole reason fits."""
 
@@ -271,16 +276,18 @@ class PromotionState(BaseModel):
         if not any((known.stage, known.inverse) == (planned.stage, planned.inverse) for known in self.compensations):
             self.compensations = (*self.compensations, planned)
 
-    def settle(self, settled: Planned) -> None:
+    def settle(self, planned: Planned, state: LedgerState, note: str) -> None:
         """Record what became of a compensation."""
+        settled = planned.settled(state, cap(note, NOTES_SIZE // len(self.compensations)))
         self.compensations = tuple(
             settled if (known.stage, known.inverse) == (settled.stage, settled.inverse) else known for known in self.compensations
         )
 
     def serve(self, served: dict[int, ServedEndpoint]) -> None:
         """Record what targets serve, by their position among the rollouts."""
+        limit = ANSWERS_SIZE // max(len(known(self.app).spec.spec.rollout.targets), 1)
         self.rollouts = tuple(
-            rollout.model_copy(update={"served": served[at]}) if at in served else rollout
+            rollout.model_copy(update={"served": with_short_answer(served[at], limit)}) if at in served else rollout
             for at, rollout in enumerate(self.rollouts)
         )
 
@@ -297,6 +304,11 @@ def known(value: T | None) -> T:
     if value is None:
         raise RuntimeError("a stage needs what no stage before it brought")
     return value
+
+
+def with_short_answer(served: ServedEndpoint, limit: int) -> ServedEndpoint:
+    """What a target serves, with as much of its answer."""
+    return served.model_copy(update={"answer": cap(served.answer, limit)}) if served.answer else served
 
 
 def _first_line(text: str) -> str:

@@ -68,9 +68,9 @@ async def undo_all(
         except FailureError as error:
             report = report_of(error)
             failed.append((planned, report))
-            state.settle(planned.settled(LedgerState.needs_person, str(report)))
+            state.settle(planned, LedgerState.needs_person, str(report))
         else:
-            state.settle(planned.settled(done.state, done.note))
+            state.settle(planned, done.state, done.note)
         settled()
     return failed
 

@@ -71,7 +71,7 @@ class UndoingWorkflow(StagedWorkflow):
         by = f"left to people by {self._state.left.who}: {self._state.left.reason}"
         for planned in self._state.compensations:
             if planned.state is LedgerState.needs_person:
-                self._state.settle(planned.settled(LedgerState.needs_person, f"{planned.note}; {by}"))
+                self._state.settle(planned, LedgerState.needs_person, f"{planned.note}; {by}")
 
     def _end(self, outcome: Outcome) -> None:
         self._state.end(outcome)

@@ -18,6 +18,7 @@ from slipway.app.regions import region_of_cluster
 from slipway.app.replacements import FileChange, apply_event
 from slipway.app.spec import SPEC_FILE, Event, ModelPromotion
 from slipway.app.spec_reader import spec_of
+from slipway.app.targets import twins
 from slipway.app.taskdef import TaskDefinition, container_images, load_taskdef, taskdef_of
 from slipway.app.yaml_source import Document, Path, load_document
 from slipway.errors import SlipwayError
@@ -248,13 +249,18 @@ class _Linter:
             self._error(SPEC_FILE, ("spec", "task", "launcher"), message, "write slipway, which runs the task itself")
 
     def _check_places(self, spec: ModelPromotion, pipecd: PipecdApp) -> None:
-        """What only ECR's registries have."""
+        """What only ECR's registries have, and each endpoint once."""
         image = spec.spec.image
         source = ImageReference.parse(image.source)
         if image.scan and source.ecr is None:
             message = f"is ECR's scan, and the source is in {source.registry}"
             help_ = "remove it and scan the image in CI, or let CI push to ECR"
             self._error(SPEC_FILE, ("spec", "image", "scan"), message, help_)
+        for twin in twins(spec, pipecd.ecs):
+            at = ("spec", "rollout", "waves", twin.wave, "targets", twin.position)
+            message = f"the endpoint {twin.target.endpoint} in {twin.region} is {twin.earlier} already"
+            help_ = "remove one of them; names of endpoints are the same in any case of their letters"
+            self._error(SPEC_FILE, at, message, help_)
         if ImageReference.parse(image.target).ecr is None and not region_of_cluster(pipecd.ecs):
             message = f"is no ARN, and the image's target {image.target} is in no region of AWS"
             self._error(

@@ -29,6 +29,8 @@ from slipway.oci.reference import REPOSITORY_URI, ImageReference, check_reposito
 from slipway.people import check_name, fold_name
 
 SPEC_FILE = "promotion.yaml"
+TARGETS_SIZE = 300_000
+"""Bytes of all targets as JSON. Temporal takes 2 MB a message, and the evidence names each target with what it serves."""
 
 _NAME_63 = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
 
@@ -320,10 +322,20 @@ class Rollout(SpecModel):
         """No endpoint is in two waves."""
         seen: set[tuple[str, str | None, str | None]] = set()
         for target in (target for wave in self.waves for target in wave.targets):
-            key = (target.endpoint, target.region, target.role_arn)
+            key = (target.endpoint.lower(), target.region, target.role_arn)
             if key in seen:
                 raise ValueError(f"has the endpoint {target.endpoint} twice")
             seen.add(key)
+
+    @rule
+    def _targets_fit_temporal(self) -> None:
+        """The targets of all waves together have at most 300,000 bytes as JSON: a promotion carries them through Temporal."""
+        size = sum(len(target.model_dump_json(exclude_none=True)) for target in self.targets)
+        if size > TARGETS_SIZE:
+            raise ValueError(
+                f"has targets of {size:,} bytes, and at most {TARGETS_SIZE:,} fit into Temporal's messages: "
+                "shorten names and roles, or spread the targets over several apps"
+            )
 
     @property
     def targets(self) -> tuple[Target, ...]:

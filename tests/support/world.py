@@ -344,7 +344,7 @@ class World:
             package=asked.package,
             model_image=f"{TARGET}@sha256:{'d' * 64}",
             metrics={"accuracy": self.accuracy},
-            champions=(Champion(target=asked.targets[0], package=None, metrics={}),),
+            champions=tuple(Champion(target=target, package=None, metrics={}) for target in asked.targets),
             gates=(gate,),
             image=asked.image,
             taskdef=asked.taskdef,
