@@ -118,7 +118,8 @@ class EndpointRoom(Room):
         differs="capacity errors only by the dial; variant names have to match only where there is a deployment configuration; a "
         "rollback takes 5 s, or that for each batch; wording of the bounds, of the alarms' reason, of the refusal for "
         "variants that are scaled automatically, and of the second sentence of that for an endpoint that is asynchronous and "
-        "would not be any more, is not verified on AWS; an endpoint may become asynchronous",
+        "would not be any more, is not verified on AWS, nor that an alarm in ALARM keeps the next share from the new fleet; an "
+        "endpoint may become asynchronous",
     )
     def update_endpoint(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])
