@@ -36,6 +36,7 @@ from workflows.state import known
 from workflows.task_runner import TaskRunner
 from workflows.undo import stop_task, undo_all
 from workflows.waves import Waves
+from workflows.way_back import said_of_way_back
 
 
 @workflow.defn
@@ -343,6 +344,8 @@ class PromotionWorkflow(StagedWorkflow):
     async def _undo(self, outcome: Outcome, reason: str) -> None:
         self._reject_if_undecided()
         self._state.fail(outcome, reason, workflow.now())
+        if outcome is Outcome.aborted and (way_back := said_of_way_back(self._state.rollouts)):
+            self._notice(f"the way back: {way_back}")
         self._view.show()
         if self._state.compensations:
             # Worth an event, for it may take long.

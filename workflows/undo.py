@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -24,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from slipway.temporal.failures import report_of
 
 from workflows.activity_options import RESTORE, UNDO, shown
-from workflows.compensations import KeepImage, RejectPackage, RestoreTarget, RevertCommit, StopExecution, StopStartedTask
+from workflows.compensations import KeepImage, Planned, RejectPackage, RestoreTarget, RevertCommit, StopExecution, StopStartedTask
 from workflows.state import PromotionState
 
 LIST_LAG_AFTER_STOP = timedelta(seconds=20)
@@ -36,15 +37,16 @@ LIST_LAG = timedelta(seconds=2)
 async def undo_all(state: PromotionState, reason: str, origin: Origin, settled: Callable[[], None]) -> None:
     """Carry out every compensation, the last effect first. One that fails is left to a person, and the others go on.
 
+    Endpoints are restored at the same time: none has to go on serving, or get more traffic, while another one goes back.
+
     Args:
         state: Whose compensations; each is settled there.
         reason: Why, for people who look at the outside later.
         origin: What the worker checks each effect by. It is added here, for an older release may have recorded the compensation.
         settled: Called after each compensation.
     """
-    for planned in reversed(state.compensations):
-        if planned.state is not LedgerState.planned:
-            continue
+
+    async def carry_out(planned: Planned) -> None:
         try:
             done = await _UNDO[planned.undo.kind](state, planned.undo, reason, origin)
         except FailureError as error:
@@ -52,6 +54,15 @@ async def undo_all(state: PromotionState, reason: str, origin: Origin, settled: 
         else:
             state.settle(planned.settled(done.state, done.note))
         settled()
+
+    open_ones = [planned for planned in reversed(state.compensations) if planned.state is LedgerState.planned]
+    restores = [planned for planned in open_ones if isinstance(planned.undo, RestoreTarget)]
+    if len(restores) > 1 and workflow.patched("restore-together"):
+        # They are the last effects: a rollout is the last stage.
+        await asyncio.gather(*map(carry_out, restores))
+        open_ones = [planned for planned in open_ones if planned not in restores]
+    for planned in open_ones:
+        await carry_out(planned)
 
 
 async def stop_task(state: PromotionState, reason: str, origin: Origin, options: ActivityConfig = UNDO) -> Compensation:
