@@ -114,6 +114,7 @@ class Checks:
             "set_approval": self._set_approval,
             "withdraw_approval": self._withdraw_approval,
             "preflight": self._preflight,
+            "look_again": self._look_again,
             "prepare_endpoint": self._prepare_endpoint,
             "update_endpoint": self._update_endpoint,
             "restore_endpoint": self._restore_endpoint,
@@ -255,6 +256,9 @@ class Checks:
     async def _preflight(self, asked: PlanRollout) -> None:
         # It only reads. But a policy that was narrowed meanwhile must stop a rollout before its first target.
         await self._guard.permit(known_origin("preflight", asked.origin), _owner_of(asked.package))
+
+    async def _look_again(self, request: UpdateEndpoint) -> None:
+        await self._preflight(request.plan)
 
     async def _prepare_endpoint(self, plan: EndpointPlan) -> None:
         await self._permit_plan("prepare_endpoint", plan)

@@ -167,6 +167,12 @@ class World:
         """By endpoint."""
         self.ended_by_platform: list[str] = []
         """What the platform ends the next tasks by."""
+        self.endless: set[str] = set()
+        """The endpoints whose updates go on without end."""
+        self.restores_meet = asyncio.Barrier(1)
+        """So many endpoints have to be restored at the same time."""
+        self.served_since: str | None = None
+        """The config that endpoints serve where others have updated them after preflight."""
         self.smoke_error = ""
         self.scaling: Scaling | None = None
         """The automatic scaling that updates need taken off."""
@@ -386,6 +392,12 @@ class World:
         return await self._compensate(asked)
 
     @activity.defn
+    async def look_again(self, asked: UpdateEndpoint) -> Preflight:
+        await self._enter(asked)
+        served = self.served_since or asked.previous_config
+        return Preflight(plan=plan_rollout(asked.plan, self.served_since), current_config=served)
+
+    @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:
         await self._enter(plan)
         return plan
@@ -397,6 +409,8 @@ class World:
     @activity.defn
     async def follow_endpoint(self, asked: FollowEndpoint) -> EndpointVerdict:
         await self._enter(asked)
+        if asked.plan.target.endpoint in self.endless:
+            await asyncio.Event().wait()
         end = self.verdicts.get(asked.plan.target.endpoint, RolloutEnd.served)
         served = end is RolloutEnd.served
         return EndpointVerdict(
@@ -418,6 +432,7 @@ class World:
 
     @activity.defn
     async def restore_endpoint(self, asked: RestoreEndpoint) -> Compensation:
+        await self.restores_meet.wait()
         return await self._compensate(asked)
 
     async def _compensate(self, asked: BaseModel) -> Compensation:
