@@ -227,7 +227,9 @@ class OperatorHandlers:
             case "approve" | "reject":
                 objection = self._objection_to_decision(command)
             case "retry":
-                objection = self._objection_to_retry() or objection_to_names(command, self._state.current)
+                objection = self._objection_to_retry() or objection_to_names(
+                    command, self._state.current, by_piped=self._state.by_piped
+                )
             case "abort":
                 objection = self._objection_to_abort()
         return objection or self._objection_to_document(command)
@@ -307,8 +309,8 @@ class OperatorHandlers:
 
     def _take_retry(self, command: Command, level: IdentityLevel) -> str:
         self._state.retry = retry = Operated(by=command.by, reason=command.reason, level=level)
-        self._state.name(command.execution, command.package)
-        if named := command.execution or command.package:
+        self._state.name(command)
+        if named := command.execution or command.package or command.task:
             self._notice(f"{retry.who} named {named}")
         self._resume()
         return f"retrying the {self._state.current} stage, asked by {retry.who}"

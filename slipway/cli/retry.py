@@ -28,6 +28,14 @@ Package = Annotated[
         "several, or none that it could prove. It must be in the spec's group, and have been made since the execution began.",
     ),
 ]
+Task = Annotated[
+    str,
+    Parameter(
+        name="--task",
+        help="The ARN of the ECS task to follow, where piped runs the task and the task stage is parked because it ran several. "
+        "It must run the promotion's image, for the commit that brought it or a later one that has it still.",
+    ),
+]
 _UNSIGNED = Signing()
 
 
@@ -39,9 +47,11 @@ async def retry(
     reason: Reason = "",
     execution: Execution = "",
     package: Package = "",
+    task: Task = "",
     signing: Signing = _UNSIGNED,
     as_json: AsJson = False,
 ) -> int:
     """Try a parked stage again, once its cause is fixed."""
     client, out = await connect(), Out(as_json=as_json)
-    return await operate(client, "retry", promotion_id, person(by), reason, out, signing, execution=execution, package=package)
+    named = {"execution": execution, "package": package, "task": task}
+    return await operate(client, "retry", promotion_id, person(by), reason, out, signing, **named)
