@@ -81,8 +81,8 @@ class Scenario:
 
     def given_that_piped_runs_the_task(self, timeout: str = "30m") -> Self:
         """Its spec leaves the task to piped, which may take so long."""
-        self.given_its_file("promotion.yaml", "launcher: slipway, timeout: 30m", f"launcher: pipecd, timeout: {timeout}")
-        return self.given_its_file("app.pipecd.yaml", "runStandaloneTask: false", "runStandaloneTask: true")
+        self.team.leave_task_to_piped(timeout)
+        return self
 
     def given_lenient_gates(self) -> Self:
         """Its gates let a weak model pass."""
