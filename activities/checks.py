@@ -17,7 +17,7 @@ from activities.endpoints.messages import ChangeScaling, EndpointPlan, PlanRollo
 from activities.endpoints.plan import NEW_VARIANT, plan_rollout
 from activities.endpoints.scaling import DIMENSION
 from activities.endpoints.served import SageMakerAccount
-from activities.guard import Guard, known_origin
+from activities.guard import Guard, known_origin, promoted_image
 from activities.images.messages import CopyImage, ResolveImage
 from activities.images.origins import ImageOrigins
 from activities.origin import Origin
@@ -27,6 +27,7 @@ from activities.promotions import first_run_of
 from activities.registry import CreateModelPackage, SetApproval, WithdrawApproval
 from activities.tags import PROMOTION_TAG
 from activities.taskdefs import RevertImage, WriteImage
+from activities.tasks.finding import PipedTask, Tasks, by_piped
 from activities.tasks.messages import RegisterTaskDefinition, RunTask, StopTask
 from slipway.api import ModelPackage
 from slipway.app.lint import App
@@ -42,6 +43,7 @@ READS = frozenset(
     {
         "read_app",
         "check_scan",
+        "find_task",
         "follow_task",
         "find_execution",
         "follow_execution",
@@ -165,7 +167,7 @@ class Checks:
         _agree_on_branch(origin, request)
         _agree(origin, "the event", request.event, app.spec.spec.git.event.name)
         _agree(origin, "the replacements", request.handler.replacements, app.handler.replacements)
-        _agree(origin, "the image", request.image, _promoted(origin, app))
+        _agree(origin, "the image", request.image, promoted_image(origin, app))
         await _agree_on_run(origin, request)
         await self._origins.require(origin, app.spec.spec.image)
 
@@ -179,8 +181,9 @@ class Checks:
     async def _register_task_definition(self, request: RegisterTaskDefinition) -> None:
         origin = known_origin("register_task_definition", request.origin)
         app = await self._guard.permit(origin)
+        _agree(origin, "the launcher", "slipway", app.spec.spec.task.launcher)
         _agree(origin, "the app", _place(request), _place(origin))
-        _agree(origin, "the image", request.image, _promoted(origin, app))
+        _agree(origin, "the image", request.image, promoted_image(origin, app))
         _agree(origin, "the region", request.region, _region(app))
         _agree(origin, "the file", request.file, app.pipecd.ecs.task_definition_file)
         _agree(origin, "the containers", request.containers or app.containers, app.containers)
@@ -192,6 +195,7 @@ class Checks:
         origin = known_origin("run_task", request.origin)
         app = await self._guard.permit(origin)
         _agree(origin, "the promotion", request.promotion_id, origin.promotion_id)
+        _agree(origin, "the launcher", "slipway", app.spec.spec.task.launcher)
         _agree(origin, "the family", _family(request.task_definition.arn), app.taskdef["family"])
         _agree(origin, "the cluster and network", request.ecs, app.pipecd.ecs)
 
@@ -200,9 +204,20 @@ class Checks:
         await self._guard.require_on_branch(origin)
         ecs = self._aws.ecs(region_of(request.task.arn))
         tried = f"looking at who started the task {request.task.arn}"
-        answer = await self._aws.call(tried, ecs.describe_tasks, cluster=request.task.cluster, tasks=[request.task.arn])
+        answer = await self._aws.call(
+            tried, ecs.describe_tasks, cluster=request.task.cluster, tasks=[request.task.arn], include=["TAGS"]
+        )
         for task in answer["tasks"]:
-            _require_own(origin, f"the task {request.task.arn}", task.get("startedBy"))
+            if not (piped := by_piped(task)) or not await self._is_run_for(origin, piped):
+                _require_own(origin, f"the task {request.task.arn}", task.get("startedBy"))
+
+    async def _is_run_for(self, origin: Origin, task: PipedTask) -> bool:
+        """Whether piped ran the task for the promotion's image, which the spec leaves to it."""
+        with contextlib.suppress(RefusedError):
+            app = await self._guard.permit(origin)
+            if app.spec.spec.task.launcher == "pipecd":
+                return await Tasks(self._aws, await self._guard.open(origin), origin, app, origin.commit).is_own(task)
+        return False
 
     async def _retry_execution(self, execution: Execution) -> None:
         origin = known_origin("retry_execution", execution.origin)
@@ -396,10 +411,6 @@ def _require_own(origin: Origin, what: str, made_by: str | None) -> None:
 def _place(named: WriteImage | RevertImage | RegisterTaskDefinition | Origin) -> tuple[str, str, str]:
     app = named.app
     return normalise_url(app.repository), app.branch, app_file(app.folder)
-
-
-def _promoted(origin: Origin, app: App) -> str:
-    return f"{app.spec.spec.image.target}@{origin.request.digest}"
 
 
 def _region(app: App) -> str:

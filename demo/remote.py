@@ -52,9 +52,13 @@ class Remote:
         """The deployment branch's newest commit."""
         return self._git("rev-parse", BRANCH).strip()
 
-    def read(self, path: str) -> str:
-        """A file on the deployment branch."""
-        return self._git("show", f"{BRANCH}:{path}")
+    def read(self, path: str, commit: str = BRANCH) -> str:
+        """A file on the deployment branch, or at one commit."""
+        return self._git("show", f"{commit}:{path}")
+
+    def changed_files(self, before: str, after: str) -> list[str]:
+        """The files that differ between two commits."""
+        return self._git("diff", "--name-only", before, after).splitlines()
 
     def log(self) -> list[str]:
         """The messages on the deployment branch, newest first."""

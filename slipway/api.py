@@ -256,6 +256,7 @@ class OperatorCommand(Message):
     reason: str = Field(default="", max_length=1_000)
     execution: Line = Field(default="", max_length=ARN_LIMIT, description="For `retry`: the execution that the task started.")
     package: Line = Field(default="", max_length=ARN_LIMIT, description="For `retry`: the package that the execution made.")
+    task: Line = Field(default="", max_length=ARN_LIMIT, description="For `retry`: the task of piped's that is to be followed.")
 
 
 DOCUMENT_LIMIT = 16_000

@@ -17,6 +17,7 @@ from typing import Any, cast
 from temporalio.client import WorkflowHistory
 
 from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_pipeline_image
+from demo.piped import Piped
 from demo.stack import Stack
 from demo.story import with_traffic
 from demo.team import ROOT
@@ -25,7 +26,7 @@ from slipway.temporal.start import send_update
 from tests.support.images import light_model_image
 from tests.support.owned import SignedScenario
 from tests.support.scenario import Scenario, hold_pushes
-from tests.support.waiting import until
+from tests.support.waiting import until, until_parked
 
 FOLDER = Path(__file__).parent / "histories"
 Act = Callable[[Scenario], Awaitable[Outcome]]
@@ -66,6 +67,29 @@ async def parked_and_retried(scenario: Scenario) -> Outcome:
     await scenario.when_an_operator_says("retry")
     await scenario.when_ana_approves()
     return Outcome.promoted
+
+
+async def retried_with_piped(scenario: Scenario) -> Outcome:
+    """The task, which piped runs, fails; piped runs it once more while the promotion waits for that."""
+    scenario.team.leave_task_to_piped()
+    with Piped(scenario.team) as piped:
+        scenario.team.remove_data()
+        await scenario.when_ci_starts(await good_image(scenario))
+        await until_parked(scenario.handle, StageName.task)
+        scenario.team.upload_data()
+        await scenario.when_an_operator_says("retry")
+        await asyncio.to_thread(piped.sync)
+        await scenario.when_ana_approves()
+    return Outcome.promoted
+
+
+async def aborted_with_piped(scenario: Scenario) -> Outcome:
+    """Aborted while piped is waited for. What it has run is looked for then, and stopped."""
+    scenario.team.leave_task_to_piped()
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.until(lambda: bool(scenario.done("ecs.ListTasks")), "a look for the task")
+    await scenario.when_an_operator_says("abort")
+    return Outcome.aborted
 
 
 async def asked_again(scenario: Scenario) -> Outcome:
@@ -250,6 +274,7 @@ RECORDED: dict[str, Act] = {
         promoted,
         promoted_in_two_waves,
         parked_and_retried,
+        retried_with_piped,
         asked_again,
         gate_corrected,
         refused,
@@ -259,6 +284,7 @@ RECORDED: dict[str, Act] = {
         aborted_at_image,
         aborted_at_taskdef,
         aborted_at_task,
+        aborted_with_piped,
         aborted_at_pipeline,
         aborted_at_approval,
         aborted_at_rollout,

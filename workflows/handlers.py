@@ -278,7 +278,7 @@ class OperatorHandlers:
         state = self._state
         if state.ending:
             return objection_to_names_undoing(command, state.execution.arn if state.execution else "")
-        return objection_to_names(command, state.current)
+        return objection_to_names(command, state.current, by_piped=state.by_piped)
 
     def _objection_to_abort(self, command: Command) -> str | None:
         if self._state.parked_undoing:
@@ -328,8 +328,8 @@ class OperatorHandlers:
 
     def _take_retry(self, command: Command, level: IdentityLevel) -> str:
         self._state.retry = retry = Operated(by=command.by, reason=command.reason, level=level)
-        self._state.name(command.execution, command.package)
-        if named := command.execution or command.package:
+        self._state.name(command)
+        if named := command.execution or command.package or command.task:
             self._notice(f"{retry.who} named {named}")
         self._resume()
         if self._state.ending:

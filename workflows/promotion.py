@@ -16,13 +16,12 @@ with workflow.unsafe.imports_passed_through():
     from activities.pipelines.activities import PipelineActivities
     from activities.pipelines.messages import Execution, FindExecution, FollowExecution
     from activities.registry import CreateModelPackage, RegistryActivities, SetApproval
-    from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, TaskdefActivities, WriteImage
+    from activities.taskdefs import ReadApp, RevertImage, TaskdefActivities, WriteImage
     from activities.tasks.activities import TaskActivities
-    from activities.tasks.messages import RegisterTaskDefinition
+    from activities.tasks.messages import RegisterTaskDefinition, TaskVerdict
     from slipway.api import Evidence, LedgerState, ModelPackage, Outcome, PromotionStatus, StageName, StageState
     from slipway.app.spec import group_name
-    from slipway.errors import RefusedError
-    from slipway.temporal.failures import report_of, to_application_error
+    from slipway.temporal.failures import report_of
     from slipway.temporal.search_attributes import State
     from slipway.text import pluralize
 
@@ -33,7 +32,7 @@ from workflows.payloads import read_start
 from workflows.pinned import cannot_read_anew, changed_parts, done_already, unreadable_gates
 from workflows.stages import EndedError
 from workflows.state import known
-from workflows.task_runner import TaskRunner
+from workflows.task_runner import PipedTaskFollower, TaskRunner
 from workflows.undo import stop_task
 from workflows.undoing import UndoingWorkflow
 from workflows.waves import Waves
@@ -94,7 +93,6 @@ class PromotionWorkflow(UndoingWorkflow):
         state.app = app = await self._step(TaskdefActivities.read_app, read, GIT, "read the application's files")
         for warning in app.warnings:
             self._notice(warning)
-        refuse_launcher(app)
         spec = app.spec.spec.image
         resolve = ResolveImage(image=image, origin=self._origin, spec=spec)
         found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there, and signed?")
@@ -146,6 +144,20 @@ class PromotionWorkflow(UndoingWorkflow):
     # --- 3 task ---
 
     async def _run_task(self) -> None:
+        if self._state.by_piped:
+            await self._follow_piped()
+        else:
+            await self._launch_task()
+
+    async def _follow_piped(self) -> None:
+        state = self._state
+        self._plan_stops()
+        found, verdict = await PipedTaskFollower(state, self._origin, self._check_abort).run(
+            known(state.app).spec.spec.task.timeout
+        )
+        self._summarize(f"{exits_line(verdict)}; piped ran it for {found.commit[:12]}")
+
+    async def _launch_task(self) -> None:
         state, app, taskdef = self._state, known(self._state.app), known(self._state.taskdef)
         # Never two at once: the one before may only have been lost from sight.
         await stop_task(state, "the stage is retried", self._origin, STOP)
@@ -162,14 +174,16 @@ class PromotionWorkflow(UndoingWorkflow):
         summary = f"register {register.file} at {taskdef.commit[:12]}"
         definition = await self._step(TaskActivities.register_task_definition, register, GIT, summary)
         state.task_definition = definition.arn
-        # The execution comes first: undone last in first out, the task can start no other one once it is stopped.
-        stop = StopExecution(pipeline=app.spec.spec.pipeline.name, region=state.region)
-        state.plan(Planned(stage=StageName.pipeline, inverse="stop the execution", undo=stop))
-        state.plan(Planned(stage=StageName.task, inverse="stop the task", undo=StopStartedTask()))
+        self._plan_stops()
         runner = TaskRunner(state, self._origin, self._notice, self._finish_first, self._check_abort)
         verdict = await runner.run(definition, app.ecs, app.spec.spec.task.timeout)
-        exits = ", ".join(f"{container.name} {container.exit_code}" for container in verdict.containers)
-        self._summarize(f"exit codes: {exits}")
+        self._summarize(exits_line(verdict))
+
+    def _plan_stops(self) -> None:
+        # The execution comes first: undone last in first out, the task can start no other one once it is stopped.
+        stop = StopExecution(pipeline=known(self._state.app).spec.spec.pipeline.name, region=self._state.region)
+        self._state.plan(Planned(stage=StageName.pipeline, inverse="stop the execution", undo=stop))
+        self._state.plan(Planned(stage=StageName.task, inverse="stop the task", undo=StopStartedTask()))
 
     # --- 4 pipeline ---
 
@@ -372,6 +386,11 @@ class PromotionWorkflow(UndoingWorkflow):
         return f"aborted by {self._state.abort.who}{because}"
 
 
+def exits_line(verdict: TaskVerdict) -> str:
+    """How a task's containers ended."""
+    return f"exit codes: {', '.join(f'{container.name} {container.exit_code}' for container in verdict.containers)}"
+
+
 def execution_line(execution: Execution) -> str:
     """The execution, and what proves that it is the promotion's."""
     return f"execution {execution.arn.rpartition('/')[2]}, known by {execution.witness or 'its display name'}"
@@ -390,19 +409,3 @@ def said_of_signers(image: ResolvedImage) -> str:
     signers = image.found.signers if image.found else ()
     more = f" and {len(signers) - 1} more" if len(signers) > 1 else ""
     return f", signed by {signers[0].line}{more}" if signers else ""
-
-
-def refuse_launcher(app: AppSnapshot) -> None:
-    """Only Slipway itself launches tasks so far.
-
-    Raises:
-        ApplicationError: The spec leaves that to piped.
-    """
-    if app.spec.spec.task.launcher == "pipecd":
-        raise to_application_error(
-            RefusedError(
-                "reading promotion.yaml",
-                "spec.task.launcher is pipecd, whose tasks Slipway cannot find",
-                "set spec.task.launcher to slipway",
-            )
-        )

@@ -38,8 +38,8 @@ with workflow.unsafe.imports_passed_through():
         TaskdefCommit,
         WaitingFor,
     )
-    from slipway.app.regions import region_of_app
-    from slipway.decisions.command import Delivery
+    from slipway.app.regions import region_of_app, region_of_cluster
+    from slipway.decisions.command import Command, Delivery
     from slipway.decisions.document import DecisionDocument
     from slipway.errors import FailureReport, cap
     from slipway.text import one_line
@@ -115,6 +115,8 @@ class PromotionState(BaseModel):
     """The ARN that an operator named, until it is looked at."""
     named_package: str = ""
     """The same of a package."""
+    named_task: str = ""
+    """The same of a task that piped ran."""
     steps: tuple[StepReport, ...] = ()
     """The execution's steps."""
     package: ModelPackage | None = None
@@ -153,6 +155,16 @@ class PromotionState(BaseModel):
         """The region of the task, the pipeline and the targets that name none."""
         app = known(self.app)
         return region_of_app(app.spec, app.ecs)
+
+    @property
+    def by_piped(self) -> bool:
+        """Whether piped runs the task."""
+        return bool(self.app) and known(self.app).spec.spec.task.launcher == "pipecd"
+
+    @property
+    def cluster_region(self) -> str:
+        """The region of the cluster that piped runs the task on."""
+        return region_of_cluster(known(self.app).ecs) or self.region
 
     @property
     def ledger(self) -> tuple[LedgerEntry, ...]:
@@ -228,9 +240,9 @@ class PromotionState(BaseModel):
         """An effect could not be undone: an operator is waited for."""
         self.waiting_for, self.retry = waiting, None
 
-    def name(self, execution: str, package: str) -> None:
-        """An operator says which execution or package is the promotion's."""
-        self.named_execution, self.named_package = execution, package
+    def name(self, command: Command) -> None:
+        """An operator says which task, execution or package is the promotion's."""
+        self.named_execution, self.named_package, self.named_task = command.execution, command.package, command.task
 
     def resume(self) -> None:
         """The current stage, or what undoes the effects, waits no more."""

@@ -31,6 +31,7 @@ with workflow.unsafe.imports_passed_through():
 from workflows.activity_options import RESTORE, UNDO, shown
 from workflows.compensations import KeepImage, Planned, RejectPackage, RestoreTarget, RevertCommit, StopExecution, StopStartedTask
 from workflows.state import PromotionState
+from workflows.task_runner import find_task, pipeds_task
 
 LIST_LAG_AFTER_STOP = timedelta(seconds=20)
 """Grace for ListPipelineExecutions after a running task was stopped."""
@@ -85,9 +86,13 @@ def parks_undoing() -> bool:
 
 
 async def stop_task(state: PromotionState, reason: str, origin: Origin, options: ActivityConfig = UNDO) -> Compensation:
-    """Stop the most recently started task if it runs."""
+    """Stop the most recently started task if it runs; where piped runs them, the one that it has run by now."""
+    if state.by_piped:
+        found = await find_task(pipeds_task(state, origin, within=timedelta(0), for_undo=True))
+        state.task = found.task if found else state.task
     if state.task is None:
-        return Compensation(state=LedgerState.kept, note="no task was started")
+        by_piped = "piped had run no task for this image; what it may still run is not stopped"
+        return Compensation(state=LedgerState.kept, note=by_piped if state.by_piped else "no task was started")
     done = await workflow.execute_activity_method(
         TaskActivities.stop_task,
         StopTask(task=state.task, reason=reason, origin=origin),

@@ -13,6 +13,7 @@ from functools import partial
 
 from slipway.app.attachment import Read, render_file, uses
 from slipway.app.pipecd import APP_FILE, EventHandler, PipecdApp, app_of
+from slipway.app.pipecd_fields import warnings_of
 from slipway.app.problems import FileError, Problem, Severity, shown
 from slipway.app.regions import region_of_cluster
 from slipway.app.replacements import FileChange, apply_event
@@ -101,8 +102,8 @@ class _Linter:
 
     def findings(self) -> Findings:
         spec = self._spec()
-        pipecd = self._pipecd(spec.spec.git.config_filename if spec else APP_FILE)
         launcher = spec.spec.task.launcher if spec else "slipway"
+        pipecd = self._pipecd(spec.spec.git.config_filename if spec else APP_FILE, launcher)
         taskdef = self._taskdef(pipecd, launcher) if pipecd else None
         handler = self._handler(spec, pipecd) if spec and pipecd else None
         if pipecd:
@@ -110,7 +111,6 @@ class _Linter:
         if spec and pipecd:
             self._check_places(spec, pipecd)
         if spec:
-            self._check_task(spec)
             self._check_rollout(spec)
             self._check_approval(spec)
         containers: tuple[str, ...] = ()
@@ -133,17 +133,18 @@ class _Linter:
             self._problems.extend(error.problems)
         return None
 
-    def _pipecd(self, file: str) -> PipecdApp | None:
+    def _pipecd(self, file: str, launcher: str) -> PipecdApp | None:
         content = self._content(file, "add it to the app's folder, or name another *.pipecd.yaml in spec.git.configFilename")
         if content is None:
             return None
         try:
-            reading = app_of(self._document(file, content, partial(load_document, first=True)))
+            document = self._document(file, content, partial(load_document, first=True))
+            app = app_of(document)
         except FileError as error:
             self._problems.extend(error.problems)
             return None
-        self._problems.extend(reading.warnings)
-        return reading.app
+        self._problems.extend(warnings_of(document, app.input_path, launcher))
+        return app
 
     def _taskdef(self, pipecd: PipecdApp, launcher: str) -> TaskDefinition | None:
         file = pipecd.ecs.task_definition_file
@@ -228,6 +229,10 @@ class _Linter:
             self._error(file, (*place, "launchType"), message, "keep one of them")
         if launcher == "slipway":
             self._check_launch(pipecd)
+        elif not ecs.run_standalone_task:
+            message = "is false, and piped would register the task definition and run nothing"
+            help_ = "set it to true: task.launcher in promotion.yaml is pipecd"
+            self._error(file, (*place, "runStandaloneTask"), message, help_)
 
     def _check_launch(self, pipecd: PipecdApp) -> None:
         """What piped alone can do, or would do again."""
@@ -242,11 +247,6 @@ class _Linter:
                 message = f"{target} is decrypted by piped, and Slipway reads it without: only piped has the key"
                 help_ = "put the secret into AWS Secrets Manager or Parameter Store, and name it in the container's secrets:"
                 self._error(pipecd.file, ("spec", "encryption", "decryptionTargets", position), message, help_)
-
-    def _check_task(self, spec: ModelPromotion) -> None:
-        if spec.spec.task.launcher == "pipecd":
-            message = "the launcher pipecd is not built yet"
-            self._error(SPEC_FILE, ("spec", "task", "launcher"), message, "write slipway, which runs the task itself")
 
     def _check_places(self, spec: ModelPromotion, pipecd: PipecdApp) -> None:
         """What only ECR's registries have, and each endpoint once."""

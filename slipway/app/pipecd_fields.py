@@ -31,9 +31,9 @@ class Field:
     Args:
         key: Its path below `spec`. `input.…` stands for `plugins.ecs.input.…`, too.
         versions: The versions of PipeCD that know it.
-        handling: What Slipway does with it.
+        handling: What Slipway does with it where it launches the task.
         why: What it says to Slipway, or why it says nothing.
-        warned: Whether `slipway lint` warns of it, where it is ignored.
+        warned: Whether `slipway lint` warns of it, where it is ignored and Slipway launches the task.
     """
 
     key: str
@@ -74,7 +74,7 @@ FIELDS = (
     Field("quickSync", BOTH, _IGNORED, "says how a service is replaced; a standalone task is run anew"),
     Field("attachment.sources", BOTH, _READ, "files that are put into the targets, at the commit that is registered"),
     Field("attachment.targets", BOTH, _READ, "files that are rendered before they are read"),
-    Field("encryption.encryptedSecrets", BOTH, _REFUSED, "only piped can decrypt them; allowed where Slipway reads no target"),
+    Field("encryption.encryptedSecrets", BOTH, _REFUSED, "only piped can decrypt them; allowed where PipeCD launches the task"),
     Field("encryption.decryptionTargets", BOTH, _REFUSED, "use Secrets Manager or Parameter Store in `secrets:`"),
     Field("eventWatcher[].matcher.name", BOTH, _READ, "`spec.git.event` names it"),
     Field("eventWatcher[].matcher.labels", BOTH, _READ, "tell events of one name apart; `spec.git.event.labels` names them"),
@@ -103,16 +103,22 @@ def table() -> str:
     return "\n".join(["| Key | PipeCD | Slipway | |", "|---|---|---|---|", *rows])
 
 
-def warnings_of(document: Document, input_path: Sequence[str]) -> tuple[Problem, ...]:
-    """A warning for each key that has no effect and should have one, or that neither PipeCD nor Slipway knows."""
-    found = [*_warnings(document, ("spec",), ""), *_warnings(document, tuple(input_path), "input.")]
+def warnings_of(document: Document, input_path: Sequence[str], launcher: str) -> tuple[Problem, ...]:
+    """A warning for each key that whoever launches the task does not heed, or that neither PipeCD nor Slipway knows.
+
+    Args:
+        document: PipeCD's file.
+        input_path: Where it has the input.
+        launcher: Who launches the task, by the word of `spec.task.launcher`.
+    """
+    found = [*_warnings(document, ("spec",), "", launcher), *_warnings(document, tuple(input_path), "input.", launcher)]
     if tuple(input_path) != ("spec", "input") and isinstance(document.data["spec"].get("input"), dict):
         found.append(_warning(document, ("spec", "input"), f"is not used: {'.'.join(input_path)} is", "keep one of them"))
     network = (*input_path, "awsvpcConfiguration")
-    return (*found, *_warnings(document, network, "input.awsvpcConfiguration."))
+    return (*found, *_warnings(document, network, "input.awsvpcConfiguration.", launcher))
 
 
-def _warnings(document: Document, path: Path, prefix: str) -> Iterator[Problem]:
+def _warnings(document: Document, path: Path, prefix: str, launcher: str) -> Iterator[Problem]:
     """Warnings of the keys of one mapping."""
     known = _known(prefix)
     for key in _keys(document.data, path):
@@ -124,7 +130,10 @@ def _warnings(document: Document, path: Path, prefix: str) -> Iterator[Problem]:
             yield _warning(
                 document, (*path, key), f"{key!r} is no key of PipeCD's ECS application, and Slipway does not use it", help_
             )
-        elif field.warned:
+        elif launcher == "pipecd" and field.versions == NONE:
+            message = f"{key!r} is no key of PipeCD, which launches the task: piped v0 refuses a file with it"
+            yield _warning(document, (*path, key), message, "remove it")
+        elif field.warned and launcher == "slipway":
             yield _warning(
                 document,
                 (*path, key),

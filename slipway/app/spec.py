@@ -130,9 +130,9 @@ class Task(SpecModel):
     """The standalone ECS task that starts the pipeline. Cluster and network come from `app.pipecd.yaml`."""
 
     launcher: Literal["slipway", "pipecd"] = "slipway"
-    """Who runs the task: Slipway, by exact revision; or piped, which `slipway lint` refuses as not built yet."""
+    """Who runs the task: Slipway, by exact revision; or piped, whose task Slipway finds and follows."""
     timeout: Annotated[Duration, between("10s", "7d")] = timedelta(minutes=30)
-    """How long the task may take until it has stopped."""
+    """How long the task may take until it has stopped. With the launcher `pipecd` also how long piped may take to run it."""
 
 
 class Pipeline(SpecModel):

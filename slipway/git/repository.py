@@ -108,6 +108,13 @@ class Repository:
                 git, commit, await self._fetch(git, branch)
             )
 
+    async def descends(self, commit: str, ancestor: str) -> bool:
+        """Whether a commit is another one or comes after it. Both must be in the mirror."""
+        check_commit(commit)
+        check_commit(ancestor)
+        async with self._locked() as git:
+            return await self._is_behind(git, ancestor, commit)
+
     async def _fetch(self, git: Mirror, branch: str) -> str:
         asked_at = time.monotonic()
         head = await git.fetch(branch)

@@ -45,7 +45,9 @@ from activities.registry import ApprovalSet, CreateModelPackage, SetApproval, Wi
 from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, WriteImage
 from activities.tasks.messages import (
     ContainerExit,
+    FindTask,
     FollowTask,
+    FoundTask,
     RegisteredTaskDefinition,
     RegisterTaskDefinition,
     RunTask,
@@ -177,11 +179,17 @@ class World:
         self.scaling: Scaling | None = None
         """The automatic scaling that updates need taken off."""
         self.makes_execution = True
+        self.piped_runs = True
+        """Whether piped has run a task when it is looked for."""
         self.task_had_ended = False
 
     def set_approval(self, policy: Approval) -> None:
         spec = self.spec.spec.model_copy(update={"approval": policy})
         self.spec = self.spec.model_copy(update={"spec": spec})
+
+    def leave_task_to_piped(self) -> None:
+        task = self.spec.spec.task.model_copy(update={"launcher": "pipecd"})
+        self.spec = self.spec.model_copy(update={"spec": self.spec.spec.model_copy(update={"task": task})})
 
     def set_waves(self, *waves: tuple[str, ...], soak: timedelta = timedelta(0)) -> None:
         made = tuple(Wave(soak=soak, targets=tuple(Target(endpoint=name) for name in wave)) for wave in waves)
@@ -266,6 +274,14 @@ class World:
         await self._enter(asked)
         arn = f"arn:aws:ecs:us-east-1:222222222222:task/ml/{asked.attempt}"
         return StartedTask(arn=arn, cluster="ml", started_at=NOW)
+
+    @activity.defn
+    async def find_task(self, asked: FindTask) -> FoundTask | None:
+        await self._enter(asked)
+        if not self.piped_runs:
+            return None
+        arn = asked.named or f"arn:aws:ecs:us-east-1:222222222222:task/ml/piped-{len(self.asked('find_task'))}"
+        return FoundTask(task=StartedTask(arn=arn, cluster="ml", started_at=NOW), commit=asked.commit)
 
     @activity.defn
     async def follow_task(self, asked: FollowTask) -> TaskVerdict:

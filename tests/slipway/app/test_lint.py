@@ -110,7 +110,6 @@ def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say
     [
         ("promotion.yaml", "event: image-update", "event: other", 6, "spec.git.event", "no event watcher of this name"),
         ("promotion.yaml", "smoke/request.json", "smoke/other.json", 14, "spec.rollout.smoke.payload", "is not there"),
-        ("promotion.yaml", "git: {event", "task: {launcher: pipecd}\n  git: {event", 6, "spec.task.launcher", "not built yet"),
         ("promotion.yaml", "name: screening}\n  model", "name: a_b}\n  model", 7, "spec.pipeline.name", 'found "a_b"'),
         ("taskdef.yaml", "screening:v1", "another:v1", 5, "spec.image.target", "taskdef.yaml runs 222222222222"),
         ("app.pipecd.yaml", "[0].image", "[1].image", 15, "spec.eventWatcher[0].handler.config.replacements", "no item [1]"),
@@ -392,13 +391,27 @@ def test_given_encryption_when_slipway_reads_the_file_then_it_is_refused_with_wh
     assert all("Secrets Manager or Parameter Store" in error.help for error in errors)
 
 
+LAUNCHED_BY_PIPED = FILES | {
+    "promotion.yaml": SPEC.replace("git: {event", "task: {launcher: pipecd}\n  git: {event"),
+    "app.pipecd.yaml": APP.replace("runStandaloneTask: false", "runStandaloneTask: true"),
+}
+
+
 def test_given_encryption_when_pipecd_launches_the_task_then_the_file_is_read_without_the_secret() -> None:
-    files = FILES | {
-        "promotion.yaml": SPEC.replace("git: {event", "task: {launcher: pipecd}\n  git: {event"),
-        "app.pipecd.yaml": APP.replace("  eventW", ENCRYPTION % "taskdef.yaml"),
+    files = LAUNCHED_BY_PIPED | {
+        "app.pipecd.yaml": LAUNCHED_BY_PIPED["app.pipecd.yaml"].replace("  eventW", ENCRYPTION % "taskdef.yaml"),
         "taskdef.yaml": TASKDEF + '    command: ["{{ .encryptedSecrets.token }}"]\n',
     }
-    assert [error.path for error in read_app(reading(files)).errors] == ["spec.task.launcher"]
+    findings = read_app(reading(files))
+    assert findings.problems == ()
+    assert findings.app is not None
+    assert findings.app.taskdef["containerDefinitions"][0]["command"] == ["(a secret that piped decrypts)"]
+
+
+def test_given_a_piped_that_runs_nothing_when_it_is_to_launch_the_task_then_it_is_an_error() -> None:
+    [error] = read_app(reading(LAUNCHED_BY_PIPED | {"app.pipecd.yaml": APP})).errors
+    assert (error.file, error.line, error.path) == ("app.pipecd.yaml", 8, "spec.input.runStandaloneTask")
+    assert "run nothing" in error.message
 
 
 @pytest.mark.parametrize(
