@@ -8,6 +8,7 @@ from typing import Any
 from activities.approvers import Approvers
 from activities.decisions import DecisionActivities
 from activities.endpoints.activities import EndpointActivities
+from activities.event_commits import EventCommitActivities
 from activities.evidence import EvidenceActivities
 from activities.images.activities import ImageActivities
 from activities.pipelines.activities import PipelineActivities
@@ -35,6 +36,7 @@ def all_activities(aws: Aws, repositories: Repositories, approvers: Approvers, p
         for instance in (
             ImageActivities(aws, poll_every),
             TaskdefActivities(repositories),
+            EventCommitActivities(aws, repositories),
             TaskActivities(aws, repositories, poll_every),
             PipelineActivities(aws, poll_every),
             RegistryActivities(aws),

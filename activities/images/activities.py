@@ -12,7 +12,7 @@ from typing import Literal
 from temporalio import activity
 
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
-from activities.images.registries import describe_image, open_registry, require_ecr
+from activities.images.registries import find_digest, open_registry, require_ecr
 from activities.waiting import deadline_after, follower
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
@@ -58,7 +58,7 @@ class ImageActivities:
             RefusedError: It is not there, is not named by digest, or is an index without an image.
         """
         image = require_digest(request.image)
-        await self._require_image(image)
+        await find_digest(self._aws, image)
         await self._read_tree(image)
         return ResolvedImage(image=str(image))
 
@@ -131,22 +131,6 @@ class ImageActivities:
                 f"see `aws ecr describe-image-scan-findings` for {image.repository}, fix the image, and push it again",
             )
         return ScanVerdict(status=scans[0].status, counts=dict(counts))
-
-    async def _require_image(self, image: ImageReference) -> None:
-        tried = f"looking for the image {image}"
-        remedy = "push the image, then start the promotion with the digest that the push printed"
-        if image.ecr is None:
-            async with await open_registry(self._aws, image) as registry:
-                if await registry.manifest_digest(image.repository, image.reference) is None:
-                    raise RefusedError(tried, f"{image.registry} has none", remedy)
-            return
-        try:
-            await describe_image(self._aws, image, tried)
-        except SlipwayError as error:
-            code, message = answer_of(error)
-            if code in {"ImageNotFoundException", "RepositoryNotFoundException"}:
-                raise RefusedError(tried, f"{code}: {message}", remedy) from error
-            raise
 
     async def _read_tree(self, image: ImageReference) -> ImageTree:
         async with await open_registry(self._aws, image) as registry:

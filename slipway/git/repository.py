@@ -211,6 +211,21 @@ class Repository:
         async with self._locked() as git:
             return await git.with_trailer(head, key, value)
 
+    async def touching(self, head: str, paths: Collection[str], *, since: str = "", trailer: str, limit: int) -> list[Commit]:
+        """The newest commits up to a head that changed one of some files, the newest first.
+
+        Args:
+            head: The last commit.
+            paths: The files.
+            since: A commit that is left out, with all behind it; nothing for none.
+            trailer: The trailer that is read of each.
+            limit: How many at most.
+        """
+        check_commit(head)
+        files = {app_file(path) for path in paths}
+        async with self._locked() as git:
+            return await git.touching(head, check_commit(since) if since else "", files, trailer, limit)
+
     async def is_by_worker(self, commit: Commit) -> bool:
         """Whether author and committer are the worker, and the signature is, where it has a key."""
         name, email, key = self.author.name, self.author.email, self.author.signing_key

@@ -34,6 +34,7 @@ from activities.endpoints.messages import (
     UpdateEndpoint,
 )
 from activities.endpoints.plan import plan_rollout
+from activities.event_commits import HeldImage, VerifyImage
 from activities.evidence import GatherEvidence
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
 from activities.limits import LimitsInterceptor
@@ -235,6 +236,13 @@ class World:
         await self._enter(asked)
         digest = asked.source.rpartition("@")[2]
         return CopiedImage(image=f"{asked.target_repository}@{digest}", copied_blobs=3, skipped_blobs=1, copied_bytes=99)
+
+    @activity.defn
+    async def verify_image(self, asked: VerifyImage) -> HeldImage:
+        await self._enter(asked)
+        held = f"{SOURCE}:v1"
+        brought = TaskdefCommit(commit="b" * 40, changed=False, file="taskdef.yaml", before="before", after=held)
+        return HeldImage(taskdef=brought, author="piped")
 
     @activity.defn
     async def write_image(self, asked: WriteImage) -> TaskdefCommit:
