@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from activities.approvers import Approvers
+from activities.branches import BranchActivities
 from activities.decisions import DecisionActivities
 from activities.endpoints.activities import EndpointActivities
 from activities.event_commits import EventCommitActivities
@@ -22,7 +23,9 @@ from slipway.aws.clients import Aws
 Activity = Callable[..., Any]
 
 
-def all_activities(aws: Aws, repositories: Repositories, approvers: Approvers, poll_every: float) -> list[Activity]:
+def all_activities(
+    aws: Aws, repositories: Repositories, approvers: Approvers, poll_every: float, watch_every: float
+) -> list[Activity]:
     """Every activity, for the worker to register.
 
     Args:
@@ -30,6 +33,7 @@ def all_activities(aws: Aws, repositories: Repositories, approvers: Approvers, p
         repositories: The deployment repositories that this worker may use.
         approvers: Who may decide, and by which keys.
         poll_every: Seconds between two looks at what is followed.
+        watch_every: The same at deployment branches.
     """
     return [
         found
@@ -43,6 +47,7 @@ def all_activities(aws: Aws, repositories: Repositories, approvers: Approvers, p
             EvidenceActivities(aws, repositories),
             DecisionActivities(approvers),
             EndpointActivities(aws, repositories, poll_every),
+            BranchActivities(aws, repositories, watch_every),
         )
         for found in activities_of(instance)
     ]

@@ -47,6 +47,7 @@ READS = frozenset(
         "find_model_package",
         "gather_evidence",
         "follow_endpoint",
+        "follow_branch",
         "smoke_endpoint",
         "identify_person",
     }

@@ -146,6 +146,14 @@ async def value_at(repository: Repository, app: AppRef, handler: EventHandler, c
     return await asyncio.to_thread(value_held, handler, files.get)
 
 
+async def value_if_there(repository: Repository, app: AppRef, handler: EventHandler, commit: str) -> str:
+    """The same; empty where there is none."""
+    try:
+        return await value_at(repository, app, handler, commit)
+    except RefusedError:
+        return ""
+
+
 async def image_changes(
     repository: Repository, app: AppRef, handler: EventHandler, head: str, since: str = ""
 ) -> AsyncGenerator[ImageChange]:
@@ -160,8 +168,8 @@ async def image_changes(
     """
     paths = {app_file(app.folder, replacement.file) for replacement in handler.replacements}
     for commit in await repository.touching(head, paths, since=since, trailer=TRACE_TRAILER, limit=LOOKED_AT):
-        after = await _value_if_there(repository, app, handler, commit.id)
-        before = await _value_if_there(repository, app, handler, commit.parents[0]) if commit.parents else ""
+        after = await value_if_there(repository, app, handler, commit.id)
+        before = await value_if_there(repository, app, handler, commit.parents[0]) if commit.parents else ""
         if after and after != before:
             yield ImageChange(commit, before, after)
 
@@ -179,7 +187,7 @@ async def _require_newest(repository: Repository, request: VerifyImage, held: st
     """
     app, handler, branch = request.app, request.handler, request.app.branch
     head = await repository.head(branch)
-    now = await _value_if_there(repository, app, handler, head)
+    now = await value_if_there(repository, app, handler, head)
     if now == held:
         return
     newest = await anext(image_changes(repository, app, handler, head), None)
@@ -189,13 +197,6 @@ async def _require_newest(repository: Repository, request: VerifyImage, held: st
         f"it is superseded by {now or 'none'}{by}",
         "nothing: the newest image has a promotion of its own; to go back to this one, register its event anew",
     )
-
-
-async def _value_if_there(repository: Repository, app: AppRef, handler: EventHandler, commit: str) -> str:
-    try:
-        return await value_at(repository, app, handler, commit)
-    except RefusedError:
-        return ""
 
 
 def _found(handler: EventHandler, change: ImageChange) -> HeldImage:

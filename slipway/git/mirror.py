@@ -20,6 +20,11 @@ _NAME_LIMIT = 200
 """Letters of an author's name or address that are shown."""
 _NEW_COMMIT = "refs/slipway/new"
 """What git's fast-import calls the commit that it makes. Nothing reads it."""
+_EMPTY_TREES = {
+    40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
+"""Git's name of a tree without files, by the length of a name: each git knows it."""
 _LAST_SECOND = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 _RACE = ("stale info", "non-fast-forward", "fetch first", "cannot lock ref", "failed to update ref", "reference already exists")
 
@@ -143,6 +148,21 @@ class Mirror:
         """
         tried = f"looking for the commit {commit[:12]} behind {head[:12]} of {self._shown}"
         return commit == head or (await self._run("merge-base", "--is-ancestor", commit, head, tried=tried)).code == 0
+
+    async def has(self, commit: str) -> bool:
+        """Whether a commit is here, or the remote still gives it."""
+        tried = f"looking for the commit {commit[:12]} of {self._shown}"
+        return (await self._run("cat-file", "-e", f"{commit}^{{commit}}", tried=tried)).code == 0
+
+    async def find_files(self, commit: str, name: str, limit: int) -> list[str]:
+        """The paths of the files of a name, in any folder of a commit, in their order."""
+        tried = f"looking for files named {name} at {commit[:12]} of {self._shown}"
+        nothing = _EMPTY_TREES[len(commit)]
+        patterns = (f":(top,glob)**/{name}",)
+        listed = await self._git(
+            "diff-tree", "-r", "-z", "--name-only", "--no-renames", nothing, commit, "--", *patterns, tried=tried
+        )
+        return listed.text.split("\0")[:-1][:limit]
 
     async def entries(self, commit: str, paths: Collection[str]) -> dict[str, Entry | None]:
         """Files of a commit by path; none where there is no such file. Git fetches a commit that it does not have."""

@@ -241,6 +241,24 @@ class Repository:
         async with self._locked() as git:
             return frozenset(await git.changed_files(check_commit(parent), check_commit(commit)))
 
+    async def has(self, commit: str) -> bool:
+        """Whether a commit is known, on whichever branch. One that was taken off by force may be gone."""
+        check_commit(commit)
+        async with self._locked() as git:
+            return await git.has(commit)
+
+    async def find_files(self, commit: str, name: str, limit: int) -> list[str]:
+        """The paths of the files of a name, in any folder of a commit.
+
+        Args:
+            commit: The commit.
+            name: The file's name.
+            limit: How many at most.
+        """
+        check_commit(commit)
+        async with self._locked() as git:
+            return await git.find_files(commit, name, limit)
+
     async def revert(self, branch: str, commit: str, message: str) -> Revert:
         """Reverts one commit on the branch's current head; what others have changed since stays.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import textwrap
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -18,6 +18,8 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.branch_news import BranchNews
+from activities.branches import FollowBranch
 from activities.compensation import Compensation
 from activities.decisions import IdentifyPerson
 from activities.earlier_runs import EarlierRunsInterceptor
@@ -77,6 +79,7 @@ from slipway.temporal.failures import to_application_error
 from slipway.temporal.interceptor import SlipwayInterceptor
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
+from workflows.watch import WatchWorkflow
 
 SOURCE = "111111111111.dkr.ecr.us-east-1.amazonaws.com/screening-ci"
 TARGET = "222222222222.dkr.ecr.us-east-1.amazonaws.com/screening"
@@ -169,6 +172,8 @@ class World:
         self.smoke_error = ""
         self.makes_execution = True
         self.task_had_ended = False
+        self.news = asyncio.Queue[BranchNews]()
+        """What is found on a branch, one look after the other."""
 
     def set_approval(self, policy: Approval) -> None:
         spec = self.spec.spec.model_copy(update={"approval": policy})
@@ -211,6 +216,11 @@ class World:
             raise self.failures[name].pop(0)
 
     # --- The activities ---
+
+    @activity.defn
+    async def follow_branch(self, asked: FollowBranch) -> BranchNews:
+        await self._enter(asked)
+        return await self.news.get()
 
     @activity.defn
     async def read_app(self, asked: ReadApp) -> AppSnapshot:
@@ -454,9 +464,10 @@ async def working_without_followers(
     client: Client, world: World, runner: WorkflowRunner | None = None, version: WorkerDeploymentVersion | None = None
 ) -> AsyncGenerator[None]:
     """The same, but nobody takes up what only waits."""
-    promotions = worker_of(client, world, world.task_queue, PromotionWorkflow, VersioningBehavior.AUTO_UPGRADE, runner, version)
+    workflows = (PromotionWorkflow, WatchWorkflow)
+    promotions = worker_of(client, world, world.task_queue, workflows, VersioningBehavior.AUTO_UPGRADE, runner, version)
     queue = rollout_queue(world.task_queue)
-    async with promotions, worker_of(client, world, queue, RolloutWorkflow, VersioningBehavior.PINNED, runner, version):
+    async with promotions, worker_of(client, world, queue, (RolloutWorkflow,), VersioningBehavior.PINNED, runner, version):
         yield
 
 
@@ -464,7 +475,7 @@ def worker_of(
     client: Client,
     world: World,
     queue: str,
-    workflow: type | None = None,
+    workflows: Sequence[type] = (),
     behavior: VersioningBehavior = VersioningBehavior.UNSPECIFIED,
     runner: WorkflowRunner | None = None,
     version: WorkerDeploymentVersion | None = None,
@@ -482,7 +493,7 @@ def worker_of(
     return Worker(
         client,
         task_queue=queue,
-        workflows=[workflow] if workflow else [],
+        workflows=workflows,
         activities=world.activities(),
         interceptors=[SlipwayInterceptor(), EarlierRunsInterceptor(), *([limits] if limits else [])],
         max_concurrent_activities=slots,
