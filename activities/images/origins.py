@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from activities.guard import Guard
 from activities.images.registries import open_registry
 from activities.origin import Origin
 from slipway.api import BuildProvenance, ImageOrigin, ImageSigner
@@ -25,8 +26,6 @@ from slipway.cosign.verify import Verdict, verify_attached
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.oci.manifests import ImageRepository
 from slipway.oci.reference import ImageReference
-from slipway.policy.check import entry_for
-from slipway.policy.source import Policies
 from slipway.text import one_line, pluralize
 
 PROVENANCE_LIMIT = 5
@@ -71,14 +70,22 @@ class ImageOrigins:
 
     Args:
         aws: Where to find AWS.
-        policies: What the worker's owner allows, and asks for.
+        guard: What applications may do, and what their specs say.
         root: Whom the worker believes about keyless identities.
     """
 
-    def __init__(self, aws: Aws, policies: Policies, root: SigstoreRoot) -> None:
+    def __init__(self, aws: Aws, guard: Guard, root: SigstoreRoot) -> None:
         self._aws = aws
-        self._policies = policies
+        self._guard = guard
         self._root = root
+
+    async def spec(self, origin: Origin) -> Image:
+        """What the promotion's spec says of images. It says which registries are asked, so no activity's input is believed.
+
+        Raises:
+            RefusedError: The policy does not allow what the application's files name.
+        """
+        return (await self._guard.permit(origin)).spec.spec.image
 
     async def demands(self, origin: Origin, image: Image) -> tuple[Demand, ...]:
         """Who must have signed the promotion's image. Each demand is met by one of its signers.
@@ -87,7 +94,7 @@ class ImageOrigins:
             origin: The promotion.
             image: What its spec says of images.
         """
-        entry = entry_for(await self._policies(), origin.app)
+        entry = await self._guard.entry(origin)
         demands = (Demand(_DEMAND_OF_SPEC, image.signed_by), Demand(_DEMAND_OF_POLICY, entry.signed_by))
         return tuple(demand for demand in demands if demand.signers)
 
@@ -134,6 +141,26 @@ class ImageOrigins:
         ]
         found = tuple(dict.fromkeys((*signed.origin.provenance, *said)))[:PROVENANCE_LIMIT]
         return FoundOrigin(signed.origin.model_copy(update={"provenance": found}), tuple(warnings[:PROVENANCE_LIMIT]))
+
+    async def find_again(self, origin: Origin, before: ImageOrigin) -> ImageOrigin | None:
+        """The same for the evidence: the image is in use, and its model trained.
+
+        Args:
+            origin: The promotion.
+            before: What the first stage found. It counts only where nobody is asked for, and then without its signers.
+
+        Raises:
+            NeedsPersonError: What the first stage has made sure of does not hold any more.
+        """
+        try:
+            image = await self.spec(origin)
+            if await self.demands(origin, image):
+                return (await self.find(origin, image)).origin
+        except RefusedError as error:
+            report = error.report
+            raise NeedsPersonError(report.tried, report.answered, f"{report.remedy}; then retry, or abort") from error
+        unsigned = tuple(each.model_copy(update={"signer": None}) for each in before.provenance)
+        return ImageOrigin(provenance=unsigned) if unsigned else None
 
     async def _signed(self, origin: Origin, image: Image, demands: Sequence[Demand]) -> _Signed:
         """Who signed an image that somebody must have signed, and where their signatures are.

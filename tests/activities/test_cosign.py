@@ -13,6 +13,7 @@ from slipway_sandbox.testing import SandboxProcess, TestImage, build_image, fres
 
 from activities.images.origins import ImageOrigins
 from activities.origin import Origin
+from activities.repositories import Repositories
 from sandbox.testkit.go_programs import go_program
 from slipway.api import PromotionRequest
 from slipway.app.spec import Image
@@ -92,7 +93,7 @@ def asked(account: str, image: TestImage) -> Origin:
 
 @pytest.fixture
 def origins(aws: Aws, asked: Origin) -> ImageOrigins:
-    return origins_of(aws, fixed(policy_of_branches([asked.app.repository])))
+    return origins_of(aws, Repositories(fixed(policy_of_branches([asked.app.repository])), Path("unused")))
 
 
 def spec_of(asked: Origin, key: str) -> Image:
