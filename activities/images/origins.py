@@ -26,7 +26,7 @@ from slipway.cosign.verify import Verdict, verify_attached
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.oci.manifests import ImageRepository
 from slipway.oci.reference import ImageReference
-from slipway.text import one_line, pluralize
+from slipway.text import one_line
 
 PROVENANCE_LIMIT = 5
 """Provenances that are kept of one image, the signed ones first."""
@@ -114,7 +114,7 @@ class ImageOrigins:
     async def find(self, origin: Origin, image: Image) -> FoundOrigin:
         """Who signed the promotion's image, and what they or anybody say that it was built from.
 
-        Where nobody is asked for, what cannot be read is only a warning.
+        Where nobody is asked for, what cannot be read is only a warning, and referrers that the spec ignores are not looked at.
 
         Args:
             origin: The promotion.
@@ -129,7 +129,7 @@ class ImageOrigins:
             signed = await self._signed(origin, image, demands)
         others, warnings = list(signed.others), list[str]()
         try:
-            if not demands:
+            if not demands and image.referrers != "ignore":
                 others += (await self._verdict(signed.place, ())).others
             others += await self._built(signed.place)
         except (NeedsPersonError, RefusedError) as error:
@@ -227,11 +227,8 @@ def _not_signed(image: str, unmet: Sequence[Demand], verdict: Verdict) -> Refuse
     asked = "; ".join(f"{demand.where} asks for one by {_named(demand.signers)}" for demand in unmet)
     counted = [f"one by {who.line} is none of these" for who in dict.fromkeys(signed.who for signed in verdict.signatures)]
     reasons = list(dict.fromkeys([*counted, *(one_line(each)[:OBJECTION_LIMIT] for each in verdict.objections)]))
-    found = "it has no signature"
-    if reasons:
-        more = f"; and {len(reasons) - OBJECTIONS_LIMIT} more" if len(reasons) > OBJECTIONS_LIMIT else ""
-        attached = pluralize(len(verdict.objections) + len(verdict.signatures), "thing")
-        found = f"{attached} attached to it: {'; '.join(reasons[:OBJECTIONS_LIMIT])}{more}"
+    more = f"; and {len(reasons) - OBJECTIONS_LIMIT} more reasons" if len(reasons) > OBJECTIONS_LIMIT else ""
+    found = f"no signature of it counts: {'; '.join(reasons[:OBJECTIONS_LIMIT])}{more}" if reasons else "it has no signature"
     return RefusedError(
         f"verifying the signature of {image}",
         f"{found}. {asked}",
