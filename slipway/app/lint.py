@@ -255,6 +255,9 @@ class _Linter:
             message = f"is ECR's scan, and the source is in {source.registry}"
             help_ = "remove it and scan the image in CI, or let CI push to ECR"
             self._error(SPEC_FILE, ("spec", "image", "scan"), message, help_)
+        if image.signed_by and image.referrers == "ignore":
+            message = "the signature stays in the source, which must keep it until the task has run"
+            self._warn(SPEC_FILE, ("spec", "image", "referrers"), message, "remove it: signatures are then copied with the image")
         if ImageReference.parse(image.target).ecr is None and not region_of_cluster(pipecd.ecs):
             message = f"is no ARN, and the image's target {image.target} is in no region of AWS"
             self._error(
