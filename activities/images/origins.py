@@ -139,28 +139,30 @@ class ImageOrigins:
         warnings += [
             f"the image's unsigned provenance contradicts the promotion: {each.line}" for each in said if each.contradiction
         ]
-        found = tuple(dict.fromkeys((*signed.origin.provenance, *said)))[:PROVENANCE_LIMIT]
-        return FoundOrigin(signed.origin.model_copy(update={"provenance": found}), tuple(warnings[:PROVENANCE_LIMIT]))
+        return FoundOrigin(_together(signed.origin, said), tuple(warnings[:PROVENANCE_LIMIT]))
 
-    async def find_again(self, origin: Origin, before: ImageOrigin) -> ImageOrigin | None:
-        """The same for the evidence: the image is in use, and its model trained.
+    async def find_again(self, origin: Origin, before: ImageOrigin) -> ImageOrigin:
+        """The same for the evidence: what is signed is looked up anew, and what is not is as the first stage found it.
+
+        So whoever may attach something to the image cannot change the evidence under those who approve it.
 
         Args:
             origin: The promotion.
-            before: What the first stage found. It counts only where nobody is asked for, and then without its signers.
+            before: What the first stage found. No signer in it is believed.
 
         Raises:
             NeedsPersonError: What the first stage has made sure of does not hold any more.
         """
+        signed = ImageOrigin()
         try:
             image = await self.spec(origin)
-            if await self.demands(origin, image):
-                return (await self.find(origin, image)).origin
+            if demands := await self.demands(origin, image):
+                signed = (await self._signed(origin, image, demands)).origin
         except RefusedError as error:
             report = error.report
             raise NeedsPersonError(report.tried, report.answered, f"{report.remedy}; then retry, or abort") from error
-        unsigned = tuple(each.model_copy(update={"signer": None}) for each in before.provenance)
-        return ImageOrigin(provenance=unsigned) if unsigned else None
+        said = [each for each in before.provenance if each.signer is None]
+        return _together(signed, said)
 
     async def _signed(self, origin: Origin, image: Image, demands: Sequence[Demand]) -> _Signed:
         """Who signed an image that somebody must have signed, and where their signatures are.
@@ -182,7 +184,7 @@ class ImageOrigins:
             if is_provenance(each.statement)
         ]
         _require_agreement(str(source), provenance)
-        who = tuple(dict.fromkeys(signed.who for signed in verdict.signatures))[:SIGNERS_LIMIT]
+        who = tuple(dict.fromkeys(signed.who for signed in verdict.signatures))
         return _Signed(ImageOrigin(signers=who, provenance=tuple(provenance)), place, verdict.others)
 
     async def _verdict(self, image: ImageReference, signers: Sequence[Signer]) -> Verdict:
@@ -204,6 +206,13 @@ class ImageOrigins:
 
 def _unmet(demands: Iterable[Demand], verdict: Verdict) -> list[Demand]:
     return [demand for demand in demands if not any(signed.signer in demand.signers for signed in verdict.signatures)]
+
+
+def _together(signed: ImageOrigin, said: Iterable[BuildProvenance]) -> ImageOrigin:
+    """What is signed and what is not, in an order that does not depend on the registry's."""
+    signers = sorted(signed.signers, key=lambda signer: signer.line)
+    provenance = sorted(dict.fromkeys((*signed.provenance, *said)), key=lambda each: (each.signer is None, each.line))
+    return ImageOrigin(signers=tuple(signers[:SIGNERS_LIMIT]), provenance=tuple(provenance[:PROVENANCE_LIMIT]))
 
 
 def _provenance(statement: Statement, commit: str) -> BuildProvenance:

@@ -292,8 +292,9 @@ async def test_given_nobody_who_must_have_signed_when_the_evidence_is_gathered_t
     release: Release,
 ) -> None:
     signer = ImageSigner(key="SHA256:claimed")
-    claimed = BuildProvenance(repository=SOURCE, commit=COMMIT, signer=signer)
-    found = await release.origins.find_again(release.origin, ImageOrigin(signers=(signer,), provenance=(claimed,)))
+    said = BuildProvenance(repository=SOURCE, commit=COMMIT)
+    claimed = said.model_copy(update={"signer": signer})
+    found = await release.origins.find_again(release.origin, ImageOrigin(signers=(signer,), provenance=(claimed, said)))
     assert found
     assert found.lines == (f"built from {SOURCE} at {COMMIT[:12]} (unsigned)",)
 
