@@ -32,11 +32,11 @@ from slipway.api import (
 from slipway.app.durations import format_duration
 from slipway.app.gates import GateResult, Rival, evaluate_gates
 from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_report, together
-from slipway.app.spec import SPEC_FILE, Gate, Image, Rollout, Target
+from slipway.app.spec import SPEC_FILE, Gate, Rollout, Target
 from slipway.app.strategy import Strategy
 from slipway.aws.clients import Aws, region_of
 from slipway.aws.patience import patiently
-from slipway.errors import NeedsPersonError, RefusedError
+from slipway.errors import NeedsPersonError
 from slipway.evidence_hash import hash_of, sha256_of
 from slipway.git.rules import app_file
 from slipway.text import pluralize
@@ -75,10 +75,9 @@ class GatherEvidence(Message):
     """Path of the smoke request's body in the app's folder."""
     rollout: Rollout | None = None
     """How the targets are rolled out. Absent where an older release recorded the input."""
-    image_spec: Image | None = None
-    """What the spec says of images. Absent where an older release recorded the input: nobody looks who signed the image."""
     image_origin: ImageOrigin | None = None
-    """Where the image comes from, as the first stage found it. It counts only where the image need not be signed."""
+    """Where the image comes from, as the first stage found it; who signed it is looked up anew. None where an older release began
+    the promotion: then nobody looks."""
 
 
 class EvidenceActivities:
@@ -144,17 +143,9 @@ class EvidenceActivities:
         return SpecChange(commit=change.commit, author=f"{change.author} <{change.email}>", at=change.time)
 
     async def _image_origin(self, request: GatherEvidence) -> ImageOrigin | None:
-        """Who signed the image, looked up anew where somebody must have; what nobody has signed is taken from the first stage."""
-        if request.origin is None or request.image_spec is None:
+        if request.origin is None or request.image_origin is None:
             return None
-        if not await self._origins.demands(request.origin, request.image_spec):
-            return without_signers(request.image_origin)
-        try:
-            return (await self._origins.find(request.origin, request.image_spec)).origin
-        except RefusedError as error:
-            # The image is in use, and its model trained: what is wrong now ends no promotion.
-            report = error.report
-            raise NeedsPersonError(report.tried, report.answered, f"{report.remedy}; then retry, or abort") from error
+        return await self._origins.find_again(request.origin, request.image_origin)
 
     async def _champions(self, request: GatherEvidence, named: Collection[str]) -> tuple[list[Champion], list[Rival]]:
         """What each target serves, and the champions that the challenger is held against. Every package is measured once."""
@@ -228,13 +219,6 @@ class EvidenceActivities:
             remedy = "see what the pipeline's evaluation writes; then retry, or abort"
             raise NeedsPersonError(tried, str(error), remedy) from error
         return part, ReportFile(uri=uri, sha256=hashlib.sha256(body).hexdigest())
-
-
-def without_signers(found: ImageOrigin | None) -> ImageOrigin | None:
-    """What is left of an image's origin where no signature is verified."""
-    if found is None or not found.provenance:
-        return None
-    return ImageOrigin(provenance=tuple(each.model_copy(update={"signer": None}) for each in found.provenance))
 
 
 def report_uris(reports: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from slipway.git.repository import Repository
 from slipway.git.rules import app_file, normalise_url
 from slipway.kept import Kept
 from slipway.policy.check import Use, entry_for, require_allowed, require_app, uses_of_definition
+from slipway.policy.model import AppEntry
 
 KEPT = 256
 """Applications at one commit that are kept in memory."""
@@ -45,7 +46,7 @@ class Guard:
         Raises:
             RefusedError: The policy has no entry for it, allows less, or the commit is not on the branch.
         """
-        entry = entry_for(await self._repositories.policies(), origin.app)
+        entry = await self.entry(origin)
         app = await self._app_of(origin)
         require_app(entry, origin.app, app)
         require_allowed(entry, origin.app, more)
@@ -58,6 +59,14 @@ class Guard:
             RefusedError: The policy names neither the repository nor the branch.
         """
         return await self._repositories.open(origin.app)
+
+    async def entry(self, origin: Origin) -> AppEntry:
+        """What the policy says of the application.
+
+        Raises:
+            RefusedError: The policy has no entry for it.
+        """
+        return entry_for(await self._repositories.policies(), origin.app)
 
     async def require_on_branch(self, origin: Origin) -> None:
         """Checks that the promotion's commit is on a branch that the policy names. More is not asked of what undoes an effect.
@@ -104,8 +113,7 @@ class Guard:
         file = app.pipecd.ecs.task_definition_file
         read = partial(read_files, repository, origin.app, commit)
         definition = await read_definition(file, read, app.pipecd.attachment, app_file(origin.app.folder, file))
-        entry = entry_for(await self._repositories.policies(), origin.app)
-        require_allowed(entry, origin.app, uses_of_definition(definition, file))
+        require_allowed(await self.entry(origin), origin.app, uses_of_definition(definition, file))
 
 
 async def _require_on_branch(repository: Repository, branch: str, commit: str) -> None:

@@ -96,7 +96,7 @@ class PromotionWorkflow(UndoingWorkflow):
         for warning in app.warnings:
             self._notice(warning)
         spec = app.spec.spec.image
-        resolve = ResolveImage(image=image, origin=self._origin, spec=spec)
+        resolve = ResolveImage(image=image, origin=self._origin)
         found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there, and signed?")
         state.image_origin = found.found
         for warning in found.warnings:
@@ -331,7 +331,6 @@ class PromotionWorkflow(UndoingWorkflow):
             origin=self._origin,
             smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
             rollout=spec.rollout,
-            image_spec=spec.image,
             image_origin=self._state.image_origin,
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")

@@ -256,6 +256,9 @@ class _Linter:
             message = f"is ECR's scan, and the source is in {source.registry}"
             help_ = "remove it and scan the image in CI, or let CI push to ECR"
             self._error(SPEC_FILE, ("spec", "image", "scan"), message, help_)
+        if image.signed_by and image.referrers == "ignore":
+            message = "the signature stays in the source, which must keep it until the task has run"
+            self._warn(SPEC_FILE, ("spec", "image", "referrers"), message, "remove it: signatures are then copied with the image")
         for twin in twins(spec, pipecd.ecs):
             at = ("spec", "rollout", "waves", twin.wave, "targets", twin.position)
             message = f"the endpoint {twin.target.endpoint} in {twin.region} is {twin.earlier} already"

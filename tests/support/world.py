@@ -64,6 +64,7 @@ from slipway.api import (
     DecisionRecord,
     Evidence,
     IdentityLevel,
+    ImageOrigin,
     LedgerState,
     PackageContainer,
     PromotionRequest,
@@ -151,6 +152,9 @@ class World:
         self.spec = SPEC
         self.head = "a" * 40
         """The deployment branch's."""
+        self.image_origin: ImageOrigin | None = None
+        """Who signed the image, and what it was built from."""
+        self.image_warnings: tuple[str, ...] = ()
         self.gate_problem = ""
         """Why the gate cannot be read."""
         self.calls: list[tuple[str, BaseModel]] = []
@@ -252,7 +256,7 @@ class World:
     @activity.defn
     async def resolve_image(self, asked: ResolveImage) -> ResolvedImage:
         await self._enter(asked)
-        return ResolvedImage(image=asked.image)
+        return ResolvedImage(image=asked.image, found=self.image_origin, warnings=self.image_warnings)
 
     @activity.defn
     async def check_scan(self, asked: CheckScan) -> ScanVerdict:
