@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 
 from slipway.app.expressions import expression
-from slipway.app.go_template import quoted
+from slipway.app.go_functions import quoted
 from slipway.app.pipecd_fields import warnings_of
 from slipway.app.problems import FileError, Problem, shown
 from slipway.app.rules import READING, Bounds, file_of_the_app
