@@ -109,6 +109,9 @@ def _problem(root: type[BaseModel], document: Document, detail: ErrorDetails) ->
             return document.problem(path, "is required and absent", _meaning(root, path))
         case "value_error" if isinstance(_look_up(document.data, path), dict):
             return document.problem(path, str(detail.get("ctx", {})["error"]), "correct these keys together")
+        case "string_type" | "model_type" if not isinstance(_look_up(document.data, path), str) and path in document.words:
+            said = f"found {_short(document.words[path])} without quotes, which YAML reads as no text"
+            return document.problem(path, said, "put quotes around a text")
         case _:
             found = _short(_look_up(document.data, path))
             return document.problem(path, f"found {found}", f"allowed: {_allowed(path, detail)}")

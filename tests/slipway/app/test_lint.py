@@ -398,6 +398,13 @@ def test_given_a_template_that_nothing_renders_when_the_app_is_checked_then_it_i
     assert "nothing renders" in error.message
 
 
+def test_given_an_attachment_that_fills_a_block_when_the_image_cannot_be_written_then_the_template_is_told() -> None:
+    taskdef = TASKDEF + "    command:\n      - |\n{{ .attachment.settings | indent 8 }}\n"
+    [error] = read_app(reading(ATTACHED | {"taskdef.yaml": taskdef})).errors
+    assert "with the template {{ .attachment.settings | indent 8 }} the file is not YAML" in error.message
+    assert "replace the image by a regex" in error.help
+
+
 def test_given_a_launch_type_beside_capacity_providers_when_the_app_is_checked_then_one_is_to_be_removed() -> None:
     strategy = "    capacityProviderStrategy: [{capacityProvider: FARGATE_SPOT, weight: 1}]\n"
     app = APP.replace("    taskD", f"{strategy}    taskD")

@@ -158,6 +158,7 @@ def test_given_a_spec_when_it_crosses_temporal_as_json_then_it_is_the_same() -> 
         ("quorum: 1", f"quorum: 0x{'f' * 5_000}", 'spec.approval.quorum: found "0xfff'),
         (", min: 0.9", "", "spec.gates[0]: needs at least one of min, max"),
         ("min: 0.9", "min: .nan", "spec.gates[0].min"),
+        ("[ana, bo]", "[ana, 007]", 'spec.approval.approvers[1]: found "007" without quotes, which YAML reads as no text'),
         ("accuracy.value", '"classes[*].f1"', "allowed: a path to one number, and has a part that is not taken (projection)"),
         (
             "kind: ModelPromotion",
