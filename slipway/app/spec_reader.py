@@ -166,6 +166,10 @@ def _allowed(path: Path, detail: ErrorDetails) -> str:
             return _HINTS.get(name, f"a text that matches {context['pattern']}")
         case "model_type" | "model_attributes_type" | "dict_type":
             return "a mapping of keys and values"
+        case "too_long" | "too_short":
+            most = "max_length" in context
+            limit = f"{'at most' if most else 'at least'} {context['max_length' if most else 'min_length']}"
+            return f"{limit}, and there are {context['actual_length']}"
         case _:
             return detail["msg"].removeprefix("Input should be ").removeprefix("Input should ")
 

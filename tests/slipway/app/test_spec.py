@@ -99,12 +99,12 @@ def test_given_a_spec_when_it_crosses_temporal_as_json_then_it_is_the_same() -> 
         (
             "alarms: [screening-5xx]",
             "alarms: [a, b, c, d, e, f, g, h, i, j, k]",
-            "alarms: found a list; allowed: Tuple should have at most 10 items after validation, not 11",
+            "spec.rollout.strategy.alarms: found a list; allowed: at most 10, and there are 11",
         ),
         (
             "targets: [{endpoint: screening-staging}]",
             "targets: []",
-            "targets: found a list; allowed: Tuple should have at least 1 item after validation, not 0",
+            "targets: found a list; allowed: at least 1, and there are 0",
         ),
         ("wait: 10m", "wait: 2h", 'spec.rollout.strategy.canary.wait: found "2h"; allowed: from 0s to 1h'),
         ("wait: 10m", "wait: 10", "spec.rollout.strategy.canary.wait: found 10; allowed: 10 is not a duration"),
