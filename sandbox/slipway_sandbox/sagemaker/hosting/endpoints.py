@@ -118,7 +118,8 @@ class EndpointRoom(Room):
         differs="capacity errors only by the dial; variant names have to match only where there is a deployment configuration; a "
         "rollback takes 5 s, or that for each batch; wording of the bounds, of the alarms' reason, of the refusal for "
         "variants that are scaled automatically, and of the second sentence of that for an endpoint that is asynchronous and "
-        "would not be any more, is not verified on AWS; an endpoint may become asynchronous",
+        "would not be any more, and of that for one that is to become serverless, is not verified on AWS; an endpoint may become "
+        "asynchronous",
     )
     def update_endpoint(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])
@@ -128,6 +129,7 @@ class EndpointRoom(Room):
         self._configs.configs.get(caller, endpoint.served.config.name)
         self._refuse_scaled(endpoint, config)
         _refuse_without_async(endpoint, config)
+        _refuse_serverless(endpoint, config)
         deployment = request.get("DeploymentConfig")
         if deployment is None and request.get("RetainDeploymentConfig"):
             deployment = endpoint.deployment_config
@@ -256,6 +258,11 @@ def _refuse_without_async(endpoint: Endpoint, config: EndpointConfig) -> None:
             f"The AsyncInferenceConfig parameter cannot be removed from this endpoint {endpoint.name}. "
             "Create a new endpoint for requests that are answered at once."
         )
+
+
+def _refuse_serverless(endpoint: Endpoint, config: EndpointConfig) -> None:
+    if config.is_serverless and not endpoint.served.config.is_serverless:
+        raise validation_error(f"The instance-based endpoint {endpoint.name} cannot be updated to a serverless endpoint.")
 
 
 def stop_fleets(endpoint: Endpoint) -> None:
