@@ -629,3 +629,28 @@ async def test_given_a_registry_whose_answers_name_no_digest_when_an_image_is_co
         await copy_image(source.place("ci"), target.place("prod"), image, "v1")
     puts = [request for request in target.requests if request.method == "PUT" and request.url.path.endswith("/manifests/v1")]
     assert len(puts) == 1
+
+
+async def test_given_a_layer_with_addresses_elsewhere_when_an_image_is_copied_then_it_is_left_there(
+    source: Registry, target: Registry
+) -> None:
+    image = source.add_image("ci", b"layer")
+    document = json.loads(source.manifests["ci", image][1])
+    kind = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+    foreign = {"digest": content_digest(b"windows"), "size": 7, "mediaType": kind, "urls": ["https://mcr.test/layer"]}
+    document["layers"].append(foreign)
+    digest = source.add_manifest("ci", OCI, json.dumps(document).encode())
+    assert (await copy_image(source.place("ci"), target.place("prod"), digest, "v1")).copied_blobs == 2
+    assert target.manifests["prod", "v1"] == source.manifests["ci", digest]
+
+
+async def test_given_a_platform_that_has_expired_when_an_index_is_copied_then_it_is_to_be_pushed_again(
+    source: Registry, target: Registry
+) -> None:
+    kept, expired = source.add_image("ci", b"amd64"), source.add_image("ci", b"arm64")
+    index = source.add_index("ci", kept, expired)
+    del source.manifests["ci", expired]
+    with pytest.raises(NeedsPersonError, match="MANIFEST_UNKNOWN") as refused:
+        await copy_image(source.place("ci"), target.place("prod"), index, "v1")
+    assert "push the image again" in refused.value.report.remedy
+    assert ("prod", "v1") not in target.manifests
