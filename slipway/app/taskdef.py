@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-import botocore.loaders
 import botocore.model
 
+from slipway.app.ecs_api import request_shape, service
 from slipway.app.go_scalars import as_text, resolve
 from slipway.app.problems import FileError, Problem, Severity, shown
 from slipway.app.yaml_source import DIGITS_LIMIT, TASKDEF_LIMIT, TEMPLATE, Document, Path, load_document, template_near
@@ -95,7 +95,7 @@ def taskdef_of(document: Document) -> TaskdefReading:
         FileError: There is no task definition in it, or a value that the API cannot take.
     """
     reader = _Reader(document)
-    request = reader.value(document.data, _request_shape(), ())
+    request = reader.value(document.data, request_shape("RegisterTaskDefinition"), ())
     if not isinstance(document.data, dict) or not isinstance(request, dict):
         problem = document.problem((), "holds no task definition", "write family and containerDefinitions")
         raise FileError(f"reading {document.file}", [problem])
@@ -256,21 +256,8 @@ def _is_left_out(value: Any, shape: botocore.model.Shape) -> bool:
 
 
 @cache
-def _request_shape() -> botocore.model.StructureShape:
-    shape = _service().operation_model("RegisterTaskDefinition").input_shape
-    assert shape is not None  # noqa: S101 -- botocore's model of ECS has it; the types do not know
-    return shape
-
-
-@cache
 def _described() -> frozenset[str]:
     """Keys that ECS tells of a revision, in lower case."""
-    shape = _service().shape_for("TaskDefinition")
-    assert isinstance(shape, botocore.model.StructureShape)  # noqa: S101 -- see above
+    shape = service().shape_for("TaskDefinition")
+    assert isinstance(shape, botocore.model.StructureShape)  # noqa: S101 -- botocore's model of ECS has it; the types do not know
     return frozenset(name.casefold() for name in shape.members)
-
-
-@cache
-def _service() -> botocore.model.ServiceModel:
-    # The service's description alone: a client would want a region and credentials, which reading a file needs not.
-    return botocore.model.ServiceModel(botocore.loaders.Loader().load_service_model("ecs", "service-2"))
