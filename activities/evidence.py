@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from temporalio import activity
 
@@ -34,7 +33,7 @@ from slipway.app.gates import GateResult, Rival, evaluate_gates
 from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_report, together
 from slipway.app.spec import SPEC_FILE, Gate, Rollout, Target
 from slipway.app.strategy import Strategy
-from slipway.aws.clients import Aws, region_of
+from slipway.aws.clients import Aws, place_in_s3, region_of
 from slipway.aws.patience import patiently
 from slipway.errors import NeedsPersonError
 from slipway.evidence_hash import hash_of, sha256_of
@@ -205,7 +204,7 @@ class EvidenceActivities:
 
     async def _report(self, uri: str, region: str, named: Collection[str], spare: int) -> tuple[Measurements, ReportFile]:
         tried = f"reading the metrics {uri}"
-        bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
+        bucket, key = place_in_s3(uri)
         s3 = self._aws.s3(region)
 
         def read() -> bytes:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from slipway.app.attachment import Read, render_file, uses
+from slipway.app.ecs_api import wrong_words
 from slipway.app.pipecd import APP_FILE, EventHandler, PipecdApp, app_of
 from slipway.app.pipecd_fields import warnings_of
 from slipway.app.problems import FileError, Problem, Severity, shown
-from slipway.app.regions import region_of_cluster
+from slipway.app.regions import region_of_app
 from slipway.app.replacements import FileChange, apply_event
 from slipway.app.spec import SPEC_FILE, Event, ModelPromotion
 from slipway.app.spec_reader import spec_of
@@ -227,6 +228,9 @@ class _Linter:
         if ecs.capacity_provider_strategy and "launch_type" in ecs.model_fields_set:
             message = "ECS takes a launch type or capacityProviderStrategy, not both"
             self._error(file, (*place, "launchType"), message, "keep one of them")
+        for path, word, allowed in wrong_words(ecs.request(), "RunTask"):
+            written = (part for part in path if part != "networkConfiguration")
+            self._error(file, (*place, *written), f"found {shown(word)}", f"allowed: {allowed}")
         if launcher == "slipway":
             self._check_launch(pipecd)
         elif not ecs.run_standalone_task:
@@ -264,11 +268,10 @@ class _Linter:
             message = f"the endpoint {twin.target.endpoint} in {twin.region} is {twin.earlier} already"
             help_ = "remove one of them; names of endpoints are the same in any case of their letters"
             self._error(SPEC_FILE, at, message, help_)
-        if ImageReference.parse(image.target).ecr is None and not region_of_cluster(pipecd.ecs):
+        if not region_of_app(spec, pipecd.ecs):
+            at = (*pipecd.input_path, "clusterArn")
             message = f"is no ARN, and the image's target {image.target} is in no region of AWS"
-            self._error(
-                pipecd.file, (*pipecd.input_path, "clusterArn"), message, "write the cluster's ARN, which names the region"
-            )
+            self._error(pipecd.file, at, message, "write the cluster's ARN, which names the region")
 
     def _check_handler(self, spec: ModelPromotion, pipecd: PipecdApp, position: int, taskdef: TaskDefinition) -> tuple[str, ...]:
         """The containers whose image is written. Each place that the image is written to is there, and one is the task's."""

@@ -240,3 +240,9 @@ def _config(service: str, attempts: int) -> Config:
 def region_of(arn: str) -> str:
     """The region that an ARN names."""
     return arn.split(":")[3]
+
+
+def place_in_s3(uri: str) -> tuple[str, str]:
+    """The bucket and key of an S3 URI. A key is as it is written: `#`, `?`, `%` and doubled slashes are its own."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key

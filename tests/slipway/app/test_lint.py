@@ -183,6 +183,23 @@ def test_given_piped_as_the_writer_when_the_event_watcher_makes_pull_requests_th
             "spec.eventWatcher[0].handler.config.makePullRequest",
             "no pull request",
         ),
+        ("app.pipecd.yaml", "[subnet-1]", "subnet-1", 6, "spec.input.awsvpcConfiguration.subnets", "allowed: a list"),
+        (
+            "app.pipecd.yaml",
+            "    runS",
+            "    launchType: fargate\n    runS",
+            8,
+            "spec.input.launchType",
+            "found 'fargate'; allowed: EC2, FARGATE",
+        ),
+        (
+            "app.pipecd.yaml",
+            "[subnet-1]}",
+            "[subnet-1], assignPublicIp: ANY}",
+            6,
+            "spec.input.awsvpcConfiguration.assignPublicIp",
+            "found 'ANY'; allowed: ENABLED, DISABLED",
+        ),
         ("app.pipecd.yaml", "{subnets: [subnet-1]}", "{}", 6, "spec.input.awsvpcConfiguration.subnets", "absent"),
     ],
 )
@@ -451,6 +468,13 @@ def test_given_a_template_that_nothing_renders_when_the_app_is_checked_then_it_i
     [error] = read_app(reading(FILES | {"taskdef.yaml": taskdef})).errors
     assert error.line == 7
     assert "nothing renders" in error.message
+
+
+def test_given_an_attachment_that_fills_a_block_when_the_image_cannot_be_written_then_the_template_is_told() -> None:
+    taskdef = TASKDEF + "    command:\n      - |\n{{ .attachment.settings | indent 8 }}\n"
+    [error] = read_app(reading(ATTACHED | {"taskdef.yaml": taskdef})).errors
+    assert "with the template {{ .attachment.settings | indent 8 }} the file is not YAML" in error.message
+    assert "replace the image by a regex" in error.help
 
 
 def test_given_a_launch_type_beside_capacity_providers_when_the_app_is_checked_then_one_is_to_be_removed() -> None:
