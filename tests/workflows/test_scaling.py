@@ -92,3 +92,15 @@ async def test_given_a_way_back_that_fails_when_it_is_left_to_a_person_then_the_
     assert steps(scaled)[-3:] == UNDONE
     [entry] = [entry for entry in status.ledger if entry.stage is StageName.rollout]
     assert (entry.state, "it is OutOfService" in entry.note) == (LedgerState.needs_person, True)
+
+
+async def test_given_an_abort_that_comes_while_it_is_taken_off_when_that_is_done_then_no_update_begins(
+    client: Client, scaled: World
+) -> None:
+    gate = scaled.hold(OFF)
+    handle = await start(client, scaled)
+    await asyncio.wait_for(scaled.entered[OFF].wait(), 20)
+    await send_update(handle, "abort", OperatorCommand(by="ana", reason="wrong branch"))
+    gate.set()
+    assert (await handle.result()).outcome is Outcome.aborted
+    assert steps(scaled) == [OFF, *UNDONE]
