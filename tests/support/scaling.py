@@ -10,6 +10,27 @@ LIVE, LARGER = "ml.m5.large", "ml.m5.xlarge"
 VARIANT = "AllTraffic"
 
 
+def scaled_by_count(resource: str) -> dict[str, str]:
+    """What names a variant's number of instances in calls of Application Auto Scaling."""
+    return {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": resource,
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+
+
+def described_scaling(client: Any, resource: str) -> dict[str, Any]:
+    """All that can be described of a variant's scaling, but for what AWS makes anew."""
+    of = {"ServiceNamespace": "sagemaker", "ResourceId": resource}
+    targets = client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])["ScalableTargets"]
+    policies = client.describe_scaling_policies(**of)["ScalingPolicies"]
+    actions = client.describe_scheduled_actions(**of)["ScheduledActions"]
+    tags = [client.list_tags_for_resource(ResourceARN=each["ScalableTargetARN"])["Tags"] for each in targets]
+    anew = {"CreationTime", "ScalableTargetARN", "PolicyARN", "ScheduledActionARN"}
+    rows = [{name: value for name, value in row.items() if name not in anew} for row in (*targets, *policies, *actions)]
+    return {"rows": sorted(rows, key=str), "tags": tags}
+
+
 class Scaling:
     """A team's endpoint gets a scalable target with all that belongs to it, and has been scaled out by it.
 
@@ -21,9 +42,8 @@ class Scaling:
         self._client: Any = team.client("application-autoscaling")
         self._sagemaker: Any = team.client("sagemaker")
         self._endpoint = team.endpoint
-        resource = f"endpoint/{team.endpoint}/variant/{VARIANT}"
-        self._listed = {"ServiceNamespace": "sagemaker", "ResourceId": resource}
-        of = {**self._listed, "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
+        self._resource = f"endpoint/{team.endpoint}/variant/{VARIANT}"
+        of = scaled_by_count(self._resource)
         metric = {"PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}}
         self._client.register_scalable_target(**of, MinCapacity=2, MaxCapacity=12, Tags={"team": "risk"})
         self._client.put_scaling_policy(
@@ -44,13 +64,7 @@ class Scaling:
 
     def described(self) -> dict[str, Any]:
         """All that can be described of it, but for what AWS makes anew."""
-        targets = self._client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
-        policies = self._client.describe_scaling_policies(**self._listed)["ScalingPolicies"]
-        actions = self._client.describe_scheduled_actions(**self._listed)["ScheduledActions"]
-        tags = [self._client.list_tags_for_resource(ResourceARN=each["ScalableTargetARN"])["Tags"] for each in targets]
-        anew = {"CreationTime", "ScalableTargetARN", "PolicyARN", "ScheduledActionARN"}
-        rows = [{name: value for name, value in row.items() if name not in anew} for row in (*targets, *policies, *actions)]
-        return {"rows": rows, "tags": tags}
+        return described_scaling(self._client, self._resource)
 
     def variant(self) -> tuple[str, int]:
         """The instance type that serves, and how many there should be."""
