@@ -51,6 +51,14 @@ class Guard:
         require_allowed(entry, origin.app, more)
         return app
 
+    async def open(self, origin: Origin) -> Repository:
+        """The deployment repository of a promotion.
+
+        Raises:
+            RefusedError: The policy names neither the repository nor the branch.
+        """
+        return await self._repositories.open(origin.app)
+
     async def require_on_branch(self, origin: Origin) -> None:
         """Checks that the promotion's commit is on a branch that the policy names. More is not asked of what undoes an effect.
 
@@ -63,13 +71,21 @@ class Guard:
         if not await repository.contained(branch, origin.commit):
             raise _not_on_branch(repository, branch, origin.commit)
 
+    async def repository_of(self, origin: Origin) -> Repository:
+        """The repository of a promotion's application.
+
+        Raises:
+            RefusedError: The policy names neither the repository nor the branch.
+        """
+        return await self._repositories.open(origin.app)
+
     async def _app_of(self, origin: Origin) -> App:
         repository = await self._repositories.open(origin.app)
         await _require_on_branch(repository, origin.app.branch, origin.commit)
         folder = app_file(origin.app.folder)
         key = (normalise_url(origin.app.repository), origin.app.branch, folder, origin.commit)
         if key not in self._apps:
-            self._apps[key] = await _read(repository, origin)
+            self._apps[key] = await read_app_of(repository, origin)
         return self._apps[key]
 
     async def permit_definition(self, origin: Origin, app: App, commit: str) -> None:
@@ -105,7 +121,17 @@ def _not_on_branch(repository: Repository, branch: str, commit: str) -> RefusedE
     )
 
 
-async def _read(repository: Repository, origin: Origin) -> App:
+def promoted_image(origin: Origin, app: App) -> str:
+    """The image that a promotion is about, where the task pulls it from."""
+    return f"{app.spec.spec.image.target}@{origin.request.digest}"
+
+
+async def read_app_of(repository: Repository, origin: Origin) -> App:
+    """A promotion's application, at the promotion's commit.
+
+    Raises:
+        FileError: A file there is wrong.
+    """
     findings = await findings_at(repository, origin.app, origin.commit)
     if findings.app is None:
         raise FileError(f"reading {origin.app.folder} of {repository.shown} at {origin.commit[:12]}", findings.errors)

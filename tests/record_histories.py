@@ -17,6 +17,7 @@ from typing import Any, cast
 from temporalio.client import WorkflowHistory
 
 from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_pipeline_image
+from demo.piped import Piped
 from demo.stack import Stack
 from demo.story import with_traffic
 from demo.team import ROOT
@@ -26,6 +27,7 @@ from tests.support.images import light_model_image
 from tests.support.owned import SignedScenario
 from tests.support.scaling import LARGER, LIVE, Scaling
 from tests.support.scenario import Scenario, hold_pushes
+from tests.support.waiting import until, until_parked
 
 FOLDER = Path(__file__).parent / "histories"
 Act = Callable[[Scenario], Awaitable[Outcome]]
@@ -66,6 +68,29 @@ async def parked_and_retried(scenario: Scenario) -> Outcome:
     await scenario.when_an_operator_says("retry")
     await scenario.when_ana_approves()
     return Outcome.promoted
+
+
+async def retried_with_piped(scenario: Scenario) -> Outcome:
+    """The task, which piped runs, fails; piped runs it once more while the promotion waits for that."""
+    scenario.team.leave_task_to_piped()
+    with Piped(scenario.team) as piped:
+        scenario.team.remove_data()
+        await scenario.when_ci_starts(await good_image(scenario))
+        await until_parked(scenario.handle, StageName.task)
+        scenario.team.upload_data()
+        await scenario.when_an_operator_says("retry")
+        await asyncio.to_thread(piped.sync)
+        await scenario.when_ana_approves()
+    return Outcome.promoted
+
+
+async def aborted_with_piped(scenario: Scenario) -> Outcome:
+    """Aborted while piped is waited for. What it has run is looked for then, and stopped."""
+    scenario.team.leave_task_to_piped()
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.until(lambda: bool(scenario.done("ecs.ListTasks")), "a look for the task")
+    await scenario.when_an_operator_says("abort")
+    return Outcome.aborted
 
 
 async def asked_again(scenario: Scenario) -> Outcome:
@@ -190,6 +215,20 @@ async def cancelled_while_undoing(scenario: Scenario) -> Outcome:
     return Outcome.aborted
 
 
+async def parked_while_undoing(scenario: Scenario) -> Outcome:
+    """A permission is missing on the way back. It is granted, and the operator retries."""
+    sandbox, account = scenario.stack.sandbox, scenario.team.ml_account
+    denied = {"code": "AccessDeniedException", "message": "not allowed", "account": account}
+    denial = sandbox.plant_fault("sagemaker", "UpdateModelPackage", "error", **denied)
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.until_stage(StageName.approval, StageState.waiting)
+    await scenario.when_an_operator_says("abort")
+    await until(scenario.handle, lambda status: bool(status.waiting_for and status.waiting_for.failure), "the undoing to park")
+    sandbox.remove_fault(denial)
+    await scenario.when_an_operator_says("retry")
+    return Outcome.aborted
+
+
 async def signed_by_two(scenario: Scenario) -> Outcome:
     """Two approvers sign, and so does who says retry."""
     signing = who_signs(scenario)
@@ -247,6 +286,7 @@ RECORDED: dict[str, Act] = {
         promoted,
         promoted_in_two_waves,
         parked_and_retried,
+        retried_with_piped,
         asked_again,
         gate_corrected,
         refused,
@@ -257,10 +297,12 @@ RECORDED: dict[str, Act] = {
         aborted_at_image,
         aborted_at_taskdef,
         aborted_at_task,
+        aborted_with_piped,
         aborted_at_pipeline,
         aborted_at_approval,
         aborted_at_rollout,
         cancelled_while_undoing,
+        parked_while_undoing,
         signed_by_two,
         approval_voided,
     )

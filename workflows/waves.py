@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from temporalio import workflow
@@ -19,7 +19,9 @@ with workflow.unsafe.imports_passed_through():
         RolloutEnd,
         RolloutRequest,
         RolloutResult,
+        UpdateEndpoint,
     )
+    from activities.endpoints.scaling import is_scaled_otherwise
     from activities.origin import Origin
     from slipway.api import Outcome, StageName, rollout_queue
     from slipway.app.spec import Target, Wave
@@ -36,6 +38,17 @@ OFF_MEANWHILE = "its automatic scaling is off while it is updated, since SageMak
 Wait = Callable[[Callable[[], bool], timedelta], Awaitable[None]]
 
 
+NAMES_SHOWN = 10
+"""Endpoints that a stage's line names."""
+
+
+def named(requests: Sequence[RolloutRequest]) -> str:
+    """The endpoints of some rollouts, as many as fit into a line."""
+    names = [request.plan.target.endpoint for request in requests]
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
+
+
 class Waves:
     """The rollout of one package. `run` may be called again after a failure, or in a new run: it goes on where it was.
 
@@ -49,6 +62,7 @@ class Waves:
         summarize: Shows what came of the stage so far.
         notice: Keeps a line for people.
         wait: Waits for a condition or a time, if need be in a new run.
+        breathe: Goes on in a new run, if need be.
     """
 
     def __init__(
@@ -58,14 +72,19 @@ class Waves:
         summarize: Callable[[str], None],
         notice: Callable[[str], None],
         wait: Wait,
+        breathe: Callable[[], None],
     ) -> None:
         self._origin = origin
         self._state = state
         self._summarize = summarize
         self._notice = notice
         self._wait = wait
+        self._breathe = breathe
         self._app = known(state.app)
         self._package = known(state.package)
+        self._positions = {rollout.request.plan.target: at for at, rollout in enumerate(state.rollouts)}
+        """By target: its place among the rollouts."""
+        self._champions = {champion.target: champion.package for champion in known(state.evidence).champions}
 
     async def run(self) -> None:
         """Roll out what is not rolled out yet.
@@ -75,8 +94,9 @@ class Waves:
         """
         waves = self._app.spec.spec.rollout.waves
         for number, wave in enumerate(waves, start=1):
-            if all(self._is_served(target) for target in wave.targets):
+            if all(map(self._is_served, wave.targets)):
                 continue
+            self._breathe()
             await self._soak(number, wave)
             await self._roll_out(wave)
             self._state.wave_complete_at = workflow.now()
@@ -93,9 +113,8 @@ class Waves:
     async def _roll_out(self, wave: Wave) -> None:
         positions = [await self._plan(target) for target in wave.targets if not self._is_served(target)]
         requests = [self._state.rollouts[position].request for position in positions]
-        self._summarize(f"updating {', '.join(request.plan.target.endpoint for request in requests)}")
-        # Each comes to rest before any of them is judged: an abort is what stops them together.
-        results = await asyncio.gather(*map(self._child, requests), return_exceptions=True)
+        self._summarize(f"updating {named(requests)}")
+        results = await self._results(requests)
         ended = [
             (position, result) for position, result in zip(positions, results, strict=True) if isinstance(result, RolloutResult)
         ]
@@ -109,39 +128,70 @@ class Waves:
             if isinstance(result, BaseException):
                 raise result
 
-    def _is_served(self, target: Target) -> bool:
-        position = self._position(target)
-        return position is not None and self._state.rollouts[position].served is not None
+    async def _results(self, requests: Sequence[RolloutRequest]) -> Sequence[RolloutResult | BaseException]:
+        """What came of each rollout. Where one does not keep the new model, the others are stopped: they get it no further.
 
-    def _position(self, target: Target) -> int | None:
-        targets = [rollout.request.plan.target for rollout in self._state.rollouts]
-        return targets.index(target) if target in targets else None
+        One that cannot go on stops no other, for an operator may retry it.
+        """
+        children: list[asyncio.Task[RolloutResult]] = []
+
+        async def follow(request: RolloutRequest) -> RolloutResult:
+            result = await self._child(request)
+            running = [child for child in children if not child.done() and child is not asyncio.current_task()]
+            if result.end is not RolloutEnd.served and running and workflow.patched("stop-the-wave"):
+                for child in running:
+                    child.cancel()
+            return result
+
+        children += [asyncio.create_task(follow(request)) for request in requests]
+        # Each comes to rest before any of them is judged.
+        return await asyncio.gather(*children, return_exceptions=True)
+
+    def _is_served(self, target: Target) -> bool:
+        position = self._positions.get(target)
+        return position is not None and self._state.rollouts[position].served is not None
 
     async def _plan(self, target: Target) -> int:
         """The position of a target's rollout, which is planned with its way back before anything there is changed."""
-        position = self._position(target)
+        position = self._positions.get(target)
         if position is not None:
+            if workflow.patched("look-again"):
+                await self._look_again(position)
             return position
         found = await workflow.execute_activity_method(
             EndpointActivities.preflight, self._asked(target), **shown(READ, f"preflight {target.endpoint}")
         )
-        for warning in found.warnings:
-            self._notice(f"{target.endpoint}: {warning}")
-        if found.scaling:
-            self._notice(f"{target.endpoint}: {OFF_MEANWHILE}")
-        self._record(found)
-        return len(self._state.rollouts) - 1
+        self._warn(found)
+        self._state.plan(way_back_of(found))
+        self._state.rollouts = (*self._state.rollouts, TargetRollout(request=self._request_of(found)))
+        self._positions[target] = len(self._state.rollouts) - 1
+        return self._positions[target]
 
-    def _record(self, found: Preflight) -> None:
-        plan, former, smoke = found.plan, found.current_config, self._app.spec.spec.rollout.smoke
-        inverse = f"restore {plan.target.endpoint}" if former else f"delete {plan.target.endpoint}"
-        if found.scaling:
-            inverse += " and its automatic scaling"
-        restore = RestoreEndpoint(plan=plan, previous_config=former, reason="", scaling=found.scaling)
-        self._state.plan(
-            Planned(stage=StageName.rollout, inverse=f"{inverse} ({plan.region})", undo=RestoreTarget(request=restore))
+    async def _look_again(self, position: int) -> None:
+        """Plan a rollout that failed anew, where its own update is neither under way nor made: others may have been there."""
+        request = self._state.rollouts[position].request
+        before = Preflight(plan=request.plan, current_config=request.previous_config, scaling=request.scaling)
+        again = UpdateEndpoint(
+            plan=request.plan.model_copy(update={"origin": self._origin}), previous_config=request.previous_config
         )
-        request = RolloutRequest(
+        found = await workflow.execute_activity_method(
+            EndpointActivities.look_again, again, **shown(READ, f"look at {request.plan.target.endpoint} again")
+        )
+        same = (found.plan.config, found.current_config) == (before.plan.config, before.current_config)
+        if same and not is_scaled_otherwise(found.scaling, before.scaling):
+            return
+        self._warn(found)
+        self._state.plan_again(position, self._request_of(found), way_back_of(before), way_back_of(found))
+
+    def _warn(self, found: Preflight) -> None:
+        for warning in found.warnings:
+            self._notice(f"{found.plan.target.endpoint}: {warning}")
+        if found.scaling:
+            self._notice(f"{found.plan.target.endpoint}: {OFF_MEANWHILE}")
+
+    def _request_of(self, found: Preflight) -> RolloutRequest:
+        plan, former, smoke = found.plan, found.current_config, self._app.spec.spec.rollout.smoke
+        return RolloutRequest(
             plan=plan,
             previous_config=former,
             app=self._origin.app,
@@ -150,7 +200,6 @@ class Waves:
             smoke_content_type=smoke.content_type if smoke else "application/json",
             scaling=found.scaling,
         )
-        self._state.rollouts = (*self._state.rollouts, TargetRollout(request=request))
 
     def _asked(self, target: Target) -> PlanRollout:
         rollout = self._app.spec.spec.rollout
@@ -167,10 +216,9 @@ class Waves:
 
     def _approved(self, target: Target) -> Approved:
         evidence = known(self._state.evidence)
-        champions = {champion.target: champion.package for champion in evidence.champions}
         return Approved(
             containers=evidence.containers,
-            champion=champions.get(target),
+            champion=self._champions.get(target),
             decisions=self._state.signed_approvals,
             deliveries=self._state.delivered_approvals,
         )
@@ -193,3 +241,13 @@ class Waves:
                 ]
             ),
         )
+
+
+def way_back_of(found: Preflight) -> Planned:
+    """How a rollout is undone, by what was found before it."""
+    plan, former = found.plan, found.current_config
+    inverse = f"restore {plan.target.endpoint}" if former else f"delete {plan.target.endpoint}"
+    if found.scaling:
+        inverse += " and its automatic scaling"
+    restore = RestoreEndpoint(plan=plan, previous_config=former, reason="", scaling=found.scaling)
+    return Planned(stage=StageName.rollout, inverse=f"{inverse} ({plan.region})", undo=RestoreTarget(request=restore))

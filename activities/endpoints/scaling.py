@@ -128,6 +128,11 @@ def is_part_of(found: Scaling, whole: Scaling) -> bool:
     return all(each in whole.policies for each in found.policies) and all(each in whole.actions for each in found.actions)
 
 
+def is_scaled_otherwise(found: Scaling | None, recorded: Scaling | None) -> bool:
+    """Whether somebody has changed a variant's scaling since it was recorded. Where there is none it may be taken off."""
+    return found is not None and (recorded is None or not is_part_of(found, recorded))
+
+
 def is_over(action: Mapping[str, Any], now: datetime) -> bool:
     """Whether the time of a scheduled action is over: Application Auto Scaling would not take it again."""
     schedule, end = str(action.get("Schedule", "")), action.get("EndTime")

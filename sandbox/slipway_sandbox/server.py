@@ -74,6 +74,7 @@ def build(world: World) -> Sandbox:
     targets = ScalableTargets()
     scaling = AutoscalingQuotas(world)
     hosting = Hosting(world, containers, roles, registry, tags, quotas, targets)
+    moto.on_alarm_call = hosting.alarms.note
     rooms: list[Room] = [
         ecr,
         ecr.quotas,

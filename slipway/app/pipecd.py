@@ -8,7 +8,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
@@ -16,7 +15,6 @@ from pydantic.alias_generators import to_camel
 
 from slipway.app.expressions import expression
 from slipway.app.go_template import quoted
-from slipway.app.pipecd_fields import warnings_of
 from slipway.app.problems import FileError, Problem, shown
 from slipway.app.rules import READING, Bounds, file_of_the_app
 from slipway.app.yaml_source import Document, Path, load_document
@@ -215,25 +213,16 @@ class PipecdApp(PipecdModel):
         )
 
 
-@dataclass(frozen=True)
-class AppReading:
-    """An application's configuration, and what people should know of it."""
-
-    app: PipecdApp
-    warnings: tuple[Problem, ...] = ()
-    """Keys that have no effect."""
-
-
 def parse_app(text: str, file: str = APP_FILE) -> PipecdApp:
     """Reads an application's configuration.
 
     Raises:
         FileError: It is no ECS application, or holds what PipeCD itself would fail on; every problem is listed.
     """
-    return app_of(load_document(text, file, first=True)).app
+    return app_of(load_document(text, file, first=True))
 
 
-def app_of(document: Document) -> AppReading:
+def app_of(document: Document) -> PipecdApp:
     """The application of a document.
 
     Raises:
@@ -243,7 +232,7 @@ def app_of(document: Document) -> AppReading:
     app = reader.app()
     if app is None or reader.problems:
         raise FileError(f"reading {document.file}", reader.problems)
-    return AppReading(app, warnings_of(document, app.input_path))
+    return app
 
 
 M = TypeVar("M", bound=PipecdModel)

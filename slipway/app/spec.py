@@ -22,12 +22,15 @@ from slipway.app.durations import Duration, between
 from slipway.app.endpoint_settings import EndpointSettings
 from slipway.app.metric_paths import check_metric_path
 from slipway.app.rules import Bounds, file_of_the_app, rule, when_reading
+from slipway.app.signers import Signers
 from slipway.app.spec_model import SpecModel
 from slipway.app.strategy import Strategy
 from slipway.oci.reference import REPOSITORY_URI, ImageReference, check_repository
 from slipway.people import check_name, fold_name
 
 SPEC_FILE = "promotion.yaml"
+TARGETS_SIZE = 300_000
+"""Bytes of all targets as JSON. Temporal takes 2 MB a message, and the evidence names each target with what it serves."""
 
 _NAME_63 = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
 
@@ -78,6 +81,9 @@ class Image(SpecModel):
     the image goes."""
     scan: Scan | None = None
     """Absent: the image is not held back by a scan. Only for a source in ECR."""
+    signed_by: Signers = ()
+    """One of these must have signed the image with cosign. Absent: it need not be signed, unless the worker's policy asks for
+    it."""
 
 
 class Event(SpecModel):
@@ -118,15 +124,18 @@ class Git(SpecModel):
     """PipeCD's file in the application's folder."""
     event: Annotated[Event, _OrName()]
     """The event watcher in PipeCD's file whose handler says which file and field, and the commit message."""
+    writer: Annotated[Literal["slipway", "pipecd"], Field(exclude_if=lambda writer: writer == "slipway")] = "slipway"
+    """Who writes the image into the task definition's file: Slipway, once `slipway start` asks for it; or piped's event watcher,
+    whose commit starts the promotion. With `pipecd` the event's value is an image of `image.source`; Slipway pushes nothing."""
 
 
 class Task(SpecModel):
     """The standalone ECS task that starts the pipeline. Cluster and network come from `app.pipecd.yaml`."""
 
     launcher: Literal["slipway", "pipecd"] = "slipway"
-    """Who runs the task: Slipway, by exact revision; or piped, which `slipway lint` refuses as not built yet."""
+    """Who runs the task: Slipway, by exact revision; or piped, whose task Slipway finds and follows."""
     timeout: Annotated[Duration, between("10s", "7d")] = timedelta(minutes=30)
-    """How long the task may take until it has stopped."""
+    """How long the task may take until it has stopped. With the launcher `pipecd` also how long piped may take to run it."""
 
 
 class Pipeline(SpecModel):
@@ -172,7 +181,9 @@ class Model(SpecModel):
     step: Annotated[str, Bounds(min_length=1, max_length=256)] | None = None
     """The step that registers the model, where one execution registers several into the group."""
     from_step: Annotated[str, Bounds(min_length=1, max_length=256)] | None = None
-    """The training step whose model Slipway registers by itself, for a pipeline that registers nothing. Needs `container`."""
+    """The training step whose model Slipway registers by itself, for a pipeline that registers nothing. Needs `container`.
+
+    A step is named by its name or display name. A `@step` function of SageMaker's SDK is named by the function, too."""
     container: Container | None = None
     """What serves the model of `fromStep`."""
     report: Report | None = None
@@ -314,10 +325,20 @@ class Rollout(SpecModel):
         """No endpoint is in two waves."""
         seen: set[tuple[str, str | None, str | None]] = set()
         for target in (target for wave in self.waves for target in wave.targets):
-            key = (target.endpoint, target.region, target.role_arn)
+            key = (target.endpoint.lower(), target.region, target.role_arn)
             if key in seen:
                 raise ValueError(f"has the endpoint {target.endpoint} twice")
             seen.add(key)
+
+    @rule
+    def _targets_fit_temporal(self) -> None:
+        """The targets of all waves together have at most 300,000 bytes as JSON: a promotion carries them through Temporal."""
+        size = sum(len(target.model_dump_json(exclude_none=True)) for target in self.targets)
+        if size > TARGETS_SIZE:
+            raise ValueError(
+                f"has targets of {size:,} bytes, and at most {TARGETS_SIZE:,} fit into Temporal's messages: "
+                "shorten names and roles, or spread the targets over several apps"
+            )
 
     @property
     def targets(self) -> tuple[Target, ...]:

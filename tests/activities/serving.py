@@ -31,6 +31,7 @@ from slipway.app.endpoint_settings import EndpointSettings
 from slipway.app.spec import Gate, Target, Variant
 from slipway.app.strategy import Canary, Strategy
 from slipway.aws.clients import Aws
+from tests.support.signed_images import origins_of
 
 ALARM = "screening-5xx"
 CANARY = Strategy(canary=Canary(percent=50, wait=timedelta(minutes=5)), alarms=(ALARM,))
@@ -177,4 +178,4 @@ def gather(serving: Serving, package: ModelPackage, *gates: Gate) -> GatherEvide
 
 
 async def evidence_of(aws: Aws, serving: Serving, request: GatherEvidence) -> Evidence:
-    return await serving.run(EvidenceActivities(aws, serving.repositories).gather_evidence, request)
+    return await serving.run(EvidenceActivities(aws, serving.repositories, origins_of(aws)).gather_evidence, request)

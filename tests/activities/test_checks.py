@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from slipway.errors import NeedsPersonError, RefusedError
 from slipway.policy.model import AppEntry, Limits, WorkerPolicy, policy_of_branches
 from slipway.policy.source import Signers
 from tests.activities.test_registered import names_of, registered
+from tests.support.piped import run_as_piped
+from tests.support.signed_images import origins_of
 
 DIGEST = f"sha256:{'a' * 64}"
 NEIGHBOUR = "apps/spam"
@@ -74,8 +77,9 @@ class Office:
         self.repositories = Repositories(owner, cache)
         self.guard = Guard(self.repositories)
         approvers = Approvers(self.repositories, Signers(cache))
-        approvals = Approvals(approvers, EvidenceActivities(aws, self.repositories).gather_evidence)
-        self.checks = Checks(self.guard, approvals, aws)
+        origins = origins_of(aws, owner)
+        approvals = Approvals(approvers, EvidenceActivities(aws, self.repositories, origins).gather_evidence)
+        self.checks = Checks(self.guard, approvals, origins, aws)
         self.registry = f"{account}.dkr.ecr.us-east-1.amazonaws.com"
         head = deployment.push({"note.txt": "1"})
         request = PromotionRequest(app=deployment.app, image=f"{self.registry}/screening-ci@{DIGEST}")
@@ -86,6 +90,15 @@ class Office:
 
     async def app(self, origin: Origin) -> App:
         return await self.guard.permit(origin)
+
+    def leave_task_to_piped(self) -> Origin:
+        """The same promotion at a commit where piped runs the task."""
+        spec, app = self.deployment.file("promotion.yaml"), self.deployment.file("app.pipecd.yaml")
+        files = {
+            "promotion.yaml": spec.replace("  git:", "  task: {launcher: pipecd}\n  git:"),
+            "app.pipecd.yaml": app.replace("runStandaloneTask: false", "runStandaloneTask: true"),
+        }
+        return self.origin.model_copy(update={"commit": self.deployment.push(files)})
 
     async def plan(self, **changes: Any) -> EndpointPlan:
         origin = changes.pop("origin", self.origin)
@@ -547,6 +560,33 @@ async def test_given_a_task_that_ecs_has_forgotten_then_stopping_it_is_no_harm(o
     arn = f"arn:aws:ecs:us-east-1:{office.account}:task/pipelines/{'0' * 32}"
     task = StartedTask(arn=arn, cluster="pipelines", started_at="2026-01-01T00:00:00Z")  # pyright: ignore[reportArgumentType]
     await office.check("stop_task", StopTask(task=task, reason="", origin=office.origin))
+
+
+async def test_given_a_task_that_piped_ran_then_only_one_of_the_promotions_image_is_stopped(office: Office, sandbox: Any) -> None:
+    deployment, ecs = office.deployment, sandbox.client("ecs", office.account)
+    ecs.create_cluster(clusterName="pipelines")
+    origin = office.leave_task_to_piped()
+    taskdef = deployment.file("taskdef.yaml").replace(f"{office.registry}/screening:old", f"{office.registry}/screening@{DIGEST}")
+    commit = deployment.push({"taskdef.yaml": taskdef})
+
+    def stop(commit: str, image: str) -> StopTask:
+        task = run_as_piped(ecs, office.account, commit, image)
+        return StopTask(task=StartedTask(arn=task, cluster="pipelines", started_at=datetime.now(UTC)), reason="", origin=origin)
+
+    await office.check("stop_task", stop(commit, f"{office.registry}/screening@{DIGEST}"))
+    for other in (stop(office.origin.commit, f"{office.registry}/screening@{DIGEST}"), stop(commit, "another")):
+        with pytest.raises(NeedsPersonError, match="carries no promotion"):
+            await office.check("stop_task", other)
+    slipways = stop(commit, f"{office.registry}/screening@{DIGEST}").model_copy(update={"origin": office.origin})
+    with pytest.raises(NeedsPersonError, match="carries no promotion"):
+        await office.check("stop_task", slipways)
+
+
+@pytest.mark.parametrize("name", ["register_task_definition", "run_task"])
+async def test_given_an_app_whose_task_piped_runs_then_slipway_neither_registers_nor_runs_it(office: Office, name: str) -> None:
+    request = (await office.requests())[name].model_copy(update={"origin": office.leave_task_to_piped()})
+    with pytest.raises(NeedsPersonError, match=r"the launcher slipway, and .* say pipecd"):
+        await office.check(name, request)
 
 
 def test_given_a_promotion_then_its_sessions_name_it_and_its_app(office: Office) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from demo.images import BAD_COLUMNS, build_pipeline_image
 from demo.oci_layout import BuiltImage
+from demo.piped import Piped
 from demo.stack import Crew, Stack
 from demo.story import with_traffic
 from demo.team import ROOT
@@ -90,6 +91,17 @@ async def test_given_only_the_sample_policies_when_images_are_promoted_and_rolle
     assert {role_of(call["principal"]) for call in calls} == {*POLICIES}
     assert scaling.described() == before
     assert {call["operation"] for call in calls} > {"DeregisterScalableTarget", "RegisterScalableTarget"}
+
+
+async def test_given_a_worker_that_may_run_no_task_when_piped_runs_it_then_an_image_is_promoted(bound: BoundScenario) -> None:
+    of_a_launch = ("RunThePipelineTask", "RegisterTaskDefinitions", "TagWhatItRegistersAndRuns", "HandTheTaskItsRoles")
+    bound.roles.take_away(WORKER, *of_a_launch)
+    bound.given_that_piped_runs_the_task()
+    with Piped(bound.team):
+        await bound.when_ci_starts(bound.good_image)
+        await bound.when_ana_approves()
+        await bound.then_it_ends(Outcome.promoted)
+    assert [call for call in bound.calls() if call["error"] in DENIED] == []
 
 
 async def test_given_rights_that_are_missing_when_an_image_is_promoted_then_it_waits_for_each_of_them_and_goes_on(
