@@ -18,7 +18,7 @@ from slipway.app.pipecd_fields import warnings_of
 from slipway.app.problems import FileError, Problem, Severity, shown
 from slipway.app.regions import region_of_app
 from slipway.app.replacements import FileChange, apply_event
-from slipway.app.spec import SPEC_FILE, Event, ModelPromotion
+from slipway.app.spec import SPEC_FILE, Event, ModelPromotion, Rollout
 from slipway.app.spec_reader import spec_of
 from slipway.app.targets import twins
 from slipway.app.taskdef import TaskDefinition, container_images, load_taskdef, taskdef_of
@@ -358,6 +358,7 @@ class _Linter:
         if kind and rollout.settings.serverless:
             message = "a serverless endpoint has no instances: SageMaker moves all its traffic at once"
             self._warn(SPEC_FILE, (*at, "strategy", kind), message, f"remove {kind}")
+        self._check_batches(rollout)
         # Without a type the spec speaks of live endpoints only, which keep their number of instances.
         if kind and rollout.variant.instance_type and rollout.variant.instance_count == 1:
             part = "batch" if kind == "rolling" else kind
@@ -370,6 +371,12 @@ class _Linter:
             self._error(
                 SPEC_FILE, (*at, "smoke", "payload"), f"{rollout.smoke.payload} is not there", "add it to the app's folder"
             )
+
+    def _check_batches(self, rollout: Rollout) -> None:
+        rolling, count = rollout.strategy.rolling, rollout.variant.instance_count
+        if rolling and rollout.variant.instance_type and count > 1 and (problem := rolling.problem(count)):
+            help_ = "write percent in place of instances, or another number; an update keeps the live number of instances"
+            self._warn(SPEC_FILE, ("spec", "rollout", "strategy", "rolling"), problem, help_)
 
     def _check_approval(self, spec: ModelPromotion) -> None:
         at = ("spec", "approval")

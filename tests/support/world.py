@@ -433,7 +433,7 @@ class World:
     async def look_again(self, asked: UpdateEndpoint) -> Preflight:
         await self._enter(asked)
         served = self.served_since or asked.previous_config
-        return Preflight(plan=plan_rollout(asked.plan, self.served_since), current_config=served)
+        return Preflight(plan=plan_rollout(asked.plan, self.served_since), current_config=served, scaling=self.scaling)
 
     @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:

@@ -55,6 +55,7 @@ ONE_IN_BATCHES = """\
     strategy: {rolling: {instances: 1}, alarms: [errors]}
     variant: {instanceType: ml.m5.large, instanceCount: 1}
 """
+THREE_OF_FOUR = TRAFFIC.replace("canary: {percent: 25, wait: 10m}", "rolling: {instances: 3}")
 SERVERLESS = "settings: {serverless: {memory: 1024, maxConcurrency: 5}}"
 
 
@@ -217,6 +218,7 @@ def test_given_a_mistake_when_the_files_are_checked_then_it_is_an_error_at_its_p
     [
         ("promotion.yaml", "instanceCount: 4", "instanceCount: 1", "all traffic at once"),
         ("promotion.yaml", TRAFFIC, ONE_IN_BATCHES, "one instance cannot take a batch"),
+        ("promotion.yaml", TRAFFIC, THREE_OF_FOUR, "a batch is 3 instances of 4, and SageMaker takes 5 to 50 % of the fleet"),
         ("promotion.yaml", "variant: {instanceType: ml.m5.large, instanceCount: 4}", SERVERLESS, "has no instances"),
         ("promotion.yaml", ", alarms: [errors]", "", "without alarms"),
         ("promotion.yaml", "[ana, bo]", "[ana]", "may not approve it"),
