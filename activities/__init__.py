@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from activities.access.activities import AccessActivities
 from activities.approvers import Approvers
 from activities.decisions import DecisionActivities
 from activities.endpoints.activities import EndpointActivities
@@ -35,6 +36,7 @@ def all_activities(aws: Aws, repositories: Repositories, approvers: Approvers, p
         for instance in (
             ImageActivities(aws, poll_every),
             TaskdefActivities(repositories),
+            AccessActivities(aws, repositories),
             TaskActivities(aws, repositories, poll_every),
             PipelineActivities(aws, poll_every),
             RegistryActivities(aws),
