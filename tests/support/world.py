@@ -18,6 +18,7 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.access.messages import CheckAccess
 from activities.compensation import Compensation
 from activities.decisions import IdentifyPerson
 from activities.earlier_runs import EarlierRunsInterceptor
@@ -71,6 +72,7 @@ from slipway.app.spec import Approval, Rollout, Target, Wave
 from slipway.app.spec_reader import parse_spec
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.evidence_hash import hash_of, sha256_of
+from slipway.findings import Finding, Findings
 from slipway.progress import TaskProgress
 from slipway.temporal.failures import to_application_error
 from slipway.temporal.interceptor import SlipwayInterceptor
@@ -166,6 +168,8 @@ class World:
         self.ended_by_platform: list[str] = []
         """What the platform ends the next tasks by."""
         self.smoke_error = ""
+        self.findings: list[tuple[Finding, ...]] = []
+        """What the next looks at other accounts find."""
         self.makes_execution = True
         self.task_had_ended = False
 
@@ -363,6 +367,11 @@ class World:
         return record.model_copy(
             update={"level": IdentityLevel.signed, "fingerprint": self.keys.get(command.by, f"SHA256:{command.by}"), **signed}
         )
+
+    @activity.defn
+    async def check_access(self, asked: CheckAccess) -> Findings:
+        await self._enter(asked)
+        return Findings(findings=self.findings.pop(0) if self.findings else ())
 
     @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:
