@@ -18,6 +18,8 @@ WHERE = f"{SPEC_FILE}: spec.model.packageGroup"
 READ = "sagemaker:DescribeModelPackage"
 OF_WORKER = (READ, "sagemaker:ListModelPackages", "sagemaker:UpdateModelPackage")
 MAKE = "sagemaker:CreateModelPackage"
+SERVE = (READ, "sagemaker:CreateModel")
+"""What makes a model of a package: SageMaker asks the group's policy for both."""
 
 
 async def check_group(
@@ -39,13 +41,17 @@ async def check_group(
         answer = await asked(_newest(aws, group))
         if isinstance(answer, Denied):
             actions = (*OF_WORKER, MAKE) if model.from_step else OF_WORKER
-            yield _told(group, worker.principal, statement_for(group, worker.principal, actions), answer)
+            serves = SERVE if any(place.role_arn is None for place in places) else ()
+            needed = statement_for(group, worker.principal, sorted({*actions, *serves}))
+            yield _told(group, worker.principal, needed, answer)
             return
         newest = newest or answer
     for place in places:
-        if place.account == owner or not (newest or place.role_arn):
+        if place.account == owner:
             continue
-        found = await (_by_package(aws, place, newest) if newest else _by_policy(aws, group, place, owner, worker))
+        who = place.role_arn or worker.principal
+        denied = await _by_package(aws, place, who, newest) if newest else None
+        found = denied or await _by_policy(aws, group, place, who, worker)
         if found:
             yield found
 
@@ -69,24 +75,22 @@ async def _newest(aws: Aws, group: str) -> str:
     return next((found.get("ModelPackageArn", "") for found in answer["ModelPackageSummaryList"]), "")
 
 
-async def _by_package(aws: Aws, place: Place, package: str) -> Finding | None:
+async def _by_package(aws: Aws, place: Place, who: str, package: str) -> Finding | None:
     """Ask as the target's role for a package of the group."""
     answer = await asked(describe_package(aws, package, place.role_arn))
     if not isinstance(answer, Denied):
         return None
-    who = place.role_arn or place.account
     whole = package.rpartition("/")[0].replace(":model-package/", ":model-package-group/")
-    return _told(whole, who, statement_for(whole, who, [READ]), answer)
+    return _told(whole, who, statement_for(whole, who, SERVE), answer)
 
 
-async def _by_policy(aws: Aws, group: str, place: Place, owner: str, worker: Worker) -> Finding | None:
-    """Read the group's policy, while there is no package to ask for. Only the group's own account is shown it."""
-    who = place.role_arn or place.account
+async def _by_policy(aws: Aws, group: str, place: Place, who: str, worker: Worker) -> Finding | None:
+    """Read the group's policy: there may be no package to ask for, and making a model of one would be an effect."""
     whole = group if group.startswith("arn:") else f"{_arn_begin(worker, place)}:model-package-group/{group}"
-    needed = statement_for(whole, who, [READ])
-    question = f"whether {who} may read the packages of {whole}"
-    if owner != worker.account:
-        return not_looked_at(question, WHERE, "the group is another account's, and has no package yet", needed)
+    needed = statement_for(whole, who, SERVE)
+    question = f"whether {who} may make models of the packages of {whole}"
+    if account_of(whole) != worker.account:
+        return not_looked_at(question, WHERE, "only the group's own account is shown its policy", needed)
     read = aws.sagemaker(place.region).get_model_package_group_policy
     answer = await asked(aws.call(f"reading the policy of {whole}", read, ModelPackageGroupName=group_name(group)))
     if isinstance(answer, Denied):
@@ -95,10 +99,11 @@ async def _by_policy(aws: Aws, group: str, place: Place, owner: str, worker: Wor
         return not_looked_at(question, WHERE, answer.said, needed)
     packages = f"{whole.replace(':model-package-group/', ':model-package/')}/1"
     try:
-        allowed = could_allow(answer["ResourcePolicy"], who, READ, packages)
+        denied = [action for action in SERVE if not could_allow(answer["ResourcePolicy"], who, action, packages)]
     except ValueError as error:
         return not_looked_at(question, WHERE, f"its policy cannot be read: {error}", needed)
-    return None if allowed else _missing(whole, who, needed, f"no statement of its policy allows {READ} to it")
+    why = f"no statement of its policy allows {' and '.join(denied)} to it"
+    return _missing(whole, who, needed, why) if denied else None
 
 
 def _arn_begin(worker: Worker, place: Place) -> str:

@@ -112,6 +112,18 @@ async def test_given_a_group_without_a_policy_when_a_target_is_in_another_accoun
     assert await neighbours.look(target(role)) == ()
 
 
+async def test_given_a_group_that_lets_packages_be_read_alone_when_a_model_is_to_be_made_of_one_then_that_is_found(
+    neighbours: Neighbours,
+) -> None:
+    role = neighbours.role()
+    [found] = await neighbours.look(target(role))
+    reading = json.loads(found.statement) | {"Action": ["sagemaker:DescribeModelPackage"]}
+    policy = document(reading)
+    neighbours.sagemaker.put_model_package_group_policy(ModelPackageGroupName="screening", ResourcePolicy=policy)
+    [found] = await neighbours.look(target(role))
+    assert found.why == "no statement of its policy allows sagemaker:CreateModel to it"
+
+
 async def test_given_a_package_when_another_account_is_to_serve_it_then_group_image_and_model_are_asked_for_and_can_be_allowed(
     neighbours: Neighbours,
 ) -> None:
@@ -162,7 +174,8 @@ async def test_given_a_group_of_another_account_when_it_does_not_let_the_worker_
     assert json.loads(found.statement)["Resource"] == [group, group.replace("-group/", "/") + "/*"]
     policy = document(json.loads(found.statement))
     central.put_model_package_group_policy(ModelPackageGroupName="central", ResourcePolicy=policy)
-    assert await neighbours.look("{endpoint: screening-prod}", promotion=named) == ()
+    [warning] = await neighbours.look("{endpoint: screening-prod}", promotion=named)
+    assert (warning.level, warning.why) == (Level.warn, "only the group's own account is shown its policy")
 
 
 @pytest.mark.parametrize(
