@@ -375,6 +375,9 @@ class ReportFile(Message):
 
     uri: str
     sha256: str
+    """Empty where it could not be read."""
+    unread: str = ""
+    """Why it could not be read. No gate needs it then."""
 
 
 SUMMARY_CONTAINERS = 15
