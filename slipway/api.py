@@ -423,7 +423,7 @@ class ChampionSummary(Message):
 
     endpoint: str
     region: str | None = None
-    """None for the region of the target repository."""
+    """None for the region of the task."""
     package: str | None = None
     unmeasured: str = ""
     """Why nothing is known of its metrics."""
