@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
@@ -35,7 +35,7 @@ from slipway.app.spec import SPEC_FILE, Gate, Rollout, Target
 from slipway.app.strategy import Strategy
 from slipway.aws.clients import Aws, place_in_s3, region_of
 from slipway.aws.patience import patiently
-from slipway.errors import NeedsPersonError
+from slipway.errors import NeedsPersonError, cap
 from slipway.evidence_hash import hash_of, sha256_of
 from slipway.git.rules import app_file
 from slipway.text import pluralize
@@ -47,6 +47,8 @@ METRICS_LIMIT = 500
 """Numbers that are kept beside those that gates name: a report may hold whole curves, too large for a workflow's history."""
 PARALLEL_TARGETS = 8
 """Targets that one gathering looks at at a time."""
+UNREAD_LIMIT = 300
+"""Characters of why a report could not be read."""
 PARALLEL_REPORTS = 2
 """Reports that one gathering reads at a time. One may take a hundred megabytes while it is read."""
 _REPORTS = (
@@ -146,7 +148,7 @@ class EvidenceActivities:
             return None
         return await self._origins.find_again(request.origin, request.image_origin)
 
-    async def _champions(self, request: GatherEvidence, named: Collection[str]) -> tuple[list[Champion], list[Rival]]:
+    async def _champions(self, request: GatherEvidence, named: Set[str]) -> tuple[list[Champion], list[Rival]]:
         """What each target serves, and the champions that the challenger is held against. Every package is measured once."""
         looks = asyncio.Semaphore(PARALLEL_TARGETS)
 
@@ -179,7 +181,7 @@ class EvidenceActivities:
         variant = request.rollout.variant.name if request.rollout else None
         return await account.package_of(config, variant, request.package.arn) if config else None
 
-    async def _rival(self, arn: str, named: Collection[str], spare: int) -> Rival:
+    async def _rival(self, arn: str, named: Set[str], spare: int) -> Rival:
         """A champion's metrics, or why there are none: reports expire. That counts only where a gate compares."""
         name = f"the champion {arn.rpartition(':model-package/')[2]}"
         try:
@@ -191,16 +193,29 @@ class EvidenceActivities:
         return Rival(name=name, measured=measured, unmeasured=unmeasured)
 
     async def _metrics(
-        self, package: DescribeModelPackageOutputTypeDef, named: Collection[str], spare: int
+        self, package: DescribeModelPackageOutputTypeDef, named: Set[str], spare: int
     ) -> tuple[Measurements, tuple[ReportFile, ...]]:
-        """What the package's reports in S3 and the metadata that it was registered with say; and the reports."""
+        """What the package's reports in S3 and the metadata that it was registered with say; and the reports.
+
+        Raises:
+            NeedsPersonError: A report cannot be read, and a metric that a gate names is in none of the others.
+        """
         parts = [measure(package.get("CustomerMetadataProperties", {}), named, spare)]
         reports: list[ReportFile] = []
+        unread: list[NeedsPersonError] = []
         for uri in report_uris(package.get("ModelMetrics", {})):
-            part, report = await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
-            parts.append(part)
-            reports.append(report)
-        return together(parts, named, spare), tuple(reports)
+            try:
+                part, report = await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
+            except NeedsPersonError as error:
+                unread.append(error)
+                reports.append(ReportFile(uri=uri, sha256="", unread=cap(error.report.answered, UNREAD_LIMIT)))
+            else:
+                parts.append(part)
+                reports.append(report)
+        measured = together(parts, named, spare)
+        if unread and not named <= measured.numbers.keys():
+            raise unread[0]
+        return measured, tuple(reports)
 
     async def _report(self, uri: str, region: str, named: Collection[str], spare: int) -> tuple[Measurements, ReportFile]:
         tried = f"reading the metrics {uri}"

@@ -10,10 +10,9 @@ from __future__ import annotations
 from functools import partial
 
 from activities.origin import Origin
-from activities.repositories import Repositories, findings_at, read_files
+from activities.repositories import Repositories, app_at, read_files
 from slipway.app.attachment import read_definition
 from slipway.app.lint import App
-from slipway.app.problems import FileError
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.git.repository import Repository
 from slipway.git.rules import app_file, normalise_url
@@ -94,7 +93,7 @@ class Guard:
         folder = app_file(origin.app.folder)
         key = (normalise_url(origin.app.repository), origin.app.branch, folder, origin.commit)
         if key not in self._apps:
-            self._apps[key] = await read_app_of(repository, origin)
+            self._apps[key] = await app_at(repository, origin.app, origin.commit)
         return self._apps[key]
 
     async def permit_definition(self, origin: Origin, app: App, commit: str) -> None:
@@ -132,18 +131,6 @@ def _not_on_branch(repository: Repository, branch: str, commit: str) -> RefusedE
 def promoted_image(origin: Origin, app: App) -> str:
     """The image that a promotion is about, where the task pulls it from."""
     return f"{app.spec.spec.image.target}@{origin.request.digest}"
-
-
-async def read_app_of(repository: Repository, origin: Origin) -> App:
-    """A promotion's application, at the promotion's commit.
-
-    Raises:
-        FileError: A file there is wrong.
-    """
-    findings = await findings_at(repository, origin.app, origin.commit)
-    if findings.app is None:
-        raise FileError(f"reading {origin.app.folder} of {repository.shown} at {origin.commit[:12]}", findings.errors)
-    return findings.app
 
 
 def known_origin(activity: str, origin: Origin | None) -> Origin:

@@ -431,6 +431,9 @@ class ReportFile(Message):
 
     uri: str
     sha256: str
+    """Empty where it could not be read."""
+    unread: str = ""
+    """Why it could not be read. No gate needs it then."""
 
 
 SUMMARY_CONTAINERS = 15
@@ -483,7 +486,7 @@ class ChampionSummary(Message):
 
     endpoint: str
     region: str | None = None
-    """None for the region of the target repository."""
+    """None for the region of the task."""
     package: str | None = None
     unmeasured: str = ""
     """Why nothing is known of its metrics."""

@@ -290,7 +290,8 @@ class Target(SpecModel):
     endpoint: SageMakerName
     """The endpoint's name."""
     region: Region | None = None
-    """Absent: the region of `image.target`; where that is not in ECR, the cluster's."""
+    """Absent: the region of the cluster's ARN in PipeCD's file; where that names the cluster alone, the region of
+    `image.target`."""
     role_arn: RoleArn | None = None
     """The role that the worker assumes for the target. Absent: the worker's own."""
     execution_role_arn: RoleArn | None = None

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_sagemaker import SageMakerClient
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from types_boto3_sts import STSClient
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -156,6 +157,9 @@ class Aws:
 
     def scaling(self, region: str, role_arn: str | None = None) -> ApplicationAutoScalingClient:
         return self._client("application-autoscaling", region, role_arn)
+
+    def sts(self, region: str, role_arn: str | None = None) -> STSClient:
+        return self._client("sts", region, role_arn)
 
     def _client(self, service: Any, region: str, role_arn: str | None = None, *, retries: bool = True) -> Any:
         attempts = ATTEMPTS if retries else 1

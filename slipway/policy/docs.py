@@ -68,7 +68,7 @@ and where they are verified.
 - *When an effect is undone*: what a promotion did it may undo, also after the policy was narrowed. A task, an execution and a
   commit must carry the promotion's id. So must an endpoint config (in its tag `slipway-promotion`) and the execution that made
   a package, where the policy no longer allows the app. The role of a target needs `sagemaker:ListTags` for that. The repository
-  and the branch must still be in the policy. Where they are not, the ledger says *needs a person*.
+  and the branch must still be in the policy. Where they are not, the promotion parks on its way back.
 
 ## Limits
 

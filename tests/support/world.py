@@ -18,6 +18,7 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.access.messages import CheckAccess
 from activities.branch_news import BranchNews
 from activities.branches import FollowBranch
 from activities.compensation import Compensation
@@ -79,6 +80,7 @@ from slipway.app.spec import Approval, Rollout, Target, Wave
 from slipway.app.spec_reader import parse_spec
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.evidence_hash import hash_of, sha256_of
+from slipway.findings import Finding, Findings
 from slipway.progress import TaskProgress
 from slipway.temporal.failures import to_application_error
 from slipway.temporal.interceptor import SlipwayInterceptor
@@ -186,6 +188,8 @@ class World:
         self.smoke_error = ""
         self.scaling: Scaling | None = None
         """The automatic scaling that updates need taken off."""
+        self.findings: list[tuple[Finding, ...]] = []
+        """What the next looks at other accounts find."""
         self.makes_execution = True
         self.piped_runs = True
         """Whether piped has run a task when it is looked for."""
@@ -411,6 +415,11 @@ class World:
         return record.model_copy(
             update={"level": IdentityLevel.signed, "fingerprint": self.keys.get(command.by, f"SHA256:{command.by}"), **signed}
         )
+
+    @activity.defn
+    async def check_access(self, asked: CheckAccess) -> Findings:
+        await self._enter(asked)
+        return Findings(findings=self.findings.pop(0) if self.findings else ())
 
     @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:

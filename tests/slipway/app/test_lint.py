@@ -99,6 +99,18 @@ def test_given_a_task_that_still_runs_cis_image_when_the_target_is_another_repos
     assert findings.app is not None
 
 
+@pytest.mark.parametrize(
+    ("cluster", "region"), [("arn:aws:ecs:eu-west-1:222222222222:cluster/ml", "eu-west-1"), ("ml", "us-east-1")]
+)
+def test_given_a_cluster_when_the_repository_is_in_another_region_then_the_task_runs_in_the_clusters(
+    cluster: str, region: str
+) -> None:
+    files = FILES | {"app.pipecd.yaml": APP.replace("arn:aws:ecs:us-east-1:222222222222:cluster/ml", cluster)}
+    app = read_app(reading(files)).app
+    assert app is not None
+    assert region_of_app(app.spec, app.pipecd.ecs) == region
+
+
 def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say() -> None:
     findings = read_app(reading(FILES))
     assert findings.problems == ()
