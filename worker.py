@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from datetime import timedelta
@@ -24,10 +25,12 @@ from activities.checks import PolicyInterceptor
 from activities.earlier_runs import EarlierRunsInterceptor
 from activities.evidence import EvidenceActivities
 from activities.guard import Guard
+from activities.images.origins import ImageOrigins
 from activities.limits import LimitsInterceptor
 from activities.repositories import Repositories
 from slipway.api import follower_queue, rollout_queue
 from slipway.aws.clients import Aws
+from slipway.cosign.keyless import SigstoreRoot
 from slipway.errors import SlipwayError
 from slipway.exit import hard_exit
 from slipway.policy.model import WorkerPolicy
@@ -91,6 +94,9 @@ async def serve(settings: WorkerSettings) -> None:
         SlipwayError: Temporal is not there, or not set up.
         OSError: A port is taken.
     """
+    # What was imported stays: the garbage collector need not look through it again each time.
+    gc.collect()
+    gc.freeze()
     client = await connect(runtime_of(settings))
     await check(client)
     policies = settings.policies()
@@ -134,8 +140,9 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
     """
     repositories = Repositories(policies, settings.work_folder.resolve(), settings.author())
     approvers = Approvers(repositories, Signers(settings.work_folder.resolve()))
-    activities = all_activities(aws, repositories, approvers, settings.poll_seconds)
-    approvals = Approvals(approvers, EvidenceActivities(aws, repositories).gather_evidence)
+    origins = ImageOrigins(aws, policies, SigstoreRoot(settings.sigstore_root))
+    activities = all_activities(aws, repositories, approvers, origins, settings.poll_seconds)
+    approvals = Approvals(approvers, EvidenceActivities(aws, repositories, origins).gather_evidence)
     short = short_activities(activities)
     make = partial(
         Worker,
@@ -145,7 +152,7 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
             SlipwayInterceptor(),
             EarlierRunsInterceptor(),
             LimitsInterceptor(policies),
-            PolicyInterceptor(Guard(repositories), approvals, aws),
+            PolicyInterceptor(Guard(repositories), approvals, origins, aws),
         ],
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

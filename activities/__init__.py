@@ -8,8 +8,10 @@ from typing import Any
 from activities.approvers import Approvers
 from activities.decisions import DecisionActivities
 from activities.endpoints.activities import EndpointActivities
+from activities.endpoints.scaling_activities import ScalingActivities
 from activities.evidence import EvidenceActivities
 from activities.images.activities import ImageActivities
+from activities.images.origins import ImageOrigins
 from activities.pipelines.activities import PipelineActivities
 from activities.registry import RegistryActivities
 from activities.repositories import Repositories
@@ -21,26 +23,30 @@ from slipway.aws.clients import Aws
 Activity = Callable[..., Any]
 
 
-def all_activities(aws: Aws, repositories: Repositories, approvers: Approvers, poll_every: float) -> list[Activity]:
+def all_activities(
+    aws: Aws, repositories: Repositories, approvers: Approvers, origins: ImageOrigins, poll_every: float
+) -> list[Activity]:
     """Every activity, for the worker to register.
 
     Args:
         aws: Where to find AWS.
         repositories: The deployment repositories that this worker may use.
         approvers: Who may decide, and by which keys.
+        origins: Looks who signed an image.
         poll_every: Seconds between two looks at what is followed.
     """
     return [
         found
         for instance in (
-            ImageActivities(aws, poll_every),
+            ImageActivities(aws, origins, poll_every),
             TaskdefActivities(repositories),
             TaskActivities(aws, repositories, poll_every),
             PipelineActivities(aws, poll_every),
             RegistryActivities(aws),
-            EvidenceActivities(aws, repositories),
+            EvidenceActivities(aws, repositories, origins),
             DecisionActivities(approvers),
             EndpointActivities(aws, repositories, poll_every),
+            ScalingActivities(aws),
         )
         for found in activities_of(instance)
     ]

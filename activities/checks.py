@@ -13,11 +13,13 @@ from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.approvals import Approvals
-from activities.endpoints.messages import EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
+from activities.endpoints.messages import ChangeScaling, EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
 from activities.endpoints.plan import NEW_VARIANT, plan_rollout
+from activities.endpoints.scaling import DIMENSION
 from activities.endpoints.served import SageMakerAccount
 from activities.guard import Guard, known_origin, promoted_image
 from activities.images.messages import CopyImage, ResolveImage
+from activities.images.origins import ImageOrigins
 from activities.origin import Origin
 from activities.pipelines.finding import is_anothers
 from activities.pipelines.messages import Execution
@@ -61,11 +63,12 @@ class PolicyInterceptor(Interceptor):
     Args:
         guard: What applications may do.
         approvals: What people approved.
+        origins: Looks who signed an image.
         aws: Where to look whose effect something is.
     """
 
-    def __init__(self, guard: Guard, approvals: Approvals, aws: Aws) -> None:
-        self._checks = Checks(guard, approvals, aws)
+    def __init__(self, guard: Guard, approvals: Approvals, origins: ImageOrigins, aws: Aws) -> None:
+        self._checks = Checks(guard, approvals, origins, aws)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         return _CheckedInbound(next, self._checks)
@@ -90,12 +93,14 @@ class Checks:
     Args:
         guard: What applications may do.
         approvals: What people approved.
+        origins: Looks who signed an image.
         aws: Where to look whose effect something is.
     """
 
-    def __init__(self, guard: Guard, approvals: Approvals, aws: Aws) -> None:
+    def __init__(self, guard: Guard, approvals: Approvals, origins: ImageOrigins, aws: Aws) -> None:
         self._guard = guard
         self._approvals = approvals
+        self._origins = origins
         self._aws = aws
         self.by_name: Mapping[str, Callable[[Any], Awaitable[None]]] = {
             "resolve_image": self._resolve_image,
@@ -114,6 +119,9 @@ class Checks:
             "prepare_endpoint": self._prepare_endpoint,
             "update_endpoint": self._update_endpoint,
             "restore_endpoint": self._restore_endpoint,
+            "take_off_scaling": self._take_off_scaling,
+            "take_off_scaling_again": self._undo_scaling,
+            "put_back_scaling": self._undo_scaling,
         }
 
     async def check(self, name: str, request: Any) -> None:
@@ -150,6 +158,7 @@ class Checks:
         _agree(origin, "an image", request.source, f"{image.source}@{origin.request.digest}")
         _agree(origin, "the repository", request.target_repository, image.target)
         _agree(origin, "the referrers", request.referrers or image.referrers, image.referrers)
+        await self._origins.require(origin, image)
 
     async def _write_image(self, request: WriteImage) -> None:
         origin = known_origin("write_image", request.origin)
@@ -159,6 +168,7 @@ class Checks:
         _agree(origin, "the replacements", request.handler.replacements, app.handler.replacements)
         _agree(origin, "the image", request.image, promoted_image(origin, app))
         await _agree_on_run(origin, request)
+        await self._origins.require(origin, app.spec.spec.image)
 
     async def _revert_image(self, request: RevertImage) -> None:
         # The commit carries the promotion's id and run in its trailers, and only that commit is reverted.
@@ -178,6 +188,7 @@ class Checks:
         _agree(origin, "the containers", request.containers or app.containers, app.containers)
         _agree(origin, "the attachment", request.attachment, app.pipecd.attachment)
         await self._guard.permit_definition(origin, app, request.commit)
+        await self._origins.require(origin, app.spec.spec.image)
 
     async def _run_task(self, request: RunTask) -> None:
         origin = known_origin("run_task", request.origin)
@@ -274,11 +285,22 @@ class Checks:
         await self._approvals.require_plan(origin, app, plan)
 
     async def _restore_endpoint(self, request: RestoreEndpoint) -> None:
-        plan = request.plan
-        origin = known_origin("restore_endpoint", plan.origin)
+        _agree_on_former(request)
+        await self._permit_undoing("restore_endpoint", request.plan)
+
+    async def _take_off_scaling(self, request: ChangeScaling) -> None:
+        await self._permit_plan("take_off_scaling", request.plan)
+        _agree_on_scaled(request)
+
+    async def _undo_scaling(self, request: ChangeScaling) -> None:
+        # What is put back is what the tag on the promotion's own endpoint config names; the activities compare it.
+        await self._permit_undoing(activity.info().activity_type, request.plan)
+        _agree_on_scaled(request)
+
+    async def _permit_undoing(self, activity_type: str, plan: EndpointPlan) -> None:
+        origin = known_origin(activity_type, plan.origin)
         await self._guard.require_on_branch(origin)
         _agree_on_names(origin, plan)
-        _agree_on_former(request)
         with contextlib.suppress(RefusedError):
             _agree_on_plan(origin, plan, await self._guard.permit(origin))
             return
@@ -360,6 +382,17 @@ def _agree_on_former(request: UpdateEndpoint | RestoreEndpoint) -> None:
     if plan.former is not None:
         origin = known_origin(activity.info().activity_type, plan.origin)
         _agree(origin, "the former config", request.previous_config, plan.former)
+
+
+def _agree_on_scaled(request: ChangeScaling) -> None:
+    """The variant is one of the plan's endpoint, and the one that the spec names."""
+    plan, target = request.plan, request.scaling.target
+    origin = known_origin(activity.info().activity_type, plan.origin)
+    variant = plan.variant.name or str(target.get("ResourceId", "")).rpartition("/")[2]
+    expected = f"endpoint/{plan.target.endpoint}/variant/{variant}"
+    for part in (target, *request.scaling.policies, *request.scaling.actions):
+        found = tuple(part.get(name) for name in ("ServiceNamespace", "ResourceId", "ScalableDimension"))
+        _agree(origin, "the scaled variant", found, ("sagemaker", expected, DIMENSION))
 
 
 def _require_own(origin: Origin, what: str, made_by: str | None) -> None:

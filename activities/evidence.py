@@ -12,24 +12,42 @@ from temporalio import activity
 
 from activities.contents import contents_of
 from activities.endpoints.served import SageMakerAccount
+from activities.evidence_size import fitting_champions, fitting_plans, fitting_results
+from activities.images.origins import ImageOrigins
 from activities.origin import Origin
 from activities.packages import describe_package
 from activities.repositories import Repositories
-from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, ReportFile, SpecChange, StepReport, TaskdefCommit
+from slipway.api import (
+    AppRef,
+    Champion,
+    Evidence,
+    ImageOrigin,
+    Message,
+    ModelPackage,
+    ReportFile,
+    SpecChange,
+    StepReport,
+    TaskdefCommit,
+)
 from slipway.app.durations import format_duration
 from slipway.app.gates import GateResult, Rival, evaluate_gates
 from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_report, together
-from slipway.app.spec import SPEC_FILE, Gate, Rollout, Strategy, Target
+from slipway.app.spec import SPEC_FILE, Gate, Image, Rollout, Target
+from slipway.app.strategy import Strategy
 from slipway.aws.clients import Aws, region_of
-from slipway.errors import NeedsPersonError
+from slipway.aws.patience import patiently
+from slipway.errors import NeedsPersonError, RefusedError
 from slipway.evidence_hash import hash_of, sha256_of
 from slipway.git.rules import app_file
+from slipway.text import pluralize
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
 
 METRICS_LIMIT = 500
 """Numbers that are kept beside those that gates name: a report may hold whole curves, too large for a workflow's history."""
+PARALLEL_TARGETS = 8
+"""Targets that one gathering looks at at a time."""
 PARALLEL_REPORTS = 2
 """Reports that one gathering reads at a time. One may take a hundred megabytes while it is read."""
 _REPORTS = (
@@ -57,6 +75,10 @@ class GatherEvidence(Message):
     """Path of the smoke request's body in the app's folder."""
     rollout: Rollout | None = None
     """How the targets are rolled out. Absent where an older release recorded the input."""
+    image_spec: Image | None = None
+    """What the spec says of images. Absent where an older release recorded the input: nobody looks who signed the image."""
+    image_origin: ImageOrigin | None = None
+    """Where the image comes from, as the first stage found it. It counts only where the image need not be signed."""
 
 
 class EvidenceActivities:
@@ -65,11 +87,13 @@ class EvidenceActivities:
     Args:
         aws: Where to find AWS.
         repositories: Where smoke requests are read from.
+        origins: Looks who signed an image.
     """
 
-    def __init__(self, aws: Aws, repositories: Repositories) -> None:
+    def __init__(self, aws: Aws, repositories: Repositories, origins: ImageOrigins) -> None:
         self._aws = aws
         self._repositories = repositories
+        self._origins = origins
 
     @activity.defn
     async def gather_evidence(self, request: GatherEvidence) -> Evidence:
@@ -87,17 +111,18 @@ class EvidenceActivities:
             package=request.package,
             model_image=containers[0].image if containers else "",
             metrics=dict(measured.numbers),
-            champions=tuple(champions),
-            gates=judge_gates(request.gates, measured, rivals),
+            champions=fitting_champions(champions),
+            gates=fitting_results(judge_gates(request.gates, measured, rivals)),
             image=request.image,
             taskdef=request.taskdef,
             steps=request.steps,
-            rollout_plan=plans_of(request.rollout) if request.rollout else (),
+            rollout_plan=fitting_plans(plans_of(request.rollout)) if request.rollout else (),
             rollback_plan="\n".join(rollback_of(champion) for champion in champions),
             containers=containers,
             reports=reports,
             smoke=await self._smoke(request),
             spec_change=await self._spec_change(request),
+            image_origin=await self._image_origin(request),
         )
         found = evidence.model_dump(mode="json")
         return evidence.model_copy(update={"hash": hash_of(found), "sha256": sha256_of(found)})
@@ -118,9 +143,28 @@ class EvidenceActivities:
             return None
         return SpecChange(commit=change.commit, author=f"{change.author} <{change.email}>", at=change.time)
 
+    async def _image_origin(self, request: GatherEvidence) -> ImageOrigin | None:
+        """Who signed the image, looked up anew where somebody must have; what nobody has signed is taken from the first stage."""
+        if request.origin is None or request.image_spec is None:
+            return None
+        if not await self._origins.demands(request.origin, request.image_spec):
+            return without_signers(request.image_origin)
+        try:
+            return (await self._origins.find(request.origin, request.image_spec)).origin
+        except RefusedError as error:
+            # The image is in use, and its model trained: what is wrong now ends no promotion.
+            report = error.report
+            raise NeedsPersonError(report.tried, report.answered, f"{report.remedy}; then retry, or abort") from error
+
     async def _champions(self, request: GatherEvidence, named: Collection[str]) -> tuple[list[Champion], list[Rival]]:
         """What each target serves, and the champions that the challenger is held against. Every package is measured once."""
-        served = await asyncio.gather(*(self._served(target, request) for target in request.targets))
+        looks = asyncio.Semaphore(PARALLEL_TARGETS)
+
+        async def served_at(target: Target) -> str | None:
+            async with looks:
+                return await patiently(lambda: self._served(target, request))
+
+        served = await asyncio.gather(*map(served_at, request.targets))
         packages = sorted({package for package in served if package})
         spare = METRICS_LIMIT // max(len(request.targets), 1)
         slots = asyncio.Semaphore(PARALLEL_REPORTS)
@@ -186,6 +230,13 @@ class EvidenceActivities:
         return part, ReportFile(uri=uri, sha256=hashlib.sha256(body).hexdigest())
 
 
+def without_signers(found: ImageOrigin | None) -> ImageOrigin | None:
+    """What is left of an image's origin where no signature is verified."""
+    if found is None or not found.provenance:
+        return None
+    return ImageOrigin(provenance=tuple(each.model_copy(update={"signer": None}) for each in found.provenance))
+
+
 def report_uris(reports: Mapping[str, Any]) -> list[str]:
     """Where the package's reports are."""
     found = [reports.get(kind, {}).get(part, {}).get("S3Uri") for kind, part in _REPORTS]
@@ -218,6 +269,9 @@ def traffic_of(strategy: Strategy) -> str:
         steps = f"{strategy.canary.percent} % of the traffic, the rest after {format_duration(strategy.canary.wait)}"
     elif strategy.linear:
         steps = f"{strategy.linear.percent} % of the traffic every {format_duration(strategy.linear.wait)}"
+    elif rolling := strategy.rolling:
+        batch = pluralize(rolling.instances, "instance") if rolling.instances else f"{rolling.percent} % of the fleet"
+        steps = f"{batch} at a time, each watched for {format_duration(rolling.wait)}"
     bake = f", the old fleet stays for {format_duration(strategy.bake)}" if strategy.bake else ""
     alarms = f"back on the alarm {' or '.join(strategy.alarms)}" if strategy.alarms else "no alarm takes it back"
     return f"{steps}{bake}, {alarms}"

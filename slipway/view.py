@@ -198,6 +198,7 @@ def summary_lines(summary: EvidenceSummary) -> tuple[str, ...]:
     more = (f"gates and champions that are left out here: {summary.left_out}",) if summary.left_out else ()
     changed = (one_line(f"promotion.yaml last changed by {summary.spec_change}"),) if summary.spec_change else ()
     return (
+        *(one_line(f"pipeline image: {line}") for line in summary.image_origin),
         *(one_line(f"container: {image}") for image in summary.containers),
         *(line for champion in summary.champions for line in _target_lines(champion)),
         *changed,
@@ -239,6 +240,7 @@ def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
         ("model", evidence.package.arn),
         *(fact for container in containers for fact in _container_facts(container)),
         ("image", evidence.image),
+        *(("image", one_line(line)) for line in (evidence.image_origin.lines if evidence.image_origin else ())),
         ("taskdef", f"{evidence.taskdef.file} at {evidence.taskdef.commit[:12]}"),
         *((("spec", f"promotion.yaml last changed by {changed.line}"),) if changed else ()),
         *(("report", f"{report.uri}, SHA-256 {report.sha256}") for report in evidence.reports),

@@ -26,7 +26,7 @@ from slipway.temporal.start import send_update
 from tests.support.images import light_model_image
 from tests.support.owned import SignedScenario
 from tests.support.scenario import Scenario, hold_pushes
-from tests.support.waiting import until_parked
+from tests.support.waiting import until, until_parked
 
 FOLDER = Path(__file__).parent / "histories"
 Act = Callable[[Scenario], Awaitable[Outcome]]
@@ -203,6 +203,20 @@ async def cancelled_while_undoing(scenario: Scenario) -> Outcome:
     return Outcome.aborted
 
 
+async def parked_while_undoing(scenario: Scenario) -> Outcome:
+    """A permission is missing on the way back. It is granted, and the operator retries."""
+    sandbox, account = scenario.stack.sandbox, scenario.team.ml_account
+    denied = {"code": "AccessDeniedException", "message": "not allowed", "account": account}
+    denial = sandbox.plant_fault("sagemaker", "UpdateModelPackage", "error", **denied)
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.until_stage(StageName.approval, StageState.waiting)
+    await scenario.when_an_operator_says("abort")
+    await until(scenario.handle, lambda status: bool(status.waiting_for and status.waiting_for.failure), "the undoing to park")
+    sandbox.remove_fault(denial)
+    await scenario.when_an_operator_says("retry")
+    return Outcome.aborted
+
+
 async def signed_by_two(scenario: Scenario) -> Outcome:
     """Two approvers sign, and so does who says retry."""
     signing = who_signs(scenario)
@@ -275,6 +289,7 @@ RECORDED: dict[str, Act] = {
         aborted_at_approval,
         aborted_at_rollout,
         cancelled_while_undoing,
+        parked_while_undoing,
         signed_by_two,
         approval_voided,
     )

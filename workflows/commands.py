@@ -79,6 +79,22 @@ def objection_to_names(command: Command, stage: StageName, *, by_piped: bool) ->
     return None
 
 
+def objection_to_names_undoing(command: Command, execution: str) -> str | None:
+    """Why a task, an execution or a package cannot be named while the effects are being undone.
+
+    Args:
+        command: What was sent.
+        execution: The ARN of the promotion's execution; empty while it is not known.
+    """
+    if command.package:
+        return "a package is named where the pipeline stage is parked, and the effects are being undone"
+    if command.task:
+        return "a task is named where the task stage is parked, and the effects are being undone"
+    if command.execution and execution:
+        return f"the execution to stop is known: {execution}"
+    return None
+
+
 def _is_signed(payloads: Sequence[Any]) -> bool:
     return len(payloads) == 1 and isinstance(payloads[0], dict) and "document" in payloads[0]
 

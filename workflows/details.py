@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from slipway.api import EvidenceSummary, IdentityLevel, PromotionStatus, StageReport, WaitingFor
+    from slipway.api import EvidenceSummary, IdentityLevel, LedgerState, PromotionStatus, StageReport, WaitingFor
     from slipway.errors import FailureReport
     from slipway.text import code_span, fenced, markdown, one_line
     from slipway.view import (
@@ -28,6 +28,8 @@ with workflow.unsafe.imports_passed_through():
     )
 
 _YOU = "<your name>"
+LEDGER_SHOWN = 100
+"""Effects that the page names; the command shows all."""
 SUMMARY_LIMIT = 400
 """Bytes of a summary that Temporal takes (`limit.userMetadataSummarySize`)."""
 
@@ -45,9 +47,18 @@ def render(status: PromotionStatus) -> str:
         parts.append(f"Decisions\n\n{_list(markdown(decision_line(decision)) for decision in status.decisions)}")
     parts.append(_list(map(_stage, status.stages)))
     if status.outcome or any(entry.note for entry in status.ledger):
-        parts.append(_list(markdown(ledger_line(entry)) for entry in status.ledger))
+        parts.append(_ledger(status))
     parts.append(_list(map(markdown, status.notices)))
     return "\n\n".join(part for part in parts if part)
+
+
+def _ledger(status: PromotionStatus) -> str:
+    """What became of the effects; where there are many, what a person has to do goes first."""
+    entries = sorted(status.ledger, key=lambda entry: entry.state is not LedgerState.needs_person)
+    shown = entries if len(entries) > LEDGER_SHOWN else status.ledger
+    lines = [markdown(ledger_line(entry)) for entry in shown[:LEDGER_SHOWN]]
+    more = len(status.ledger) - len(lines)
+    return _list([*lines, f"and {more} more: {code_span(f'slipway status {status.id}')}"] if more else lines)
 
 
 def on_timeline(waiting: WaitingFor) -> str:

@@ -36,7 +36,8 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows.activity_options import IDENTIFY, shown
 from workflows.approval import Round, Said, Verdict
-from workflows.commands import Operated, objection_to_names, read_command
+from workflows.carried import unpack
+from workflows.commands import Operated, objection_to_names, objection_to_names_undoing, read_command
 from workflows.new_run import NewRun
 from workflows.payloads import REFUSAL_LIMIT, refusal
 from workflows.state import PromotionState, known
@@ -57,7 +58,7 @@ class OperatorHandlers:
     def __init__(self, request: PromotionInput) -> None:
         self._request = request
         self._id = workflow.info().workflow_id
-        self._state = PromotionState.model_validate(request.carried or {})
+        self._state = PromotionState.model_validate(unpack(request.carried or {}))
         self._view = StatusView(self._id, request, self._state)
         self._new_run = NewRun()
         self._looked_at = 0
@@ -227,11 +228,9 @@ class OperatorHandlers:
             case "approve" | "reject":
                 objection = self._objection_to_decision(command)
             case "retry":
-                objection = self._objection_to_retry() or objection_to_names(
-                    command, self._state.current, by_piped=self._state.by_piped
-                )
+                objection = self._objection_to_retry() or self._objection_to_names(command)
             case "abort":
-                objection = self._objection_to_abort()
+                objection = self._objection_to_abort(command)
         return objection or self._objection_to_document(command)
 
     def _objection_to_decision(self, command: Command) -> str | None:
@@ -264,6 +263,8 @@ class OperatorHandlers:
         return None
 
     def _objection_to_retry(self) -> str | None:
+        if self._state.parked_undoing:
+            return None
         if over := self._over():
             return over
         if self._state.retry:
@@ -272,12 +273,29 @@ class OperatorHandlers:
             return f"no stage is parked: {self._whereabouts()}"
         return None
 
-    def _objection_to_abort(self) -> str | None:
+    def _objection_to_names(self, command: Command) -> str | None:
+        state = self._state
+        if state.ending:
+            return objection_to_names_undoing(command, state.execution.arn if state.execution else "")
+        return objection_to_names(command, state.current, by_piped=state.by_piped)
+
+    def _objection_to_abort(self, command: Command) -> str | None:
+        if self._state.parked_undoing:
+            return self._objection_to_leaving(command)
         if over := self._over():
             return over
         if self._state.abort:
             return f"{self._state.abort.by} already said abort"
         return None
+
+    def _objection_to_leaving(self, command: Command) -> str | None:
+        """Whoever leaves an effect in place may leave a bad model in service."""
+        if not command.reason.strip():
+            return "it leaves what could not be undone to people: give a reason"
+        if command.signed or self._state.identity is not IdentityLevel.signed:
+            return None
+        again = f'slipway abort {self._id} --by {command.by} --reason "…" --sign'
+        return f"it leaves what could not be undone to people, which has to be signed here: {again}"
 
     def _over(self) -> str | None:
         if self._state.outcome:
@@ -313,10 +331,17 @@ class OperatorHandlers:
         if named := command.execution or command.package or command.task:
             self._notice(f"{retry.who} named {named}")
         self._resume()
+        if self._state.ending:
+            return f"undoing what is left, asked by {retry.who}"
         return f"retrying the {self._state.current} stage, asked by {retry.who}"
 
     def _take_abort(self, command: Command, level: IdentityLevel) -> str:
-        self._state.abort = abort = Operated(by=command.by, reason=command.reason, level=level)
+        abort = Operated(by=command.by, reason=command.reason, level=level)
+        if self._state.ending:
+            self._state.left = abort
+            self._resume()
+            return f"ending, asked by {abort.who}; what could not be undone is left to people"
+        self._state.abort = abort
         self._view.show()
         if self._work:
             self._work.cancel()

@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exce
 with workflow.unsafe.imports_passed_through():
     from activities.evidence import EvidenceActivities, GatherEvidence
     from activities.images.activities import ImageActivities
-    from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolveImage
+    from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage
     from activities.packages import FindModelPackage, FoundPackage
     from activities.pipelines.activities import PipelineActivities
     from activities.pipelines.messages import Execution, FindExecution, FollowExecution
@@ -30,15 +30,16 @@ from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
 from workflows.payloads import read_start
 from workflows.pinned import cannot_read_anew, changed_parts, done_already, unreadable_gates
-from workflows.stages import EndedError, StagedWorkflow
+from workflows.stages import EndedError
 from workflows.state import known
 from workflows.task_runner import PipedTaskFollower, TaskRunner
-from workflows.undo import stop_task, undo_all
+from workflows.undo import stop_task
+from workflows.undoing import UndoingWorkflow
 from workflows.waves import Waves
 
 
 @workflow.defn
-class PromotionWorkflow(StagedWorkflow):
+class PromotionWorkflow(UndoingWorkflow):
     """The six stages. The workflow completes whatever becomes of the promotion; `outcome` says what did."""
 
     @workflow.init
@@ -51,20 +52,28 @@ class PromotionWorkflow(StagedWorkflow):
         """See the promotion through, and undo its effects where it does not end well."""
         del payloads  # the constructor has them
         self._view.show()
+        if ending := self._state.ending:
+            await self._go_back(ending)
+        else:
+            await self._see_through()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self.status()
+
+    async def _see_through(self) -> None:
         self._work = asyncio.create_task(self._promote())
         try:
             await self._work
         except EndedError as ended:
+            self._reject_if_undecided()
             await self._undo(ended.outcome, ended.reason)
         except (asyncio.CancelledError, FailureError) as error:
             if not is_cancelled_exception(error):
                 raise
+            self._reject_if_undecided()
             await self._undo(Outcome.aborted, self._why_aborted())
         else:
             self._keep_effects()
             self._end(Outcome.promoted)
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        return self.status()
 
     async def _promote(self) -> None:
         if self._refusal:
@@ -84,16 +93,19 @@ class PromotionWorkflow(StagedWorkflow):
         state.app = app = await self._step(TaskdefActivities.read_app, read, GIT, "read the application's files")
         for warning in app.warnings:
             self._notice(warning)
-        resolve = ResolveImage(image=image, origin=self._origin)
-        found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there?")
         spec = app.spec.spec.image
+        resolve = ResolveImage(image=image, origin=self._origin, spec=spec)
+        found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there, and signed?")
+        state.image_origin = found.found
+        for warning in found.warnings:
+            self._notice(warning)
         if spec.scan:
             check = CheckScan(image=found.image, policy=spec.scan, origin=self._origin)
             summary = f"findings at or above {spec.scan.fail_on}?"
             await self._step(ImageActivities.check_scan, check, follow(spec.scan.timeout), summary)
         if found.image.rpartition("@")[0] == spec.target:
             state.image = found.image
-            self._summarize("already in the target repository")
+            self._summarize(f"already in the target repository{said_of_signers(found)}")
             return
         state.plan(Planned(stage=StageName.image, inverse="keep the copy", undo=KeepImage()))
         tag = f"slipway-{self._request.digest.partition(':')[2][:12]}"
@@ -104,7 +116,7 @@ class PromotionWorkflow(StagedWorkflow):
         state.image = copied.image
         blobs = copied.copied_blobs + copied.skipped_blobs
         copied_now = f"{copied.copied_blobs} of {pluralize(blobs, 'blob')} copied" if blobs else "already there"
-        self._summarize(f"in {spec.target}, {copied_now}{said_of_referrers(copied)}")
+        self._summarize(f"in {spec.target}, {copied_now}{said_of_referrers(copied)}{said_of_signers(found)}")
 
     # --- 2 taskdef ---
 
@@ -311,6 +323,8 @@ class PromotionWorkflow(StagedWorkflow):
             origin=self._origin,
             smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
             rollout=spec.rollout,
+            image_spec=spec.image,
+            image_origin=self._state.image_origin,
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")
 
@@ -346,29 +360,13 @@ class PromotionWorkflow(StagedWorkflow):
             self._state.void = False
             self._view.index(state=State.running)
         try:
-            await Waves(self._origin, self._state, self._summarize, self._notice, self._wait).run()
+            await Waves(self._origin, self._state, self._summarize, self._notice, self._wait, self._breathe).run()
         except FailureError as error:
             if report_of(error).voids_approval:
                 self._state.void, self._state.round = True, None
             raise
 
     # --- The end ---
-
-    async def _undo(self, outcome: Outcome, reason: str) -> None:
-        self._reject_if_undecided()
-        self._state.fail(outcome, reason, workflow.now())
-        self._view.show()
-        if self._state.compensations:
-            # Worth an event, for it may take long.
-            self._view.index(state=State.undoing)
-        undoing = asyncio.create_task(self._undo_all(f"{outcome}: {reason}"))
-        while not undoing.done():
-            try:
-                await asyncio.shield(undoing)
-            except asyncio.CancelledError:
-                self._notice("a cancellation was ignored: the effects of this promotion are being undone")
-        undoing.result()
-        self._end(outcome)
 
     def _reject_if_undecided(self) -> None:
         """No package is left pending: that would ask people about a model that this promotion gave up."""
@@ -377,18 +375,9 @@ class PromotionWorkflow(StagedWorkflow):
         if package and not planned and workflow.patched("reject-undecided-package"):
             self._plan_rejection(package)
 
-    async def _undo_all(self, reason: str) -> None:
-        if self._state.compensations:
-            await undo_all(self._state, reason, self._origin, self._view.show)
-
     def _keep_effects(self) -> None:
         for planned in self._state.compensations:
-            self._state.settle(planned.settled(LedgerState.kept, "the promotion succeeded"))
-
-    def _end(self, outcome: Outcome) -> None:
-        self._state.end(outcome)
-        self._view.show()
-        self._view.index(state=State(outcome.value))
+            self._state.settle(planned, LedgerState.kept, "the promotion succeeded")
 
     def _why_aborted(self) -> str:
         if self._state.abort is None:
@@ -413,3 +402,10 @@ def said_of_referrers(copied: CopiedImage) -> str:
     others = copied.other_referrers
     stay = f", {pluralize(others, 'tag')} of referrers {'name' if others > 1 else 'names'} others there" if others else ""
     return came + stay
+
+
+def said_of_signers(image: ResolvedImage) -> str:
+    """What the stage's line says of who signed the image; nothing where nobody was asked for."""
+    signers = image.found.signers if image.found else ()
+    more = f" and {len(signers) - 1} more" if len(signers) > 1 else ""
+    return f", signed by {signers[0].line}{more}" if signers else ""

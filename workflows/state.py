@@ -21,7 +21,9 @@ with workflow.unsafe.imports_passed_through():
         Evidence,
         EvidenceSummary,
         IdentityLevel,
+        ImageOrigin,
         LedgerEntry,
+        LedgerState,
         Message,
         ModelPackage,
         Outcome,
@@ -57,6 +59,10 @@ NOTICES = 50
 """How many notices are kept; the oldest go."""
 NOTICES_SIZE = 64_000
 """Bytes of all notices: they are in the status, in the result, and in the state that a new run gets."""
+ANSWERS_SIZE = 100_000
+"""Characters of all answers to smoke requests. Those of many targets are cut."""
+NOTES_SIZE = 300_000
+"""Characters of all that became of the compensations. With those of many targets, each note is cut."""
 NOTICE_LIMIT = 1_500
 """Characters of a notice: a whole reason fits."""
 
@@ -95,6 +101,8 @@ class PromotionState(BaseModel):
     """The application as it is on the deployment branch."""
     image: str | None = None
     """The image where the task pulls it from, by digest."""
+    image_origin: ImageOrigin | None = None
+    """Who signed it, and what it was built from, as the first stage found it."""
     taskdef: TaskdefCommit | None = None
     task_definition: str | None = None
     tasks_started: int = 0
@@ -124,6 +132,13 @@ class PromotionState(BaseModel):
     # What operators said and the workflow has not acted on yet.
     retry: Operated | None = None
     abort: Operated | None = None
+    left: Operated | None = None
+    """Who said that what could not be undone is left to people."""
+
+    @property
+    def parked_undoing(self) -> bool:
+        """Whether an operator is waited for, since an effect could not be undone."""
+        return self.ending is not None and self.waiting_for is not None
 
     @property
     def stage(self) -> StageReport:
@@ -221,14 +236,19 @@ class PromotionState(BaseModel):
         self.waiting_for, self.retry = waiting, None
         self._change(state=StageState.parked, summary=_first_line(failure.answered))
 
+    def park_undoing(self, waiting: WaitingFor) -> None:
+        """An effect could not be undone: an operator is waited for."""
+        self.waiting_for, self.retry = waiting, None
+
     def name(self, command: Command) -> None:
         """An operator says which task, execution or package is the promotion's."""
         self.named_execution, self.named_package, self.named_task = command.execution, command.package, command.task
 
     def resume(self) -> None:
-        """The current stage waits no more."""
+        """The current stage, or what undoes the effects, waits no more."""
         self.waiting_for = None
-        self._change(state=StageState.running)
+        if self.ending is None:
+            self._change(state=StageState.running)
 
     def finish_stage(self, now: datetime) -> None:
         """The current stage is done."""
@@ -268,16 +288,18 @@ class PromotionState(BaseModel):
         if not any((known.stage, known.inverse) == (planned.stage, planned.inverse) for known in self.compensations):
             self.compensations = (*self.compensations, planned)
 
-    def settle(self, settled: Planned) -> None:
+    def settle(self, planned: Planned, state: LedgerState, note: str) -> None:
         """Record what became of a compensation."""
+        settled = planned.settled(state, cap(note, NOTES_SIZE // len(self.compensations)))
         self.compensations = tuple(
             settled if (known.stage, known.inverse) == (settled.stage, settled.inverse) else known for known in self.compensations
         )
 
     def serve(self, served: dict[int, ServedEndpoint]) -> None:
         """Record what targets serve, by their position among the rollouts."""
+        limit = ANSWERS_SIZE // max(len(known(self.app).spec.spec.rollout.targets), 1)
         self.rollouts = tuple(
-            rollout.model_copy(update={"served": served[at]}) if at in served else rollout
+            rollout.model_copy(update={"served": with_short_answer(served[at], limit)}) if at in served else rollout
             for at, rollout in enumerate(self.rollouts)
         )
 
@@ -294,6 +316,11 @@ def known(value: T | None) -> T:
     if value is None:
         raise RuntimeError("a stage needs what no stage before it brought")
     return value
+
+
+def with_short_answer(served: ServedEndpoint, limit: int) -> ServedEndpoint:
+    """What a target serves, with as much of its answer."""
+    return served.model_copy(update={"answer": cap(served.answer, limit)}) if served.answer else served
 
 
 def _first_line(text: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from temporalio.workflow import ActivityConfig
 with workflow.unsafe.imports_passed_through():
     from activities.compensation import Compensation
     from activities.endpoints.activities import EndpointActivities
+    from activities.endpoints.messages import ChangeScaling, RestoreEndpoint
+    from activities.endpoints.scaling_activities import ScalingActivities
     from activities.origin import Origin
     from activities.pipelines.activities import PipelineActivities
     from activities.pipelines.messages import Execution, FindExecution
@@ -21,10 +24,19 @@ with workflow.unsafe.imports_passed_through():
     from activities.tasks.activities import TaskActivities
     from activities.tasks.messages import StopTask
     from slipway.api import LedgerState
-    from slipway.temporal.failures import report_of
+    from slipway.errors import FailureReport, NeedsPersonError
+    from slipway.temporal.failures import report_of, to_application_error
 
 from workflows.activity_options import RESTORE, UNDO, shown
-from workflows.compensations import KeepImage, RejectPackage, RestoreTarget, RevertCommit, StopExecution, StopStartedTask
+from workflows.compensations import (
+    KeepImage,
+    Planned,
+    RejectPackage,
+    RestoreTarget,
+    RevertCommit,
+    StopExecution,
+    StopStartedTask,
+)
 from workflows.state import PromotionState
 from workflows.task_runner import find_task, pipeds_task
 
@@ -34,25 +46,39 @@ LIST_LAG = timedelta(seconds=2)
 """The same for a task that had ended before: a second look is enough."""
 
 
-async def undo_all(state: PromotionState, reason: str, origin: Origin, settled: Callable[[], None]) -> None:
-    """Carry out every compensation, the last effect first. One that fails is left to a person, and the others go on.
+async def undo_all(
+    state: PromotionState, reason: str, origin: Origin, settled: Callable[[], None]
+) -> Sequence[tuple[Planned, FailureReport]]:
+    """Carry out every compensation that is not carried out yet, the last effect first. One that fails does not stop the others.
 
     Args:
         state: Whose compensations; each is settled there.
         reason: Why, for people who look at the outside later.
         origin: What the worker checks each effect by. It is added here, for an older release may have recorded the compensation.
         settled: Called after each compensation.
+
+    Returns:
+        Those that need a person, and why.
     """
+    failed: list[tuple[Planned, FailureReport]] = []
     for planned in reversed(state.compensations):
-        if planned.state is not LedgerState.planned:
+        if planned.state not in {LedgerState.planned, LedgerState.needs_person}:
             continue
         try:
             done = await _UNDO[planned.undo.kind](state, planned.undo, reason, origin)
         except FailureError as error:
-            state.settle(planned.settled(LedgerState.needs_person, str(report_of(error))))
+            report = report_of(error)
+            failed.append((planned, report))
+            state.settle(planned, LedgerState.needs_person, str(report))
         else:
-            state.settle(planned.settled(done.state, done.note))
+            state.settle(planned, done.state, done.note)
         settled()
+    return failed
+
+
+def parks_undoing() -> bool:
+    """Whether an operator is waited for where an effect cannot be undone. Earlier releases ended the promotion there."""
+    return workflow.patched("park-undoing")
 
 
 async def stop_task(state: PromotionState, reason: str, origin: Origin, options: ActivityConfig = UNDO) -> Compensation:
@@ -90,8 +116,16 @@ async def _stop_task(state: PromotionState, undo: StopStartedTask, reason: str, 
 
 async def _stop_execution(state: PromotionState, undo: StopExecution, reason: str, origin: Origin) -> Compensation:
     del reason  # SageMaker keeps none
-    if state.execution is None and state.task is None:
+    if state.execution is None and state.task is None and not _runs_on(state):
         return Compensation(state=LedgerState.kept, note="no execution was started")
+    if state.execution is None and _runs_on(state) and parks_undoing():
+        raise to_application_error(
+            NeedsPersonError(
+                f"looking for the execution of the pipeline {undo.pipeline}",
+                "the task could not be stopped, and may still start one",
+                "stop the task first: the execution is looked for then",
+            )
+        )
     execution = state.execution or await _look_for_execution(state, undo)
     if execution is None:
         return Compensation(state=LedgerState.kept, note="no execution of the task was found")
@@ -103,6 +137,11 @@ async def _stop_execution(state: PromotionState, undo: StopExecution, reason: st
     )
 
 
+def _runs_on(state: PromotionState) -> bool:
+    """Whether the task could not be stopped."""
+    return any(planned.undo.kind == "stop-task" and planned.state is LedgerState.needs_person for planned in state.compensations)
+
+
 async def _look_for_execution(state: PromotionState, undo: StopExecution) -> Execution | None:
     """The execution that a task started which was not followed to its end; most have started none.
 
@@ -111,6 +150,7 @@ async def _look_for_execution(state: PromotionState, undo: StopExecution) -> Exe
     """
     if state.task is None:
         return None
+    named, state.named_execution = state.named_execution, ""
     find = FindExecution(
         pipeline=undo.pipeline,
         promotion_id=workflow.info().workflow_id,
@@ -119,6 +159,7 @@ async def _look_for_execution(state: PromotionState, undo: StopExecution) -> Exe
         # The task was stopped before this (last in, first out), so it is known by now whether it had ended before.
         within=LIST_LAG if state.task_had_ended else LIST_LAG_AFTER_STOP,
         task=state.task,
+        named=named,
         for_undo=True,
     )
     return await workflow.execute_activity_method(
@@ -139,9 +180,32 @@ async def _restore_endpoint(state: PromotionState, undo: RestoreTarget, reason: 
     del state
     plan = undo.request.plan.model_copy(update={"origin": origin})
     request = undo.request.model_copy(update={"reason": reason, "plan": plan})
+    if request.scaling is None:
+        return await _restore(request)
+    return await _restore_without(request, ChangeScaling(plan=plan, scaling=request.scaling))
+
+
+async def _restore(request: RestoreEndpoint) -> Compensation:
     return await workflow.execute_activity_method(
         EndpointActivities.restore_endpoint, request, **shown(RESTORE, f"restore {request.plan.target.endpoint}")
     )
+
+
+async def _restore_without(request: RestoreEndpoint, scaling: ChangeScaling) -> Compensation:
+    """Restore while the automatic scaling is off, which is put back however that ends."""
+    name = request.plan.target.endpoint
+    await workflow.execute_activity_method(
+        ScalingActivities.take_off_scaling_again, scaling, **shown(UNDO, f"take off the automatic scaling of {name}")
+    )
+    options = shown(UNDO, f"put back the automatic scaling of {name}")
+    try:
+        done = await _restore(request)
+    except FailureError:
+        with contextlib.suppress(FailureError):
+            await workflow.execute_activity_method(ScalingActivities.put_back_scaling, scaling, **options)
+        raise
+    scaled = await workflow.execute_activity_method(ScalingActivities.put_back_scaling, scaling, **options)
+    return done.model_copy(update={"note": f"{done.note}; {scaled.note}"})
 
 
 _UNDO: Mapping[str, Callable[[PromotionState, Any, str, Origin], Awaitable[Compensation]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from temporalio import workflow
@@ -32,7 +32,19 @@ from workflows.rollout import RolloutWorkflow
 from workflows.stages import EndedError
 from workflows.state import PromotionState, TargetRollout, known
 
+OFF_MEANWHILE = "its automatic scaling is off while it is updated, since SageMaker takes no other instance type beside it"
 Wait = Callable[[Callable[[], bool], timedelta], Awaitable[None]]
+
+
+NAMES_SHOWN = 10
+"""Endpoints that a stage's line names."""
+
+
+def named(requests: Sequence[RolloutRequest]) -> str:
+    """The endpoints of some rollouts, as many as fit into a line."""
+    names = [request.plan.target.endpoint for request in requests]
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
 
 
 class Waves:
@@ -48,6 +60,7 @@ class Waves:
         summarize: Shows what came of the stage so far.
         notice: Keeps a line for people.
         wait: Waits for a condition or a time, if need be in a new run.
+        breathe: Goes on in a new run, if need be.
     """
 
     def __init__(
@@ -57,14 +70,19 @@ class Waves:
         summarize: Callable[[str], None],
         notice: Callable[[str], None],
         wait: Wait,
+        breathe: Callable[[], None],
     ) -> None:
         self._origin = origin
         self._state = state
         self._summarize = summarize
         self._notice = notice
         self._wait = wait
+        self._breathe = breathe
         self._app = known(state.app)
         self._package = known(state.package)
+        self._positions = {rollout.request.plan.target: at for at, rollout in enumerate(state.rollouts)}
+        """By target: its place among the rollouts."""
+        self._champions = {champion.target: champion.package for champion in known(state.evidence).champions}
 
     async def run(self) -> None:
         """Roll out what is not rolled out yet.
@@ -74,8 +92,9 @@ class Waves:
         """
         waves = self._app.spec.spec.rollout.waves
         for number, wave in enumerate(waves, start=1):
-            if all(self._is_served(target) for target in wave.targets):
+            if all(map(self._is_served, wave.targets)):
                 continue
+            self._breathe()
             await self._soak(number, wave)
             await self._roll_out(wave)
             self._state.wave_complete_at = workflow.now()
@@ -92,7 +111,7 @@ class Waves:
     async def _roll_out(self, wave: Wave) -> None:
         positions = [await self._plan(target) for target in wave.targets if not self._is_served(target)]
         requests = [self._state.rollouts[position].request for position in positions]
-        self._summarize(f"updating {', '.join(request.plan.target.endpoint for request in requests)}")
+        self._summarize(f"updating {named(requests)}")
         # Each comes to rest before any of them is judged: an abort is what stops them together.
         results = await asyncio.gather(*map(self._child, requests), return_exceptions=True)
         ended = [
@@ -109,16 +128,12 @@ class Waves:
                 raise result
 
     def _is_served(self, target: Target) -> bool:
-        position = self._position(target)
+        position = self._positions.get(target)
         return position is not None and self._state.rollouts[position].served is not None
-
-    def _position(self, target: Target) -> int | None:
-        targets = [rollout.request.plan.target for rollout in self._state.rollouts]
-        return targets.index(target) if target in targets else None
 
     async def _plan(self, target: Target) -> int:
         """The position of a target's rollout, which is planned with its way back before anything there is changed."""
-        position = self._position(target)
+        position = self._positions.get(target)
         if position is not None:
             return position
         found = await workflow.execute_activity_method(
@@ -126,13 +141,18 @@ class Waves:
         )
         for warning in found.warnings:
             self._notice(f"{target.endpoint}: {warning}")
+        if found.scaling:
+            self._notice(f"{target.endpoint}: {OFF_MEANWHILE}")
         self._record(found)
-        return len(self._state.rollouts) - 1
+        self._positions[target] = len(self._state.rollouts) - 1
+        return self._positions[target]
 
     def _record(self, found: Preflight) -> None:
         plan, former, smoke = found.plan, found.current_config, self._app.spec.spec.rollout.smoke
         inverse = f"restore {plan.target.endpoint}" if former else f"delete {plan.target.endpoint}"
-        restore = RestoreEndpoint(plan=plan, previous_config=former, reason="")
+        if found.scaling:
+            inverse += " and its automatic scaling"
+        restore = RestoreEndpoint(plan=plan, previous_config=former, reason="", scaling=found.scaling)
         self._state.plan(
             Planned(stage=StageName.rollout, inverse=f"{inverse} ({plan.region})", undo=RestoreTarget(request=restore))
         )
@@ -143,6 +163,7 @@ class Waves:
             spec_commit=self._app.commit,
             smoke_payload=smoke.payload if smoke else None,
             smoke_content_type=smoke.content_type if smoke else "application/json",
+            scaling=found.scaling,
         )
         self._state.rollouts = (*self._state.rollouts, TargetRollout(request=request))
 
@@ -161,10 +182,9 @@ class Waves:
 
     def _approved(self, target: Target) -> Approved:
         evidence = known(self._state.evidence)
-        champions = {champion.target: champion.package for champion in evidence.champions}
         return Approved(
             containers=evidence.containers,
-            champion=champions.get(target),
+            champion=self._champions.get(target),
             decisions=self._state.signed_approvals,
             deliveries=self._state.delivered_approvals,
         )

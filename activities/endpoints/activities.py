@@ -27,8 +27,9 @@ from activities.endpoints.messages import (
     UpdateEndpoint,
 )
 from activities.endpoints.plan import plan_rollout
-from activities.endpoints.preflight import alarms_firing, check_preconditions
+from activities.endpoints.preflight import alarms_firing, check_preconditions, require_not_scaled_now
 from activities.endpoints.preparation import changed, environment_of_package, prepare
+from activities.endpoints.scaling import scaling_in_the_way
 from activities.endpoints.served import SageMakerAccount, is_missing
 from activities.repositories import Repositories
 from activities.tags import PROMOTION_TAG
@@ -83,6 +84,7 @@ class EndpointActivities:
             plan=plan,
             current_config=None if endpoint and endpoint["EndpointStatus"] in {"Creating", "Failed"} else serving,
             warnings=tuple(await self._warnings(account, plan, endpoint, former)),
+            scaling=await scaling_in_the_way(account, plan, former) if former else None,
         )
 
     @staticmethod
@@ -157,9 +159,10 @@ class EndpointActivities:
         }
         if plan.settings.data_capture:  # what the spec sets, and on the way back what it was before
             arguments["ExcludeRetainedVariantProperties"] = [{"VariantPropertyType": "DataCaptureConfig"}]
-        if config == plan.config and not deployment.is_serverless(endpoint):
-            instances = deployment.smallest_fleet(endpoint)
-            arguments["DeploymentConfig"] = deployment.deployment_config(plan.strategy, instances)
+        if not deployment.is_serverless(endpoint):
+            forward = config == plan.config
+            way = deployment.deployment_config if forward else deployment.config_of_way_back
+            arguments |= {"DeploymentConfig": made} if (made := way(plan.strategy, deployment.smallest_fleet(endpoint))) else {}
         tried = f"updating the endpoint {plan.target.endpoint} to {config}"
         await self._start_update(account, plan, tried, account.no_retries.update_endpoint, arguments)
 
@@ -231,7 +234,7 @@ class EndpointActivities:
 
     @activity.defn
     async def restore_endpoint(self, request: RestoreEndpoint) -> Compensation:
-        """Restores the former config, all at once; deletes an endpoint that this promotion created.
+        """Restores the former config, all at once or in the batches of a rolling strategy; deletes an endpoint that it created.
 
         If it is killed after the update, the retry waits until no deployment runs, and finds the former config.
         """
@@ -329,6 +332,7 @@ def _rolled_back_since(endpoint: DescribeEndpointOutputTypeDef, request: UpdateE
 
 def _require_unchanged(endpoint: DescribeEndpointOutputTypeDef, request: UpdateEndpoint) -> None:
     status, config = endpoint["EndpointStatus"], endpoint.get("EndpointConfigName")
+    require_not_scaled_now(f"updating the endpoint {request.plan.target.endpoint}", endpoint)
     if status != "InService":
         raise changed(request.plan, f"it is {status} (being updated to {deployment.pending_config(endpoint) or config})")
     if config != request.previous_config:

@@ -12,6 +12,7 @@ from typing import Literal
 from temporalio import activity
 
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
+from activities.images.origins import ImageOrigins
 from activities.images.registries import describe_image, open_registry, require_ecr
 from activities.waiting import deadline_after, follower
 from slipway.aws.clients import Aws
@@ -43,24 +44,30 @@ class ImageActivities:
 
     Args:
         aws: Where to find AWS.
+        origins: Looks who signed an image.
         interval: Seconds between two looks at a scan.
     """
 
-    def __init__(self, aws: Aws, interval: float) -> None:
+    def __init__(self, aws: Aws, origins: ImageOrigins, interval: float) -> None:
         self._aws = aws
+        self._origins = origins
         self._scans = Pollers(self._scans_at, interval)
 
     @activity.defn
     async def resolve_image(self, request: ResolveImage) -> ResolvedImage:
-        """The image as its registry has it. Reads only.
+        """The image as its registry has it, and who signed it. Reads only.
 
         Raises:
-            RefusedError: It is not there, is not named by digest, or is an index without an image.
+            RefusedError: It is not there, is not named by digest, or is an index without an image; or those whom the spec or the
+                policy asks for have not signed it.
         """
         image = require_digest(request.image)
         await self._require_image(image)
         await self._read_tree(image)
-        return ResolvedImage(image=str(image))
+        if request.origin is None or request.spec is None:
+            return ResolvedImage(image=str(image))
+        found = await self._origins.find(request.origin, request.spec)
+        return ResolvedImage(image=str(image), found=found.origin, warnings=found.warnings)
 
     @activity.defn
     async def copy_image(self, request: CopyImage) -> CopiedImage:

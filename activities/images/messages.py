@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from activities.origin import Origin
-from slipway.api import Message
-from slipway.app.spec import Scan
+from slipway.api import ImageOrigin, Message
+from slipway.app.spec import Image, Scan
 
 
 class ResolveImage(Message):
@@ -17,12 +17,17 @@ class ResolveImage(Message):
     image: str
     origin: Origin | None = None
     """Absent where an older release recorded the input."""
+    spec: Image | None = None
+    """What the spec says of images. Absent where an older release recorded the input: nobody looks who signed it."""
 
 
 class ResolvedImage(Message):
     """An image that exists."""
 
     image: str
+    found: ImageOrigin | None = None
+    """Who signed it, and what it was built from. None where nobody looked."""
+    warnings: tuple[str, ...] = ()
 
 
 class CheckScan(Message):

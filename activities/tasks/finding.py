@@ -75,6 +75,11 @@ class PipedTask:
         return self.task.get("createdAt", datetime.min.replace(tzinfo=UTC))
 
     @property
+    def has_stopped(self) -> bool:
+        """Whether it has ended."""
+        return self.task.get("lastStatus") == "STOPPED"
+
+    @property
     def id(self) -> str:
         """The last part of its ARN."""
         return self.arn.rpartition("/")[2]
@@ -193,16 +198,31 @@ class TaskSearch:
         tasks, former = await self._tasks(), self._request.former
         piped = [each for task in listed if (each := by_piped(task))]
         own = [each for each in piped if await tasks.is_own(each)]
+        if self._request.for_undo:
+            return self._to_stop(own)
         if self._request.named:
             return self._named(own)
-        if former and (again := next((each for each in own if each.arn == former.arn), None)) and await self._may_do(again):
+        again = next((each for each in own if former and each.arn == former.arn), None)
+        if again and await self._may_do(again):
             return again
         new = [each for each in own if former is None or each.created_at > former.started_at]
         if len(new) > 1:
-            raise self._several(new)
-        if not new and not self._request.for_undo:
+            remedy = f"name the one to follow: slipway retry {self._request.origin.promotion_id} --task <arn>; or abort"
+            raise self._several(new, remedy)
+        if not new:
             await self._check_later(tasks, piped)
         return new[0] if new else None
+
+    def _to_stop(self, own: Sequence[PipedTask]) -> PipedTask | None:
+        """The task that runs, else the newest one; none where piped has run none.
+
+        Raises:
+            NeedsPersonError: Several run.
+        """
+        running = [each for each in own if not each.has_stopped]
+        if len(running) > 1:
+            raise self._several(running, "see which of them are this promotion's, and stop those in ECS")
+        return max(running or own, key=lambda each: each.created_at, default=None)
 
     def _named(self, own: Sequence[PipedTask]) -> PipedTask:
         """The task that an operator named.
@@ -248,7 +268,7 @@ class TaskSearch:
 
     async def _may_do(self, former: PipedTask) -> bool:
         """Whether the task of before is still the one: it runs, or has succeeded."""
-        return former.task.get("lastStatus") != "STOPPED" or await has_succeeded(self._aws, former.task)
+        return not former.has_stopped or await has_succeeded(self._aws, former.task)
 
     async def _check_later(self, tasks: Tasks, piped: Collection[PipedTask]) -> None:
         """Checks that piped has not gone by the image.
@@ -269,12 +289,9 @@ class TaskSearch:
         remedy = "abort; or, if this image is to be trained after all, commit it to the branch again, and retry"
         return NeedsPersonError(self.tried, said, remedy)
 
-    def _several(self, found: Sequence[PipedTask]) -> NeedsPersonError:
+    def _several(self, found: Sequence[PipedTask], remedy: str) -> NeedsPersonError:
         named = ", ".join(f"{each.arn} (of {each.commit[:12]})" for each in found[:NAMED])
         said = f"piped ran {len(found)}: {named}"
-        remedy = f"name the one to follow: slipway retry {self._request.origin.promotion_id} --task <arn>; or abort"
-        if self._request.for_undo:
-            remedy = "see which of them run, and stop those in ECS"
         return NeedsPersonError(self.tried, said, remedy)
 
     async def _seen(self, tasks: Tasks, listed: Sequence[TaskTypeDef]) -> str:

@@ -19,10 +19,11 @@ from slipway.app.regions import region_of_cluster
 from slipway.app.replacements import FileChange, apply_event
 from slipway.app.spec import SPEC_FILE, Event, ModelPromotion
 from slipway.app.spec_reader import spec_of
+from slipway.app.targets import twins
 from slipway.app.taskdef import TaskDefinition, container_images, load_taskdef, taskdef_of
 from slipway.app.yaml_source import Document, Path, load_document
 from slipway.errors import SlipwayError
-from slipway.oci.reference import ImageReference
+from slipway.oci.reference import ImageReference, with_registry
 
 Loaded = dict[tuple[str, str], Document | FileError]
 _ROUNDS = 6
@@ -248,13 +249,18 @@ class _Linter:
                 self._error(pipecd.file, ("spec", "encryption", "decryptionTargets", position), message, help_)
 
     def _check_places(self, spec: ModelPromotion, pipecd: PipecdApp) -> None:
-        """What only ECR's registries have."""
+        """What only ECR's registries have, and each endpoint once."""
         image = spec.spec.image
         source = ImageReference.parse(image.source)
         if image.scan and source.ecr is None:
             message = f"is ECR's scan, and the source is in {source.registry}"
             help_ = "remove it and scan the image in CI, or let CI push to ECR"
             self._error(SPEC_FILE, ("spec", "image", "scan"), message, help_)
+        for twin in twins(spec, pipecd.ecs):
+            at = ("spec", "rollout", "waves", twin.wave, "targets", twin.position)
+            message = f"the endpoint {twin.target.endpoint} in {twin.region} is {twin.earlier} already"
+            help_ = "remove one of them; names of endpoints are the same in any case of their letters"
+            self._error(SPEC_FILE, at, message, help_)
         if ImageReference.parse(image.target).ecr is None and not region_of_cluster(pipecd.ecs):
             message = f"is no ARN, and the image's target {image.target} is in no region of AWS"
             self._error(
@@ -304,20 +310,30 @@ class _Linter:
         if not names:
             self._error(pipecd.file, at, "does not write the image of a container", "write to its field image")
         for name in names:
-            found = _repository_of(before.get(name, ""))
-            if found != target:
-                message = f"{file} runs {found}, and the image goes to {target}"
-                self._error(SPEC_FILE, ("spec", "image", "target"), message, f"name the same repository here and in {file}")
+            self._check_repository(spec, file, _repository_of(before.get(name, "")))
         return names
+
+    def _check_repository(self, spec: ModelPromotion, file: str, found: str) -> None:
+        """The task definition runs an image of the target, or still CI's own: another would be another program."""
+        source, target = spec.spec.image.source, spec.spec.image.target
+        message, place = f"{file} runs {found}, and the image goes to {target}", ("spec", "image", "target")
+        if found == source != target:
+            self._warn(SPEC_FILE, place, message, "see that the task's execution role may pull from there")
+        elif found != target:
+            self._error(SPEC_FILE, place, message, f"name the same repository here and in {file}")
 
     def _check_rollout(self, spec: ModelPromotion) -> None:
         at = ("spec", "rollout")
         rollout = spec.spec.rollout
         strategy = rollout.strategy
-        kind = "canary" if strategy.canary else "linear" if strategy.linear else None
+        kind = strategy.kind
+        if kind and rollout.settings.serverless:
+            message = "a serverless endpoint has no instances: SageMaker moves all its traffic at once"
+            self._warn(SPEC_FILE, (*at, "strategy", kind), message, f"remove {kind}")
         # Without a type the spec speaks of live endpoints only, which keep their number of instances.
         if kind and rollout.variant.instance_type and rollout.variant.instance_count == 1:
-            message = f"one instance cannot take a {kind} of at most half the fleet: SageMaker moves all traffic at once"
+            part = "batch" if kind == "rolling" else kind
+            message = f"one instance cannot take a {part} of at most half the fleet: SageMaker moves all traffic at once"
             self._warn(SPEC_FILE, (*at, "strategy", kind), message, "set instanceCount to 2 or more")
         if (kind or strategy.bake) and not strategy.alarms:
             message = "without alarms SageMaker rolls nothing back while the traffic moves and the old fleet is kept"
@@ -357,6 +373,6 @@ def _decoded(content: bytes, file: str) -> str:
 
 def _repository_of(image: str) -> str:
     try:
-        return str(ImageReference.parse(image).without_reference)
+        return str(ImageReference.parse(with_registry(image)).without_reference)
     except ValueError:
         return image

@@ -6,8 +6,8 @@ from slipway.app.pipecd import EcsApp
 from slipway.app.spec import ModelPromotion
 from slipway.oci.reference import ImageReference
 
-_REGION = 3
-"""The region's place in an ARN."""
+_REGION, _ACCOUNT = 3, 4
+"""Their places in an ARN."""
 
 
 def region_of_app(promotion: ModelPromotion, ecs: EcsApp) -> str:
@@ -18,5 +18,14 @@ def region_of_app(promotion: ModelPromotion, ecs: EcsApp) -> str:
 
 def region_of_cluster(ecs: EcsApp) -> str:
     """The region in the cluster's ARN; empty where it is given by name."""
+    return _part_of_cluster(ecs, _REGION)
+
+
+def account_of_cluster(ecs: EcsApp) -> str:
+    """The account in the cluster's ARN; empty where it is given by name."""
+    return _part_of_cluster(ecs, _ACCOUNT)
+
+
+def _part_of_cluster(ecs: EcsApp, place: int) -> str:
     parts = ecs.cluster_arn.split(":")
-    return parts[_REGION] if parts[0] == "arn" and len(parts) > _REGION else ""
+    return parts[place] if parts[0] == "arn" and len(parts) > place else ""

@@ -209,6 +209,8 @@ def _short(value: Any) -> str:
             return "a mapping"
         case list():
             return "a list"
+        case str() if "PRIVATE KEY" in value:
+            return "a private key, which is not shown"
         case _:
             text = json.dumps(value, ensure_ascii=False)
             return text if len(text) <= 120 else f"{text[:117]}…"  # noqa: PLR2004 -- a line of a terminal

@@ -31,6 +31,7 @@ from slipway.aws.errors import classify
 from slipway.kept import Kept
 
 if TYPE_CHECKING:
+    from types_boto3_application_autoscaling import ApplicationAutoScalingClient
     from types_boto3_cloudwatch import CloudWatchClient
     from types_boto3_ecr import ECRClient
     from types_boto3_ecs import ECSClient
@@ -152,6 +153,9 @@ class Aws:
 
     def cloudwatch(self, region: str, role_arn: str | None = None) -> CloudWatchClient:
         return self._client("cloudwatch", region, role_arn)
+
+    def scaling(self, region: str, role_arn: str | None = None) -> ApplicationAutoScalingClient:
+        return self._client("application-autoscaling", region, role_arn)
 
     def _client(self, service: Any, region: str, role_arn: str | None = None, *, retries: bool = True) -> Any:
         attempts = ATTEMPTS if retries else 1

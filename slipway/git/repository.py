@@ -181,9 +181,11 @@ class Repository:
 
     async def last_change(self, commit: str, path: str) -> Change | None:
         """Who last changed a file, up to a commit; none where no commit up to there has the file."""
-        check_commit(commit)
-        async with self._locked() as git:
-            return await git.last_change(commit, app_file(path))
+        key = (self._name, check_commit(commit), app_file(path))
+        if key not in self._files.changes:
+            async with self._locked() as git:
+                self._files.changes[key] = await git.last_change(commit, key[2])
+        return self._files.changes[key]
 
     async def commit_file(
         self, branch: str, parent: str, files: Mapping[str, bytes], message: str, trailers: Mapping[str, str]

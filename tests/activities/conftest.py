@@ -20,6 +20,7 @@ from slipway.api import AppRef
 from slipway.aws.clients import Aws
 from slipway.policy.model import policy_of_branches
 from slipway.policy.source import fixed
+from tests.activities.by_hand import ByHand
 from tests.activities.serving import Serving
 
 I = TypeVar("I")  # noqa: E741 -- input and output
@@ -266,3 +267,8 @@ def serving(
     repositories: Repositories,
 ) -> Serving:
     return Serving(sandbox, account, deployment, activities, run, serving_image, repositories)
+
+
+@pytest.fixture
+def by_hand(serving: Serving) -> ByHand:
+    return ByHand(serving)

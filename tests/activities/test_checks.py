@@ -15,7 +15,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.approvals import Approvals
 from activities.approvers import Approvers
 from activities.checks import READS, Checks, actor_of
-from activities.endpoints.messages import EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
+from activities.endpoints.messages import ChangeScaling, EndpointPlan, PlanRollout, RestoreEndpoint, Scaling, UpdateEndpoint
 from activities.endpoints.plan import plan_rollout
 from activities.evidence import EvidenceActivities
 from activities.guard import Guard
@@ -35,9 +35,22 @@ from slipway.policy.model import AppEntry, Limits, WorkerPolicy, policy_of_branc
 from slipway.policy.source import Signers
 from tests.activities.test_registered import names_of, registered
 from tests.support.piped import run_as_piped
+from tests.support.signed_images import origins_of
 
 DIGEST = f"sha256:{'a' * 64}"
 NEIGHBOUR = "apps/spam"
+
+
+SCALED: dict[str, Any] = {
+    "ServiceNamespace": "sagemaker",
+    "ResourceId": "endpoint/screening-prod/variant/AllTraffic",
+    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+}
+
+
+def scaling_of(endpoint: str, **more: Any) -> Scaling:
+    """A variant's scaling as a promotion records it."""
+    return Scaling(target={**SCALED, "ResourceId": f"endpoint/{endpoint}/variant/AllTraffic"}, **more)
 
 
 class Owner:
@@ -64,8 +77,9 @@ class Office:
         self.repositories = Repositories(owner, cache)
         self.guard = Guard(self.repositories)
         approvers = Approvers(self.repositories, Signers(cache))
-        approvals = Approvals(approvers, EvidenceActivities(aws, self.repositories).gather_evidence)
-        self.checks = Checks(self.guard, approvals, aws)
+        origins = origins_of(aws, owner)
+        approvals = Approvals(approvers, EvidenceActivities(aws, self.repositories, origins).gather_evidence)
+        self.checks = Checks(self.guard, approvals, origins, aws)
         self.registry = f"{account}.dkr.ecr.us-east-1.amazonaws.com"
         head = deployment.push({"note.txt": "1"})
         request = PromotionRequest(app=deployment.app, image=f"{self.registry}/screening-ci@{DIGEST}")
@@ -143,6 +157,7 @@ class Office:
             "preflight": plan,
             "prepare_endpoint": plan,
             "update_endpoint": UpdateEndpoint(plan=plan, previous_config=None),
+            "take_off_scaling": ChangeScaling(plan=plan, scaling=scaling_of("screening-prod")),
         }
 
 
@@ -166,6 +181,7 @@ FORWARD = (
     "preflight",
     "prepare_endpoint",
     "update_endpoint",
+    "take_off_scaling",
 )
 
 
@@ -238,6 +254,9 @@ async def test_given_a_commit_off_the_branch_then_the_activity_is_not_run(office
         ("prepare_endpoint", {"promotion_id": "spam-1"}),
         ("prepare_endpoint", {"config": "spam-config"}),
         ("prepare_endpoint", {"region": "eu-west-1"}),
+        ("take_off_scaling", {"scaling": scaling_of("spam-prod")}),
+        ("take_off_scaling", {"scaling": scaling_of("screening-prod", policies=({**SCALED, "ResourceId": "table/spam"},))}),
+        ("take_off_scaling", {"scaling": scaling_of("screening-prod", actions=({**SCALED, "ServiceNamespace": "ecs"},))}),
     ],
 )
 async def test_given_something_that_the_spec_does_not_say_then_the_activity_is_not_run(
@@ -487,6 +506,14 @@ async def test_given_the_commit_of_another_promotion_then_it_is_not_reverted(off
     request = RevertImage(app=office.origin.app, promotion_id="spam-1", reason="", origin=office.origin)
     with pytest.raises(NeedsPersonError, match="the promotion spam-1"):
         await office.check("revert_image", request)
+
+
+@pytest.mark.parametrize("name", ["take_off_scaling_again", "put_back_scaling"])
+async def test_given_scaling_of_another_endpoint_when_it_is_undone_then_it_is_left_alone(office: Office, name: str) -> None:
+    request = ChangeScaling(plan=await office.plan(), scaling=scaling_of("screening-prod"))
+    await office.check(name, request)
+    with pytest.raises(NeedsPersonError, match="the scaled variant"):
+        await office.check(name, request.model_copy(update={"scaling": scaling_of("spam-prod")}))
 
 
 async def test_given_a_narrowed_policy_when_an_endpoint_is_restored_then_the_config_must_be_the_promotions(

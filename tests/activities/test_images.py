@@ -25,6 +25,7 @@ from slipway.app.spec import Scan
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.progress import CopyProgress, ScanProgress
+from tests.support.signed_images import origins_of
 
 
 def opened_to(account: str) -> Statement:
@@ -34,7 +35,7 @@ def opened_to(account: str) -> Statement:
 
 @pytest.fixture
 def images(aws: Aws) -> ImageActivities:
-    return ImageActivities(aws, interval=0.05)
+    return ImageActivities(aws, origins_of(aws), interval=0.05)
 
 
 @pytest.fixture

@@ -14,13 +14,14 @@ from activities.repositories import Repositories
 from slipway.aws.clients import Aws
 from slipway.policy.model import policy_of_branches
 from slipway.policy.source import Signers, fixed
+from tests.support.signed_images import origins_of
 
 
 def registered() -> list[Any]:
     aws = Aws()
     aws.close()
     repositories = Repositories(fixed(policy_of_branches([])), Path("unused"))
-    return all_activities(aws, repositories, Approvers(repositories, Signers(Path("unused"))), 1.0)
+    return all_activities(aws, repositories, Approvers(repositories, Signers(Path("unused"))), origins_of(aws), 1.0)
 
 
 def names_of(found: list[Any]) -> Counter[str]:

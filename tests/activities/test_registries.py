@@ -15,6 +15,7 @@ from activities.images.messages import CopyImage, ResolveImage
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError
 from tests.support.oci_registry import OtherRegistry, run_registry
+from tests.support.signed_images import origins_of
 
 pytestmark = pytest.mark.timeout(540)
 """The registry's program is built first on a machine that has none."""
@@ -28,7 +29,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[OtherRegistr
 
 @pytest.fixture
 def images(aws: Aws) -> ImageActivities:
-    return ImageActivities(aws, interval=0.05)
+    return ImageActivities(aws, origins_of(aws), interval=0.05)
 
 
 @pytest.fixture

@@ -69,6 +69,14 @@ async def test_given_an_approval_whose_answer_is_lost_when_it_is_retried_then_th
     assert (await run.again(registry.set_approval, approve(package))).after == "Approved"
 
 
+async def test_given_a_package_that_somebody_deleted_when_it_is_to_be_rejected_then_there_is_nothing_to_undo(
+    registry: RegistryActivities, run: Any, package: ModelPackage, sagemaker: Any
+) -> None:
+    sagemaker.delete_model_package(ModelPackageName=package.arn)
+    done = await run(registry.withdraw_approval, WithdrawApproval(package=package, reason="the canary rolled back"))
+    assert (done.state, done.note) == (LedgerState.kept, "the package does not exist any more")
+
+
 async def test_given_an_approval_when_it_is_withdrawn_twice_then_the_package_is_rejected_once_with_the_reason(
     registry: RegistryActivities, run: Any, package: ModelPackage, sandbox: SandboxProcess, account: str, sagemaker: Any
 ) -> None:

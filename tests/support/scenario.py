@@ -151,7 +151,11 @@ class Scenario:
 
     async def then_it_ends(self, outcome: Outcome) -> PromotionStatus:
         """It ends with this outcome."""
-        status = await asyncio.wait_for(self.handle.result(), PATIENCE)
+        try:
+            status = await asyncio.wait_for(self.handle.result(), PATIENCE)
+        except TimeoutError:
+            status = await self.handle.query("status", result_type=PromotionStatus)
+            raise AssertionError(f"timeout after {PATIENCE:.0f} s waiting for it to end as {outcome}: {status}") from None
         assert status.outcome == outcome, status
         return status
 

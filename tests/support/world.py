@@ -22,6 +22,7 @@ from activities.compensation import Compensation
 from activities.decisions import IdentifyPerson
 from activities.earlier_runs import EarlierRunsInterceptor
 from activities.endpoints.messages import (
+    ChangeScaling,
     EndpointPlan,
     EndpointVerdict,
     FollowEndpoint,
@@ -29,6 +30,7 @@ from activities.endpoints.messages import (
     Preflight,
     RestoreEndpoint,
     RolloutEnd,
+    Scaling,
     Smoke,
     SmokeAnswer,
     UpdateEndpoint,
@@ -168,6 +170,8 @@ class World:
         self.ended_by_platform: list[str] = []
         """What the platform ends the next tasks by."""
         self.smoke_error = ""
+        self.scaling: Scaling | None = None
+        """The automatic scaling that updates need taken off."""
         self.makes_execution = True
         self.piped_runs = True
         """Whether piped has run a task when it is looked for."""
@@ -356,7 +360,7 @@ class World:
             package=asked.package,
             model_image=f"{TARGET}@sha256:{'d' * 64}",
             metrics={"accuracy": self.accuracy},
-            champions=(Champion(target=asked.targets[0], package=None, metrics={}),),
+            champions=tuple(Champion(target=target, package=None, metrics={}) for target in asked.targets),
             gates=(gate,),
             image=asked.image,
             taskdef=asked.taskdef,
@@ -383,7 +387,19 @@ class World:
     @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:
         await self._enter(asked)
-        return Preflight(plan=plan_rollout(asked), current_config="former")
+        return Preflight(plan=plan_rollout(asked), current_config="former", scaling=self.scaling)
+
+    @activity.defn
+    async def take_off_scaling(self, asked: ChangeScaling) -> None:
+        await self._enter(asked)
+
+    @activity.defn
+    async def take_off_scaling_again(self, asked: ChangeScaling) -> None:
+        await self._enter(asked)
+
+    @activity.defn
+    async def put_back_scaling(self, asked: ChangeScaling) -> Compensation:
+        return await self._compensate(asked)
 
     @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:

@@ -137,6 +137,19 @@ def test_given_a_rolling_update_when_a_batch_is_watched_then_the_old_fleet_has_s
     assert (served["EndpointConfigName"], served["ProductionVariants"][0]["CurrentInstanceCount"]) == ("two", 4)
 
 
+def test_given_a_fleet_that_was_scaled_out_when_it_is_kept_then_batches_are_a_part_of_it(stage: Stage) -> None:
+    stage.in_service()
+    desired = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 8}]
+    stage.endpoints.update_weights(CALLER, {"EndpointName": "ep", "DesiredWeightsAndCapacities": desired})
+    stage.clock.pass_wait(10)
+    stage.reaches("InService")
+    policy = {"MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 4}, "WaitIntervalInSeconds": 60}
+    stage.update(DeploymentConfig={"RollingUpdatePolicy": policy}, RetainAllVariantProperties=True)
+    stage.clock.pass_wait(10)
+    shown = stage.reaches_stage("Baking", 50)
+    assert shown["ProductionVariants"][0]["CurrentInstanceCount"] == 4
+
+
 def test_given_a_rolling_update_when_it_is_rolled_back_then_the_traffic_comes_back_in_batches(stage: Stage) -> None:
     stage.in_service()
     quarter, half = ({"Type": "CAPACITY_PERCENT", "Value": value} for value in (25, 50))

@@ -47,6 +47,17 @@ TASKDEF = f"family: screening\ncontainerDefinitions:\n  - name: pipeline\n    im
 FILES = {"promotion.yaml": SPEC, "app.pipecd.yaml": APP, "taskdef.yaml": TASKDEF, "smoke/request.json": "{}"}
 
 
+TRAFFIC = """\
+    strategy: {canary: {percent: 25, wait: 10m}, alarms: [errors]}
+    variant: {instanceType: ml.m5.large, instanceCount: 4}
+"""
+ONE_IN_BATCHES = """\
+    strategy: {rolling: {instances: 1}, alarms: [errors]}
+    variant: {instanceType: ml.m5.large, instanceCount: 1}
+"""
+SERVERLESS = "settings: {serverless: {memory: 1024, maxConcurrency: 5}}"
+
+
 def reading(files: dict[str, str]) -> Read:
     return lambda path: files[path].encode() if path in files else None
 
@@ -71,6 +82,20 @@ def test_given_a_target_elsewhere_when_the_files_are_checked_then_the_cluster_ha
     (problem,) = read_app(reading(named)).problems
     assert (problem.file, problem.path) == ("app.pipecd.yaml", "spec.input.clusterArn")
     assert "write the cluster's ARN" in (problem.help or "")
+
+
+def test_given_a_task_on_docker_hub_when_the_target_is_its_long_name_then_there_is_nothing_to_say() -> None:
+    spec = SPEC.replace(REPOSITORY, "docker.io/acme/trainer")
+    files = FILES | {"promotion.yaml": spec, "taskdef.yaml": TASKDEF.replace(REPOSITORY, "acme/trainer")}
+    assert read_app(reading(files)).problems == ()
+
+
+def test_given_a_task_that_still_runs_cis_image_when_the_target_is_another_repository_then_the_move_is_a_warning() -> None:
+    spec = SPEC.replace(f"source: {REPOSITORY}", "source: docker.io/acme/trainer")
+    findings = read_app(reading(FILES | {"promotion.yaml": spec, "taskdef.yaml": TASKDEF.replace(REPOSITORY, "acme/trainer")}))
+    (problem,) = findings.warnings
+    assert problem.message == f"taskdef.yaml runs docker.io/acme/trainer, and the image goes to {REPOSITORY}"
+    assert findings.app is not None
 
 
 def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say() -> None:
@@ -145,6 +170,8 @@ def test_given_a_mistake_when_the_files_are_checked_then_it_is_an_error_at_its_p
     ("file", "old", "new", "said"),
     [
         ("promotion.yaml", "instanceCount: 4", "instanceCount: 1", "all traffic at once"),
+        ("promotion.yaml", TRAFFIC, ONE_IN_BATCHES, "one instance cannot take a batch"),
+        ("promotion.yaml", "variant: {instanceType: ml.m5.large, instanceCount: 4}", SERVERLESS, "has no instances"),
         ("promotion.yaml", ", alarms: [errors]", "", "without alarms"),
         ("promotion.yaml", "[ana, bo]", "[ana]", "may not approve it"),
         (

@@ -132,6 +132,14 @@ async def test_given_progress_when_the_next_sign_of_life_is_sent_then_the_progre
     assert (await intercepted(work))[-1] == ("half",)
 
 
+async def test_given_frequent_looks_that_see_the_same_when_they_are_told_then_it_is_sent_once() -> None:
+    async def work(outbound: ActivityOutboundInterceptor) -> None:
+        for said in ("half", "half", "whole", "whole"):
+            outbound.heartbeat(said)
+
+    assert await intercepted(work) == [("half",), ("whole",)]
+
+
 async def test_given_progress_of_an_earlier_attempt_when_the_next_one_beats_then_it_is_kept() -> None:
     async def work(outbound: ActivityOutboundInterceptor) -> None:
         await asyncio.sleep(0.03)
