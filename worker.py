@@ -43,8 +43,10 @@ from slipway.worker.checks import find_problems
 from slipway.worker.health import health
 from slipway.worker.logs import set_up_logging
 from slipway.worker.settings import WorkerSettings
+from slipway.worker.watches import keep_watching
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
+from workflows.watch import WatchWorkflow
 
 HEARTBEAT_THROTTLE = timedelta(seconds=2)
 """How long a heartbeat may wait to be sent. Heartbeats bring cancellations back: an abort is noticed as fast as this."""
@@ -116,9 +118,13 @@ async def serve(settings: WorkerSettings) -> None:
             for worker in workers:
                 await stack.enter_async_context(worker)
             log.info("polling", task_queue=settings.task_queue, namespace=client.namespace, repositories=settings.repositories)
-            looking = asyncio.create_task(warn(policy))
+            tasks = [
+                asyncio.create_task(warn(policy)),
+                asyncio.create_task(keep_watching(client, policies, settings.task_queue)),
+            ]
             await stop.wait()
-            looking.cancel()
+            for task in tasks:
+                task.cancel()
             log.info("stopping", seconds=settings.shutdown_seconds)
             await asyncio.gather(*(worker.shutdown() for worker in workers))
     finally:
@@ -134,14 +140,14 @@ async def warn(policy: WorkerPolicy) -> None:
 
 
 def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: Policies) -> tuple[Worker, ...]:
-    """One worker for each task queue: promotions with their short steps, rollouts with theirs, and what only waits.
+    """One worker for each task queue: promotions and watches with their short steps, rollouts with theirs, and what only waits.
 
     A wait takes a slot for hours or days. On a queue of their own, waits never hold up a short step, an undo or a rollout.
     """
     repositories = Repositories(policies, settings.work_folder.resolve(), settings.author())
     approvers = Approvers(repositories, Signers(settings.work_folder.resolve()))
     origins = ImageOrigins(aws, policies, SigstoreRoot(settings.sigstore_root))
-    activities = all_activities(aws, repositories, approvers, origins, settings.poll_seconds)
+    activities = all_activities(aws, repositories, approvers, origins, settings.poll_seconds, settings.watch_seconds)
     approvals = Approvals(approvers, EvidenceActivities(aws, repositories, origins).gather_evidence)
     short = short_activities(activities)
     make = partial(
@@ -161,7 +167,7 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
     return (
         make(
             task_queue=settings.task_queue,
-            workflows=[PromotionWorkflow],
+            workflows=[PromotionWorkflow, WatchWorkflow],
             activities=short,
             deployment_config=deployment_of(settings, VersioningBehavior.AUTO_UPGRADE),
         ),

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from activities.approvers import Approvers
+from activities.branches import BranchActivities
 from activities.decisions import DecisionActivities
 from activities.endpoints.activities import EndpointActivities
 from activities.endpoints.scaling_activities import ScalingActivities
+from activities.event_commits import EventCommitActivities
 from activities.evidence import EvidenceActivities
 from activities.images.activities import ImageActivities
 from activities.images.origins import ImageOrigins
@@ -24,7 +26,7 @@ Activity = Callable[..., Any]
 
 
 def all_activities(
-    aws: Aws, repositories: Repositories, approvers: Approvers, origins: ImageOrigins, poll_every: float
+    aws: Aws, repositories: Repositories, approvers: Approvers, origins: ImageOrigins, poll_every: float, watch_every: float
 ) -> list[Activity]:
     """Every activity, for the worker to register.
 
@@ -34,12 +36,14 @@ def all_activities(
         approvers: Who may decide, and by which keys.
         origins: Looks who signed an image.
         poll_every: Seconds between two looks at what is followed.
+        watch_every: The same at deployment branches.
     """
     return [
         found
         for instance in (
             ImageActivities(aws, origins, poll_every),
             TaskdefActivities(repositories),
+            EventCommitActivities(aws, repositories),
             TaskActivities(aws, repositories, poll_every),
             PipelineActivities(aws, poll_every),
             RegistryActivities(aws),
@@ -47,6 +51,7 @@ def all_activities(
             DecisionActivities(approvers),
             EndpointActivities(aws, repositories, poll_every),
             ScalingActivities(aws),
+            BranchActivities(aws, repositories, watch_every),
         )
         for found in activities_of(instance)
     ]

@@ -17,6 +17,7 @@ from activities.endpoints.messages import ChangeScaling, EndpointPlan, PlanRollo
 from activities.endpoints.plan import NEW_VARIANT, plan_rollout
 from activities.endpoints.scaling import DIMENSION
 from activities.endpoints.served import SageMakerAccount
+from activities.event_commits import VerifyImage, require_held
 from activities.guard import Guard, known_origin, promoted_image
 from activities.images.messages import CopyImage, ResolveImage
 from activities.images.origins import ImageOrigins
@@ -50,6 +51,7 @@ READS = frozenset(
         "find_model_package",
         "gather_evidence",
         "follow_endpoint",
+        "follow_branch",
         "smoke_endpoint",
         "identify_person",
     }
@@ -105,6 +107,7 @@ class Checks:
         self.by_name: Mapping[str, Callable[[Any], Awaitable[None]]] = {
             "resolve_image": self._resolve_image,
             "copy_image": self._copy_image,
+            "verify_image": self._verify_image,
             "write_image": self._write_image,
             "revert_image": self._revert_image,
             "register_task_definition": self._register_task_definition,
@@ -116,6 +119,7 @@ class Checks:
             "set_approval": self._set_approval,
             "withdraw_approval": self._withdraw_approval,
             "preflight": self._preflight,
+            "look_again": self._look_again,
             "prepare_endpoint": self._prepare_endpoint,
             "update_endpoint": self._update_endpoint,
             "restore_endpoint": self._restore_endpoint,
@@ -149,21 +153,32 @@ class Checks:
         except ValueError:
             return  # it is no image; the activity says so
         origin = known_origin("resolve_image", request.origin)
-        source = (await self._guard.permit(origin)).spec.spec.image.source
-        _agree(origin, "an image", request.image, f"{source}@{origin.request.digest}")
+        _agree(origin, "an image", request.image, _source(origin, await self._guard.permit(origin)))
 
     async def _copy_image(self, request: CopyImage) -> None:
         origin = known_origin("copy_image", request.origin)
-        image = (await self._guard.permit(origin)).spec.spec.image
-        _agree(origin, "an image", request.source, f"{image.source}@{origin.request.digest}")
+        app = await self._guard.permit(origin)
+        image = app.spec.spec.image
+        _agree(origin, "an image", request.source, _source(origin, app))
         _agree(origin, "the repository", request.target_repository, image.target)
         _agree(origin, "the referrers", request.referrers or image.referrers, image.referrers)
         await self._origins.require(origin, image)
+
+    async def _verify_image(self, request: VerifyImage) -> None:
+        # It only reads. But it asks a registry for a tag, which is to be one that the spec names.
+        origin = known_origin("verify_image", request.origin)
+        app = await self._guard.permit(origin)
+        _agree_on_branch(origin, request)
+        _agree(origin, "the writer", "pipecd", app.spec.spec.git.writer)
+        _agree(origin, "the commit", request.commit, origin.commit)
+        _agree(origin, "the replacements", request.handler.replacements, app.handler.replacements)
+        _agree(origin, "an image", request.image, _source(origin, app))
 
     async def _write_image(self, request: WriteImage) -> None:
         origin = known_origin("write_image", request.origin)
         app = await self._guard.permit(origin)
         _agree_on_branch(origin, request)
+        _agree(origin, "the writer", "slipway", app.spec.spec.git.writer)
         _agree(origin, "the event", request.event, app.spec.spec.git.event.name)
         _agree(origin, "the replacements", request.handler.replacements, app.handler.replacements)
         _agree(origin, "the image", request.image, promoted_image(origin, app))
@@ -187,8 +202,17 @@ class Checks:
         _agree(origin, "the file", request.file, app.pipecd.ecs.task_definition_file)
         _agree(origin, "the containers", request.containers or app.containers, app.containers)
         _agree(origin, "the attachment", request.attachment, app.pipecd.attachment)
+        _agree(origin, "what the file holds", request.held, await self._held(origin, app, request))
         await self._guard.permit_definition(origin, app, request.commit)
         await self._origins.require(origin, app.spec.spec.image)
+
+    async def _held(self, origin: Origin, app: App, request: RegisterTaskDefinition) -> str:
+        """What the file must hold in the image's place: nothing else where Slipway wrote it."""
+        if app.spec.spec.git.writer == "slipway":
+            return ""
+        _agree(origin, "the commit", request.commit, origin.commit)
+        repository = await self._guard.repository_of(origin)
+        return await require_held(self._aws, repository, origin.app, app.handler, origin.commit, _source(origin, app))
 
     async def _run_task(self, request: RunTask) -> None:
         origin = known_origin("run_task", request.origin)
@@ -271,6 +295,9 @@ class Checks:
         # It only reads. But a policy that was narrowed meanwhile must stop a rollout before its first target.
         await self._guard.permit(known_origin("preflight", asked.origin), _owner_of(asked.package))
 
+    async def _look_again(self, request: UpdateEndpoint) -> None:
+        await self._preflight(request.plan)
+
     async def _prepare_endpoint(self, plan: EndpointPlan) -> None:
         await self._permit_plan("prepare_endpoint", plan)
 
@@ -336,7 +363,7 @@ def _agree(origin: Origin, what: str, asked: object, written: object) -> None:
         )
 
 
-def _agree_on_branch(origin: Origin, request: WriteImage | RevertImage) -> None:
+def _agree_on_branch(origin: Origin, request: VerifyImage | WriteImage | RevertImage) -> None:
     _agree(origin, "the app", _place(request), _place(origin))
     _agree(origin, "the promotion", request.promotion_id, origin.promotion_id)
 
@@ -404,9 +431,13 @@ def _require_own(origin: Origin, what: str, made_by: str | None) -> None:
         )
 
 
-def _place(named: WriteImage | RevertImage | RegisterTaskDefinition | Origin) -> tuple[str, str, str]:
+def _place(named: VerifyImage | WriteImage | RevertImage | RegisterTaskDefinition | Origin) -> tuple[str, str, str]:
     app = named.app
     return normalise_url(app.repository), app.branch, app_file(app.folder)
+
+
+def _source(origin: Origin, app: App) -> str:
+    return f"{app.spec.spec.image.source}@{origin.request.digest}"
 
 
 def _region(app: App) -> str:

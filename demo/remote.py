@@ -48,6 +48,10 @@ class Remote:
                 (tree / name).write_text(text)
             return self._commit(tree, message)
 
+    def force(self, commit: str) -> None:
+        """Put the deployment branch at a commit, as a push by force does."""
+        self._git("update-ref", f"refs/heads/{BRANCH}", commit)
+
     def head(self) -> str:
         """The deployment branch's newest commit."""
         return self._git("rev-parse", BRANCH).strip()

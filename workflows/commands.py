@@ -86,6 +86,8 @@ def objection_to_names_undoing(command: Command, execution: str) -> str | None:
         command: What was sent.
         execution: The ARN of the promotion's execution; empty while it is not known.
     """
+    if command.task:
+        return "a task is named where the task stage is parked, and the effects are being undone"
     if command.package:
         return "a package is named where the pipeline stage is parked, and the effects are being undone"
     if command.task:

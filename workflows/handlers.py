@@ -42,6 +42,7 @@ from workflows.new_run import NewRun
 from workflows.payloads import REFUSAL_LIMIT, refusal
 from workflows.state import PromotionState, known
 from workflows.view import StatusView
+from workflows.way_back import said_of_way_back
 
 Take = Callable[[Command, Delivery | None], Awaitable[str]]
 AT_ONCE = 5
@@ -345,7 +346,9 @@ class OperatorHandlers:
         self._view.show()
         if self._work:
             self._work.cancel()
-        return f"aborting, asked by {abort.who}; the effects of this promotion are being undone"
+        way_back = said_of_way_back(self._state.rollouts)
+        said = f"aborting, asked by {abort.who}; the effects of this promotion are being undone"
+        return f"{said}: {way_back}" if way_back else said
 
     def _resume(self) -> None:
         self._state.resume()

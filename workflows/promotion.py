@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.event_commits import EventCommitActivities
     from activities.evidence import EvidenceActivities, GatherEvidence
     from activities.images.activities import ImageActivities
     from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage
@@ -28,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
 from workflows.activity_options import ABORT_GRACE, CHANGE, COPY, GIT, READ, STOP, follow, shown
 from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
+from workflows.event_commit import commit_to_register, held_in_place, keep_commit, verification
 from workflows.payloads import read_start
 from workflows.pinned import cannot_read_anew, changed_parts, done_already, unreadable_gates
 from workflows.stages import EndedError
@@ -122,6 +124,11 @@ class PromotionWorkflow(UndoingWorkflow):
 
     async def _write_taskdef(self) -> None:
         request, app = self._request, known(self._state.app)
+        if app.spec.spec.git.writer == "pipecd":
+            verify = verification(self._state, self._origin)
+            held = await self._step(EventCommitActivities.verify_image, verify, GIT, "find the commit that brought the image")
+            self._summarize(keep_commit(self._state, held))
+            return
         run = workflow.info().first_execution_run_id if workflow.patched("run-in-commit") else ""
         revert = RevertImage(app=request.app, promotion_id=self._id, reason="", run=run)
         self._state.plan(Planned(stage=StageName.taskdef, inverse="revert the commit", undo=RevertCommit(request=revert)))
@@ -158,20 +165,21 @@ class PromotionWorkflow(UndoingWorkflow):
         self._summarize(f"{exits_line(verdict)}; piped ran it for {found.commit[:12]}")
 
     async def _launch_task(self) -> None:
-        state, app, taskdef = self._state, known(self._state.app), known(self._state.taskdef)
+        state, app = self._state, known(self._state.app)
         # Never two at once: the one before may only have been lost from sight.
         await stop_task(state, "the stage is retried", self._origin, STOP)
         register = RegisterTaskDefinition(
             app=self._request.app,
-            commit=taskdef.commit,
+            commit=commit_to_register(state),
             file=app.ecs.task_definition_file,
             region=state.region,
             image=known(state.image),
             containers=app.containers,
             attachment=app.attachment,
+            held=held_in_place(state),
             origin=self._origin,
         )
-        summary = f"register {register.file} at {taskdef.commit[:12]}"
+        summary = f"register {register.file} at {register.commit[:12]}"
         definition = await self._step(TaskActivities.register_task_definition, register, GIT, summary)
         state.task_definition = definition.arn
         self._plan_stops()
@@ -376,7 +384,7 @@ class PromotionWorkflow(UndoingWorkflow):
             self._plan_rejection(package)
 
     def _keep_effects(self) -> None:
-        for planned in self._state.compensations:
+        for planned in (each for each in self._state.compensations if each.state is LedgerState.planned):
             self._state.settle(planned, LedgerState.kept, "the promotion succeeded")
 
     def _why_aborted(self) -> str:

@@ -295,6 +295,14 @@ class PromotionState(BaseModel):
             settled if (known.stage, known.inverse) == (settled.stage, settled.inverse) else known for known in self.compensations
         )
 
+    def plan_again(self, position: int, request: RolloutRequest, before: Planned, now: Planned) -> None:
+        """Record a rollout that was planned anew, and its way back in the place of the one before."""
+        self.rollouts = tuple(
+            TargetRollout(request=request) if at == position else rollout for at, rollout in enumerate(self.rollouts)
+        )
+        key = (before.stage, before.inverse)
+        self.compensations = tuple(now if (each.stage, each.inverse) == key else each for each in self.compensations)
+
     def serve(self, served: dict[int, ServedEndpoint]) -> None:
         """Record what targets serve, by their position among the rollouts."""
         limit = ANSWERS_SIZE // max(len(known(self.app).spec.spec.rollout.targets), 1)

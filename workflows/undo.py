@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
@@ -28,15 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from slipway.temporal.failures import report_of, to_application_error
 
 from workflows.activity_options import RESTORE, UNDO, shown
-from workflows.compensations import (
-    KeepImage,
-    Planned,
-    RejectPackage,
-    RestoreTarget,
-    RevertCommit,
-    StopExecution,
-    StopStartedTask,
-)
+from workflows.compensations import KeepImage, Planned, RejectPackage, RestoreTarget, RevertCommit, StopExecution, StopStartedTask
 from workflows.state import PromotionState
 from workflows.task_runner import find_task, pipeds_task
 
@@ -51,6 +44,8 @@ async def undo_all(
 ) -> Sequence[tuple[Planned, FailureReport]]:
     """Carry out every compensation that is not carried out yet, the last effect first. One that fails does not stop the others.
 
+    Endpoints are restored at the same time: none has to go on serving, or get more traffic, while another one goes back.
+
     Args:
         state: Whose compensations; each is settled there.
         reason: Why, for people who look at the outside later.
@@ -61,9 +56,8 @@ async def undo_all(
         Those that need a person, and why.
     """
     failed: list[tuple[Planned, FailureReport]] = []
-    for planned in reversed(state.compensations):
-        if planned.state not in {LedgerState.planned, LedgerState.needs_person}:
-            continue
+
+    async def carry_out(planned: Planned) -> None:
         try:
             done = await _UNDO[planned.undo.kind](state, planned.undo, reason, origin)
         except FailureError as error:
@@ -73,6 +67,16 @@ async def undo_all(
         else:
             state.settle(planned, done.state, done.note)
         settled()
+
+    to_undo = {LedgerState.planned, LedgerState.needs_person}
+    open_ones = [planned for planned in reversed(state.compensations) if planned.state in to_undo]
+    restores = [planned for planned in open_ones if isinstance(planned.undo, RestoreTarget)]
+    if len(restores) > 1 and workflow.patched("restore-together"):
+        # They are the last effects: a rollout is the last stage.
+        await asyncio.gather(*map(carry_out, restores))
+        open_ones = [planned for planned in open_ones if planned not in restores]
+    for planned in open_ones:
+        await carry_out(planned)
     return failed
 
 

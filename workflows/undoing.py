@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
 from workflows.compensations import Planned
 from workflows.stages import TIMER, StagedWorkflow
 from workflows.undo import parks_undoing, undo_all
+from workflows.way_back import said_of_way_back
 
 
 class UndoingWorkflow(StagedWorkflow):
@@ -23,6 +24,8 @@ class UndoingWorkflow(StagedWorkflow):
     async def _undo(self, outcome: Outcome, reason: str) -> None:
         """Undo every effect, the last one first."""
         self._state.fail(outcome, reason, workflow.now())
+        if outcome is Outcome.aborted and (way_back := said_of_way_back(self._state.rollouts)):
+            self._notice(f"the way back: {way_back}")
         self._view.show()
         if self._state.compensations:
             # Worth an event, for it may take long.

@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
         RolloutEnd,
         RolloutRequest,
         RolloutResult,
+        UpdateEndpoint,
     )
     from activities.origin import Origin
     from slipway.api import Outcome, StageName, rollout_queue
@@ -112,8 +113,7 @@ class Waves:
         positions = [await self._plan(target) for target in wave.targets if not self._is_served(target)]
         requests = [self._state.rollouts[position].request for position in positions]
         self._summarize(f"updating {named(requests)}")
-        # Each comes to rest before any of them is judged: an abort is what stops them together.
-        results = await asyncio.gather(*map(self._child, requests), return_exceptions=True)
+        results = await self._results(requests)
         ended = [
             (position, result) for position, result in zip(positions, results, strict=True) if isinstance(result, RolloutResult)
         ]
@@ -127,6 +127,25 @@ class Waves:
             if isinstance(result, BaseException):
                 raise result
 
+    async def _results(self, requests: Sequence[RolloutRequest]) -> Sequence[RolloutResult | BaseException]:
+        """What came of each rollout. Where one does not keep the new model, the others are stopped: they get it no further.
+
+        One that cannot go on stops no other, for an operator may retry it.
+        """
+        children: list[asyncio.Task[RolloutResult]] = []
+
+        async def follow(request: RolloutRequest) -> RolloutResult:
+            result = await self._child(request)
+            running = [child for child in children if not child.done() and child is not asyncio.current_task()]
+            if result.end is not RolloutEnd.served and running and workflow.patched("stop-the-wave"):
+                for child in running:
+                    child.cancel()
+            return result
+
+        children += [asyncio.create_task(follow(request)) for request in requests]
+        # Each comes to rest before any of them is judged.
+        return await asyncio.gather(*children, return_exceptions=True)
+
     def _is_served(self, target: Target) -> bool:
         position = self._positions.get(target)
         return position is not None and self._state.rollouts[position].served is not None
@@ -135,28 +154,42 @@ class Waves:
         """The position of a target's rollout, which is planned with its way back before anything there is changed."""
         position = self._positions.get(target)
         if position is not None:
+            if workflow.patched("look-again"):
+                await self._look_again(position)
             return position
         found = await workflow.execute_activity_method(
             EndpointActivities.preflight, self._asked(target), **shown(READ, f"preflight {target.endpoint}")
         )
-        for warning in found.warnings:
-            self._notice(f"{target.endpoint}: {warning}")
-        if found.scaling:
-            self._notice(f"{target.endpoint}: {OFF_MEANWHILE}")
-        self._record(found)
+        self._warn(found)
+        self._state.plan(way_back_of(found))
+        self._state.rollouts = (*self._state.rollouts, TargetRollout(request=self._request_of(found)))
         self._positions[target] = len(self._state.rollouts) - 1
         return self._positions[target]
 
-    def _record(self, found: Preflight) -> None:
-        plan, former, smoke = found.plan, found.current_config, self._app.spec.spec.rollout.smoke
-        inverse = f"restore {plan.target.endpoint}" if former else f"delete {plan.target.endpoint}"
-        if found.scaling:
-            inverse += " and its automatic scaling"
-        restore = RestoreEndpoint(plan=plan, previous_config=former, reason="", scaling=found.scaling)
-        self._state.plan(
-            Planned(stage=StageName.rollout, inverse=f"{inverse} ({plan.region})", undo=RestoreTarget(request=restore))
+    async def _look_again(self, position: int) -> None:
+        """Plan a rollout that failed anew, where its own update is neither under way nor made: others may have been there."""
+        request = self._state.rollouts[position].request
+        before = Preflight(plan=request.plan, current_config=request.previous_config, scaling=request.scaling)
+        again = UpdateEndpoint(
+            plan=request.plan.model_copy(update={"origin": self._origin}), previous_config=request.previous_config
         )
-        request = RolloutRequest(
+        found = await workflow.execute_activity_method(
+            EndpointActivities.look_again, again, **shown(READ, f"look at {request.plan.target.endpoint} again")
+        )
+        if (found.plan.config, found.current_config) == (before.plan.config, before.current_config):
+            return
+        self._warn(found)
+        self._state.plan_again(position, self._request_of(found), way_back_of(before), way_back_of(found))
+
+    def _warn(self, found: Preflight) -> None:
+        for warning in found.warnings:
+            self._notice(f"{found.plan.target.endpoint}: {warning}")
+        if found.scaling:
+            self._notice(f"{found.plan.target.endpoint}: {OFF_MEANWHILE}")
+
+    def _request_of(self, found: Preflight) -> RolloutRequest:
+        plan, former, smoke = found.plan, found.current_config, self._app.spec.spec.rollout.smoke
+        return RolloutRequest(
             plan=plan,
             previous_config=former,
             app=self._origin.app,
@@ -165,7 +198,6 @@ class Waves:
             smoke_content_type=smoke.content_type if smoke else "application/json",
             scaling=found.scaling,
         )
-        self._state.rollouts = (*self._state.rollouts, TargetRollout(request=request))
 
     def _asked(self, target: Target) -> PlanRollout:
         rollout = self._app.spec.spec.rollout
@@ -207,3 +239,13 @@ class Waves:
                 ]
             ),
         )
+
+
+def way_back_of(found: Preflight) -> Planned:
+    """How a rollout is undone, by what was found before it."""
+    plan, former = found.plan, found.current_config
+    inverse = f"restore {plan.target.endpoint}" if former else f"delete {plan.target.endpoint}"
+    if found.scaling:
+        inverse += " and its automatic scaling"
+    restore = RestoreEndpoint(plan=plan, previous_config=former, reason="", scaling=found.scaling)
+    return Planned(stage=StageName.rollout, inverse=f"{inverse} ({plan.region})", undo=RestoreTarget(request=restore))

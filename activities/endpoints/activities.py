@@ -31,6 +31,7 @@ from activities.endpoints.preflight import alarms_firing, check_preconditions, r
 from activities.endpoints.preparation import changed, environment_of_package, prepare
 from activities.endpoints.scaling import scaling_in_the_way
 from activities.endpoints.served import SageMakerAccount, is_missing
+from activities.endpoints.stopping import UpdateStop
 from activities.repositories import Repositories
 from activities.tags import PROMOTION_TAG
 from activities.waiting import deadline_after, follower
@@ -86,6 +87,22 @@ class EndpointActivities:
             warnings=tuple(await self._warnings(account, plan, endpoint, former)),
             scaling=await scaling_in_the_way(account, plan, former) if former else None,
         )
+
+    @activity.defn
+    async def look_again(self, request: UpdateEndpoint) -> Preflight:
+        """Looks at the target of a rollout that failed, before it is tried again. Reads only.
+
+        Where the plan's own update is under way or has been made, the plan stays: what it found before is what the endpoint goes
+        back to. Otherwise everything is planned anew, for others may have changed the endpoint since.
+
+        Raises:
+            NeedsPersonError: As `preflight`.
+            RefusedError: As `preflight`.
+        """
+        endpoint = await self._account(request.plan).endpoint(request.plan.target.endpoint)
+        if endpoint is not None and deployment.is_going_to(endpoint, request.plan.config):
+            return Preflight(plan=request.plan, current_config=request.previous_config)
+        return await self.preflight(request.plan)
 
     @staticmethod
     async def _warnings(
@@ -236,11 +253,21 @@ class EndpointActivities:
     async def restore_endpoint(self, request: RestoreEndpoint) -> Compensation:
         """Restores the former config, all at once or in the batches of a rolling strategy; deletes an endpoint that it created.
 
-        If it is killed after the update, the retry waits until no deployment runs, and finds the former config.
+        An update of this promotion that is under way is stopped, where its deployment has alarms. Without alarms SageMaker lets
+        nobody change the endpoint until the update has ended, and the former config follows then.
+
+        If it is killed after the update, the retry waits until no deployment runs, and finds the former config. If it is killed
+        after it has set an alarm, the retry finds that alarm by its reason, and resets it.
         """
+        stop = UpdateStop(self._account(request.plan), request.plan)
+        endpoint = await self._at_rest(request.plan, stop)
+        await stop.release()
+        done = await self._restore(request, endpoint)
+        return done.model_copy(update={"note": f"{done.note}; {stop.problem}"}) if stop.problem else done
+
+    async def _restore(self, request: RestoreEndpoint, endpoint: DescribeEndpointOutputTypeDef | None) -> Compensation:
         plan = request.plan
         account = self._account(plan)
-        endpoint = await self._at_rest(plan)
         if endpoint is None:
             gone = LedgerState.undone if request.previous_config is None else LedgerState.needs_person
             return Compensation(state=gone, note=f"the endpoint {plan.target.endpoint} does not exist")
@@ -268,7 +295,7 @@ class EndpointActivities:
             )
             return Compensation(state=LedgerState.needs_person, note=note)
         await self._update(account, request.plan, previous, endpoint)
-        restored = await self._at_rest(request.plan)
+        restored = await self._until(request.plan, lambda found: found is None or _is_at_rest(found))
         served = restored.get("EndpointConfigName") if restored else None
         if served == previous:
             return Compensation(state=LedgerState.undone, note=f"{name} serves {previous} again")
@@ -285,8 +312,14 @@ class EndpointActivities:
                 raise
         await self._until(plan, lambda endpoint: endpoint is None)
 
-    async def _at_rest(self, plan: EndpointPlan) -> DescribeEndpointOutputTypeDef | None:
-        return await self._until(plan, lambda endpoint: endpoint is None or not deployment.is_moving(endpoint))
+    async def _at_rest(self, plan: EndpointPlan, stop: UpdateStop) -> DescribeEndpointOutputTypeDef | None:
+        """The endpoint once no deployment runs. The plan's own update is stopped at once, and again with each look."""
+        endpoint = await self._account(plan).endpoint(plan.target.endpoint)
+        while endpoint is not None and not _is_at_rest(endpoint):
+            if stop.applies(endpoint):
+                await stop.ring()
+            endpoint = await self._until(plan, lambda found: found is None or _is_at_rest(found) or stop.applies(found))
+        return endpoint
 
     async def _until(
         self, plan: EndpointPlan, done: Callable[[DescribeEndpointOutputTypeDef | None], bool], deadline: datetime | None = None
@@ -307,6 +340,10 @@ def heartbeat_endpoint(endpoint: DescribeEndpointOutputTypeDef | None) -> None:
     """Heartbeat what a watcher sees of the endpoint."""
     if endpoint is not None:
         activity.heartbeat(deployment.endpoint_progress(endpoint))
+
+
+def _is_at_rest(endpoint: DescribeEndpointOutputTypeDef) -> bool:
+    return not deployment.is_moving(endpoint)
 
 
 def _tags(plan: EndpointPlan) -> list[dict[str, str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from activities.endpoints import deployment
 from activities.endpoints.messages import EndpointPlan
@@ -108,17 +108,22 @@ async def _check_package(tried: str, account: SageMakerAccount, plan: EndpointPl
         )
 
 
-async def alarm_states(account: SageMakerAccount, alarms: Sequence[str]) -> dict[str, str]:
-    """The state of each alarm that exists."""
+async def described_alarms(account: SageMakerAccount, alarms: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Those of the alarms that exist, as CloudWatch describes them."""
     if not alarms:
-        return {}
+        return []
     answer = await account.aws.call(
         f"looking at the alarms {', '.join(alarms)}",
         account.aws.cloudwatch(account.region, account.role_arn).describe_alarms,
         AlarmNames=list(alarms),
         AlarmTypes=["MetricAlarm", "CompositeAlarm"],
     )
-    found = [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
+    return [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
+
+
+async def alarm_states(account: SageMakerAccount, alarms: Sequence[str]) -> dict[str, str]:
+    """The state of each alarm that exists."""
+    found = await described_alarms(account, alarms)
     return {alarm.get("AlarmName", ""): str(alarm.get("StateValue", "")) for alarm in found}
 
 

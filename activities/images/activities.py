@@ -13,7 +13,7 @@ from temporalio import activity
 
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
 from activities.images.origins import ImageOrigins
-from activities.images.registries import describe_image, open_registry, require_ecr
+from activities.images.registries import find_digest, open_registry, require_ecr
 from activities.waiting import deadline_after, follower
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
@@ -62,7 +62,7 @@ class ImageActivities:
                 policy asks for have not signed it.
         """
         image = require_digest(request.image)
-        await self._require_image(image)
+        await find_digest(self._aws, image)
         await self._read_tree(image)
         if request.origin is None or request.spec is None:
             return ResolvedImage(image=str(image))
@@ -138,22 +138,6 @@ class ImageActivities:
                 f"see `aws ecr describe-image-scan-findings` for {image.repository}, fix the image, and push it again",
             )
         return ScanVerdict(status=scans[0].status, counts=dict(counts))
-
-    async def _require_image(self, image: ImageReference) -> None:
-        tried = f"looking for the image {image}"
-        remedy = "push the image, then start the promotion with the digest that the push printed"
-        if image.ecr is None:
-            async with await open_registry(self._aws, image) as registry:
-                if await registry.manifest_digest(image.repository, image.reference) is None:
-                    raise RefusedError(tried, f"{image.registry} has none", remedy)
-            return
-        try:
-            await describe_image(self._aws, image, tried)
-        except SlipwayError as error:
-            code, message = answer_of(error)
-            if code in {"ImageNotFoundException", "RepositoryNotFoundException"}:
-                raise RefusedError(tried, f"{code}: {message}", remedy) from error
-            raise
 
     async def _read_tree(self, image: ImageReference) -> ImageTree:
         async with await open_registry(self._aws, image) as registry:

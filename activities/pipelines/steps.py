@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from activities.logs import Stream, last_lines, log_excerpt
@@ -58,7 +58,7 @@ def steps_named(steps: Sequence[StepReport], wanted: str) -> tuple[StepReport, .
 
     A definition by the SDK may have several steps of one display name, or one function twice.
     """
-    ranks = (
+    ranks: tuple[Callable[[StepReport], bool], ...] = (
         lambda step: step.name in {wanted, f"{wanted}{_REGISTERS}"},
         lambda step: step.display_name == wanted,
         lambda step: bool(found := _MADE_UP.fullmatch(step.name)) and found["base"] == wanted[:_BASE],

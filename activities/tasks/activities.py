@@ -84,7 +84,10 @@ class TaskActivities:
         read = partial(read_files, repository, request.app, commit)
         definition = await read_definition(request.file, read, request.attachment, path)
         images = container_images(definition)
-        require_image(f"registering {path} at {commit[:12]}", images, request.image, request.containers)
+        tried = f"registering {path} at {commit[:12]}"
+        require_image(tried, images, request.held or request.image, request.containers)
+        if request.held:
+            definition = by_digest(definition, request.image, request.containers)
         found = await self._find_revision(request.region, definition)
         arn = found or await self._register(request.region, definition)
         return RegisteredTaskDefinition(arn=arn, containers=tuple(images), reused=found is not None)
@@ -288,6 +291,14 @@ def require_image(tried: str, images: Mapping[str, str], image: str, written: Co
     if others or image not in images.values():
         runs = ", ".join(f"{name or 'one without a name'} runs {found}" for name, found in (others or images).items())
         raise RefusedError(tried, f"the image is {image}, and {runs}", "point the event watcher's field at the container's image")
+
+
+def by_digest(definition: TaskDefinition, image: str, containers: Collection[str]) -> TaskDefinition:
+    """The task definition whose containers run an image by its digest, whatever the file names it by."""
+    changed = [
+        each | {"image": image} if each.get("name", "") in containers else each for each in definition["containerDefinitions"]
+    ]
+    return {**definition, "containerDefinitions": changed}
 
 
 def run_request(request: RunTask, cluster: str) -> dict[str, Any]:

@@ -17,12 +17,14 @@ class RegisterTaskDefinition(Message):
     file: str
     region: str
     image: str
-    """The image that the file must hold: the digest that was promoted."""
+    """The image that the revision runs, and that the file must hold where `held` is empty: the digest that was promoted."""
     containers: tuple[str, ...] = ()
     """The containers that must run it: those whose image the event watcher writes. Empty where an older release recorded the
     input; any container will do then."""
     attachment: Attachment | None = None
     """What is put into the file before it is read."""
+    held: str = ""
+    """What the file holds in the image's place, where piped's event watcher wrote it: the same image, perhaps by a tag."""
     origin: Origin | None = None
     """Absent where an older release recorded the input."""
 

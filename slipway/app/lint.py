@@ -271,7 +271,7 @@ class _Linter:
         """The containers whose image is written. Each place that the image is written to is there, and one is the task's."""
         handler = pipecd.handlers[position]
         at = ("spec", "eventWatcher", position, "handler", "config")
-        if handler.make_pull_request:
+        if handler.make_pull_request and spec.spec.git.writer == "slipway":
             message = "Slipway pushes to the branch and opens no pull request"
             self._error(pipecd.file, (*at, "makePullRequest"), message, "set it to false, or take another deployment branch")
         try:
@@ -291,8 +291,9 @@ class _Linter:
     def _check_image(
         self, spec: ModelPromotion, pipecd: PipecdApp, at: Path, change: FileChange, taskdef: TaskDefinition
     ) -> tuple[str, ...]:
-        """The containers whose image is written: the whole of it, in place of one from the target's repository."""
-        file, target = change.file, spec.spec.image.target
+        """The containers whose image is written: the whole of it, in place of one from the repository that its writer writes."""
+        file = change.file
+        repository = spec.spec.image.source if spec.spec.git.writer == "pipecd" else spec.spec.image.target
         try:
             written = taskdef_of(self._rendered(pipecd, spec.spec.task.launcher, change.content)).request
         except FileError as error:
@@ -302,7 +303,7 @@ class _Linter:
         before, after = container_images(taskdef), container_images(written)
         for name, image in after.items():
             if PROBE in image and image != PROBE:
-                come_out = image.replace(PROBE, f"{target}@sha256:…")
+                come_out = image.replace(PROBE, f"{repository}@sha256:…")
                 message = f"writes a part of the image of the container {name}, which would be {shown(come_out)}"
                 self._error(pipecd.file, at, message, "let the first group cover the whole image, registry and tag and all")
                 return ()
@@ -311,16 +312,37 @@ class _Linter:
             self._error(pipecd.file, at, "does not write the image of a container", "write to its field image")
         for name in names:
             self._check_repository(spec, file, _repository_of(before.get(name, "")))
+        if spec.spec.git.writer == "pipecd":
+            self._check_held(spec, file, [before.get(name, "") for name in names])
         return names
 
     def _check_repository(self, spec: ModelPromotion, file: str, found: str) -> None:
-        """The task definition runs an image of the target, or still CI's own: another would be another program."""
-        source, target = spec.spec.image.source, spec.spec.image.target
-        message, place = f"{file} runs {found}, and the image goes to {target}", ("spec", "image", "target")
-        if found == source != target:
+        """The task definition runs an image of the repository that is written: another would be another program.
+
+        Where Slipway writes the target, it may still run CI's own.
+        """
+        image = spec.spec.image
+        key = "source" if spec.spec.git.writer == "pipecd" else "target"
+        written, place = (image.source if key == "source" else image.target), ("spec", "image", key)
+        message = f"{file} runs {found}, and the image that is written is of {written}"
+        if found == written:
+            return
+        if found == image.source:
             self._warn(SPEC_FILE, place, message, "see that the task's execution role may pull from there")
-        elif found != target:
+        else:
             self._error(SPEC_FILE, place, message, f"name the same repository here and in {file}")
+
+    def _check_held(self, spec: ModelPromotion, file: str, images: Collection[str]) -> None:
+        """What piped's event watcher wrote, or will write."""
+        at, image = ("spec", "git", "writer"), spec.spec.image
+        for tagged in sorted({held for held in images if "@" not in held}):
+            message = f"{file} names the image by the tag {tagged}, which may move before it is promoted"
+            self._warn(
+                SPEC_FILE, at, message, "register events with the image by digest, or make the repository's tags immutable"
+            )
+        if spec.spec.task.launcher == "pipecd" and image.source != image.target:
+            message = f"piped writes and runs images of {image.source}, and a copy in {image.target} would run nowhere"
+            self._error(SPEC_FILE, ("spec", "image", "target"), message, "name the source here, too: nothing is copied then")
 
     def _check_rollout(self, spec: ModelPromotion) -> None:
         at = ("spec", "rollout")

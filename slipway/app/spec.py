@@ -124,6 +124,9 @@ class Git(SpecModel):
     """PipeCD's file in the application's folder."""
     event: Annotated[Event, _OrName()]
     """The event watcher in PipeCD's file whose handler says which file and field, and the commit message."""
+    writer: Annotated[Literal["slipway", "pipecd"], Field(exclude_if=lambda writer: writer == "slipway")] = "slipway"
+    """Who writes the image into the task definition's file: Slipway, once `slipway start` asks for it; or piped's event watcher,
+    whose commit starts the promotion. With `pipecd` the event's value is an image of `image.source`; Slipway pushes nothing."""
 
 
 class Task(SpecModel):

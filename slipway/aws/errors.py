@@ -186,7 +186,7 @@ RULES = (
     Rule(("ModelError",), Ending.needs_person, "see the log of the model's container; then retry, or abort"),
     Rule(("ClientException",), Ending.needs_person, "fix what ECS says, then retry; or abort"),
     Rule(
-        ("Validation*", "InvalidParameter*", "InvalidNextToken*"),
+        ("Validation*", "InvalidParameter*", "InvalidNextToken*", "InvalidFormat*"),
         Ending.needs_person,
         "fix what AWS says, then retry; or abort",
     ),

@@ -220,6 +220,21 @@ class Repository:
         async with self._locked() as git:
             return await git.with_trailer(head, key, value)
 
+    async def touching(self, head: str, paths: Collection[str], *, since: str = "", trailer: str, limit: int) -> list[Commit]:
+        """The newest commits up to a head that changed one of some files, the newest first.
+
+        Args:
+            head: The last commit.
+            paths: The files.
+            since: A commit that is left out, with all behind it; nothing for none.
+            trailer: The trailer that is read of each.
+            limit: How many at most.
+        """
+        check_commit(head)
+        files = {app_file(path) for path in paths}
+        async with self._locked() as git:
+            return await git.touching(head, check_commit(since) if since else "", files, trailer, limit)
+
     async def is_by_worker(self, commit: Commit) -> bool:
         """Whether author and committer are the worker, and the signature is, where it has a key."""
         name, email, key = self.author.name, self.author.email, self.author.signing_key
@@ -234,6 +249,24 @@ class Repository:
         """The paths that a commit changed."""
         async with self._locked() as git:
             return frozenset(await git.changed_files(check_commit(parent), check_commit(commit)))
+
+    async def has(self, commit: str) -> bool:
+        """Whether a commit is known, on whichever branch. One that was taken off by force may be gone."""
+        check_commit(commit)
+        async with self._locked() as git:
+            return await git.has(commit)
+
+    async def find_files(self, commit: str, name: str, limit: int) -> list[str]:
+        """The paths of the files of a name, in any folder of a commit.
+
+        Args:
+            commit: The commit.
+            name: The file's name.
+            limit: How many at most.
+        """
+        check_commit(commit)
+        async with self._locked() as git:
+            return await git.find_files(commit, name, limit)
 
     async def revert(self, branch: str, commit: str, message: str) -> Revert:
         """Reverts one commit on the branch's current head; what others have changed since stays.

@@ -99,6 +99,9 @@ class WorkerSettings(BaseSettings):
     (docs/signatures.md). It is read again when it changes."""
     poll_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
     """Seconds between two looks at what is followed: tasks, executions, scans, endpoints."""
+    watch_seconds: Annotated[float, Field(gt=0, le=3_600)] = 30.0
+    """Seconds between two looks at a deployment branch on which PipeCD's event watcher writes images (git.writer: pipecd). Other
+    branches are looked at 20 times less often."""
     task_queue: Annotated[str, Field(min_length=1)] = TASK_QUEUE
     """The Temporal task queue."""
     versioned: bool = False

@@ -21,7 +21,7 @@ def registered() -> list[Any]:
     aws = Aws()
     aws.close()
     repositories = Repositories(fixed(policy_of_branches([])), Path("unused"))
-    return all_activities(aws, repositories, Approvers(repositories, Signers(Path("unused"))), origins_of(aws), 1.0)
+    return all_activities(aws, repositories, Approvers(repositories, Signers(Path("unused"))), origins_of(aws), 1.0, 1.0)
 
 
 def names_of(found: list[Any]) -> Counter[str]:
@@ -45,5 +45,11 @@ def test_given_the_activity_classes_when_a_worker_registers_them_then_each_activ
 def test_given_all_activities_when_they_are_parted_then_only_those_that_wait_for_long_are_followers() -> None:
     every = registered()
 
-    assert set(names_of(following_activities(every))) == {"check_scan", "follow_task", "follow_execution", "follow_endpoint"}
+    assert set(names_of(following_activities(every))) == {
+        "check_scan",
+        "follow_task",
+        "follow_execution",
+        "follow_endpoint",
+        "follow_branch",
+    }
     assert names_of(short_activities(every)) + names_of(following_activities(every)) == names_of(every)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import textwrap
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -18,6 +18,8 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.branch_news import BranchNews
+from activities.branches import FollowBranch
 from activities.compensation import Compensation
 from activities.decisions import IdentifyPerson
 from activities.earlier_runs import EarlierRunsInterceptor
@@ -36,6 +38,7 @@ from activities.endpoints.messages import (
     UpdateEndpoint,
 )
 from activities.endpoints.plan import plan_rollout
+from activities.event_commits import HeldImage, VerifyImage
 from activities.evidence import GatherEvidence
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
 from activities.limits import LimitsInterceptor
@@ -80,6 +83,7 @@ from slipway.temporal.failures import to_application_error
 from slipway.temporal.interceptor import SlipwayInterceptor
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
+from workflows.watch import WatchWorkflow
 
 SOURCE = "111111111111.dkr.ecr.us-east-1.amazonaws.com/screening-ci"
 TARGET = "222222222222.dkr.ecr.us-east-1.amazonaws.com/screening"
@@ -169,6 +173,12 @@ class World:
         """By endpoint."""
         self.ended_by_platform: list[str] = []
         """What the platform ends the next tasks by."""
+        self.endless: set[str] = set()
+        """The endpoints whose updates go on without end."""
+        self.restores_meet = asyncio.Barrier(1)
+        """So many endpoints have to be restored at the same time."""
+        self.served_since: str | None = None
+        """The config that endpoints serve where others have updated them after preflight."""
         self.smoke_error = ""
         self.scaling: Scaling | None = None
         """The automatic scaling that updates need taken off."""
@@ -176,6 +186,8 @@ class World:
         self.piped_runs = True
         """Whether piped has run a task when it is looked for."""
         self.task_had_ended = False
+        self.news = asyncio.Queue[BranchNews]()
+        """What is found on a branch, one look after the other."""
 
     def set_approval(self, policy: Approval) -> None:
         spec = self.spec.spec.model_copy(update={"approval": policy})
@@ -224,6 +236,11 @@ class World:
     # --- The activities ---
 
     @activity.defn
+    async def follow_branch(self, asked: FollowBranch) -> BranchNews:
+        await self._enter(asked)
+        return await self.news.get()
+
+    @activity.defn
     async def read_app(self, asked: ReadApp) -> AppSnapshot:
         await self._enter(asked)
         handler = EventHandler(
@@ -247,6 +264,13 @@ class World:
         await self._enter(asked)
         digest = asked.source.rpartition("@")[2]
         return CopiedImage(image=f"{asked.target_repository}@{digest}", copied_blobs=3, skipped_blobs=1, copied_bytes=99)
+
+    @activity.defn
+    async def verify_image(self, asked: VerifyImage) -> HeldImage:
+        await self._enter(asked)
+        held = f"{SOURCE}:v1"
+        brought = TaskdefCommit(commit="b" * 40, changed=False, file="taskdef.yaml", before="before", after=held)
+        return HeldImage(taskdef=brought, author="piped")
 
     @activity.defn
     async def write_image(self, asked: WriteImage) -> TaskdefCommit:
@@ -402,6 +426,12 @@ class World:
         return await self._compensate(asked)
 
     @activity.defn
+    async def look_again(self, asked: UpdateEndpoint) -> Preflight:
+        await self._enter(asked)
+        served = self.served_since or asked.previous_config
+        return Preflight(plan=plan_rollout(asked.plan, self.served_since), current_config=served)
+
+    @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:
         await self._enter(plan)
         return plan
@@ -413,6 +443,8 @@ class World:
     @activity.defn
     async def follow_endpoint(self, asked: FollowEndpoint) -> EndpointVerdict:
         await self._enter(asked)
+        if asked.plan.target.endpoint in self.endless:
+            await asyncio.Event().wait()
         end = self.verdicts.get(asked.plan.target.endpoint, RolloutEnd.served)
         served = end is RolloutEnd.served
         return EndpointVerdict(
@@ -434,6 +466,7 @@ class World:
 
     @activity.defn
     async def restore_endpoint(self, asked: RestoreEndpoint) -> Compensation:
+        await self.restores_meet.wait()
         return await self._compensate(asked)
 
     async def _compensate(self, asked: BaseModel) -> Compensation:
@@ -478,9 +511,10 @@ async def working_without_followers(
     client: Client, world: World, runner: WorkflowRunner | None = None, version: WorkerDeploymentVersion | None = None
 ) -> AsyncGenerator[None]:
     """The same, but nobody takes up what only waits."""
-    promotions = worker_of(client, world, world.task_queue, PromotionWorkflow, VersioningBehavior.AUTO_UPGRADE, runner, version)
+    workflows = (PromotionWorkflow, WatchWorkflow)
+    promotions = worker_of(client, world, world.task_queue, workflows, VersioningBehavior.AUTO_UPGRADE, runner, version)
     queue = rollout_queue(world.task_queue)
-    async with promotions, worker_of(client, world, queue, RolloutWorkflow, VersioningBehavior.PINNED, runner, version):
+    async with promotions, worker_of(client, world, queue, (RolloutWorkflow,), VersioningBehavior.PINNED, runner, version):
         yield
 
 
@@ -488,7 +522,7 @@ def worker_of(
     client: Client,
     world: World,
     queue: str,
-    workflow: type | None = None,
+    workflows: Sequence[type] = (),
     behavior: VersioningBehavior = VersioningBehavior.UNSPECIFIED,
     runner: WorkflowRunner | None = None,
     version: WorkerDeploymentVersion | None = None,
@@ -506,7 +540,7 @@ def worker_of(
     return Worker(
         client,
         task_queue=queue,
-        workflows=[workflow] if workflow else [],
+        workflows=workflows,
         activities=world.activities(),
         interceptors=[SlipwayInterceptor(), EarlierRunsInterceptor(), *([limits] if limits else [])],
         max_concurrent_activities=slots,

@@ -47,6 +47,15 @@ def test_given_an_alarm_when_it_trips_then_the_old_configuration_is_served_again
     assert not stage.fleets.servers["one"].stopped.is_set()
 
 
+def test_given_an_alarm_that_trips_while_the_new_fleet_starts_when_it_is_up_then_it_gets_no_traffic(stage: Stage) -> None:
+    stage.in_service()
+    stage.canary()
+    stage.alarms.in_alarm = {"errors"}
+    stage.clock.pass_wait(10)
+    shown = stage.reaches("RollingBack")
+    assert shown["PendingDeploymentSummary"]["ProductionVariants"][0]["CurrentWeight"] == 0
+
+
 def test_given_an_unhealthy_new_fleet_when_an_endpoint_is_updated_then_it_is_rolled_back(stage: Stage) -> None:
     stage.in_service()
     stage.update("broken-three")

@@ -94,7 +94,7 @@ def test_given_a_task_that_still_runs_cis_image_when_the_target_is_another_repos
     spec = SPEC.replace(f"source: {REPOSITORY}", "source: docker.io/acme/trainer")
     findings = read_app(reading(FILES | {"promotion.yaml": spec, "taskdef.yaml": TASKDEF.replace(REPOSITORY, "acme/trainer")}))
     (problem,) = findings.warnings
-    assert problem.message == f"taskdef.yaml runs docker.io/acme/trainer, and the image goes to {REPOSITORY}"
+    assert problem.message == f"taskdef.yaml runs docker.io/acme/trainer, and the image that is written is of {REPOSITORY}"
     assert findings.app is not None
 
 
@@ -103,6 +103,35 @@ def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say
     assert findings.problems == ()
     assert findings.app is not None
     assert findings.app.handler.event == "image-update"
+
+
+PIPED_WRITES = SPEC.replace("image-update}", "image-update, writer: pipecd}")
+BY_DIGEST = TASKDEF.replace(":v1", f"@sha256:{'a' * 64}")
+
+
+def test_given_piped_as_the_writer_when_the_file_has_a_digest_then_there_is_nothing_to_say() -> None:
+    assert read_app(reading(FILES | {"promotion.yaml": PIPED_WRITES, "taskdef.yaml": BY_DIGEST})).problems == ()
+
+
+def test_given_piped_as_the_writer_when_the_file_has_a_tag_then_that_it_may_move_is_a_warning() -> None:
+    findings = read_app(reading(FILES | {"promotion.yaml": PIPED_WRITES}))
+    (problem,) = findings.problems
+    assert (problem.severity, problem.path) == (Severity.warning, "spec.git.writer")
+    assert f"the tag {REPOSITORY}:v1, which may move" in problem.message
+    assert findings.app is not None
+
+
+def test_given_piped_as_the_writer_when_the_source_is_another_then_the_file_has_to_run_the_source() -> None:
+    spec = PIPED_WRITES.replace(f"source: {REPOSITORY}", "source: ghcr.io/acme/screening")
+    (problem,) = read_app(reading(FILES | {"promotion.yaml": spec})).errors
+    assert problem.path == "spec.image.source"
+    files = {"promotion.yaml": spec, "taskdef.yaml": BY_DIGEST.replace(REPOSITORY, "ghcr.io/acme/screening")}
+    assert read_app(reading(FILES | files)).problems == ()
+
+
+def test_given_piped_as_the_writer_when_the_event_watcher_makes_pull_requests_then_that_is_fine() -> None:
+    app = APP.replace("          repl", "          makePullRequest: true\n          repl")
+    assert not read_app(reading(FILES | {"promotion.yaml": PIPED_WRITES, "app.pipecd.yaml": app})).errors
 
 
 @pytest.mark.parametrize(

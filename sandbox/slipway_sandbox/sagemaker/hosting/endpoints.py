@@ -119,7 +119,7 @@ class EndpointRoom(Room):
         "rollback takes 5 s, or that for each batch; an endpoint may become asynchronous; not verified on AWS: that a canary or "
         "a batch is a part of the instances that are retained, and the wording of the bounds, of the alarms' reason, of the "
         "refusal for variants that are scaled automatically, and of the second sentence of that for an endpoint that would "
-        "not be asynchronous any more",
+        "not be asynchronous any more; nor that an alarm in ALARM keeps the next share from the new fleet",
     )
     def update_endpoint(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])
