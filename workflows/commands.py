@@ -90,8 +90,6 @@ def objection_to_names_undoing(command: Command, execution: str) -> str | None:
         return "a task is named where the task stage is parked, and the effects are being undone"
     if command.package:
         return "a package is named where the pipeline stage is parked, and the effects are being undone"
-    if command.task:
-        return "a task is named where the task stage is parked, and the effects are being undone"
     if command.execution and execution:
         return f"the execution to stop is known: {execution}"
     return None
