@@ -241,7 +241,8 @@ class Checks:
         with contextlib.suppress(RefusedError):
             app = await self._guard.permit(origin)
             if app.spec.spec.task.launcher == "pipecd":
-                return await Tasks(self._aws, await self._guard.open(origin), origin, app, origin.commit).is_own(task)
+                repository = await self._guard.repository_of(origin)
+                return await Tasks(self._aws, repository, origin, app, origin.commit).may_be_own(task)
         return False
 
     async def _retry_execution(self, execution: Execution) -> None:

@@ -51,14 +51,6 @@ class Guard:
         require_allowed(entry, origin.app, more)
         return app
 
-    async def open(self, origin: Origin) -> Repository:
-        """The deployment repository of a promotion.
-
-        Raises:
-            RefusedError: The policy names neither the repository nor the branch.
-        """
-        return await self._repositories.open(origin.app)
-
     async def entry(self, origin: Origin) -> AppEntry:
         """What the policy says of the application.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,16 +9,15 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from activities.event_commits import value_at, value_if_there
 from activities.guard import promoted_image
 from activities.origin import Origin
-from activities.repositories import read_files
 from activities.tasks.messages import FindTask, FoundTask, StartedTask
 from activities.tasks.verdict import definitions_of, has_succeeded
 from slipway.app.durations import format_duration
 from slipway.app.lint import App
-from slipway.app.replacements import apply_event
 from slipway.aws.clients import Aws
-from slipway.errors import NeedsPersonError, RefusedError
+from slipway.errors import NeedsPersonError
 from slipway.git.repository import Repository
 from slipway.git.rules import app_file
 from slipway.text import pluralize
@@ -75,6 +73,11 @@ class PipedTask:
         return self.task.get("createdAt", datetime.min.replace(tzinfo=UTC))
 
     @property
+    def has_stopped(self) -> bool:
+        """Whether it has ended."""
+        return self.task.get("lastStatus") == "STOPPED"
+
+    @property
     def id(self) -> str:
         """The last part of its ARN."""
         return self.arn.rpartition("/")[2]
@@ -108,7 +111,7 @@ class Tasks:
         repository: The deployment repository.
         origin: The promotion.
         app: Its files at the promotion's commit.
-        since: The commit that brought the image, or an earlier one.
+        since: The commit that brought the image, or an earlier one; where piped writes the image, one that has it.
     """
 
     def __init__(self, aws: Aws, repository: Repository, origin: Origin, app: App, since: str) -> None:
@@ -119,9 +122,14 @@ class Tasks:
         self._since = since
         self._brings: dict[str, Brings] = {}
         self._images: dict[str, bool] = {}
+        self._value = "" if app.spec.spec.git.writer == "pipecd" else promoted_image(origin, app)
 
     async def is_own(self, task: PipedTask) -> bool:
         """Whether the task is one of the app's family and cluster, and runs the promoted image for a commit that brings it."""
+        return await self.may_be_own(task) and (task.has_stopped or await self._is_resolved(task))
+
+    async def may_be_own(self, task: PipedTask) -> bool:
+        """The same, where the image is a tag that ECS has not pulled yet."""
         return self._is_of_the_app(task) and await self.brings(task.commit) is Brings.image and await self.runs_image(task)
 
     def _is_of_the_app(self, task: PipedTask) -> bool:
@@ -143,25 +151,36 @@ class Tasks:
 
     async def _has_image(self, commit: str) -> bool:
         """Whether a commit has the image where the event's handler writes it. Nothing needs to be rendered for that."""
-        handler = self._app.handler
-        files = {replacement.file for replacement in handler.replacements}
-        contents = await read_files(self._repository, self._origin.app, commit, files)
-        image = promoted_image(self._origin, self._app)
-        try:
-            changes = await asyncio.to_thread(apply_event, handler, image, contents.get)
-        except RefusedError:
-            return False
-        return not any(change.changed for change in changes)
+        found = await value_if_there(self._repository, self._origin.app, self._app.handler, commit)
+        return found == await self._written()
+
+    async def _written(self) -> str:
+        """The image as the file has it: by its digest, or as piped's event watcher wrote it, which may be by a tag."""
+        self._value = self._value or await value_at(self._repository, self._origin.app, self._app.handler, self._since)
+        return self._value
 
     async def runs_image(self, task: PipedTask) -> bool:
         """Whether the task's revision runs the image. piped runs by family, so another's revision may have come between."""
+        return await self._names_image(task) and self._digests(task) <= {self._origin.request.digest}
+
+    async def _names_image(self, task: PipedTask) -> bool:
         definition = task.task.get("taskDefinitionArn", "")
         if definition not in self._images:
-            image = promoted_image(self._origin, self._app)
+            written = await self._written()
             containers = await definitions_of(self._aws, task.arn, definition)
             images = {found.get("name", ""): found.get("image", "") for found in containers}
-            self._images[definition] = all(images.get(name) == image for name in self._app.containers)
+            self._images[definition] = all(images.get(name) == written for name in self._app.containers)
         return self._images[definition]
+
+    async def _is_resolved(self, task: PipedTask) -> bool:
+        return "@" in await self._written() or bool(self._digests(task))
+
+    def _digests(self, task: PipedTask) -> set[str]:
+        """What ECS has pulled for a tag. By digest only that can be pulled which is named."""
+        if "@" in self._value:
+            return set()
+        containers = (each for each in task.task.get("containers", []) if each.get("name") in self._app.containers)
+        return {digest for each in containers if (digest := each.get("imageDigest"))}
 
 
 class TaskSearch:
@@ -192,17 +211,32 @@ class TaskSearch:
         """
         tasks, former = await self._tasks(), self._request.former
         piped = [each for task in listed if (each := by_piped(task))]
+        if self._request.for_undo:
+            return self._to_stop([each for each in piped if await tasks.may_be_own(each)])
         own = [each for each in piped if await tasks.is_own(each)]
         if self._request.named:
             return self._named(own)
-        if former and (again := next((each for each in own if each.arn == former.arn), None)) and await self._may_do(again):
+        again = next((each for each in own if former and each.arn == former.arn), None)
+        if again and await self._may_do(again):
             return again
         new = [each for each in own if former is None or each.created_at > former.started_at]
         if len(new) > 1:
-            raise self._several(new)
-        if not new and not self._request.for_undo:
+            remedy = f"name the one to follow: slipway retry {self._request.origin.promotion_id} --task <arn>; or abort"
+            raise self._several(new, remedy)
+        if not new:
             await self._check_later(tasks, piped)
         return new[0] if new else None
+
+    def _to_stop(self, own: Sequence[PipedTask]) -> PipedTask | None:
+        """The task that runs, else the newest one; none where piped has run none.
+
+        Raises:
+            NeedsPersonError: Several run.
+        """
+        running = [each for each in own if not each.has_stopped]
+        if len(running) > 1:
+            raise self._several(running, "see which of them are this promotion's, and stop those in ECS")
+        return max(running or own, key=lambda each: each.created_at, default=None)
 
     def _named(self, own: Sequence[PipedTask]) -> PipedTask:
         """The task that an operator named.
@@ -248,7 +282,7 @@ class TaskSearch:
 
     async def _may_do(self, former: PipedTask) -> bool:
         """Whether the task of before is still the one: it runs, or has succeeded."""
-        return former.task.get("lastStatus") != "STOPPED" or await has_succeeded(self._aws, former.task)
+        return not former.has_stopped or await has_succeeded(self._aws, former.task)
 
     async def _check_later(self, tasks: Tasks, piped: Collection[PipedTask]) -> None:
         """Checks that piped has not gone by the image.
@@ -269,12 +303,9 @@ class TaskSearch:
         remedy = "abort; or, if this image is to be trained after all, commit it to the branch again, and retry"
         return NeedsPersonError(self.tried, said, remedy)
 
-    def _several(self, found: Sequence[PipedTask]) -> NeedsPersonError:
+    def _several(self, found: Sequence[PipedTask], remedy: str) -> NeedsPersonError:
         named = ", ".join(f"{each.arn} (of {each.commit[:12]})" for each in found[:NAMED])
         said = f"piped ran {len(found)}: {named}"
-        remedy = f"name the one to follow: slipway retry {self._request.origin.promotion_id} --task <arn>; or abort"
-        if self._request.for_undo:
-            remedy = "see which of them run, and stop those in ECS"
         return NeedsPersonError(self.tried, said, remedy)
 
     async def _seen(self, tasks: Tasks, listed: Sequence[TaskTypeDef]) -> str:

@@ -60,6 +60,17 @@ class Team:
         text = self.template.replace("{image}", f"{self.registry}/screening@{digest}")
         return self.deployment.push({"taskdef.yaml": f"{text}\n# {note}\n"})
 
+    def leave_writing_to_piped(self) -> None:
+        """The event watcher of piped writes the image, too: what CI pushes is what the task runs."""
+        spec = self.deployment.file("promotion.yaml").replace("git: {event", "git: {writer: pipecd, event")
+        pinned = self.deployment.push({"promotion.yaml": spec.replace("/screening-ci\n", "/screening\n")})
+        self.origin = self.promotion_of(DIGEST, pinned)
+
+    def bring_tag(self, tag: str) -> str:
+        """The same, with the image by a tag."""
+        text = self.template.replace("{image}", f"{self.registry}/screening:{tag}")
+        return self.deployment.push({"taskdef.yaml": text})
+
     def runs(self, commit: str, digest: str = DIGEST, **tags: str) -> str:
         """A task as piped runs it for a commit."""
         return run_as_piped(self.ecs, self.account, commit, f"{self.registry}/screening@{digest}", **tags)
@@ -165,6 +176,36 @@ async def test_given_a_later_commit_with_another_image_when_piped_has_run_nothin
     said = f"the later commit {later[:12]} brings another image, and piped deploys the newest commit"
     with pytest.raises(NeedsPersonError, match=said):
         await run(tasks.find_task, team.find(commit))
+
+
+async def test_given_a_tag_that_pipeds_event_watcher_wrote_when_its_task_is_looked_for_then_what_ecs_pulled_decides(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    team.leave_writing_to_piped()
+    team.pushed("sleep 120")
+    commit = team.bring_tag("v1")
+    arn = run_as_piped(team.ecs, team.account, commit, f"{team.registry}/screening:v1")
+    assert (await run(tasks.find_task, team.find(commit, for_undo=True))).task.arn == arn
+    assert (await run(tasks.find_task, team.find(commit, within=timedelta(minutes=2)))).task.arn == arn
+    team.origin = team.promotion_of(f"sha256:{'b' * 64}", team.origin.commit)
+    with pytest.raises(NeedsPersonError, match="a revision with another image was run for it"):
+        await run(tasks.find_task, team.find(commit))
+    team.ecs.stop_task(cluster="pipelines", task=arn)
+
+
+async def test_given_tasks_that_run_twice_when_the_promotion_is_undone_then_the_one_that_still_runs_is_stopped(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    digest = team.pushed("sleep 120")
+    commit = team.bring(digest)
+    first, second = team.runs(commit, digest), team.runs(commit, digest)
+    with pytest.raises(NeedsPersonError, match="piped ran 2") as caught:
+        await run(tasks.find_task, team.find(commit, for_undo=True))
+    assert caught.value.report.remedy == "see which of them are this promotion's, and stop those in ECS"
+    team.ecs.stop_task(cluster="pipelines", task=second)
+    team.ecs.get_waiter("tasks_stopped").wait(cluster="pipelines", tasks=[second], WaiterConfig={"Delay": 1})
+    assert (await run(tasks.find_task, team.find(commit, for_undo=True))).task.arn == first
+    team.ecs.stop_task(cluster="pipelines", task=first)
 
 
 async def started(tasks: TaskActivities, run: Any, find: FindTask) -> StartedTask:
