@@ -48,6 +48,13 @@ signed with a key that `allowedSigners` has for that person. [How to enrol appro
 three levels are worth. `allowedSigners` is read again as the policy is; it may hold {limit} bytes. It must lie where nobody can
 write who may change an app on the list.
 
+## What is watched
+
+The worker watches the branch of each entry for images that piped's event watcher writes
+([`git.writer: pipecd`](pipecd.md#who-writes-the-image)). An entry whose repository ends in `/*` names none: `slipway look` begins
+the watch of one below it. An app that no entry covers is left alone, and no registry is asked for an image that its entry does not
+allow.
+
 ## When it is checked
 
 - *When the app is read*, before anything is changed. A value outside refuses the promotion. The error names the key, what the
