@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from activities.event_commits import value_at
 from activities.guard import promoted_image
 from activities.origin import Origin
 from activities.repositories import read_files
@@ -118,7 +119,8 @@ class Tasks:
         self._app = app
         self._since = since
         self._brings: dict[str, Brings] = {}
-        self._images: dict[str, bool] = {}
+        self._images: dict[str, Mapping[str, str]] = {}
+        """By task definition: the image of each container."""
 
     async def is_own(self, task: PipedTask) -> bool:
         """Whether the task is one of the app's family and cluster, and runs the promoted image for a commit that brings it."""
@@ -146,22 +148,36 @@ class Tasks:
         handler = self._app.handler
         files = {replacement.file for replacement in handler.replacements}
         contents = await read_files(self._repository, self._origin.app, commit, files)
-        image = promoted_image(self._origin, self._app)
         try:
-            changes = await asyncio.to_thread(apply_event, handler, image, contents.get)
+            changes = await asyncio.to_thread(apply_event, handler, await self._held(), contents.get)
         except RefusedError:
             return False
         return not any(change.changed for change in changes)
 
     async def runs_image(self, task: PipedTask) -> bool:
-        """Whether the task's revision runs the image. piped runs by family, so another's revision may have come between."""
-        definition = task.task.get("taskDefinitionArn", "")
+        """Whether the task runs the image. piped runs by family, so another's revision may have come between.
+
+        Where the file names the image by a tag, ECS says which digest the tag had when the task's containers pulled it.
+        """
+        definition, held = task.task.get("taskDefinitionArn", ""), await self._held()
         if definition not in self._images:
-            image = promoted_image(self._origin, self._app)
             containers = await definitions_of(self._aws, task.arn, definition)
-            images = {found.get("name", ""): found.get("image", "") for found in containers}
-            self._images[definition] = all(images.get(name) == image for name in self._app.containers)
-        return self._images[definition]
+            self._images[definition] = {found.get("name", ""): found.get("image", "") for found in containers}
+        if any(self._images[definition].get(name) != held for name in self._app.containers):
+            return False
+        if held == promoted_image(self._origin, self._app):
+            return True
+        pulled = {found.get("name", ""): found.get("imageDigest") for found in task.task.get("containers", [])}
+        return all(pulled.get(name) == self._origin.request.digest for name in self._app.containers)
+
+    async def _held(self) -> str:
+        """What the file holds where the event's handler writes: the promoted image, or what piped wrote for it, as a tag.
+
+        The promotion has made sure at its second stage that this is the promoted image.
+        """
+        if self._app.spec.spec.git.writer == "slipway":
+            return promoted_image(self._origin, self._app)
+        return await value_at(self._repository, self._origin.app, self._app.handler, self._origin.commit)
 
 
 class TaskSearch:

@@ -52,8 +52,8 @@ write who may change an app on the list.
 
 The worker watches the branch of each entry for images that piped's event watcher writes
 ([`git.writer: pipecd`](pipecd.md#who-writes-the-image)). An entry whose repository ends in `/*` names none: `slipway look` begins
-the watch of one below it. An app that no entry covers is left alone, and no registry is asked for an image that its entry does not
-allow.
+the watch of one below it. An app that no entry covers is left alone, and no registry is asked for an image that its entry does
+not allow.
 
 ## When it is checked
 
