@@ -138,11 +138,9 @@ async def test_given_an_image_of_another_repository_in_the_file_when_it_is_verif
 
 @pytest.fixture
 def checks(aws: Aws, repositories: Repositories, tmp_path: Path) -> Checks:
-    approvals = Approvals(
-        Approvers(repositories, Signers(tmp_path / "keys")),
-        EvidenceActivities(aws, repositories, origins_of(aws)).gather_evidence,
-    )
-    return Checks(Guard(repositories), approvals, aws)
+    approvers, origins = Approvers(repositories, Signers(tmp_path / "keys")), origins_of(aws)
+    approvals = Approvals(approvers, EvidenceActivities(aws, repositories, origins).gather_evidence)
+    return Checks(Guard(repositories), approvals, origins, aws)
 
 
 @pytest.fixture
