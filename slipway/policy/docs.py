@@ -57,6 +57,13 @@ write who may change an app on the list.
 `spec.image.signedBy`, so that who may change the app's files cannot do without it. [Signed images](signatures.md) has the forms,
 and where they are verified.
 
+## What is watched
+
+The worker watches the branch of each entry for images that piped's event watcher writes
+([`git.writer: pipecd`](pipecd.md#who-writes-the-image)). An entry whose repository ends in `/*` names none: `slipway look` begins
+the watch of one below it. An app that no entry covers is left alone, and no registry is asked for an image that its entry does
+not allow.
+
 ## When it is checked
 
 - *When the app is read*, before anything is changed. A value outside refuses the promotion. The error names the key, what the
