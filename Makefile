@@ -13,9 +13,9 @@ help:  ## List the targets
 setup:  ## Make .venv from the lock (only when it changed)
 	@scripts/setup.sh
 
-demo:  ## One promotion on a local AWS: KEEP=1 leaves it up; BAD=accuracy|task|rollout shows a bad one; CLAIMED=1 signs nothing
+demo:  ## One promotion on a local AWS: KEEP=1 leaves it up; BAD=accuracy|task|rollout shows a bad one; LAUNCHER=pipecd; CLAIMED=1
 	@scripts/setup.sh worker local pipeline model
-	@KEEP="$(KEEP)" BAD="$(BAD)" CLAIMED="$(CLAIMED)" exec $(BIN)/python -u -m demo
+	@KEEP="$(KEEP)" BAD="$(BAD)" LAUNCHER="$(LAUNCHER)" CLAIMED="$(CLAIMED)" exec $(BIN)/python -u -m demo
 
 test: setup  ## The whole suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from datetime import timedelta
@@ -24,12 +25,14 @@ from activities.checks import PolicyInterceptor
 from activities.earlier_runs import EarlierRunsInterceptor
 from activities.evidence import EvidenceActivities
 from activities.guard import Guard
+from activities.images.origins import ImageOrigins
 from activities.limits import LimitsInterceptor
 from activities.repositories import Repositories
 from slipway.api import follower_queue, rollout_queue
 from slipway.aws.clients import Aws
 from slipway.aws.events import EventQueue
 from slipway.aws.polling import Polling
+from slipway.cosign.keyless import SigstoreRoot
 from slipway.errors import SlipwayError
 from slipway.exit import hard_exit
 from slipway.policy.model import WorkerPolicy
@@ -42,8 +45,10 @@ from slipway.worker.checks import find_problems
 from slipway.worker.health import health
 from slipway.worker.logs import set_up_logging
 from slipway.worker.settings import WorkerSettings
+from slipway.worker.watches import keep_watching
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
+from workflows.watch import WatchWorkflow
 
 HEARTBEAT_THROTTLE = timedelta(seconds=2)
 """How long a heartbeat may wait to be sent. Heartbeats bring cancellations back: an abort is noticed as fast as this."""
@@ -93,6 +98,9 @@ async def serve(settings: WorkerSettings) -> None:
         SlipwayError: Temporal is not there, or not set up.
         OSError: A port is taken.
     """
+    # What was imported stays: the garbage collector need not look through it again each time.
+    gc.collect()
+    gc.freeze()
     client = await connect(runtime_of(settings))
     await check(client)
     policies = settings.policies()
@@ -112,7 +120,10 @@ async def serve(settings: WorkerSettings) -> None:
             for worker in workers:
                 await stack.enter_async_context(worker)
             log.info("polling", task_queue=settings.task_queue, namespace=client.namespace, repositories=settings.repositories)
-            beside = [asyncio.create_task(warn(policy))]
+            beside = [
+                asyncio.create_task(warn(policy)),
+                asyncio.create_task(keep_watching(client, policies, settings.task_queue)),
+            ]
             if settings.event_queue:
                 beside.append(asyncio.create_task(EventQueue(settings.event_queue, polling.hint).listen()))
             await stop.wait()
@@ -133,14 +144,16 @@ async def warn(policy: WorkerPolicy) -> None:
 
 
 def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: Policies, polling: Polling) -> tuple[Worker, ...]:
-    """One worker for each task queue: promotions with their short steps, rollouts with theirs, and what only waits.
+    """One worker for each task queue: promotions and watches with their short steps, rollouts with theirs, and what only waits.
 
     A wait takes a slot for hours or days. On a queue of their own, waits never hold up a short step, an undo or a rollout.
     """
     repositories = Repositories(policies, settings.work_folder.resolve(), settings.author())
     approvers = Approvers(repositories, Signers(settings.work_folder.resolve()))
-    activities = all_activities(aws, repositories, approvers, polling)
-    approvals = Approvals(approvers, EvidenceActivities(aws, repositories).gather_evidence)
+    guard = Guard(repositories)
+    origins = ImageOrigins(aws, guard, SigstoreRoot(settings.sigstore_root))
+    activities = all_activities(aws, repositories, approvers, origins, polling, settings.watch_seconds)
+    approvals = Approvals(approvers, EvidenceActivities(aws, repositories, origins).gather_evidence)
     short = short_activities(activities)
     make = partial(
         Worker,
@@ -150,7 +163,7 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
             SlipwayInterceptor(),
             EarlierRunsInterceptor(),
             LimitsInterceptor(policies),
-            PolicyInterceptor(Guard(repositories), approvals, aws),
+            PolicyInterceptor(guard, approvals, origins, aws),
         ],
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
@@ -159,7 +172,7 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
     return (
         make(
             task_queue=settings.task_queue,
-            workflows=[PromotionWorkflow],
+            workflows=[PromotionWorkflow, WatchWorkflow],
             activities=short,
             deployment_config=deployment_of(settings, VersioningBehavior.AUTO_UPGRADE),
         ),

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from activities.access.activities import AccessActivities
 from activities.approvers import Approvers
+from activities.branches import BranchActivities
 from activities.decisions import DecisionActivities
 from activities.endpoints.activities import EndpointActivities
+from activities.endpoints.scaling_activities import ScalingActivities
 from activities.endpoints.soaking import SoakActivities
+from activities.event_commits import EventCommitActivities
 from activities.evidence import EvidenceActivities
 from activities.images.activities import ImageActivities
+from activities.images.origins import ImageOrigins
 from activities.pipelines.activities import PipelineActivities
 from activities.registry import RegistryActivities
 from activities.repositories import Repositories
@@ -23,27 +28,35 @@ from slipway.aws.polling import Polling
 Activity = Callable[..., Any]
 
 
-def all_activities(aws: Aws, repositories: Repositories, approvers: Approvers, polling: Polling) -> list[Activity]:
+def all_activities(
+    aws: Aws, repositories: Repositories, approvers: Approvers, origins: ImageOrigins, polling: Polling, watch_every: float
+) -> list[Activity]:
     """Every activity, for the worker to register.
 
     Args:
         aws: Where to find AWS.
         repositories: The deployment repositories that this worker may use.
         approvers: Who may decide, and by which keys.
+        origins: Looks who signed an image.
         polling: How what is followed is looked at.
+        watch_every: Seconds between two looks at deployment branches.
     """
     return [
         found
         for instance in (
-            ImageActivities(aws, polling),
+            ImageActivities(aws, origins, polling),
             TaskdefActivities(repositories),
+            EventCommitActivities(aws, repositories),
+            AccessActivities(aws, repositories),
             TaskActivities(aws, repositories, polling),
             PipelineActivities(aws, polling),
             RegistryActivities(aws),
-            EvidenceActivities(aws, repositories),
+            EvidenceActivities(aws, repositories, origins),
             DecisionActivities(approvers),
             EndpointActivities(aws, repositories, polling),
+            ScalingActivities(aws),
             SoakActivities(aws, polling),
+            BranchActivities(aws, repositories, watch_every),
         )
         for found in activities_of(instance)
     ]

@@ -176,6 +176,7 @@ def _gathering(origin: Origin, app: App, package: ModelPackage, signed: Evidence
         origin=origin,
         smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
         rollout=spec.rollout,
+        image_origin=signed.image_origin if signed else None,
     )
 
 

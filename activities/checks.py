@@ -1,4 +1,4 @@
-"""What each activity must agree with before it runs: by its name, a check for each that changes AWS or git, and for preflight.
+"""What each activity must agree with before it runs: by its name, a check for each that changes AWS or git, or assumes roles.
 
 An activity that is neither here nor among `READS` is refused, so that a new one cannot be forgotten.
 """
@@ -12,12 +12,16 @@ from typing import Any
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.access.messages import CheckAccess
 from activities.approvals import Approvals
-from activities.endpoints.messages import EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
+from activities.endpoints.messages import ChangeScaling, EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
 from activities.endpoints.plan import NEW_VARIANT, plan_rollout
+from activities.endpoints.scaling import DIMENSION
 from activities.endpoints.served import SageMakerAccount
-from activities.guard import Guard, known_origin
+from activities.event_commits import VerifyImage, require_held
+from activities.guard import Guard, known_origin, promoted_image
 from activities.images.messages import CopyImage, ResolveImage
+from activities.images.origins import ImageOrigins
 from activities.origin import Origin
 from activities.pipelines.finding import is_anothers
 from activities.pipelines.messages import Execution
@@ -25,6 +29,7 @@ from activities.promotions import first_run_of
 from activities.registry import CreateModelPackage, SetApproval, WithdrawApproval
 from activities.tags import PROMOTION_TAG
 from activities.taskdefs import RevertImage, WriteImage
+from activities.tasks.finding import PipedTask, Tasks, by_piped
 from activities.tasks.messages import RegisterTaskDefinition, RunTask, StopTask
 from slipway.api import ModelPackage
 from slipway.app.lint import App
@@ -40,6 +45,7 @@ READS = frozenset(
     {
         "read_app",
         "check_scan",
+        "find_task",
         "follow_task",
         "find_execution",
         "follow_execution",
@@ -47,6 +53,7 @@ READS = frozenset(
         "gather_evidence",
         "follow_endpoint",
         "watch_alarms",
+        "follow_branch",
         "smoke_endpoint",
         "identify_person",
     }
@@ -60,11 +67,12 @@ class PolicyInterceptor(Interceptor):
     Args:
         guard: What applications may do.
         approvals: What people approved.
+        origins: Looks who signed an image.
         aws: Where to look whose effect something is.
     """
 
-    def __init__(self, guard: Guard, approvals: Approvals, aws: Aws) -> None:
-        self._checks = Checks(guard, approvals, aws)
+    def __init__(self, guard: Guard, approvals: Approvals, origins: ImageOrigins, aws: Aws) -> None:
+        self._checks = Checks(guard, approvals, origins, aws)
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         return _CheckedInbound(next, self._checks)
@@ -89,16 +97,19 @@ class Checks:
     Args:
         guard: What applications may do.
         approvals: What people approved.
+        origins: Looks who signed an image.
         aws: Where to look whose effect something is.
     """
 
-    def __init__(self, guard: Guard, approvals: Approvals, aws: Aws) -> None:
+    def __init__(self, guard: Guard, approvals: Approvals, origins: ImageOrigins, aws: Aws) -> None:
         self._guard = guard
         self._approvals = approvals
+        self._origins = origins
         self._aws = aws
         self.by_name: Mapping[str, Callable[[Any], Awaitable[None]]] = {
             "resolve_image": self._resolve_image,
             "copy_image": self._copy_image,
+            "verify_image": self._verify_image,
             "write_image": self._write_image,
             "revert_image": self._revert_image,
             "register_task_definition": self._register_task_definition,
@@ -109,10 +120,15 @@ class Checks:
             "create_model_package": self._create_model_package,
             "set_approval": self._set_approval,
             "withdraw_approval": self._withdraw_approval,
+            "check_access": self._check_access,
             "preflight": self._preflight,
+            "look_again": self._look_again,
             "prepare_endpoint": self._prepare_endpoint,
             "update_endpoint": self._update_endpoint,
             "restore_endpoint": self._restore_endpoint,
+            "take_off_scaling": self._take_off_scaling,
+            "take_off_scaling_again": self._undo_scaling,
+            "put_back_scaling": self._undo_scaling,
         }
 
     async def check(self, name: str, request: Any) -> None:
@@ -140,24 +156,37 @@ class Checks:
         except ValueError:
             return  # it is no image; the activity says so
         origin = known_origin("resolve_image", request.origin)
-        source = (await self._guard.permit(origin)).spec.spec.image.source
-        _agree(origin, "an image", request.image, f"{source}@{origin.request.digest}")
+        _agree(origin, "an image", request.image, _source(origin, await self._guard.permit(origin)))
 
     async def _copy_image(self, request: CopyImage) -> None:
         origin = known_origin("copy_image", request.origin)
-        image = (await self._guard.permit(origin)).spec.spec.image
-        _agree(origin, "an image", request.source, f"{image.source}@{origin.request.digest}")
+        app = await self._guard.permit(origin)
+        image = app.spec.spec.image
+        _agree(origin, "an image", request.source, _source(origin, app))
         _agree(origin, "the repository", request.target_repository, image.target)
         _agree(origin, "the referrers", request.referrers or image.referrers, image.referrers)
+        await self._origins.require(origin, image)
+
+    async def _verify_image(self, request: VerifyImage) -> None:
+        # It only reads. But it asks a registry for a tag, which is to be one that the spec names.
+        origin = known_origin("verify_image", request.origin)
+        app = await self._guard.permit(origin)
+        _agree_on_branch(origin, request)
+        _agree(origin, "the writer", "pipecd", app.spec.spec.git.writer)
+        _agree(origin, "the commit", request.commit, origin.commit)
+        _agree(origin, "the replacements", request.handler.replacements, app.handler.replacements)
+        _agree(origin, "an image", request.image, _source(origin, app))
 
     async def _write_image(self, request: WriteImage) -> None:
         origin = known_origin("write_image", request.origin)
         app = await self._guard.permit(origin)
         _agree_on_branch(origin, request)
+        _agree(origin, "the writer", "slipway", app.spec.spec.git.writer)
         _agree(origin, "the event", request.event, app.spec.spec.git.event.name)
         _agree(origin, "the replacements", request.handler.replacements, app.handler.replacements)
-        _agree(origin, "the image", request.image, _promoted(origin, app))
+        _agree(origin, "the image", request.image, promoted_image(origin, app))
         await _agree_on_run(origin, request)
+        await self._origins.require(origin, app.spec.spec.image)
 
     async def _revert_image(self, request: RevertImage) -> None:
         # The commit carries the promotion's id and run in its trailers, and only that commit is reverted.
@@ -169,18 +198,30 @@ class Checks:
     async def _register_task_definition(self, request: RegisterTaskDefinition) -> None:
         origin = known_origin("register_task_definition", request.origin)
         app = await self._guard.permit(origin)
+        _agree(origin, "the launcher", "slipway", app.spec.spec.task.launcher)
         _agree(origin, "the app", _place(request), _place(origin))
-        _agree(origin, "the image", request.image, _promoted(origin, app))
+        _agree(origin, "the image", request.image, promoted_image(origin, app))
         _agree(origin, "the region", request.region, _region(app))
         _agree(origin, "the file", request.file, app.pipecd.ecs.task_definition_file)
         _agree(origin, "the containers", request.containers or app.containers, app.containers)
         _agree(origin, "the attachment", request.attachment, app.pipecd.attachment)
+        _agree(origin, "what the file holds", request.held, await self._held(origin, app, request))
         await self._guard.permit_definition(origin, app, request.commit)
+        await self._origins.require(origin, app.spec.spec.image)
+
+    async def _held(self, origin: Origin, app: App, request: RegisterTaskDefinition) -> str:
+        """What the file must hold in the image's place: nothing else where Slipway wrote it."""
+        if app.spec.spec.git.writer == "slipway":
+            return ""
+        _agree(origin, "the commit", request.commit, origin.commit)
+        repository = await self._guard.repository_of(origin)
+        return await require_held(self._aws, repository, origin.app, app.handler, origin.commit, _source(origin, app))
 
     async def _run_task(self, request: RunTask) -> None:
         origin = known_origin("run_task", request.origin)
         app = await self._guard.permit(origin)
         _agree(origin, "the promotion", request.promotion_id, origin.promotion_id)
+        _agree(origin, "the launcher", "slipway", app.spec.spec.task.launcher)
         _agree(origin, "the family", _family(request.task_definition.arn), app.taskdef["family"])
         _agree(origin, "the cluster and network", request.ecs, app.pipecd.ecs)
 
@@ -189,9 +230,21 @@ class Checks:
         await self._guard.require_on_branch(origin)
         ecs = self._aws.ecs(region_of(request.task.arn))
         tried = f"looking at who started the task {request.task.arn}"
-        answer = await self._aws.call(tried, ecs.describe_tasks, cluster=request.task.cluster, tasks=[request.task.arn])
+        answer = await self._aws.call(
+            tried, ecs.describe_tasks, cluster=request.task.cluster, tasks=[request.task.arn], include=["TAGS"]
+        )
         for task in answer["tasks"]:
-            _require_own(origin, f"the task {request.task.arn}", task.get("startedBy"))
+            if not (piped := by_piped(task)) or not await self._is_run_for(origin, piped):
+                _require_own(origin, f"the task {request.task.arn}", task.get("startedBy"))
+
+    async def _is_run_for(self, origin: Origin, task: PipedTask) -> bool:
+        """Whether piped ran the task for the promotion's image, which the spec leaves to it."""
+        with contextlib.suppress(RefusedError):
+            app = await self._guard.permit(origin)
+            if app.spec.spec.task.launcher == "pipecd":
+                repository = await self._guard.repository_of(origin)
+                return await Tasks(self._aws, repository, origin, app, origin.commit).may_be_own(task)
+        return False
 
     async def _retry_execution(self, execution: Execution) -> None:
         origin = known_origin("retry_execution", execution.origin)
@@ -242,9 +295,16 @@ class Checks:
         made_by = package.get("MetadataProperties", {}).get("GeneratedBy")
         _require_own(origin, request.package.arn, await self._display_name(made_by) if made_by else None)
 
+    async def _check_access(self, request: CheckAccess) -> None:
+        # It only reads. But it assumes the roles that the spec names, and the policy says which they may be.
+        await self._guard.permit(request.origin)
+
     async def _preflight(self, asked: PlanRollout) -> None:
         # It only reads. But a policy that was narrowed meanwhile must stop a rollout before its first target.
         await self._guard.permit(known_origin("preflight", asked.origin), _owner_of(asked.package))
+
+    async def _look_again(self, request: UpdateEndpoint) -> None:
+        await self._preflight(request.plan)
 
     async def _prepare_endpoint(self, plan: EndpointPlan) -> None:
         await self._permit_plan("prepare_endpoint", plan)
@@ -260,11 +320,22 @@ class Checks:
         await self._approvals.require_plan(origin, app, plan)
 
     async def _restore_endpoint(self, request: RestoreEndpoint) -> None:
-        plan = request.plan
-        origin = known_origin("restore_endpoint", plan.origin)
+        _agree_on_former(request)
+        await self._permit_undoing("restore_endpoint", request.plan)
+
+    async def _take_off_scaling(self, request: ChangeScaling) -> None:
+        await self._permit_plan("take_off_scaling", request.plan)
+        _agree_on_scaled(request)
+
+    async def _undo_scaling(self, request: ChangeScaling) -> None:
+        # What is put back is what the tag on the promotion's own endpoint config names; the activities compare it.
+        await self._permit_undoing(activity.info().activity_type, request.plan)
+        _agree_on_scaled(request)
+
+    async def _permit_undoing(self, activity_type: str, plan: EndpointPlan) -> None:
+        origin = known_origin(activity_type, plan.origin)
         await self._guard.require_on_branch(origin)
         _agree_on_names(origin, plan)
-        _agree_on_former(request)
         with contextlib.suppress(RefusedError):
             _agree_on_plan(origin, plan, await self._guard.permit(origin))
             return
@@ -300,7 +371,7 @@ def _agree(origin: Origin, what: str, asked: object, written: object) -> None:
         )
 
 
-def _agree_on_branch(origin: Origin, request: WriteImage | RevertImage) -> None:
+def _agree_on_branch(origin: Origin, request: VerifyImage | WriteImage | RevertImage) -> None:
     _agree(origin, "the app", _place(request), _place(origin))
     _agree(origin, "the promotion", request.promotion_id, origin.promotion_id)
 
@@ -348,6 +419,17 @@ def _agree_on_former(request: UpdateEndpoint | RestoreEndpoint) -> None:
         _agree(origin, "the former config", request.previous_config, plan.former)
 
 
+def _agree_on_scaled(request: ChangeScaling) -> None:
+    """The variant is one of the plan's endpoint, and the one that the spec names."""
+    plan, target = request.plan, request.scaling.target
+    origin = known_origin(activity.info().activity_type, plan.origin)
+    variant = plan.variant.name or str(target.get("ResourceId", "")).rpartition("/")[2]
+    expected = f"endpoint/{plan.target.endpoint}/variant/{variant}"
+    for part in (target, *request.scaling.policies, *request.scaling.actions):
+        found = tuple(part.get(name) for name in ("ServiceNamespace", "ResourceId", "ScalableDimension"))
+        _agree(origin, "the scaled variant", found, ("sagemaker", expected, DIMENSION))
+
+
 def _require_own(origin: Origin, what: str, made_by: str | None) -> None:
     if made_by != origin.promotion_id:
         raise NeedsPersonError(
@@ -357,13 +439,13 @@ def _require_own(origin: Origin, what: str, made_by: str | None) -> None:
         )
 
 
-def _place(named: WriteImage | RevertImage | RegisterTaskDefinition | Origin) -> tuple[str, str, str]:
+def _place(named: VerifyImage | WriteImage | RevertImage | RegisterTaskDefinition | Origin) -> tuple[str, str, str]:
     app = named.app
     return normalise_url(app.repository), app.branch, app_file(app.folder)
 
 
-def _promoted(origin: Origin, app: App) -> str:
-    return f"{app.spec.spec.image.target}@{origin.request.digest}"
+def _source(origin: Origin, app: App) -> str:
+    return f"{app.spec.spec.image.source}@{origin.request.digest}"
 
 
 def _region(app: App) -> str:

@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from temporalio import activity
 
 from activities.contents import contents_of
 from activities.endpoints.served import SageMakerAccount
 from activities.evidence_size import fitting_champions, fitting_plans, fitting_results
+from activities.images.origins import ImageOrigins
 from activities.origin import Origin
 from activities.packages import describe_package
 from activities.repositories import Repositories
-from slipway.api import AppRef, Champion, Evidence, Message, ModelPackage, ReportFile, SpecChange, StepReport, TaskdefCommit
+from slipway.api import (
+    AppRef,
+    Champion,
+    Evidence,
+    ImageOrigin,
+    Message,
+    ModelPackage,
+    ReportFile,
+    SpecChange,
+    StepReport,
+    TaskdefCommit,
+)
 from slipway.app.durations import format_duration
 from slipway.app.gates import GateResult, Rival, evaluate_gates
 from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_report, together
-from slipway.app.spec import SPEC_FILE, Gate, Rollout, Strategy, Target, Wave
-from slipway.aws.clients import Aws, region_of
+from slipway.app.spec import SPEC_FILE, Gate, Rollout, Target, Wave
+from slipway.app.strategy import Strategy
+from slipway.aws.clients import Aws, place_in_s3, region_of
 from slipway.aws.patience import patiently
-from slipway.errors import NeedsPersonError
+from slipway.errors import NeedsPersonError, cap
 from slipway.evidence_hash import hash_of, sha256_of
 from slipway.git.rules import app_file
+from slipway.text import pluralize
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
@@ -34,6 +47,8 @@ METRICS_LIMIT = 500
 """Numbers that are kept beside those that gates name: a report may hold whole curves, too large for a workflow's history."""
 PARALLEL_TARGETS = 8
 """Targets that one gathering looks at at a time."""
+UNREAD_LIMIT = 300
+"""Characters of why a report could not be read."""
 PARALLEL_REPORTS = 2
 """Reports that one gathering reads at a time. One may take a hundred megabytes while it is read."""
 _REPORTS = (
@@ -61,6 +76,9 @@ class GatherEvidence(Message):
     """Path of the smoke request's body in the app's folder."""
     rollout: Rollout | None = None
     """How the targets are rolled out. Absent where an older release recorded the input."""
+    image_origin: ImageOrigin | None = None
+    """Where the image comes from, as the first stage found it; who signed it is looked up anew. None where an older release began
+    the promotion: then nobody looks."""
 
 
 class EvidenceActivities:
@@ -69,11 +87,13 @@ class EvidenceActivities:
     Args:
         aws: Where to find AWS.
         repositories: Where smoke requests are read from.
+        origins: Looks who signed an image.
     """
 
-    def __init__(self, aws: Aws, repositories: Repositories) -> None:
+    def __init__(self, aws: Aws, repositories: Repositories, origins: ImageOrigins) -> None:
         self._aws = aws
         self._repositories = repositories
+        self._origins = origins
 
     @activity.defn
     async def gather_evidence(self, request: GatherEvidence) -> Evidence:
@@ -102,6 +122,7 @@ class EvidenceActivities:
             reports=reports,
             smoke=await self._smoke(request),
             spec_change=await self._spec_change(request),
+            image_origin=await self._image_origin(request),
         )
         found = evidence.model_dump(mode="json")
         return evidence.model_copy(update={"hash": hash_of(found), "sha256": sha256_of(found)})
@@ -122,7 +143,12 @@ class EvidenceActivities:
             return None
         return SpecChange(commit=change.commit, author=f"{change.author} <{change.email}>", at=change.time)
 
-    async def _champions(self, request: GatherEvidence, named: Collection[str]) -> tuple[list[Champion], list[Rival]]:
+    async def _image_origin(self, request: GatherEvidence) -> ImageOrigin | None:
+        if request.origin is None or request.image_origin is None:
+            return None
+        return await self._origins.find_again(request.origin, request.image_origin)
+
+    async def _champions(self, request: GatherEvidence, named: Set[str]) -> tuple[list[Champion], list[Rival]]:
         """What each target serves, and the champions that the challenger is held against. Every package is measured once."""
         looks = asyncio.Semaphore(PARALLEL_TARGETS)
 
@@ -155,7 +181,7 @@ class EvidenceActivities:
         variant = request.rollout.variant.name if request.rollout else None
         return await account.package_of(config, variant, request.package.arn) if config else None
 
-    async def _rival(self, arn: str, named: Collection[str], spare: int) -> Rival:
+    async def _rival(self, arn: str, named: Set[str], spare: int) -> Rival:
         """A champion's metrics, or why there are none: reports expire. That counts only where a gate compares."""
         name = f"the champion {arn.rpartition(':model-package/')[2]}"
         try:
@@ -167,20 +193,33 @@ class EvidenceActivities:
         return Rival(name=name, measured=measured, unmeasured=unmeasured)
 
     async def _metrics(
-        self, package: DescribeModelPackageOutputTypeDef, named: Collection[str], spare: int
+        self, package: DescribeModelPackageOutputTypeDef, named: Set[str], spare: int
     ) -> tuple[Measurements, tuple[ReportFile, ...]]:
-        """What the package's reports in S3 and the metadata that it was registered with say; and the reports."""
+        """What the package's reports in S3 and the metadata that it was registered with say; and the reports.
+
+        Raises:
+            NeedsPersonError: A report cannot be read, and a metric that a gate names is in none of the others.
+        """
         parts = [measure(package.get("CustomerMetadataProperties", {}), named, spare)]
         reports: list[ReportFile] = []
+        unread: list[NeedsPersonError] = []
         for uri in report_uris(package.get("ModelMetrics", {})):
-            part, report = await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
-            parts.append(part)
-            reports.append(report)
-        return together(parts, named, spare), tuple(reports)
+            try:
+                part, report = await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
+            except NeedsPersonError as error:
+                unread.append(error)
+                reports.append(ReportFile(uri=uri, sha256="", unread=cap(error.report.answered, UNREAD_LIMIT)))
+            else:
+                parts.append(part)
+                reports.append(report)
+        measured = together(parts, named, spare)
+        if unread and not named <= measured.numbers.keys():
+            raise unread[0]
+        return measured, tuple(reports)
 
     async def _report(self, uri: str, region: str, named: Collection[str], spare: int) -> tuple[Measurements, ReportFile]:
         tried = f"reading the metrics {uri}"
-        bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
+        bucket, key = place_in_s3(uri)
         s3 = self._aws.s3(region)
 
         def read() -> bytes:
@@ -236,6 +275,9 @@ def traffic_of(strategy: Strategy) -> str:
         steps = f"{strategy.canary.percent} % of the traffic, the rest after {format_duration(strategy.canary.wait)}"
     elif strategy.linear:
         steps = f"{strategy.linear.percent} % of the traffic every {format_duration(strategy.linear.wait)}"
+    elif rolling := strategy.rolling:
+        batch = pluralize(rolling.instances, "instance") if rolling.instances else f"{rolling.percent} % of the fleet"
+        steps = f"{batch} at a time, each watched for {format_duration(rolling.wait)}"
     bake = f", the old fleet stays for {format_duration(strategy.bake)}" if strategy.bake else ""
     alarms = f"back on the alarm {' or '.join(strategy.alarms)}" if strategy.alarms else "no alarm takes it back"
     return f"{steps}{bake}, {alarms}"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from activities.pipelines.messages import Execution
-from activities.pipelines.steps import list_steps
+from activities.pipelines.steps import list_steps, steps_named, told
 from slipway.api import Message, ModelPackage, StepReport
 from slipway.app.spec import group_name
 from slipway.aws.clients import Aws, region_of
@@ -78,7 +78,7 @@ class PackageFinder:
         if self._request.named:
             return await self._checked(self._request.named)
         steps = await list_steps(self._aws, self._execution.region, self._execution.arn)
-        chosen = [step for step in steps if not self._request.step or is_step(step.name, self._request.step)]
+        chosen = steps_named(steps, self._request.step) if self._request.step else steps
         if not chosen and steps:
             raise self._no_step(steps)
         registered = [step.arn for step in chosen if step.kind == "RegisterModel" and step.arn]
@@ -166,7 +166,7 @@ class PackageFinder:
         return f"slipway retry {self._request.promotion_id or self._execution.display_name} --package <arn>"
 
     def _no_step(self, steps: Sequence[StepReport]) -> NeedsPersonError:
-        said = f"it has no step {self._request.step}; its steps are {', '.join(step.name for step in steps)}"
+        said = f"it has no step {self._request.step}; its steps: {told(steps)}"
         return NeedsPersonError(self._tried, said, f"correct spec.model.step and start again; or name the package: {self._retry}")
 
     def _none(self, steps: Sequence[StepReport]) -> RefusedError:
@@ -294,11 +294,6 @@ def is_in_group(package: DescribeModelPackageOutputTypeDef, group: str) -> bool:
     return not owner or package["ModelPackageArn"].startswith(f"{owner}:model-package/")
 
 
-def is_step(name: str, wanted: str) -> bool:
-    """Whether a step is the one that the spec names. The SDK's ModelStep appends the kind to the name that it was given."""
-    return name in {wanted, f"{wanted}-RegisterModel"}
-
-
 def require_complete(tried: str, package: DescribeModelPackageOutputTypeDef) -> None:
     """Checks that a package has passed its own validation.
 
@@ -319,7 +314,7 @@ def require_complete(tried: str, package: DescribeModelPackageOutputTypeDef) -> 
 def why_none(steps: Sequence[StepReport]) -> str:
     """Why there is no package, as far as the execution's steps tell."""
     conditions = [f"the condition {step.name} was {step.outcome}" for step in steps if step.outcome]
-    return ", ".join(conditions) or f"its steps were {', '.join(step.name for step in steps) or 'none'}"
+    return ", ".join(conditions) or f"its steps: {told(steps)}"
 
 
 def named(packages: Sequence[DescribeModelPackageOutputTypeDef]) -> str:

@@ -22,10 +22,11 @@ from activities.packages import (
     require_complete,
 )
 from activities.pipelines.messages import Execution
-from activities.pipelines.steps import list_steps
+from activities.pipelines.steps import list_steps, steps_named, told
 from slipway.api import LedgerState, Message, ModelPackage, SignedCommand, StepReport
 from slipway.app.spec import Container, Report
 from slipway.aws.clients import Aws, region_of
+from slipway.aws.errors import answer_of
 from slipway.decisions.command import Delivery
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.names import short_hash
@@ -184,7 +185,8 @@ class RegistryActivities:
     async def set_approval(self, request: SetApproval) -> ApprovalSet:
         """Gives the package a status, and checks that it has it: the registry has no compare-and-set.
 
-        If it is killed after the update, the retry finds the status there and changes nothing.
+        If it is killed after the update, the retry finds the status there and changes nothing. A status that the pipeline has set
+        gets the description alone: why, and on which evidence. Words that somebody else has left stay.
 
         Raises:
             RefusedError: No such status.
@@ -194,15 +196,17 @@ class RegistryActivities:
         tried = f"setting {request.package.arn} to {request.status}"
         if status is None:
             raise RefusedError(tried, "the registry has no such approval status", f"use one of {', '.join(STATUSES)}")
-        before = (await describe_package(self._aws, request.package.arn)).get("ModelApprovalStatus", "")
-        if before == status:
+        found = await describe_package(self._aws, request.package.arn)
+        before = found.get("ModelApprovalStatus", "")
+        if before == status and found.get("ApprovalDescription"):
             return ApprovalSet(before=before, after=before)
+        more: Any = {} if before == status else {"ModelApprovalStatus": status}
         await self._aws.call(
             tried,
             self._aws.sagemaker(request.package.region).update_model_package,
             ModelPackageArn=request.package.arn,
-            ModelApprovalStatus=status,
             ApprovalDescription=request.description[:DESCRIPTION_LIMIT] or "by slipway",
+            **more,
         )
         after = (await describe_package(self._aws, request.package.arn)).get("ModelApprovalStatus", "")
         if after != status:
@@ -213,7 +217,12 @@ class RegistryActivities:
     async def withdraw_approval(self, request: WithdrawApproval) -> Compensation:
         """Makes the package `Rejected` with the reason. If it is killed after the update, the retry finds it rejected."""
         change = SetApproval(package=request.package, status="Rejected", description=request.reason, origin=request.origin)
-        done = await self.set_approval(change)
+        try:
+            done = await self.set_approval(change)
+        except NeedsPersonError as error:
+            if "does not exist" not in answer_of(error)[1]:
+                raise
+            return Compensation(state=LedgerState.kept, note="the package does not exist any more")
         note = (
             "the package was already rejected"
             if done.before == done.after
@@ -226,11 +235,11 @@ def job_of(tried: str, steps: Sequence[StepReport], name: str, kind: str) -> str
     """The ARN of the job of a step.
 
     Raises:
-        NeedsPersonError: There is no such step, or it ran no such job.
+        NeedsPersonError: There is no such step, there are several, or it ran no such job.
     """
-    found = next((step.arn for step in steps if step.name == name and step.kind == kind and step.arn), None)
-    if found is None:
-        known = ", ".join(f"{step.name} ({step.kind})" for step in steps) or "none"
-        said = f"the execution has no {kind.lower()} step {name}; its steps: {known}"
-        raise NeedsPersonError(tried, said, "correct spec.model, and start a promotion anew")
-    return found
+    jobs = [step.arn for step in steps_named([step for step in steps if step.kind == kind], name) if step.arn]
+    if len(jobs) == 1:
+        return jobs[0]
+    found = f"{len(jobs)} {kind.lower()} steps" if jobs else f"no {kind.lower()} step"
+    said = f"the execution has {found} {name}; its steps: {told(steps)}"
+    raise NeedsPersonError(tried, said, "correct spec.model, and start a promotion anew")

@@ -8,7 +8,7 @@ import re
 from temporalio import activity
 
 from activities.compensation import Compensation
-from activities.guard import known_origin
+from activities.guard import known_origin, promoted_image
 from activities.origin import Origin
 from activities.own_commits import Judged, Written, commits_of, judge, own_revert
 from activities.repositories import Repositories, findings_at, read_files
@@ -216,8 +216,7 @@ async def _what_was_written(repository: Repository, request: RevertImage) -> Wri
             f"the files of {origin.app.folder} at {origin.commit[:12]} are refused: {findings.errors[0]}",
             "revert the promotion's commit by hand if it must be undone",
         )
-    image = f"{app.spec.spec.image.target}@{origin.request.digest}"
-    return Written(origin.app, request.promotion_id, request.run, app.handler, image)
+    return Written(origin.app, request.promotion_id, request.run, app.handler, promoted_image(origin, app))
 
 
 def _not_proven(repository: Repository, request: RevertImage, judged: Judged | None) -> NeedsPersonError:

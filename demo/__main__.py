@@ -2,6 +2,7 @@
 
 Environment:
     KEEP: 1 leaves everything up until Ctrl-C.
+    LAUNCHER: `pipecd` lets a stand-in of PipeCD's piped run the task; `slipway` is the default.
     BAD: `accuracy`, `task` or `rollout` shows a bad promotion, and how it ends.
     CLAIMED: 1 lets the operator decide without a signature.
     DEMO_APPROVE: 1 lets the sample's operator approve, also at a terminal.
@@ -26,7 +27,7 @@ from demo.asking import TerminalClosedError
 from demo.images import ImageBuildError
 from demo.processes import StartError
 from demo.screen import Screen
-from demo.showing import is_kept, run
+from demo.showing import LAUNCHERS, is_kept, run
 from demo.story import EXPECTED, StoryError
 from demo.team import ROOT
 
@@ -38,6 +39,9 @@ def main() -> int:
     if bad not in EXPECTED:
         screen.say(f"BAD={bad} is not known; it is one of: {', '.join(name for name in EXPECTED if name)}")
         return 2
+    if (launcher := os.environ.get("LAUNCHER") or "slipway") not in LAUNCHERS:
+        screen.say(f"LAUNCHER={launcher} is not known; it is one of: {', '.join(LAUNCHERS)}")
+        return 2
     # SIGTERM ends the demo as Ctrl-C does: every child first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = ROOT / "build" / "demo"
@@ -45,7 +49,7 @@ def main() -> int:
         with contextlib.ExitStack() as parts:
             parts.enter_context(alone_in(folder))
             clear(folder)
-            code = run(parts, folder, screen, bad)
+            code = run(parts, folder, screen, bad, launcher)
     except (ImageBuildError, StartError, SandboxStartError, StoryError, TerminalClosedError, OSError) as error:
         screen.console.print(f"[red]the demo stopped:[/] {escape(str(error))}")
         screen.say(f"logs are in {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")

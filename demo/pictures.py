@@ -115,7 +115,7 @@ def picture_of_the_terminal(folder: Path) -> None:
     os.environ["DEMO_APPROVE"] = "1"
     console = Console(record=True, width=COLUMNS, force_terminal=True, highlight=False)
     with contextlib.ExitStack() as parts:
-        run(parts, folder, Screen(console), "")
+        run(parts, folder, Screen(console), "", "slipway")
     console.save_svg(str(PICTURES / "demo.svg"), title="make demo", clear=False)
 
 

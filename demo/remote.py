@@ -48,13 +48,21 @@ class Remote:
                 (tree / name).write_text(text)
             return self._commit(tree, message)
 
+    def force(self, commit: str) -> None:
+        """Put the deployment branch at a commit, as a push by force does."""
+        self._git("update-ref", f"refs/heads/{BRANCH}", commit)
+
     def head(self) -> str:
         """The deployment branch's newest commit."""
         return self._git("rev-parse", BRANCH).strip()
 
-    def read(self, path: str) -> str:
-        """A file on the deployment branch."""
-        return self._git("show", f"{BRANCH}:{path}")
+    def read(self, path: str, commit: str = BRANCH) -> str:
+        """A file on the deployment branch, or at one commit."""
+        return self._git("show", f"{commit}:{path}")
+
+    def changed_files(self, before: str, after: str) -> list[str]:
+        """The files that differ between two commits."""
+        return self._git("diff", "--name-only", before, after).splitlines()
 
     def log(self) -> list[str]:
         """The messages on the deployment branch, newest first."""

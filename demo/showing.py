@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_model_image, build_pipeline_image
 from demo.keeping import exports, until_interrupted
+from demo.piped import Piped
 from demo.screen import Screen
 from demo.signing import Signer, why_claimed
 from demo.stack import BINARIES, Crew, Stack
@@ -23,11 +24,13 @@ from demo.story import EXPECTED, OPERATOR, Story, result_of, with_traffic
 from demo.team import ROOT, Team
 from slipway.api import Outcome, PromotionStatus
 
+LAUNCHERS = ("slipway", "pipecd")
+"""Who may run the task, by the words of `spec.task.launcher`."""
 SETTINGS_OF = {"accuracy": BAD_ACCURACY, "rollout": BAD_COLUMNS}
 """What a developer changed in `pipeline/settings.json` for each bad model."""
 
 
-def run(parts: contextlib.ExitStack, folder: Path, screen: Screen, bad: str) -> int:
+def run(parts: contextlib.ExitStack, folder: Path, screen: Screen, bad: str, launcher: str) -> int:
     """Bring the parts up, make what the team has, push its images as CI does, and tell their story."""
     screen.title("A local AWS, Temporal, git and a worker")
     with screen.step("images") as notes:
@@ -45,13 +48,22 @@ def run(parts: contextlib.ExitStack, folder: Path, screen: Screen, bad: str) -> 
         team.prepare(model)
         images = [team.push_pipeline_image(image, f"build-{number}") for number, image in enumerate(built, 1)]
         notes += [f"CI {team.ci_account}", f"ML {team.ml_account}", f"deployment branch at {team.remote.head()[:8]}"]
+    piped = parts.enter_context(begin_deploying(team, screen)) if launcher == "pipecd" else None
     signer = enrol(stack, team, screen)
     with screen.step("worker"):
         crew = parts.enter_context(Crew(stack, team.ml_account, policy=signer.policy if signer else None))
     show_ways_in(stack, crew, screen, signer)
     asks = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("DEMO_APPROVE") != "1"
     story = Story(stack, crew, team, screen, signer, asks=asks)
-    return asyncio.run(tell(stack, team, screen, story, bad, images))
+    return asyncio.run(tell(stack, team, screen, story, bad, images, piped))
+
+
+def begin_deploying(team: Team, screen: Screen) -> Piped:
+    """A piped that deploys the team's application from now on, and runs its task."""
+    with screen.step("piped") as notes:
+        team.leave_task_to_piped()
+        notes += ["a stand-in of PipeCD's piped deploys what is pushed, and runs the task", "task.launcher is pipecd"]
+    return Piped(team)
 
 
 def enrol(stack: Stack, team: Team, screen: Screen) -> Signer | None:
@@ -88,13 +100,15 @@ def show_ways_in(stack: Stack, crew: Crew, screen: Screen, signer: Signer | None
     screen.say(f"the local AWS shows what it holds at {stack.sandbox.endpoint}/_sandbox/")
 
 
-async def tell(stack: Stack, team: Team, screen: Screen, story: Story, bad: str, images: Sequence[str]) -> int:
+async def tell(
+    stack: Stack, team: Team, screen: Screen, story: Story, bad: str, images: Sequence[str], piped: Piped | None
+) -> int:
     """Tell the story of the images that CI pushed, the last of which it is about, and write down how it ended."""
     for champion in images[:-1]:
         screen.title("First a good model, which will be the champion")
         await story.promote(champion, "0" * 40)
     screen.title("CI pushed a new pipeline image and starts a promotion")
-    status = await promote(team, story, screen, images[-1], bad)
+    status = await promote(team, story, screen, images[-1], bad, piped)
     answer = await asyncio.to_thread(show_end, stack, team, screen, status)
     await story.verify(status)
     result = result_of(status, answer, stack.sandbox.counts())
@@ -112,7 +126,7 @@ async def tell(stack: Stack, team: Team, screen: Screen, story: Story, bad: str,
     return 0 if story.decided_elsewhere or status.outcome == expected else 1
 
 
-async def promote(team: Team, story: Story, screen: Screen, uri: str, bad: str) -> PromotionStatus:
+async def promote(team: Team, story: Story, screen: Screen, uri: str, bad: str, piped: Piped | None) -> PromotionStatus:
     """The promotion that the demo is about."""
     if bad == "task":
         team.remove_data()
@@ -121,6 +135,9 @@ async def promote(team: Team, story: Story, screen: Screen, uri: str, bad: str) 
         def fix() -> None:
             team.upload_data()
             screen.say("the operator uploads the data again")
+            if piped:
+                piped.sync()
+                screen.say("and syncs the application in PipeCD, so that piped runs the task once more")
 
         return await story.promote(uri, "1" * 40, fix)
     if bad == "rollout":

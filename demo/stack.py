@@ -87,6 +87,7 @@ class Crew:
             **({"SLIPWAY_POLICY": str(policy)} if policy else anything),
             "SLIPWAY_WORK_FOLDER": str(self._folder / "work"),
             "SLIPWAY_POLL_SECONDS": "0.25",
+            "SLIPWAY_WATCH_SECONDS": "0.25",
             "SLIPWAY_HEALTH_PORT": str(self.health_port),
             "SLIPWAY_METRICS_PORT": str(free_port()),
         }

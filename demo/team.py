@@ -81,6 +81,20 @@ class Team:
         self.upload_data()
         self._put_alarms()
 
+    def leave_task_to_piped(self, timeout: str = "30m") -> None:
+        """Let piped run the task, as the deployment branch says from now on.
+
+        Args:
+            timeout: `task.timeout`.
+        """
+        spec, app = f"{FOLDER}/promotion.yaml", f"{FOLDER}/app.pipecd.yaml"
+        ours, theirs = "launcher: slipway, timeout: 30m", f"launcher: pipecd, timeout: {timeout}"
+        files = {
+            spec: self.remote.read(spec).replace(ours, theirs),
+            app: self.remote.read(app).replace("runStandaloneTask: false", "runStandaloneTask: true"),
+        }
+        self.remote.commit_files(files, "Let piped run the task")
+
     def share_source(self, reader: str) -> None:
         """Let a principal of the ML account read CI's images, by the sample policy."""
         policy = (ROOT / "deploy" / "iam" / "source-repository.json").read_text().replace(WORKER, reader)

@@ -256,6 +256,7 @@ class OperatorCommand(Message):
     reason: str = Field(default="", max_length=1_000)
     execution: Line = Field(default="", max_length=ARN_LIMIT, description="For `retry`: the execution that the task started.")
     package: Line = Field(default="", max_length=ARN_LIMIT, description="For `retry`: the package that the execution made.")
+    task: Line = Field(default="", max_length=ARN_LIMIT, description="For `retry`: the task of piped's that is to be followed.")
 
 
 DOCUMENT_LIMIT = 16_000
@@ -324,6 +325,61 @@ class Evidence(Message):
     """How each target is rolled out, in the order of `champions`."""
     sha256: str = ""
     """The whole checksum, of which `hash` is the beginning."""
+    image_origin: ImageOrigin | None = None
+    """Who signed the pipeline image, and what it was built from. None where an older release gathered the evidence."""
+
+
+class ImageSigner(Message):
+    """Who signed an image, as the worker verified it: the holder of a key, or an identity that Sigstore proves."""
+
+    key: str = ""
+    """The key's fingerprint, as `SHA256:…`: the SHA-256 of the public key's DER in base64."""
+    subject: str = ""
+    issuer: str = ""
+    """Who knows the subject."""
+
+    @property
+    def line(self) -> str:
+        """The signer in one line."""
+        return f"key {self.key}" if self.key else f"{self.subject} (by {self.issuer})"
+
+
+class BuildProvenance(Message):
+    """What a build says of itself: SLSA's provenance of the image."""
+
+    builder: str = ""
+    repository: str = ""
+    """The source's, as the build names it."""
+    commit: str = ""
+    signer: ImageSigner | None = None
+    """The signer of `signedBy` whose signature is on it. None: nobody who is asked for has signed it, and it may say anything."""
+    contradiction: str = ""
+    """What it says otherwise than who started the promotion."""
+
+    @property
+    def line(self) -> str:
+        """The provenance in one line."""
+        source = f"{self.repository or 'an unnamed repository'} at {self.commit[:12] or 'an unnamed commit'}"
+        builder = f" by {self.builder}" if self.builder else ""
+        known = f"signed by {self.signer.line}" if self.signer else "unsigned"
+        contradiction = f"; WARNING: {self.contradiction}" if self.contradiction else ""
+        return f"{source}{builder} ({known}){contradiction}"
+
+
+class ImageOrigin(Message):
+    """Where a pipeline image comes from, by what is attached to it in its registry."""
+
+    signers: tuple[ImageSigner, ...] = ()
+    """Those of the spec's and the policy's `signedBy` who signed it. Empty: nobody is asked for."""
+    provenance: tuple[BuildProvenance, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All of it, in lines."""
+        return (
+            *(f"signed by {signer.line}" for signer in self.signers),
+            *(f"built from {provenance.line}" for provenance in self.provenance),
+        )
 
 
 class SpecChange(Message):
@@ -375,11 +431,17 @@ class ReportFile(Message):
 
     uri: str
     sha256: str
+    """Empty where it could not be read."""
+    unread: str = ""
+    """Why it could not be read. No gate needs it then."""
 
 
 SUMMARY_CONTAINERS = 15
 SUMMARY_ENTRIES = 50
 """Gates and champions that a summary has of each: a promotion may have thousands, and its status stays small."""
+ORIGIN_LINES = 6
+ORIGIN_LIMIT = 1_000
+"""Lines on the image's origin that a summary has, and characters of each."""
 UNMEASURED_LIMIT = 300
 """Characters of a summary's reason why a champion is not measured, or a gate cannot be read."""
 
@@ -396,6 +458,8 @@ class EvidenceSummary(Message):
     """The images of the first containers that would serve."""
     spec_change: str = ""
     """Who last changed the spec, when, in which commit."""
+    image_origin: tuple[str, ...] = ()
+    """Who signed the pipeline image, and what it was built from."""
 
     @classmethod
     def of(cls, evidence: Evidence) -> EvidenceSummary:
@@ -405,6 +469,7 @@ class EvidenceSummary(Message):
         plans = (*evidence.rollout_plan, *[""] * len(evidence.champions))
         shown = zip(evidence.champions[:SUMMARY_ENTRIES], plans, strict=False)
         champions = [ChampionSummary.of(champion, plan) for champion, plan in shown]
+        origin = evidence.image_origin or ImageOrigin()
         left_out = len(evidence.gates) + len(evidence.champions) - len(gates) - len(champions)
         return cls(
             gates=tuple(gates),
@@ -412,6 +477,7 @@ class EvidenceSummary(Message):
             left_out=left_out,
             containers=tuple(container.image for container in evidence.containers[:SUMMARY_CONTAINERS]),
             spec_change=evidence.spec_change.line if evidence.spec_change else "",
+            image_origin=tuple(line[:ORIGIN_LIMIT] for line in origin.lines[:ORIGIN_LINES]),
         )
 
 
@@ -420,7 +486,7 @@ class ChampionSummary(Message):
 
     endpoint: str
     region: str | None = None
-    """None for the region of the target repository."""
+    """None for the region of the task."""
     package: str | None = None
     unmeasured: str = ""
     """Why nothing is known of its metrics."""
@@ -469,6 +535,8 @@ class StepReport(Message):
     outcome: str = ""
     """What a condition came to: `True` or `False`."""
     failure: str = ""
+    display_name: str = ""
+    """Where it has another one than its name."""
 
 
 class TaskdefCommit(Message):

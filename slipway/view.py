@@ -19,6 +19,7 @@ from slipway.api import (
     Outcome,
     PackageContainer,
     PromotionStatus,
+    ReportFile,
     ServedEndpoint,
     StageReport,
     StageState,
@@ -198,6 +199,7 @@ def summary_lines(summary: EvidenceSummary) -> tuple[str, ...]:
     more = (f"gates and champions that are left out here: {summary.left_out}",) if summary.left_out else ()
     changed = (one_line(f"promotion.yaml last changed by {summary.spec_change}"),) if summary.spec_change else ()
     return (
+        *(one_line(f"pipeline image: {line}") for line in summary.image_origin),
         *(one_line(f"container: {image}") for image in summary.containers),
         *(line for champion in summary.champions for line in _target_lines(champion)),
         *changed,
@@ -239,9 +241,10 @@ def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
         ("model", evidence.package.arn),
         *(fact for container in containers for fact in _container_facts(container)),
         ("image", evidence.image),
+        *(("image", one_line(line)) for line in (evidence.image_origin.lines if evidence.image_origin else ())),
         ("taskdef", f"{evidence.taskdef.file} at {evidence.taskdef.commit[:12]}"),
         *((("spec", f"promotion.yaml last changed by {changed.line}"),) if changed else ()),
-        *(("report", f"{report.uri}, SHA-256 {report.sha256}") for report in evidence.reports),
+        *(("report", _report_fact(report)) for report in evidence.reports),
         *((("smoke", f"the request's body is the git blob {evidence.smoke}"),) if evidence.smoke else ()),
         *(("champion", line) for line in champions),
         *(("rollout", f"{champion.target.endpoint}: {plan}") for champion, plan in plans),
@@ -250,6 +253,12 @@ def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
         *((("sha-256", evidence.sha256),) if evidence.sha256 else ()),
         ("evidence", evidence.hash),
     )
+
+
+def _report_fact(report: ReportFile) -> str:
+    if report.unread:
+        return one_line(f"{report.uri}, which no gate needs, could not be read: {report.unread}")
+    return f"{report.uri}, SHA-256 {report.sha256}"
 
 
 def _container_facts(container: PackageContainer) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ from typing import Any, cast
 from temporalio.client import WorkflowHistory
 
 from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_pipeline_image
+from demo.piped import Piped
 from demo.stack import Stack
 from demo.story import with_traffic
 from demo.team import ROOT
@@ -24,7 +25,10 @@ from slipway.api import Decision, Outcome, PromotionStatus, StageName, StageStat
 from slipway.temporal.start import send_update
 from tests.support.images import light_model_image
 from tests.support.owned import SignedScenario
+from tests.support.scaling import LARGER, LIVE, Scaling
 from tests.support.scenario import Scenario, hold_pushes
+from tests.support.waiting import until, until_parked
+from tests.support.watched import WatchedScenario
 
 FOLDER = Path(__file__).parent / "histories"
 Act = Callable[[Scenario], Awaitable[Outcome]]
@@ -65,6 +69,29 @@ async def parked_and_retried(scenario: Scenario) -> Outcome:
     await scenario.when_an_operator_says("retry")
     await scenario.when_ana_approves()
     return Outcome.promoted
+
+
+async def retried_with_piped(scenario: Scenario) -> Outcome:
+    """The task, which piped runs, fails; piped runs it once more while the promotion waits for that."""
+    scenario.team.leave_task_to_piped()
+    with Piped(scenario.team) as piped:
+        scenario.team.remove_data()
+        await scenario.when_ci_starts(await good_image(scenario))
+        await until_parked(scenario.handle, StageName.task)
+        scenario.team.upload_data()
+        await scenario.when_an_operator_says("retry")
+        await asyncio.to_thread(piped.sync)
+        await scenario.when_ana_approves()
+    return Outcome.promoted
+
+
+async def aborted_with_piped(scenario: Scenario) -> Outcome:
+    """Aborted while piped is waited for. What it has run is looked for then, and stopped."""
+    scenario.team.leave_task_to_piped()
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.until(lambda: bool(scenario.done("ecs.ListTasks")), "a look for the task")
+    await scenario.when_an_operator_says("abort")
+    return Outcome.aborted
 
 
 async def asked_again(scenario: Scenario) -> Outcome:
@@ -118,6 +145,17 @@ async def expired(scenario: Scenario) -> Outcome:
 
 async def rolled_back(scenario: Scenario) -> Outcome:
     await scenario.given_a_champion(await good_image(scenario))
+    await scenario.when_ci_starts(await pushed(scenario, BAD_COLUMNS, "pipeline-bad-rollout"))
+    await scenario.when_ana_approves()
+    await with_traffic(scenario.team, scenario.then_it_ends(Outcome.rolled_back))
+    return Outcome.rolled_back
+
+
+async def rescaled(scenario: Scenario) -> Outcome:
+    """The instance type of an endpoint changes that is scaled automatically, and the new model fails under traffic."""
+    await scenario.given_a_champion(await good_image(scenario))
+    Scaling(scenario.team)
+    scenario.given_its_file("promotion.yaml", LIVE, LARGER)
     await scenario.when_ci_starts(await pushed(scenario, BAD_COLUMNS, "pipeline-bad-rollout"))
     await scenario.when_ana_approves()
     await with_traffic(scenario.team, scenario.then_it_ends(Outcome.rolled_back))
@@ -178,6 +216,20 @@ async def cancelled_while_undoing(scenario: Scenario) -> Outcome:
     return Outcome.aborted
 
 
+async def parked_while_undoing(scenario: Scenario) -> Outcome:
+    """A permission is missing on the way back. It is granted, and the operator retries."""
+    sandbox, account = scenario.stack.sandbox, scenario.team.ml_account
+    denied = {"code": "AccessDeniedException", "message": "not allowed", "account": account}
+    denial = sandbox.plant_fault("sagemaker", "UpdateModelPackage", "error", **denied)
+    await scenario.when_ci_starts(await good_image(scenario))
+    await scenario.until_stage(StageName.approval, StageState.waiting)
+    await scenario.when_an_operator_says("abort")
+    await until(scenario.handle, lambda status: bool(status.waiting_for and status.waiting_for.failure), "the undoing to park")
+    sandbox.remove_fault(denial)
+    await scenario.when_an_operator_says("retry")
+    return Outcome.aborted
+
+
 async def signed_by_two(scenario: Scenario) -> Outcome:
     """Two approvers sign, and so does who says retry."""
     signing = who_signs(scenario)
@@ -235,28 +287,46 @@ RECORDED: dict[str, Act] = {
         promoted,
         promoted_in_two_waves,
         parked_and_retried,
+        retried_with_piped,
         asked_again,
         gate_corrected,
         refused,
         rejected,
         expired,
         rolled_back,
+        rescaled,
         aborted_at_image,
         aborted_at_taskdef,
         aborted_at_task,
+        aborted_with_piped,
         aborted_at_pipeline,
         aborted_at_approval,
         aborted_at_rollout,
         cancelled_while_undoing,
+        parked_while_undoing,
         signed_by_two,
         approval_voided,
     )
 }
 """By the name of its history."""
-WITH_ROLLOUT = {"promoted", "rolled-back"}
+WITH_ROLLOUT = {"promoted", "rolled-back", "rescaled"}
 """Histories whose rollout is kept, too."""
+WATCH = "watch"
+"""The history of the watch of a branch."""
 SIGNED = {"signed-by-two", "approval-voided"}
 """Histories in which decisions are signed."""
+
+
+async def record_watch(scenario: WatchedScenario) -> None:
+    """Let a branch be watched on which piped writes an image, and then the same one under another tag, and write that history."""
+    await scenario.given_a_watch()
+    for tag in ("v1", "v2"):
+        image = await asyncio.to_thread(scenario.team.push_pipeline_image, build_pipeline_image(ROOT), tag)
+        await scenario.when_ci_registers(f"{image.partition('@')[0]}:{tag}")
+        await scenario.until_watch(lambda status, tag=tag: any(f":{tag} of" in note for note in status.notes), tag)
+    watch = await scenario.watch()
+    await watch.signal("look")
+    write(WATCH, await watch.fetch_history())
 
 
 async def record(scenario: Scenario, name: str) -> None:
@@ -288,11 +358,14 @@ def without_machine(value: Any) -> Any:
 
 
 def main(names: list[str]) -> None:
-    """Record the histories of these names, or all."""
+    """Record the histories of these names, or all. `watch` is that of a branch; the others are promotions'."""
     FOLDER.mkdir(exist_ok=True)
     model_image = light_model_image()
     with tempfile.TemporaryDirectory() as scratch, Stack(Path(scratch), time_scale=600) as stack:
-        for name in names or RECORDED:
+        if WATCH in names or not names:
+            with (watched := WatchedScenario(stack, model_image)).crew:
+                asyncio.run(record_watch(watched))
+        for name in [name for name in names if name != WATCH] if names else RECORDED:
             scenario = SignedScenario(stack, model_image) if name in SIGNED else Scenario(stack, model_image).given_a_team()
             with scenario.crew:
                 asyncio.run(record(scenario, name))

@@ -13,6 +13,7 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
+    from activities.branches import LASTS
     from slipway.api import follower_queue
     from slipway.text import one_line
 
@@ -56,6 +57,11 @@ RESTORE = _options(timedelta(hours=2), OUTAGE)
 def shown(options: ActivityConfig, summary: str) -> ActivityConfig:
     """The options, with what the Temporal UI shows beside the activity."""
     return options | ActivityConfig(summary=one_line(summary))
+
+
+def watching() -> ActivityConfig:
+    """For following a branch on which nothing may happen. It changes nothing: a new one need not wait until it has ended."""
+    return follow(LASTS) | ActivityConfig(cancellation_type=ActivityCancellationType.TRY_CANCEL)
 
 
 def follow(timeout: timedelta) -> ActivityConfig:

@@ -50,17 +50,48 @@ def read_command(kind: Kind, payloads: Sequence[Any], extra: Literal["forbid", "
         decision = read(payloads, Decision, extra=extra)
         return Command(kind=kind, by=decision.by, evidence=decision.evidence, reason=decision.reason)
     command = read(payloads, OperatorCommand, extra=extra)
-    return Command(kind=kind, by=command.by, reason=command.reason, execution=command.execution, package=command.package)
+    return Command(
+        kind=kind,
+        by=command.by,
+        reason=command.reason,
+        execution=command.execution,
+        package=command.package,
+        task=command.task,
+    )
 
 
-def objection_to_names(command: Command, stage: StageName) -> str | None:
-    """Why an execution or a package cannot be named now."""
+def objection_to_names(command: Command, stage: StageName, *, by_piped: bool) -> str | None:
+    """Why a task, an execution or a package cannot be named now.
+
+    Args:
+        command: What somebody wants.
+        stage: The stage that is parked.
+        by_piped: Whether piped runs the promotion's task.
+    """
+    if command.task and (not by_piped or stage is not StageName.task):
+        return f"a task is named where piped runs it and the task stage is parked, and it is the {stage} stage that is"
     if not (command.execution or command.package):
         return None
     if stage is not StageName.pipeline:
         return f"an execution and a package are named where the pipeline stage is parked, and it is the {stage} stage that is"
     if command.execution and command.package:
         return "name the execution or the package, not both: the package of a named execution is looked for"
+    return None
+
+
+def objection_to_names_undoing(command: Command, execution: str) -> str | None:
+    """Why a task, an execution or a package cannot be named while the effects are being undone.
+
+    Args:
+        command: What was sent.
+        execution: The ARN of the promotion's execution; empty while it is not known.
+    """
+    if command.task:
+        return "a task is named where the task stage is parked, and the effects are being undone"
+    if command.package:
+        return "a package is named where the pipeline stage is parked, and the effects are being undone"
+    if command.execution and execution:
+        return f"the execution to stop is known: {execution}"
     return None
 
 
@@ -82,6 +113,7 @@ def _of_signed(kind: Kind, signed: SignedCommand) -> Command:
         reason=document.reason,
         execution=document.use_execution,
         package=document.use_package,
+        task=document.use_task,
         document=document,
         signed=signed,
     )

@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class KeepImage(Message):
-    """The copy of an image stays: it does no harm."""
+    """What does no harm stays: the copy of an image, or a commit that piped made."""
 
     kind: Literal["keep-image"] = "keep-image"
 

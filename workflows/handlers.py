@@ -37,11 +37,12 @@ with workflow.unsafe.imports_passed_through():
 from workflows.activity_options import IDENTIFY, shown
 from workflows.approval import Round, Said, Verdict
 from workflows.carried import unpack
-from workflows.commands import Operated, objection_to_names, read_command
+from workflows.commands import Operated, objection_to_names, objection_to_names_undoing, read_command
 from workflows.new_run import NewRun
 from workflows.payloads import REFUSAL_LIMIT, refusal
 from workflows.state import PromotionState, known
 from workflows.view import StatusView
+from workflows.way_back import said_of_way_back
 
 Take = Callable[[Command, Delivery | None], Awaitable[str]]
 AT_ONCE = 5
@@ -228,9 +229,9 @@ class OperatorHandlers:
             case "approve" | "reject":
                 objection = self._objection_to_decision(command)
             case "retry":
-                objection = self._objection_to_retry() or objection_to_names(command, self._state.current)
+                objection = self._objection_to_retry() or self._objection_to_names(command)
             case "abort":
-                objection = self._objection_to_abort()
+                objection = self._objection_to_abort(command)
         return objection or self._objection_to_document(command)
 
     def _objection_to_decision(self, command: Command) -> str | None:
@@ -263,6 +264,8 @@ class OperatorHandlers:
         return None
 
     def _objection_to_retry(self) -> str | None:
+        if self._state.parked_undoing:
+            return None
         if over := self._over():
             return over
         if self._state.retry:
@@ -271,12 +274,29 @@ class OperatorHandlers:
             return f"no stage is parked: {self._whereabouts()}"
         return None
 
-    def _objection_to_abort(self) -> str | None:
+    def _objection_to_names(self, command: Command) -> str | None:
+        state = self._state
+        if state.ending:
+            return objection_to_names_undoing(command, state.execution.arn if state.execution else "")
+        return objection_to_names(command, state.current, by_piped=state.by_piped)
+
+    def _objection_to_abort(self, command: Command) -> str | None:
+        if self._state.parked_undoing:
+            return self._objection_to_leaving(command)
         if over := self._over():
             return over
         if self._state.abort:
             return f"{self._state.abort.by} already said abort"
         return None
+
+    def _objection_to_leaving(self, command: Command) -> str | None:
+        """Whoever leaves an effect in place may leave a bad model in service."""
+        if not command.reason.strip():
+            return "it leaves what could not be undone to people: give a reason"
+        if command.signed or self._state.identity is not IdentityLevel.signed:
+            return None
+        again = f'slipway abort {self._id} --by {command.by} --reason "…" --sign'
+        return f"it leaves what could not be undone to people, which has to be signed here: {again}"
 
     def _over(self) -> str | None:
         if self._state.outcome:
@@ -308,18 +328,27 @@ class OperatorHandlers:
 
     def _take_retry(self, command: Command, level: IdentityLevel) -> str:
         self._state.retry = retry = Operated(by=command.by, reason=command.reason, level=level)
-        self._state.name(command.execution, command.package)
-        if named := command.execution or command.package:
+        self._state.name(command)
+        if named := command.execution or command.package or command.task:
             self._notice(f"{retry.who} named {named}")
         self._resume()
+        if self._state.ending:
+            return f"undoing what is left, asked by {retry.who}"
         return f"retrying the {self._state.current} stage, asked by {retry.who}"
 
     def _take_abort(self, command: Command, level: IdentityLevel) -> str:
-        self._state.abort = abort = Operated(by=command.by, reason=command.reason, level=level)
+        abort = Operated(by=command.by, reason=command.reason, level=level)
+        if self._state.ending:
+            self._state.left = abort
+            self._resume()
+            return f"ending, asked by {abort.who}; what could not be undone is left to people"
+        self._state.abort = abort
         self._view.show()
         if self._work:
             self._work.cancel()
-        return f"aborting, asked by {abort.who}; the effects of this promotion are being undone"
+        way_back = said_of_way_back(self._state.rollouts)
+        said = f"aborting, asked by {abort.who}; the effects of this promotion are being undone"
+        return f"{said}: {way_back}" if way_back else said
 
     def _resume(self) -> None:
         self._state.resume()
@@ -328,6 +357,10 @@ class OperatorHandlers:
     def _notice(self, text: str) -> None:
         self._state.notice(text, workflow.now())
         self._view.show()
+
+    def _notice_once(self, text: str) -> None:
+        if not self._state.has_noticed(text):
+            self._notice(text)
 
     def _summarize(self, summary: str) -> None:
         self._state.summarize(summary)

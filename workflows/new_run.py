@@ -28,7 +28,11 @@ class NewRun:
         info = workflow.info()
         version = info.get_current_deployment_version()
         replaced = bool(version and version.deployment_name) and version != self._worker_version
-        return replaced or info.is_continue_as_new_suggested() or self._has_grown()
+        return replaced or self.is_long()
+
+    def is_long(self) -> bool:
+        """Whether the history has grown."""
+        return workflow.info().is_continue_as_new_suggested() or self._has_grown()
 
     def _has_grown(self) -> bool:
         """Whether the history is larger than a promotion's own steps make it, as by signals that nobody asked for."""

@@ -9,37 +9,42 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.access.activities import AccessActivities
+    from activities.access.messages import CheckAccess
+    from activities.event_commits import EventCommitActivities
     from activities.evidence import EvidenceActivities, GatherEvidence
     from activities.images.activities import ImageActivities
-    from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolveImage
+    from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage
     from activities.packages import FindModelPackage, FoundPackage
     from activities.pipelines.activities import PipelineActivities
     from activities.pipelines.messages import Execution, FindExecution, FollowExecution
     from activities.registry import CreateModelPackage, RegistryActivities, SetApproval
-    from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, TaskdefActivities, WriteImage
+    from activities.taskdefs import ReadApp, RevertImage, TaskdefActivities, WriteImage
     from activities.tasks.activities import TaskActivities
-    from activities.tasks.messages import RegisterTaskDefinition
+    from activities.tasks.messages import RegisterTaskDefinition, TaskVerdict
     from slipway.api import Evidence, LedgerState, ModelPackage, Outcome, PromotionStatus, StageName, StageState
     from slipway.app.spec import group_name
-    from slipway.errors import RefusedError
-    from slipway.temporal.failures import report_of, to_application_error
+    from slipway.temporal.failures import report_of
     from slipway.temporal.search_attributes import State
     from slipway.text import pluralize
 
+from workflows.access import crosses_accounts, missing_access, told
 from workflows.activity_options import ABORT_GRACE, CHANGE, COPY, GIT, READ, STOP, follow, shown
 from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
+from workflows.event_commit import commit_to_register, held_in_place, keep_commit, verification
 from workflows.payloads import read_start
 from workflows.pinned import cannot_read_anew, changed_parts, done_already, unreadable_gates
-from workflows.stages import EndedError, StagedWorkflow
+from workflows.stages import EndedError
 from workflows.state import known
-from workflows.task_runner import TaskRunner
-from workflows.undo import stop_task, undo_all
+from workflows.task_runner import PipedTaskFollower, TaskRunner
+from workflows.undo import stop_task
+from workflows.undoing import UndoingWorkflow
 from workflows.waves import Waves
 
 
 @workflow.defn
-class PromotionWorkflow(StagedWorkflow):
+class PromotionWorkflow(UndoingWorkflow):
     """The six stages. The workflow completes whatever becomes of the promotion; `outcome` says what did."""
 
     @workflow.init
@@ -52,20 +57,28 @@ class PromotionWorkflow(StagedWorkflow):
         """See the promotion through, and undo its effects where it does not end well."""
         del payloads  # the constructor has them
         self._view.show()
+        if ending := self._state.ending:
+            await self._go_back(ending)
+        else:
+            await self._see_through()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self.status()
+
+    async def _see_through(self) -> None:
         self._work = asyncio.create_task(self._promote())
         try:
             await self._work
         except EndedError as ended:
+            self._reject_if_undecided()
             await self._undo(ended.outcome, ended.reason)
         except (asyncio.CancelledError, FailureError) as error:
             if not is_cancelled_exception(error):
                 raise
+            self._reject_if_undecided()
             await self._undo(Outcome.aborted, self._why_aborted())
         else:
             self._keep_effects()
             self._end(Outcome.promoted)
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        return self.status()
 
     async def _promote(self) -> None:
         if self._refusal:
@@ -85,17 +98,20 @@ class PromotionWorkflow(StagedWorkflow):
         state.app = app = await self._step(TaskdefActivities.read_app, read, GIT, "read the application's files")
         for warning in app.warnings:
             self._notice(warning)
-        refuse_launcher(app)
-        resolve = ResolveImage(image=image, origin=self._origin)
-        found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there?")
+        await self._check_access(None)
         spec = app.spec.spec.image
+        resolve = ResolveImage(image=image, origin=self._origin)
+        found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there, and signed?")
+        state.image_origin = found.found
+        for warning in found.warnings:
+            self._notice(warning)
         if spec.scan:
             check = CheckScan(image=found.image, policy=spec.scan, origin=self._origin)
             summary = f"findings at or above {spec.scan.fail_on}?"
             await self._step(ImageActivities.check_scan, check, follow(spec.scan.timeout), summary)
         if found.image.rpartition("@")[0] == spec.target:
             state.image = found.image
-            self._summarize("already in the target repository")
+            self._summarize(f"already in the target repository{said_of_signers(found)}")
             return
         state.plan(Planned(stage=StageName.image, inverse="keep the copy", undo=KeepImage()))
         tag = f"slipway-{self._request.digest.partition(':')[2][:12]}"
@@ -106,12 +122,17 @@ class PromotionWorkflow(StagedWorkflow):
         state.image = copied.image
         blobs = copied.copied_blobs + copied.skipped_blobs
         copied_now = f"{copied.copied_blobs} of {pluralize(blobs, 'blob')} copied" if blobs else "already there"
-        self._summarize(f"in {spec.target}, {copied_now}{said_of_referrers(copied)}")
+        self._summarize(f"in {spec.target}, {copied_now}{said_of_referrers(copied)}{said_of_signers(found)}")
 
     # --- 2 taskdef ---
 
     async def _write_taskdef(self) -> None:
         request, app = self._request, known(self._state.app)
+        if app.spec.spec.git.writer == "pipecd":
+            verify = verification(self._state, self._origin)
+            held = await self._step(EventCommitActivities.verify_image, verify, GIT, "find the commit that brought the image")
+            self._summarize(keep_commit(self._state, held))
+            return
         run = workflow.info().first_execution_run_id if workflow.patched("run-in-commit") else ""
         revert = RevertImage(app=request.app, promotion_id=self._id, reason="", run=run)
         self._state.plan(Planned(stage=StageName.taskdef, inverse="revert the commit", undo=RevertCommit(request=revert)))
@@ -134,30 +155,47 @@ class PromotionWorkflow(StagedWorkflow):
     # --- 3 task ---
 
     async def _run_task(self) -> None:
-        state, app, taskdef = self._state, known(self._state.app), known(self._state.taskdef)
+        if self._state.by_piped:
+            await self._follow_piped()
+        else:
+            await self._launch_task()
+
+    async def _follow_piped(self) -> None:
+        state = self._state
+        self._plan_stops()
+        found, verdict = await PipedTaskFollower(state, self._origin, self._check_abort).run(
+            known(state.app).spec.spec.task.timeout
+        )
+        self._summarize(f"{exits_line(verdict)}; piped ran it for {found.commit[:12]}")
+
+    async def _launch_task(self) -> None:
+        state, app = self._state, known(self._state.app)
         # Never two at once: the one before may only have been lost from sight.
         await stop_task(state, "the stage is retried", self._origin, STOP)
         register = RegisterTaskDefinition(
             app=self._request.app,
-            commit=taskdef.commit,
+            commit=commit_to_register(state),
             file=app.ecs.task_definition_file,
             region=state.region,
             image=known(state.image),
             containers=app.containers,
             attachment=app.attachment,
+            held=held_in_place(state),
             origin=self._origin,
         )
-        summary = f"register {register.file} at {taskdef.commit[:12]}"
+        summary = f"register {register.file} at {register.commit[:12]}"
         definition = await self._step(TaskActivities.register_task_definition, register, GIT, summary)
         state.task_definition = definition.arn
-        # The execution comes first: undone last in first out, the task can start no other one once it is stopped.
-        stop = StopExecution(pipeline=app.spec.spec.pipeline.name, region=state.region)
-        state.plan(Planned(stage=StageName.pipeline, inverse="stop the execution", undo=stop))
-        state.plan(Planned(stage=StageName.task, inverse="stop the task", undo=StopStartedTask()))
+        self._plan_stops()
         runner = TaskRunner(state, self._origin, self._notice, self._finish_first, self._check_abort)
         verdict = await runner.run(definition, app.ecs, app.spec.spec.task.timeout)
-        exits = ", ".join(f"{container.name} {container.exit_code}" for container in verdict.containers)
-        self._summarize(f"exit codes: {exits}")
+        self._summarize(exits_line(verdict))
+
+    def _plan_stops(self) -> None:
+        # The execution comes first: undone last in first out, the task can start no other one once it is stopped.
+        stop = StopExecution(pipeline=known(self._state.app).spec.spec.pipeline.name, region=self._state.region)
+        self._state.plan(Planned(stage=StageName.pipeline, inverse="stop the execution", undo=stop))
+        self._state.plan(Planned(stage=StageName.task, inverse="stop the task", undo=StopStartedTask()))
 
     # --- 4 pipeline ---
 
@@ -242,6 +280,8 @@ class PromotionWorkflow(StagedWorkflow):
             raise EndedError(Outcome.refused, f"a gate is not met: {'; '.join(missed)}")
         if unreadable := unreadable_gates(evidence, known(state.app).commit, self._request.app.branch):
             raise unreadable
+        if state.stage.state is not StageState.waiting:
+            await self._check_access(package)
         decided = await self._ask_approvers(evidence, package)
         self._plan_rejection(package)
         approval = SetApproval(
@@ -259,6 +299,17 @@ class PromotionWorkflow(StagedWorkflow):
                 state.round = None
             raise
         self._summarize(decided)
+
+    async def _check_access(self, package: ModelPackage | None) -> None:
+        """Park where another account does not let somebody in: before anything is changed, and before people are asked."""
+        if not crosses_accounts(known(self._state.app)) or not workflow.patched("check-access"):
+            return
+        check = CheckAccess(origin=self._origin, package=package)
+        found = await self._step(AccessActivities.check_access, check, READ, "do the accounts let each other in?")
+        for finding in found.warnings:
+            self._notice_once(told(finding))
+        if missing := missing_access(found):
+            raise missing
 
     async def _read_gates_anew(self) -> None:
         """Pin the head of the deployment branch, so that what was corrected there counts.
@@ -297,6 +348,7 @@ class PromotionWorkflow(StagedWorkflow):
             origin=self._origin,
             smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
             rollout=spec.rollout,
+            image_origin=self._state.image_origin,
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")
 
@@ -340,22 +392,6 @@ class PromotionWorkflow(StagedWorkflow):
 
     # --- The end ---
 
-    async def _undo(self, outcome: Outcome, reason: str) -> None:
-        self._reject_if_undecided()
-        self._state.fail(outcome, reason, workflow.now())
-        self._view.show()
-        if self._state.compensations:
-            # Worth an event, for it may take long.
-            self._view.index(state=State.undoing)
-        undoing = asyncio.create_task(self._undo_all(f"{outcome}: {reason}"))
-        while not undoing.done():
-            try:
-                await asyncio.shield(undoing)
-            except asyncio.CancelledError:
-                self._notice("a cancellation was ignored: the effects of this promotion are being undone")
-        undoing.result()
-        self._end(outcome)
-
     def _reject_if_undecided(self) -> None:
         """No package is left pending: that would ask people about a model that this promotion gave up."""
         package = self._state.package
@@ -363,24 +399,20 @@ class PromotionWorkflow(StagedWorkflow):
         if package and not planned and workflow.patched("reject-undecided-package"):
             self._plan_rejection(package)
 
-    async def _undo_all(self, reason: str) -> None:
-        if self._state.compensations:
-            await undo_all(self._state, reason, self._origin, self._view.show)
-
     def _keep_effects(self) -> None:
-        for planned in self._state.compensations:
+        for planned in (each for each in self._state.compensations if each.state is LedgerState.planned):
             self._state.settle(planned, LedgerState.kept, "the promotion succeeded")
-
-    def _end(self, outcome: Outcome) -> None:
-        self._state.end(outcome)
-        self._view.show()
-        self._view.index(state=State(outcome.value))
 
     def _why_aborted(self) -> str:
         if self._state.abort is None:
             return "it was cancelled in Temporal"
         because = f": {self._state.abort.reason}" if self._state.abort.reason else ""
         return f"aborted by {self._state.abort.who}{because}"
+
+
+def exits_line(verdict: TaskVerdict) -> str:
+    """How a task's containers ended."""
+    return f"exit codes: {', '.join(f'{container.name} {container.exit_code}' for container in verdict.containers)}"
 
 
 def execution_line(execution: Execution) -> str:
@@ -396,17 +428,8 @@ def said_of_referrers(copied: CopiedImage) -> str:
     return came + stay
 
 
-def refuse_launcher(app: AppSnapshot) -> None:
-    """Only Slipway itself launches tasks so far.
-
-    Raises:
-        ApplicationError: The spec leaves that to piped.
-    """
-    if app.spec.spec.task.launcher == "pipecd":
-        raise to_application_error(
-            RefusedError(
-                "reading promotion.yaml",
-                "spec.task.launcher is pipecd, whose tasks Slipway cannot find",
-                "set spec.task.launcher to slipway",
-            )
-        )
+def said_of_signers(image: ResolvedImage) -> str:
+    """What the stage's line says of who signed the image; nothing where nobody was asked for."""
+    signers = image.found.signers if image.found else ()
+    more = f" and {len(signers) - 1} more" if len(signers) > 1 else ""
+    return f", signed by {signers[0].line}{more}" if signers else ""

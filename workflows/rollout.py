@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.endpoints.activities import EndpointActivities
     from activities.endpoints.messages import (
+        ChangeScaling,
         EndpointPlan,
         EndpointVerdict,
         FollowEndpoint,
@@ -20,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         SmokeAnswer,
         UpdateEndpoint,
     )
+    from activities.endpoints.scaling_activities import ScalingActivities
     from slipway.api import ServedEndpoint
     from slipway.text import markdown
 
@@ -53,23 +58,55 @@ class RolloutWorkflow:
             EndpointActivities.prepare_endpoint, plan, **shown(CHANGE, f"model and config {plan.config}")
         )
         self._show(plan, "updating")
-        await workflow.execute_activity_method(
-            EndpointActivities.update_endpoint,
-            UpdateEndpoint(plan=plan, previous_config=request.previous_config),
-            **shown(CHANGE, f"update {plan.target.endpoint}"),
-        )
-        timeout = plan.strategy.timeout + CREATION
-        verdict = await workflow.execute_activity_method(
-            EndpointActivities.follow_endpoint,
-            FollowEndpoint(plan=plan, timeout=timeout),
-            **shown(follow(timeout), f"follow {plan.target.endpoint}"),
-        )
+        if request.scaling is None:
+            verdict = await self._update(request)
+        else:
+            verdict = await self._update_without(request, ChangeScaling(plan=plan, scaling=request.scaling))
         if verdict.end is not RolloutEnd.served or not request.smoke_payload:
             self._show(plan, verdict.end)
             return result(plan, verdict)
         answer = await self._smoke(request, request.smoke_payload)
         self._show(plan, "served" if answer.ok else "served, but did not answer")
         return result(plan, verdict, answer)
+
+    @staticmethod
+    async def _update(request: RolloutRequest) -> EndpointVerdict:
+        plan = request.plan
+        end_if_aborted()
+        await workflow.execute_activity_method(
+            EndpointActivities.update_endpoint,
+            UpdateEndpoint(plan=plan, previous_config=request.previous_config),
+            **shown(CHANGE, f"update {plan.target.endpoint}"),
+        )
+        end_if_aborted()
+        timeout = plan.strategy.timeout + CREATION
+        return await workflow.execute_activity_method(
+            EndpointActivities.follow_endpoint,
+            FollowEndpoint(plan=plan, timeout=timeout),
+            **shown(follow(timeout), f"follow {plan.target.endpoint}"),
+        )
+
+    async def _update_without(self, request: RolloutRequest, scaling: ChangeScaling) -> EndpointVerdict:
+        """Update while the automatic scaling is off, which is put back however the update ends.
+
+        An abort cancels this workflow, and its promotion puts the scaling back.
+        """
+        end_if_aborted()
+        name = request.plan.target.endpoint
+        await workflow.execute_activity_method(
+            ScalingActivities.take_off_scaling, scaling, **shown(CHANGE, f"take off the automatic scaling of {name}")
+        )
+        options = shown(CHANGE, f"put back the automatic scaling of {name}")
+        try:
+            verdict = await self._update(request)
+        except ActivityError as error:
+            # Somebody has to look first, and that may take long.
+            if not is_cancelled_exception(error):
+                with contextlib.suppress(ActivityError):
+                    await workflow.execute_activity_method(ScalingActivities.put_back_scaling, scaling, **options)
+            raise
+        await workflow.execute_activity_method(ScalingActivities.put_back_scaling, scaling, **options)
+        return verdict
 
     @staticmethod
     async def _smoke(request: RolloutRequest, payload: str) -> SmokeAnswer:
@@ -102,6 +139,18 @@ def refuse_stranger(plan: EndpointPlan) -> None:
     if parent is None or parent.workflow_id != plan.promotion_id:
         started = f"the workflow {parent.workflow_id}" if parent else "no workflow"
         raise refusal(f"a rollout is started by its promotion {plan.promotion_id}, not by hand: {started} started this one")
+
+
+def end_if_aborted() -> None:
+    """End before the next step, if the promotion was aborted while a step was under way.
+
+    A step that ends well all the same hides the cancellation: the SDK waits for its result and returns that.
+
+    Raises:
+        CancelledError: The promotion was aborted. It undoes what was done.
+    """
+    if workflow.cancellation_reason() is not None and workflow.patched("rollout-ends-before-next-step"):
+        raise asyncio.CancelledError
 
 
 def result(plan: EndpointPlan, verdict: EndpointVerdict, answer: SmokeAnswer | None = None) -> RolloutResult:

@@ -47,17 +47,21 @@ class Setbacks:
         self._summarize = summarize
         self._rollout = known(state.app).spec.spec.rollout
 
-    async def act_on(self, failed: Sequence[Failed]) -> None:
+    async def act_on(self, failed: Sequence[Failed], stopped: Sequence[Target] = ()) -> None:
         """Do what the spec says. It never returns.
+
+        Args:
+            failed: The targets that did not keep the model.
+            stopped: Those of their wave whose update was stopped for that. They are between two models, so they go back too.
 
         Raises:
             EndedError: Everything goes back.
-            ApplicationError: The promotion parks, once the failed targets or their waves are put back.
+            ApplicationError: The promotion parks, once those targets or their waves are put back.
         """
         reason = cap("; ".join(each.reason for each in failed))
         if self._rollout.on_failure == "rollbackAll":
             raise EndedError(Outcome.rolled_back, reason)
-        targets = dict.fromkeys(each.target for each in failed)
+        targets = dict.fromkeys([*(each.target for each in failed), *stopped])
         waves = [wave for wave in self._rollout.waves if any(target in targets for target in wave.targets)]
         of_waves = dict.fromkeys(target for wave in waves for target in wave.targets)
         going_back = targets if self._rollout.on_failure == "stop" else of_waves

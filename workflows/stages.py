@@ -26,6 +26,8 @@ from workflows.handlers import OperatorHandlers
 A = TypeVar("A")
 R = TypeVar("R")
 T = TypeVar("T")
+OPERATOR = "retry or abort"
+"""What a promotion that is parked waits for."""
 TIMER = timedelta(days=365)
 """How long the timer of a wait without an end runs, before the next one does."""
 
@@ -97,13 +99,18 @@ class StagedWorkflow(OperatorHandlers):
         return result
 
     async def _park(self, report: FailureReport) -> None:
+        self._state.park(self._waiting_for_operator(report), report)
+        self._show_parked()
+        await self._until_retry()
+
+    def _waiting_for_operator(self, report: FailureReport) -> WaitingFor:
         sign = " --sign" if self._state.identity is IdentityLevel.signed else ""
         commands = tuple(f'slipway {command} {self._id} --by <you> --reason "…"{sign}' for command in ("retry", "abort"))
-        waiting = WaitingFor(what="retry or abort", since=workflow.now(), commands=commands, failure=report)
-        self._state.park(waiting, report)
+        return WaitingFor(what=OPERATOR, since=workflow.now(), commands=commands, failure=report)
+
+    def _show_parked(self) -> None:
         self._view.show()
-        self._view.index(state=State.parked, waiting_for="retry or abort")
-        await self._until_retry()
+        self._view.index(state=State.parked, waiting_for=OPERATOR)
 
     async def _until_retry(self) -> None:
         while self._state.retry is None:
@@ -157,7 +164,9 @@ class StagedWorkflow(OperatorHandlers):
 
     def _may_continue(self) -> bool:
         """Whether to go on in a new run now. What somebody sent, and is still being looked at, would be lost there."""
-        return self._new_run.is_due() and workflow.all_handlers_finished()
+        # A worker of an earlier release would take a run that begins in the middle of its undoing for one to go on with.
+        due = self._new_run.is_long() if self._state.ending else self._new_run.is_due()
+        return due and workflow.all_handlers_finished()
 
     async def _finish_first(self, effect: Awaitable[None], grace: timedelta) -> None:
         """Wait for an effect whose answer says what there is to undo, even when an abort comes meanwhile.

@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         Evidence,
         EvidenceSummary,
         IdentityLevel,
+        ImageOrigin,
         LedgerEntry,
         LedgerState,
         Message,
@@ -37,8 +38,8 @@ with workflow.unsafe.imports_passed_through():
         TaskdefCommit,
         WaitingFor,
     )
-    from slipway.app.regions import region_of_app
-    from slipway.decisions.command import Delivery
+    from slipway.app.regions import region_of_app, region_of_cluster
+    from slipway.decisions.command import Command, Delivery
     from slipway.decisions.document import DecisionDocument
     from slipway.errors import FailureReport, cap
     from slipway.text import one_line
@@ -100,6 +101,8 @@ class PromotionState(BaseModel):
     """The application as it is on the deployment branch."""
     image: str | None = None
     """The image where the task pulls it from, by digest."""
+    image_origin: ImageOrigin | None = None
+    """Who signed it, and what it was built from, as the first stage found it."""
     taskdef: TaskdefCommit | None = None
     task_definition: str | None = None
     tasks_started: int = 0
@@ -112,6 +115,8 @@ class PromotionState(BaseModel):
     """The ARN that an operator named, until it is looked at."""
     named_package: str = ""
     """The same of a package."""
+    named_task: str = ""
+    """The same of a task that piped ran."""
     steps: tuple[StepReport, ...] = ()
     """The execution's steps."""
     package: ModelPackage | None = None
@@ -127,6 +132,13 @@ class PromotionState(BaseModel):
     # What operators said and the workflow has not acted on yet.
     retry: Operated | None = None
     abort: Operated | None = None
+    left: Operated | None = None
+    """Who said that what could not be undone is left to people."""
+
+    @property
+    def parked_undoing(self) -> bool:
+        """Whether an operator is waited for, since an effect could not be undone."""
+        return self.ending is not None and self.waiting_for is not None
 
     @property
     def stage(self) -> StageReport:
@@ -143,6 +155,16 @@ class PromotionState(BaseModel):
         """The region of the task, the pipeline and the targets that name none."""
         app = known(self.app)
         return region_of_app(app.spec, app.ecs)
+
+    @property
+    def by_piped(self) -> bool:
+        """Whether piped runs the task."""
+        return bool(self.app) and known(self.app).spec.spec.task.launcher == "pipecd"
+
+    @property
+    def cluster_region(self) -> str:
+        """The region of the cluster that piped runs the task on."""
+        return region_of_cluster(known(self.app).ecs) or self.region
 
     @property
     def ledger(self) -> tuple[LedgerEntry, ...]:
@@ -214,14 +236,19 @@ class PromotionState(BaseModel):
         self.waiting_for, self.retry = waiting, None
         self._change(state=StageState.parked, summary=_first_line(failure.answered))
 
-    def name(self, execution: str, package: str) -> None:
-        """An operator says which execution or package is the promotion's."""
-        self.named_execution, self.named_package = execution, package
+    def park_undoing(self, waiting: WaitingFor) -> None:
+        """An effect could not be undone: an operator is waited for."""
+        self.waiting_for, self.retry = waiting, None
+
+    def name(self, command: Command) -> None:
+        """An operator says which task, execution or package is the promotion's."""
+        self.named_execution, self.named_package, self.named_task = command.execution, command.package, command.task
 
     def resume(self) -> None:
-        """The current stage waits no more."""
+        """The current stage, or what undoes the effects, waits no more."""
         self.waiting_for = None
-        self._change(state=StageState.running)
+        if self.ending is None:
+            self._change(state=StageState.running)
 
     def finish_stage(self, now: datetime) -> None:
         """The current stage is done."""
@@ -238,10 +265,14 @@ class PromotionState(BaseModel):
 
     def notice(self, text: str, now: datetime) -> None:
         """Keep something that people should be able to read later."""
-        notices = (*self.notices, f"{now:%Y-%m-%dT%H:%M:%SZ} {cap(one_line(text), NOTICE_LIMIT)}")[-NOTICES:]
+        notices = (*self.notices, f"{now:%Y-%m-%dT%H:%M:%SZ} {_kept(text)}")[-NOTICES:]
         while sum(len(notice.encode()) for notice in notices) > NOTICES_SIZE:
             notices = notices[1:]
         self.notices = notices
+
+    def has_noticed(self, text: str) -> bool:
+        """Whether this was noticed before."""
+        return any(notice.partition(" ")[2] == _kept(text) for notice in self.notices)
 
     def record(self, decision: DecisionRecord, document: DecisionDocument | None = None) -> None:
         """Keep a decision, and that its document was used."""
@@ -271,18 +302,19 @@ class PromotionState(BaseModel):
         settled = planned.settled(state, cap(note, NOTES_SIZE // len(self.compensations)))
         self.compensations = tuple(settled if known.is_for(settled) else known for known in self.compensations)
 
-    def plan_anew(self, at: int, request: RolloutRequest, restore: Planned) -> None:
+    def plan_again(self, at: int, request: RolloutRequest, restore: Planned) -> None:
         """Replace the plan of a target that nothing was done at, and its way back."""
         before = self.restore_of(at)
         self.rollouts = (*self.rollouts[:at], TargetRollout(request=request), *self.rollouts[at + 1 :])
-        self.compensations = tuple(restore if known is before else known for known in self.compensations)
+        others = (known for known in self.compensations if known is before or not known.is_for(restore))
+        self.compensations = tuple(restore if known is before else known for known in others)
 
     def restore_of(self, at: int) -> Planned:
-        """The way back of a target, by its place among the rollouts."""
+        """The way back of a target, by its place among the rollouts: the latest one, where the target was put back before."""
         plan = self.rollouts[at].request.plan
         return next(
             known
-            for known in self.compensations
+            for known in reversed(self.compensations)
             if isinstance(known.undo, RestoreTarget)
             and (known.undo.request.plan.target, known.undo.request.plan.config) == (plan.target, plan.config)
         )
@@ -319,6 +351,10 @@ def known(value: T | None) -> T:
 def with_short_answer(served: ServedEndpoint, limit: int) -> ServedEndpoint:
     """What a target serves, with as much of its answer."""
     return served.model_copy(update={"answer": cap(served.answer, limit)}) if served.answer else served
+
+
+def _kept(text: str) -> str:
+    return cap(one_line(text), NOTICE_LIMIT)
 
 
 def _first_line(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from temporalio import workflow
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
-from temporalio.exceptions import FailureError
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.endpoints.activities import EndpointActivities
@@ -19,7 +19,9 @@ with workflow.unsafe.imports_passed_through():
         RolloutEnd,
         RolloutRequest,
         RolloutResult,
+        UpdateEndpoint,
     )
+    from activities.endpoints.scaling import is_scaled_otherwise
     from activities.origin import Origin
     from slipway.api import StageName, rollout_queue
     from slipway.app.spec import Target, Wave
@@ -33,6 +35,7 @@ from workflows.setbacks import Failed, Setbacks
 from workflows.soak import Soak, Wait
 from workflows.state import PromotionState, TargetRollout, known
 
+OFF_MEANWHILE = "its automatic scaling is off while it is updated, since SageMaker takes no other instance type beside it"
 NAMES_SHOWN = 10
 """Endpoints that a stage's line names."""
 
@@ -80,8 +83,6 @@ class Waves:
         self._setbacks = Setbacks(origin, state, summarize)
         self._positions = {rollout.request.plan.target: at for at, rollout in enumerate(state.rollouts)}
         """By target: its place among the rollouts."""
-        self._planned: set[Target] = set()
-        """The targets that this try has looked at."""
         self._champions = {champion.target: champion.package for champion in known(state.evidence).champions}
 
     async def run(self) -> None:
@@ -106,8 +107,8 @@ class Waves:
         positions = [await self._plan(target) for target in wave.targets if not self._is_served(target)]
         requests = [self._state.rollouts[position].request for position in positions]
         self._summarize(f"updating {named(requests)}")
-        # Each that has begun comes to rest before any of them is judged: an abort is what stops them together.
-        results = await self._run_children(requests, wave.max_concurrency or len(requests))
+        # Each that has begun comes to rest before any of them is judged.
+        results = await self._results(requests, wave.max_concurrency or len(requests))
         ended = [
             (position, result) for position, result in zip(positions, results, strict=True) if isinstance(result, RolloutResult)
         ]
@@ -118,83 +119,100 @@ class Waves:
             if result.end is not RolloutEnd.served
         ]
         if failed:
-            await self._setbacks.act_on(failed)
+            stopped = [
+                self._state.rollouts[position].request.plan.target
+                for position, result in zip(positions, results, strict=True)
+                if isinstance(result, BaseException) and is_cancelled_exception(result)
+            ]
+            await self._setbacks.act_on(failed, stopped)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
 
-    async def _run_children(self, requests: Sequence[RolloutRequest], at_once: int) -> list[RolloutResult | BaseException | None]:
-        """The results of the rollouts, in their order; none for those that did not begin, since another one had failed."""
+    async def _results(self, requests: Sequence[RolloutRequest], at_once: int) -> Sequence[RolloutResult | BaseException | None]:
+        """What came of each rollout; none where it did not begin, since another one had failed.
+
+        Where one does not keep the new model, the others are stopped: they get it no further. One that cannot go on stops none
+        that has begun, for an operator may retry it.
+        """
         gate = asyncio.Semaphore(at_once)
+        begun: list[asyncio.Task[RolloutResult | None]] = []
         has_failed = False
 
-        async def run(request: RolloutRequest) -> RolloutResult | None:
+        async def follow(at: int, request: RolloutRequest) -> RolloutResult | None:
             nonlocal has_failed
             async with gate:
                 if has_failed:
                     return None
+                begun.append(children[at])
                 try:
                     result = await self._child(request)
                 except FailureError:
                     has_failed = True
                     raise
-                has_failed = has_failed or result.end is not RolloutEnd.served
+                if result.end is not RolloutEnd.served:
+                    has_failed = True
+                    stop([child for child in begun if not child.done() and child is not children[at]])
                 return result
 
-        return await asyncio.gather(*map(run, requests), return_exceptions=True)
+        children = [asyncio.create_task(follow(at, request)) for at, request in enumerate(requests)]
+        return await asyncio.gather(*children, return_exceptions=True)
 
     def _is_served(self, target: Target) -> bool:
         position = self._positions.get(target)
         return position is not None and self._state.rollouts[position].served is not None
 
     async def _plan(self, target: Target) -> int:
-        """The position of a target's rollout, which is planned with its way back before anything there is changed.
-
-        A further try looks again. Where nothing was done yet, what is there then is what an update starts from.
-        """
+        """The position of a target's rollout, which is planned with its way back before anything there is changed."""
         position = self._positions.get(target)
-        if position is not None and not self._looks_again(target):
+        if position is not None:
+            if workflow.patched("look-again"):
+                await self._look_again(position)
             return position
-        recorded = self._state.rollouts[position].request.plan.config if position is not None else None
         found = await workflow.execute_activity_method(
-            EndpointActivities.preflight, self._asked(target, recorded), **shown(READ, f"preflight {target.endpoint}")
+            EndpointActivities.preflight, self._asked(target), **shown(READ, f"preflight {target.endpoint}")
         )
-        self._planned.add(target)
+        self._warn(found)
+        self._state.plan(way_back_of(found))
+        self._state.rollouts = (*self._state.rollouts, TargetRollout(request=self._request_of(found)))
+        self._positions[target] = len(self._state.rollouts) - 1
+        return self._positions[target]
+
+    async def _look_again(self, position: int) -> None:
+        """Plan a rollout that failed anew, where its own update is neither under way nor made: others may have been there."""
+        request = self._state.rollouts[position].request
+        before = Preflight(plan=request.plan, current_config=request.previous_config, scaling=request.scaling)
+        again = UpdateEndpoint(
+            plan=request.plan.model_copy(update={"origin": self._origin}), previous_config=request.previous_config
+        )
+        found = await workflow.execute_activity_method(
+            EndpointActivities.look_again, again, **shown(READ, f"look at {request.plan.target.endpoint} again")
+        )
+        same = (found.plan.config, found.current_config) == (before.plan.config, before.current_config)
+        if same and not is_scaled_otherwise(found.scaling, before.scaling):
+            return
+        self._warn(found)
+        self._state.plan_again(position, self._request_of(found), way_back_of(found))
+
+    def _warn(self, found: Preflight) -> None:
         for warning in found.warnings:
-            self._notice(f"{target.endpoint}: {warning}")
-        if position is None:
-            self._positions[target] = position = len(self._state.rollouts)
-            self._record(found)
-        elif not found.begun:
-            request, restore = self._plans(found)
-            self._state.plan_anew(position, request, restore)
-        return position
+            self._notice(f"{found.plan.target.endpoint}: {warning}")
+        if found.scaling:
+            self._notice(f"{found.plan.target.endpoint}: {OFF_MEANWHILE}")
 
-    def _looks_again(self, target: Target) -> bool:
-        return target not in self._planned and self._state.stage.attempts > 1 and workflow.patched("look-again-at-targets")
-
-    def _record(self, found: Preflight) -> None:
-        request, restore = self._plans(found)
-        self._state.plan(restore)
-        self._state.rollouts = (*self._state.rollouts, TargetRollout(request=request))
-
-    def _plans(self, found: Preflight) -> tuple[RolloutRequest, Planned]:
-        """The rollout of a target, and its way back."""
+    def _request_of(self, found: Preflight) -> RolloutRequest:
         plan, former, smoke = found.plan, found.current_config, self._app.spec.spec.rollout.smoke
-        inverse = f"restore {plan.target.endpoint}" if former else f"delete {plan.target.endpoint}"
-        restore = RestoreEndpoint(plan=plan, previous_config=former, reason="")
-        request = RolloutRequest(
+        return RolloutRequest(
             plan=plan,
             previous_config=former,
             app=self._origin.app,
             spec_commit=self._app.commit,
             smoke_payload=smoke.payload if smoke else None,
             smoke_content_type=smoke.content_type if smoke else "application/json",
+            scaling=found.scaling,
         )
-        undo = RestoreTarget(request=restore)
-        return request, Planned(stage=StageName.rollout, inverse=f"{inverse} ({plan.region})", undo=undo)
 
-    def _asked(self, target: Target, recorded: str | None) -> PlanRollout:
+    def _asked(self, target: Target) -> PlanRollout:
         rollout = self._app.spec.spec.rollout
         return PlanRollout(
             promotion_id=workflow.info().workflow_id,
@@ -205,7 +223,6 @@ class Waves:
             strategy=rollout.strategy,
             settings=rollout.settings,
             origin=self._origin,
-            recorded=recorded,
         )
 
     def _approved(self, target: Target) -> Approved:
@@ -235,3 +252,20 @@ class Waves:
                 ]
             ),
         )
+
+
+def stop(running: Sequence[asyncio.Task[RolloutResult | None]]) -> None:
+    """Cancel some rollouts. Earlier releases waited for their ends."""
+    if running and workflow.patched("stop-the-wave"):
+        for child in running:
+            child.cancel()
+
+
+def way_back_of(found: Preflight) -> Planned:
+    """How a rollout is undone, by what was found before it."""
+    plan, former = found.plan, found.current_config
+    inverse = f"restore {plan.target.endpoint}" if former else f"delete {plan.target.endpoint}"
+    if found.scaling:
+        inverse += " and its automatic scaling"
+    restore = RestoreEndpoint(plan=plan, previous_config=former, reason="", scaling=found.scaling)
+    return Planned(stage=StageName.rollout, inverse=f"{inverse} ({plan.region})", undo=RestoreTarget(request=restore))

@@ -28,9 +28,11 @@ from activities.endpoints.messages import (
     UpdateEndpoint,
 )
 from activities.endpoints.plan import plan_rollout
-from activities.endpoints.preflight import alarms_firing, check_preconditions
+from activities.endpoints.preflight import alarms_firing, check_preconditions, require_not_scaled_now
 from activities.endpoints.preparation import changed, environment_of_package, prepare
-from activities.endpoints.served import SageMakerAccount, account_of, is_missing
+from activities.endpoints.scaling import scaling_in_the_way
+from activities.endpoints.served import SageMakerAccount, account_of, container_to_ask, is_missing
+from activities.endpoints.stopping import UpdateStop
 from activities.repositories import Repositories
 from activities.tags import PROMOTION_TAG
 from activities.waiting import deadline_after, follower
@@ -72,13 +74,10 @@ class EndpointActivities:
                 rollout does not update, an alarm is missing or already in ALARM, or the package is not ready.
             RefusedError: The package is in another region than the target.
         """
-        recorded, asked = asked.recorded, asked.model_copy(update={"recorded": None})
         fresh = plan_rollout(asked)
         account = self._account(fresh)
         endpoint = await account.endpoint(asked.target.endpoint)
         serving = endpoint.get("EndpointConfigName") if endpoint else None
-        if endpoint and recorded and deployment.is_going_to(endpoint, recorded):
-            return Preflight(plan=fresh, current_config=serving, begun=True)
         # An endpoint that this package's own plan created has nothing to carry over.
         created = endpoint is None or deployment.is_going_to(endpoint, fresh.config)
         plan = fresh if created else plan_rollout(asked, serving)
@@ -88,7 +87,24 @@ class EndpointActivities:
             plan=plan,
             current_config=None if endpoint and endpoint["EndpointStatus"] in {"Creating", "Failed"} else serving,
             warnings=tuple(await self._warnings(account, plan, endpoint, former)),
+            scaling=await scaling_in_the_way(account, plan, former) if former else None,
         )
+
+    @activity.defn
+    async def look_again(self, request: UpdateEndpoint) -> Preflight:
+        """Looks at the target of a rollout that failed, before it is tried again. Reads only.
+
+        Where the plan's own update is under way or has been made, the plan stays: what it found before is what the endpoint goes
+        back to. Otherwise everything is planned anew, for others may have changed the endpoint since.
+
+        Raises:
+            NeedsPersonError: As `preflight`.
+            RefusedError: As `preflight`.
+        """
+        endpoint = await self._account(request.plan).endpoint(request.plan.target.endpoint)
+        if endpoint is not None and deployment.is_going_to(endpoint, request.plan.config):
+            return Preflight(plan=request.plan, current_config=request.previous_config)
+        return await self.preflight(request.plan)
 
     @staticmethod
     async def _warnings(
@@ -162,9 +178,10 @@ class EndpointActivities:
         }
         if plan.settings.data_capture:  # what the spec sets, and on the way back what it was before
             arguments["ExcludeRetainedVariantProperties"] = [{"VariantPropertyType": "DataCaptureConfig"}]
-        if config == plan.config and not deployment.is_serverless(endpoint):
-            instances = deployment.smallest_fleet(endpoint)
-            arguments["DeploymentConfig"] = deployment.deployment_config(plan.strategy, instances)
+        if not deployment.is_serverless(endpoint):
+            forward = config == plan.config
+            way = deployment.deployment_config if forward else deployment.config_of_way_back
+            arguments |= {"DeploymentConfig": made} if (made := way(plan.strategy, deployment.smallest_fleet(endpoint))) else {}
         tried = f"updating the endpoint {plan.target.endpoint} to {config}"
         await self._start_update(account, plan, tried, account.no_retries.update_endpoint, arguments)
 
@@ -228,21 +245,36 @@ class EndpointActivities:
         path = app_file(request.app.folder, request.payload)
         body = await (await self._repositories.open(request.app)).read(request.commit, path)
         plan = request.plan
-        endpoint = await self._account(plan).endpoint(plan.target.endpoint)
-        # Of several variants the one that got the model answers; the others say nothing about it.
-        variant = plan.variant.name if endpoint and len(endpoint.get("ProductionVariants", [])) > 1 else None
+        account = self._account(plan)
+        endpoint, model = await account.endpoint(plan.target.endpoint), await account.model(plan.model)
+        to: dict[str, str] = {}
+        # Of several variants, and of containers that are asked one by one, the one that got the package answers.
+        if endpoint and len(endpoint.get("ProductionVariants", [])) > 1 and plan.variant.name:
+            to["TargetVariant"] = plan.variant.name
+        if model and (container := container_to_ask(model, plan.package.arn)):
+            to["TargetContainerHostname"] = container
         runtime = self._aws.runtime(plan.region, plan.target.role_arn)
-        return await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, variant)
+        return await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, to)
 
     @activity.defn
     async def restore_endpoint(self, request: RestoreEndpoint) -> Compensation:
-        """Restores the former config, all at once; deletes an endpoint that this promotion created.
+        """Restores the former config, all at once or in the batches of a rolling strategy; deletes an endpoint that it created.
 
-        If it is killed after the update, the retry waits until no deployment runs, and finds the former config.
+        An update of this promotion that is under way is stopped, where its deployment has alarms. Without alarms SageMaker lets
+        nobody change the endpoint until the update has ended, and the former config follows then.
+
+        If it is killed after the update, the retry waits until no deployment runs, and finds the former config. If it is killed
+        after it has set an alarm, the retry finds that alarm by its reason, and resets it.
         """
+        stop = UpdateStop(self._account(request.plan), request.plan)
+        endpoint = await self._at_rest(request.plan, stop)
+        await stop.release()
+        done = await self._restore(request, endpoint)
+        return done.model_copy(update={"note": f"{done.note}; {stop.problem}"}) if stop.problem else done
+
+    async def _restore(self, request: RestoreEndpoint, endpoint: DescribeEndpointOutputTypeDef | None) -> Compensation:
         plan = request.plan
         account = self._account(plan)
-        endpoint = await self._at_rest(plan)
         if endpoint is None:
             gone = LedgerState.undone if request.previous_config is None else LedgerState.needs_person
             return Compensation(state=gone, note=f"the endpoint {plan.target.endpoint} does not exist")
@@ -270,7 +302,7 @@ class EndpointActivities:
             )
             return Compensation(state=LedgerState.needs_person, note=note)
         await self._update(account, request.plan, previous, endpoint)
-        restored = await self._at_rest(request.plan)
+        restored = await self._until(request.plan, lambda found: found is None or _is_at_rest(found))
         served = restored.get("EndpointConfigName") if restored else None
         if served == previous:
             return Compensation(state=LedgerState.undone, note=f"{name} serves {previous} again")
@@ -287,8 +319,14 @@ class EndpointActivities:
                 raise
         await self._until(plan, lambda endpoint: endpoint is None)
 
-    async def _at_rest(self, plan: EndpointPlan) -> DescribeEndpointOutputTypeDef | None:
-        return await self._until(plan, lambda endpoint: endpoint is None or not deployment.is_moving(endpoint))
+    async def _at_rest(self, plan: EndpointPlan, stop: UpdateStop) -> DescribeEndpointOutputTypeDef | None:
+        """The endpoint once no deployment runs. The plan's own update is stopped at once, and again with each look."""
+        endpoint = await self._account(plan).endpoint(plan.target.endpoint)
+        while endpoint is not None and not _is_at_rest(endpoint):
+            if stop.applies(endpoint):
+                await stop.ring()
+            endpoint = await self._until(plan, lambda found: found is None or _is_at_rest(found) or stop.applies(found))
+        return endpoint
 
     async def _until(
         self, plan: EndpointPlan, done: Callable[[DescribeEndpointOutputTypeDef | None], bool], deadline: datetime | None = None
@@ -309,6 +347,10 @@ def heartbeat_endpoint(endpoint: DescribeEndpointOutputTypeDef | None) -> None:
     """Heartbeat what a watcher sees of the endpoint."""
     if endpoint is not None:
         activity.heartbeat(deployment.endpoint_progress(endpoint))
+
+
+def _is_at_rest(endpoint: DescribeEndpointOutputTypeDef) -> bool:
+    return not deployment.is_moving(endpoint)
 
 
 def _tags(plan: EndpointPlan) -> list[dict[str, str]]:
@@ -334,6 +376,7 @@ def _rolled_back_since(endpoint: DescribeEndpointOutputTypeDef, request: UpdateE
 
 def _require_unchanged(endpoint: DescribeEndpointOutputTypeDef, request: UpdateEndpoint) -> None:
     status, config = endpoint["EndpointStatus"], endpoint.get("EndpointConfigName")
+    require_not_scaled_now(f"updating the endpoint {request.plan.target.endpoint}", endpoint)
     if status != "InService":
         raise changed(request.plan, f"it is {status} (being updated to {deployment.pending_config(endpoint) or config})")
     if config != request.previous_config:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from activities.endpoints.messages import EndpointPlan
-from slipway.app.spec import Strategy
+from slipway.app.strategy import LARGEST_BATCH, PERCENT, SMALLEST_BATCH, Rolling, Strategy
 from slipway.progress import EndpointProgress, VariantProgress
 from slipway.text import pluralize
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 SHIFTS_NEED = 2
-"""The least number of instances for a canary or linear shift: its first part is at most half of the fleet."""
+"""The least number of instances for a canary, a linear shift or a batch: its first part is at most half of the fleet."""
 
 
 class RolloutState(StrEnum):
@@ -35,6 +35,14 @@ def is_moving(endpoint: DescribeEndpointOutputTypeDef) -> bool:
     """Whether SageMaker is changing the endpoint."""
     status = endpoint["EndpointStatus"]
     return status in MOVING or (status == "InService" and bool(endpoint.get("PendingDeploymentSummary")))
+
+
+def is_scaled_now(endpoint: DescribeEndpointOutputTypeDef) -> bool:
+    """Whether SageMaker changes the number of instances or their weights, which ends within minutes, and deploys nothing.
+
+    Only a deployment has a `PendingDeploymentSummary` (DescribeEndpoint in the API reference).
+    """
+    return endpoint["EndpointStatus"] == "Updating" and "PendingDeploymentSummary" not in endpoint
 
 
 def rollout_state(endpoint: DescribeEndpointOutputTypeDef, config: str) -> RolloutState:
@@ -95,21 +103,71 @@ def is_serverless(endpoint: DescribeEndpointOutputTypeDef) -> bool:
     return any("CurrentServerlessConfig" in variant for variant in endpoint.get("ProductionVariants", []))
 
 
-def shifts_at_once(strategy: Strategy, instances: int) -> bool:
-    """Whether a canary or linear strategy must become all-at-once, because there are too few instances."""
-    return bool(strategy.canary or strategy.linear) and instances < SHIFTS_NEED
+def is_at_once(strategy: Strategy, instances: int) -> bool:
+    """Whether a canary, linear or rolling strategy must become all-at-once, because there are too few instances."""
+    return bool(strategy.kind) and instances < SHIFTS_NEED
 
 
 def deployment_config(strategy: Strategy, instances: int) -> dict[str, Any]:
-    """The `DeploymentConfig` of UpdateEndpoint: always blue/green, so that the old fleet is kept for a rollback."""
+    """The `DeploymentConfig` of UpdateEndpoint: blue/green, which keeps the old fleet for a rollback, or rolling.
+
+    Args:
+        strategy: The spec's.
+        instances: Instances of the smallest variant.
+    """
+    if strategy.rolling and not is_at_once(strategy, instances):
+        policy = {"RollingUpdatePolicy": _rolling_policy(strategy, strategy.rolling)}
+    else:
+        policy = {"BlueGreenUpdatePolicy": _blue_green_policy(strategy, instances)}
+    alarms = [{"AlarmName": name} for name in strategy.alarms]
+    return policy | ({"AutoRollbackConfiguration": {"Alarms": alarms}} if alarms else {})
+
+
+def config_of_way_back(strategy: Strategy, instances: int) -> dict[str, Any]:
+    """The `DeploymentConfig` that restores a former config: empty for all at once; batches where the fleet cannot be doubled.
+
+    Without waits and alarms: the alarms may still be in ALARM for the model that has to go.
+
+    Args:
+        strategy: The spec's.
+        instances: Instances of the smallest variant. They may have changed since, so that the spec's batches do not fit.
+    """
+    rolling = strategy.rolling
+    if rolling is None or is_at_once(strategy, instances):
+        return {}
+    return {"RollingUpdatePolicy": {"MaximumBatchSize": _size_that_fits(rolling, instances), "WaitIntervalInSeconds": 0}}
+
+
+def _rolling_policy(strategy: Strategy, rolling: Rolling) -> dict[str, Any]:
     policy = {
+        "MaximumBatchSize": _size(rolling.percent, rolling.instances),
+        "WaitIntervalInSeconds": int(rolling.wait.total_seconds()),
+        "MaximumExecutionTimeoutInSeconds": int(strategy.timeout.total_seconds()),
+    }
+    if rolling.rollback_percent or rolling.rollback_instances:
+        policy["RollbackMaximumBatchSize"] = _size(rolling.rollback_percent, rolling.rollback_instances)
+    return policy
+
+
+def _size_that_fits(rolling: Rolling, fleet: int) -> dict[str, Any]:
+    percent = PERCENT * (rolling.instances or 0) / fleet
+    if rolling.percent or SMALLEST_BATCH <= percent <= LARGEST_BATCH:
+        return _size(rolling.percent, rolling.instances)
+    return _size(LARGEST_BATCH if percent > LARGEST_BATCH else SMALLEST_BATCH, None)
+
+
+def _size(percent: int | None, instances: int | None) -> dict[str, Any]:
+    """A `CapacitySize`: one of the two is given."""
+    return {"Type": "INSTANCE_COUNT", "Value": instances} if instances else {"Type": "CAPACITY_PERCENT", "Value": percent}
+
+
+def _blue_green_policy(strategy: Strategy, instances: int) -> dict[str, Any]:
+    return {
         "TrafficRoutingConfiguration": _routing(strategy, instances),
         "TerminationWaitInSeconds": int(strategy.bake.total_seconds()),
         # The spec's rules make this longer than all waits together.
         "MaximumExecutionTimeoutInSeconds": int(strategy.timeout.total_seconds()),
     }
-    alarms = [{"AlarmName": name} for name in strategy.alarms]
-    return {"BlueGreenUpdatePolicy": policy} | ({"AutoRollbackConfiguration": {"Alarms": alarms}} if alarms else {})
 
 
 def _routing(strategy: Strategy, instances: int) -> dict[str, Any]:
@@ -137,13 +195,13 @@ def strategy_warnings(plan: EndpointPlan, types: Sequence[str], instances: int) 
         instances: Instances of the smallest variant.
     """
     strategy, endpoint = plan.strategy, plan.target.endpoint
-    careful = strategy.canary or strategy.linear or strategy.bake or strategy.alarms
+    careful = strategy.kind or strategy.bake or strategy.alarms
     if not types:
         said = f"{endpoint} has no instances: SageMaker updates it all at once, without a bake and without alarms"
         return [said] if careful else []
     warnings: list[str] = []
-    if shifts_at_once(strategy, instances):
-        part = f"canary of {strategy.canary.percent} %" if strategy.canary else "linear shift"
+    if is_at_once(strategy, instances):
+        part = f"canary of {strategy.canary.percent} %" if strategy.canary else "linear shift" if strategy.linear else "batch"
         warnings.append(f"{endpoint} has {pluralize(instances, 'instance')}, too few for a {part}: the update is all at once")
     old = next((each for each in types if each.startswith("ml.inf1.")), None)
     if old:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from activities.origin import Origin
 from slipway.api import AppRef, Message, ModelPackage, PackageContainer, ServedEndpoint, SignedCommand
 from slipway.app.endpoint_settings import EndpointSettings
-from slipway.app.spec import Strategy, Target, Variant
+from slipway.app.spec import Target, Variant
+from slipway.app.strategy import Strategy
 from slipway.decisions.command import Delivery
 
 
@@ -42,8 +43,6 @@ class PlanRollout(Message):
     """Absent where an older release recorded the input."""
     approved: Approved | None = None
     """What the effect is compared with. Absent where an older release recorded the input, and before the rollout begins."""
-    recorded: str | None = None
-    """The endpoint config of an earlier plan, where the target is looked at once more."""
 
 
 class EndpointPlan(PlanRollout):
@@ -56,6 +55,24 @@ class EndpointPlan(PlanRollout):
     older release recorded the plan."""
 
 
+class Scaling(Message):
+    """How Application Auto Scaling looks after a variant: the arguments of the calls that set it up again."""
+
+    target: dict[str, JsonValue]
+    """Of RegisterScalableTarget."""
+    policies: tuple[dict[str, JsonValue], ...] = ()
+    """Of PutScalingPolicy."""
+    actions: tuple[dict[str, JsonValue], ...] = ()
+    """Of PutScheduledAction."""
+
+
+class ChangeScaling(Message):
+    """Input of the activities that take off a variant's automatic scaling and put it back."""
+
+    plan: EndpointPlan
+    scaling: Scaling
+
+
 class Preflight(Message):
     """What was found at the target before anything is changed."""
 
@@ -64,8 +81,8 @@ class Preflight(Message):
     """None: there is no endpoint yet."""
     warnings: tuple[str, ...] = ()
     """For example: the endpoint has one instance, too few for a canary: the update is all at once."""
-    begun: bool = False
-    """Whether the endpoint serves the config of the earlier plan, or is on its way to it: then that plan stays."""
+    scaling: Scaling | None = None
+    """The automatic scaling that the update needs taken off. Mostly none."""
 
 
 class UpdateEndpoint(Message):
@@ -116,6 +133,8 @@ class RestoreEndpoint(Message):
     plan: EndpointPlan
     previous_config: str | None
     reason: str
+    scaling: Scaling | None = None
+    """The automatic scaling that the rollout takes off."""
 
 
 class AlarmPlace(Message):
@@ -169,6 +188,9 @@ class RolloutRequest(Message):
     smoke_payload: str | None = None
     """Path of the smoke request's body in the app's folder."""
     smoke_content_type: str = "application/json"
+    scaling: Scaling | None = None
+    """Taken off before the update, and put back after it. None where nothing has to be, and where an older release recorded the
+    input."""
 
 
 class RolloutResult(Message):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from activities.endpoints import deployment
 from activities.endpoints.messages import EndpointPlan
 from activities.endpoints.served import SageMakerAccount
 from activities.packages import describe_package
-from slipway.errors import NeedsPersonError, RefusedError
+from slipway.app.durations import format_duration
+from slipway.errors import NeedsPersonError, RefusedError, TransientError
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
+
+
+SCALING_TAKES = timedelta(seconds=15)
+"""How long to wait until the next look at an endpoint that is scaled."""
 
 
 async def check_preconditions(
@@ -34,6 +40,7 @@ async def check_preconditions(
         )
     if endpoint is not None:
         _check_endpoint(tried, plan, endpoint)
+        _check_batches(tried, plan, endpoint)
     await _check_alarms(tried, account, plan.strategy.alarms)
     await _check_package(tried, account, plan)
 
@@ -41,6 +48,7 @@ async def check_preconditions(
 def _check_endpoint(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef) -> None:
     status = endpoint["EndpointStatus"]
     ours = deployment.is_going_to(endpoint, plan.config)
+    require_not_scaled_now(tried, endpoint)
     if status in deployment.MOVING and not ours:
         going = deployment.pending_config(endpoint) or endpoint.get("EndpointConfigName")
         raise NeedsPersonError(tried, f"it is {status} (to {going}), and not by this promotion", "retry once it is InService")
@@ -48,6 +56,34 @@ def _check_endpoint(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOu
         said = f"it is {status}: {endpoint.get('FailureReason', 'no reason given')}"
         remedy = "delete it, and retry creates it" if status == "Failed" else "bring it back into service, then retry"
         raise NeedsPersonError(tried, said, remedy)
+
+
+def require_not_scaled_now(tried: str, endpoint: DescribeEndpointOutputTypeDef) -> None:
+    """SageMaker takes no update meanwhile.
+
+    Raises:
+        TransientError: The endpoint gets another number of instances at this moment, by autoscaling or by hand.
+    """
+    if deployment.is_scaled_now(endpoint):
+        said = "it is Updating, as its number of instances or its weights change"
+        raise TransientError(tried, said, "it is tried again once that is over", SCALING_TAKES)
+
+
+def _check_batches(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef) -> None:
+    """What SageMaker's "Exclusions" of deployment guardrails and the bounds of `RollingUpdatePolicy` rule out."""
+    rolling, fleet = plan.strategy.rolling, deployment.smallest_fleet(endpoint)
+    if rolling is None or deployment.is_serverless(endpoint) or deployment.is_at_once(plan.strategy, fleet):
+        return  # it is updated all at once, which a warning says
+    names = [variant.get("VariantName", "") for variant in endpoint.get("ProductionVariants", [])]
+    if len(names) > 1:
+        said = f"it has the variants {', '.join(names)}, and SageMaker has no rolling update for more than one"
+        raise NeedsPersonError(tried, said, "write canary or linear in place of spec.rollout.strategy.rolling, then start again")
+    if problem := rolling.problem(fleet):
+        raise NeedsPersonError(tried, problem, "write percent in place of instances in the strategy, then start again")
+    waits = rolling.wait * rolling.batches(fleet)
+    if waits >= plan.strategy.timeout:
+        said = f"its {rolling.batches(fleet)} batches wait for {format_duration(waits)}, and the strategy's timeout is not longer"
+        raise NeedsPersonError(tried, said, "write larger batches, a shorter wait or a longer timeout, then start again")
 
 
 async def _check_alarms(tried: str, account: SageMakerAccount, alarms: Sequence[str]) -> None:
@@ -72,17 +108,22 @@ async def _check_package(tried: str, account: SageMakerAccount, plan: EndpointPl
         )
 
 
-async def alarm_states(account: SageMakerAccount, alarms: Sequence[str]) -> dict[str, str]:
-    """The state of each alarm that exists."""
+async def described_alarms(account: SageMakerAccount, alarms: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Those of the alarms that exist, as CloudWatch describes them."""
     if not alarms:
-        return {}
+        return []
     answer = await account.aws.call(
         f"looking at the alarms {', '.join(alarms)}",
         account.aws.cloudwatch(account.region, account.role_arn).describe_alarms,
         AlarmNames=list(alarms),
         AlarmTypes=["MetricAlarm", "CompositeAlarm"],
     )
-    found = [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
+    return [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
+
+
+async def alarm_states(account: SageMakerAccount, alarms: Sequence[str]) -> dict[str, str]:
+    """The state of each alarm that exists."""
+    found = await described_alarms(account, alarms)
     return {alarm.get("AlarmName", ""): str(alarm.get("StateValue", "")) for alarm in found}
 
 

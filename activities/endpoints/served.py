@@ -93,9 +93,21 @@ class SageMakerAccount:
             operation: `CreateModel` or `CreateEndpointConfig`.
             described: The answer of the matching Describe call.
         """
-        shape = self.sagemaker.meta.service_model.operation_model(operation).input_shape
-        members = set(shape.members if shape else ()) - {"ModelName", "EndpointConfigName", "Tags"}
-        return {member: value for member, value in described.items() if member in members and value not in ([], {}, False)}
+        found = taken_by(self.sagemaker, operation, described)
+        named = {"ModelName", "EndpointConfigName", "Tags"}
+        return {member: value for member, value in found.items() if member not in named and value not in ([], {}, False)}
+
+
+def taken_by(client: Any, operation: str, described: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of what was described that a call takes, by botocore's model of it.
+
+    Args:
+        client: A client of the service.
+        operation: The call, as `CreateModel`.
+        described: The answer of the matching Describe call.
+    """
+    shape = client.meta.service_model.operation_model(operation).input_shape
+    return {member: value for member, value in described.items() if member in shape.members}
 
 
 def account_of(region: str | None, role_arn: str | None) -> Scope:
@@ -107,6 +119,13 @@ def containers_of(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """A model's containers, in their order."""
     primary = model.get("PrimaryContainer")
     return [primary] if primary else [*model.get("Containers", [])]
+
+
+def container_to_ask(model: Mapping[str, Any], package: str) -> str | None:
+    """The host name of a package's container, where requests have to name one: `InferenceExecutionConfig.Mode` is `Direct`."""
+    if model.get("InferenceExecutionConfig", {}).get("Mode") != "Direct":
+        return None
+    return next((each.get("ContainerHostname") for each in containers_of(model) if each.get("ModelPackageName") == package), None)
 
 
 def group_of(package: str) -> str:

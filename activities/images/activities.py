@@ -12,7 +12,8 @@ from typing import Literal
 from temporalio import activity
 
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
-from activities.images.registries import describe_image, open_registry, require_ecr
+from activities.images.origins import ImageOrigins
+from activities.images.registries import find_digest, open_registry, require_ecr
 from activities.waiting import deadline_after, follower
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
@@ -44,24 +45,30 @@ class ImageActivities:
 
     Args:
         aws: Where to find AWS.
+        origins: Looks who signed an image.
         polling: How scans are looked at.
     """
 
-    def __init__(self, aws: Aws, polling: Polling) -> None:
+    def __init__(self, aws: Aws, origins: ImageOrigins, polling: Polling) -> None:
         self._aws = aws
+        self._origins = origins
         self._scans = polling.pollers(self._scans_at)
 
     @activity.defn
     async def resolve_image(self, request: ResolveImage) -> ResolvedImage:
-        """The image as its registry has it. Reads only.
+        """The image as its registry has it, and who signed it. Reads only.
 
         Raises:
-            RefusedError: It is not there, is not named by digest, or is an index without an image.
+            RefusedError: It is not there, is not named by digest, or is an index without an image; or those whom the spec or the
+                policy asks for have not signed it.
         """
         image = require_digest(request.image)
-        await self._require_image(image)
+        await find_digest(self._aws, image)
         await self._read_tree(image)
-        return ResolvedImage(image=str(image))
+        if request.origin is None:
+            return ResolvedImage(image=str(image))
+        found = await self._origins.find(request.origin, await self._origins.spec(request.origin))
+        return ResolvedImage(image=str(image), found=found.origin, warnings=found.warnings)
 
     @activity.defn
     async def copy_image(self, request: CopyImage) -> CopiedImage:
@@ -132,22 +139,6 @@ class ImageActivities:
                 f"see `aws ecr describe-image-scan-findings` for {image.repository}, fix the image, and push it again",
             )
         return ScanVerdict(status=scans[0].status, counts=dict(counts))
-
-    async def _require_image(self, image: ImageReference) -> None:
-        tried = f"looking for the image {image}"
-        remedy = "push the image, then start the promotion with the digest that the push printed"
-        if image.ecr is None:
-            async with await open_registry(self._aws, image) as registry:
-                if await registry.manifest_digest(image.repository, image.reference) is None:
-                    raise RefusedError(tried, f"{image.registry} has none", remedy)
-            return
-        try:
-            await describe_image(self._aws, image, tried)
-        except SlipwayError as error:
-            code, message = answer_of(error)
-            if code in {"ImageNotFoundException", "RepositoryNotFoundException"}:
-                raise RefusedError(tried, f"{code}: {message}", remedy) from error
-            raise
 
     async def _read_tree(self, image: ImageReference) -> ImageTree:
         async with await open_registry(self._aws, image) as registry:

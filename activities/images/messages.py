@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from activities.origin import Origin
-from slipway.api import Message
+from slipway.api import ImageOrigin, Message
 from slipway.app.spec import Scan
 
 
@@ -16,13 +16,16 @@ class ResolveImage(Message):
 
     image: str
     origin: Origin | None = None
-    """Absent where an older release recorded the input."""
+    """Absent where an older release recorded the input: nobody looks who signed it."""
 
 
 class ResolvedImage(Message):
     """An image that exists."""
 
     image: str
+    found: ImageOrigin | None = None
+    """Who signed it, and what it was built from. None where nobody looked."""
+    warnings: tuple[str, ...] = ()
 
 
 class CheckScan(Message):

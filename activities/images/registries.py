@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slipway.aws.clients import Aws
-from slipway.errors import NeedsPersonError, RefusedError
+from slipway.aws.errors import answer_of
+from slipway.errors import NeedsPersonError, RefusedError, SlipwayError
 from slipway.oci.auth import ChallengeAuth, TokenAuth
 from slipway.oci.client import RegistryClient
 from slipway.oci.credentials import find_credentials
@@ -43,6 +44,29 @@ def require_ecr(image: ImageReference, tried: str) -> EcrRegistry:
     if image.ecr is None:
         raise RefusedError(tried, f"{image.registry} is not a private registry of ECR", "push the image to ECR")
     return image.ecr
+
+
+async def find_digest(aws: Aws, image: ImageReference) -> str:
+    """The digest of an image as its registry has it now, by digest or tag.
+
+    Raises:
+        RefusedError: There is no such image.
+    """
+    tried = f"looking for the image {image}"
+    remedy = "push the image, then start the promotion with the digest that the push printed"
+    if image.ecr is None:
+        async with await open_registry(aws, image) as registry:
+            digest = await registry.manifest_digest(image.repository, image.reference)
+        if digest is None:
+            raise RefusedError(tried, f"{image.registry} has none", remedy)
+        return digest
+    try:
+        return (await describe_image(aws, image, tried)).get("imageDigest", "")
+    except SlipwayError as error:
+        code, message = answer_of(error)
+        if code in {"ImageNotFoundException", "RepositoryNotFoundException"}:
+            raise RefusedError(tried, f"{code}: {message}", remedy) from error
+        raise
 
 
 async def describe_image(aws: Aws, image: ImageReference, tried: str) -> ImageDetailTypeDef:

@@ -72,13 +72,19 @@ class PipelineActivities:
         witnesses, listings = Witnesses(self._aws, request), self._listings.at(request.region, request.pipeline)
         with listings.following(since):
             while True:
-                listed = await listings.next(since)
+                try:
+                    listed = await listings.next(since)
+                except SlipwayError as error:
+                    # The task that was stopped had not made the pipeline yet, so that it started nothing.
+                    if request.for_undo and answer_of(error)[0] == "ResourceNotFound":
+                        return None
+                    raise
                 now = datetime.now(UTC)
                 if found := await witnesses.find(listed, settled=now >= min(begun + SETTLED, deadline)):
                     return found
                 if request.named or now >= deadline:
                     break
-        if request.for_undo:
+        if request.for_undo and not request.named:
             return None
         raise witnesses.none(listed)
 

@@ -146,7 +146,10 @@ class Witnesses:
         said = (
             f"{pluralize(len(began), 'execution')} began while the task ran, and nothing proves whose: {arns}{self._log_remark}"
         )
-        return NeedsPersonError(self.tried, said, "see whether one of them is the task's, and stop it in SageMaker")
+        retry = f"slipway retry {self._request.promotion_id} --execution <arn>"
+        return NeedsPersonError(
+            self.tried, said, f"see whether one of them is the task's. If one is, it is stopped by: {retry}; if none is, abort"
+        )
 
     async def _began(self, listed: Sequence[ListedExecution], task: StartedTask) -> list[ListedExecution]:
         """The executions that began while the task ran, but those that another promotion's task named."""

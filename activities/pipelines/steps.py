@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from activities.logs import Stream, last_lines, log_excerpt
@@ -25,6 +26,11 @@ _JOBS = (
     "Endpoint",
     "EndpointConfig",
 )
+_MADE_UP = re.compile(r"(?P<base>.{1,26})-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""The name that the SDK gives a `@step` function that has none: the function's, cut, and another UUID with each upsert."""
+_BASE = 26
+_REGISTERS = "-RegisterModel"
+"""What the SDK's ModelStep adds to the name that it was given."""
 
 
 async def list_steps(aws: Aws, region: str, execution: str) -> tuple[StepReport, ...]:
@@ -47,13 +53,33 @@ async def list_steps(aws: Aws, region: str, execution: str) -> tuple[StepReport,
             return tuple(steps)
 
 
+def steps_named(steps: Sequence[StepReport], wanted: str) -> tuple[StepReport, ...]:
+    """The steps that a spec means by a name: those that have it, else those that are shown by it, else `@step` functions.
+
+    A definition by the SDK may have several steps of one display name, or one function twice.
+    """
+    ranks: tuple[Callable[[StepReport], bool], ...] = (
+        lambda step: step.name in {wanted, f"{wanted}{_REGISTERS}"},
+        lambda step: step.display_name == wanted,
+        lambda step: bool(found := _MADE_UP.fullmatch(step.name)) and found["base"] == wanted[:_BASE],
+    )
+    return next((found for rank in ranks if (found := tuple(filter(rank, steps)))), ())
+
+
+def told(steps: Sequence[StepReport]) -> str:
+    """Steps in a message, by the names that a spec may have."""
+    return ", ".join(f"{step.display_name or step.name} ({step.kind})" for step in steps) or "none"
+
+
 def step_report(step: Mapping[str, Any]) -> StepReport:
     """A step as AWS lists it, as a report."""
     metadata: Mapping[str, Any] = step.get("Metadata", {})
     started, ended = step.get("StartTime"), step.get("EndTime")
     failure = metadata.get("Fail", {}).get("ErrorMessage", "") or step.get("FailureReason", "")
+    name, display_name = step.get("StepName", ""), step.get("StepDisplayName", "")
     return StepReport(
-        name=step.get("StepName", ""),
+        name=name,
+        display_name=display_name if display_name != name else "",
         kind=kind_of(metadata),
         status=step.get("StepStatus", ""),
         seconds=(ended - started).total_seconds() if started and ended else None,

@@ -1,4 +1,4 @@
-"""Stage 3 activities: register the task definition at one commit, run it once, follow and stop the task."""
+"""Stage 3 activities: register the task definition at one commit and run it once, or find piped's task; follow and stop it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 from temporalio import activity
 
 from activities.compensation import Compensation
-from activities.repositories import Repositories, read_files
+from activities.repositories import Repositories, app_at, read_files
 from activities.tags import ATTEMPT_TAG, HASH_TAG, PROMOTION_TAG
+from activities.tasks.finding import TaskSearch, list_tasks
 from activities.tasks.messages import (
+    FindTask,
     FollowTask,
+    FoundTask,
     RegisteredTaskDefinition,
     RegisterTaskDefinition,
     RunTask,
@@ -21,7 +24,7 @@ from activities.tasks.messages import (
     StopTask,
     TaskVerdict,
 )
-from activities.tasks.verdict import judge_task
+from activities.tasks.verdict import RUN_AGAIN, RUN_AGAIN_BY_PIPED, judge_task
 from activities.waiting import deadline_after, follower
 from slipway.api import LedgerState
 from slipway.app.attachment import read_definition
@@ -29,7 +32,7 @@ from slipway.app.durations import format_duration
 from slipway.app.taskdef import TaskDefinition, container_images, taskdef_hash
 from slipway.aws.clients import Aws, region_of
 from slipway.aws.errors import answer_of
-from slipway.aws.looking import Answers, Described, Source
+from slipway.aws.looking import Answers, Described, Source, one_by_one
 from slipway.aws.polling import Polling, Scope
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
 from slipway.git.rules import app_file
@@ -65,6 +68,7 @@ class TaskActivities:
         self._aws = aws
         self._repositories = repositories
         self._tasks = polling.pollers(self._tasks_at, account_of)
+        self._families = polling.pollers(self._families_at, account_of)
 
     @activity.defn
     async def register_task_definition(self, request: RegisterTaskDefinition) -> RegisteredTaskDefinition:
@@ -80,7 +84,10 @@ class TaskActivities:
         read = partial(read_files, repository, request.app, commit)
         definition = await read_definition(request.file, read, request.attachment, path)
         images = container_images(definition)
-        require_image(f"registering {path} at {commit[:12]}", images, request.image, request.containers)
+        tried = f"registering {path} at {commit[:12]}"
+        require_image(tried, images, request.held or request.image, request.containers)
+        if request.held:
+            definition = by_digest(definition, request.image, request.containers)
         found = await self._find_revision(request.region, definition)
         arn = found or await self._register(request.region, definition)
         return RegisteredTaskDefinition(arn=arn, containers=tuple(images), reused=found is not None)
@@ -137,6 +144,34 @@ class TaskActivities:
 
     @activity.defn
     @follower
+    async def find_task(self, request: FindTask) -> FoundTask | None:
+        """Waits for the task that piped runs for the commit that brought the image. Reads only.
+
+        Returns:
+            It; none where there is none and it was to be stopped.
+
+        Raises:
+            NeedsPersonError: piped ran none in time, or several, or has gone on to a later commit with another image.
+        """
+        origin = request.origin
+        repository = await self._repositories.open(origin.app)
+        app = await app_at(repository, origin.app, origin.commit)
+        search = TaskSearch(self._aws, repository, request, app)
+        families, family = self._families.at(app.pipecd.ecs.cluster_arn, request.region), app.taskdef["family"]
+        deadline = deadline_after(request.within)
+        with families.following(family):
+            while True:
+                listed = await families.next(family, deadline)
+                heartbeat_search(listed)
+                if found := await search.find(listed):
+                    return found.found
+                if request.for_undo:
+                    return None
+                if datetime.now(UTC) >= deadline:
+                    raise await search.none(listed)
+
+    @activity.defn
+    @follower
     async def follow_task(self, request: FollowTask) -> TaskVerdict:
         """Waits until the task has stopped, and judges it by its containers' exit codes. Reads only.
 
@@ -153,16 +188,22 @@ class TaskActivities:
             deadline=deadline_after(request.timeout),
             tell=heartbeat_task,
         )
+        run_again = RUN_AGAIN_BY_PIPED if request.by_piped else RUN_AGAIN
         if task is None:
             raise NeedsPersonError(
                 tried,
                 "ECS does not know it: stopped tasks are forgotten after about an hour",
-                "look into its log for how it ended; retry runs a new task, abort ends the promotion",
+                f"look into its log for how it ended; to run another, {run_again}; abort ends the promotion",
             )
         if not has_stopped(task):
             said = f"it is still {task.get('lastStatus')} after {format_duration(request.timeout)} (spec.task.timeout)"
-            raise NeedsPersonError(tried, said, "see its log; stop it and retry, or abort")
-        return await judge_task(self._aws, task)
+            remedy = (
+                "see its log; retry follows it again, abort stops it"
+                if request.by_piped
+                else "see its log; stop it and retry, or abort"
+            )
+            raise NeedsPersonError(tried, said, remedy)
+        return await judge_task(self._aws, task, run_again)
 
     @activity.defn
     async def stop_task(self, request: StopTask) -> Compensation:
@@ -222,6 +263,12 @@ class TaskActivities:
 
         return Described(describe)
 
+    def _families_at(self, cluster: str | None, region: str | None) -> Source[tuple[TaskTypeDef, ...]]:
+        async def list_family(family: str) -> tuple[TaskTypeDef, ...]:
+            return await list_tasks(self._aws, self._aws.ecs(region or ""), cluster or "", family)
+
+        return Described(one_by_one(list_family))
+
     async def _describe(self, ecs: ECSClient, cluster: str, arns: Collection[str]) -> dict[str, TaskTypeDef | None]:
         """The tasks by ARN; none for one that ECS does not know."""
         tried = f"looking at {pluralize(len(arns), 'task')} on the cluster {cluster}"
@@ -252,6 +299,14 @@ def require_image(tried: str, images: Mapping[str, str], image: str, written: Co
     if others or image not in images.values():
         runs = ", ".join(f"{name or 'one without a name'} runs {found}" for name, found in (others or images).items())
         raise RefusedError(tried, f"the image is {image}, and {runs}", "point the event watcher's field at the container's image")
+
+
+def by_digest(definition: TaskDefinition, image: str, containers: Collection[str]) -> TaskDefinition:
+    """The task definition whose containers run an image by its digest, whatever the file names it by."""
+    changed = [
+        each | {"image": image} if each.get("name", "") in containers else each for each in definition["containerDefinitions"]
+    ]
+    return {**definition, "containerDefinitions": changed}
 
 
 def run_request(request: RunTask, cluster: str) -> dict[str, Any]:
@@ -292,6 +347,11 @@ def has_stopped(task: TaskTypeDef) -> bool:
 def is_forgotten(task: StartedTask) -> bool:
     """Whether ECS has forgotten a task that it does not know, rather than only just accepted it."""
     return datetime.now(UTC) - task.started_at > DESCRIBE_LAG
+
+
+def heartbeat_search(listed: Collection[TaskTypeDef]) -> None:
+    """Heartbeat that piped's task is not there yet."""
+    activity.heartbeat(TaskProgress(status=f"waiting for piped, {pluralize(len(listed), 'task')} of the family so far"))
 
 
 def heartbeat_task(task: TaskTypeDef | None) -> None:

@@ -17,12 +17,14 @@ class RegisterTaskDefinition(Message):
     file: str
     region: str
     image: str
-    """The image that the file must hold: the digest that was promoted."""
+    """The image that the revision runs, and that the file must hold where `held` is empty: the digest that was promoted."""
     containers: tuple[str, ...] = ()
     """The containers that must run it: those whose image the event watcher writes. Empty where an older release recorded the
     input; any container will do then."""
     attachment: Attachment | None = None
     """What is put into the file before it is read."""
+    held: str = ""
+    """What the file holds in the image's place, where piped's event watcher wrote it: the same image, perhaps by a tag."""
     origin: Origin | None = None
     """Absent where an older release recorded the input."""
 
@@ -59,11 +61,41 @@ class StartedTask(Message):
     """When it had stopped; none before that, and where it is not known."""
 
 
+class FindTask(Message):
+    """Input of `find_task`: the task that piped runs."""
+
+    origin: Origin
+    commit: str
+    """The commit that brought the image to the deployment branch, whoever made it; or the head that had it already."""
+    region: str
+    """Where the cluster is."""
+    within: timedelta
+    """How long piped may take to run it."""
+    former: StartedTask | None = None
+    """The task that the stage followed before. If it neither runs nor succeeded, a newer one is waited for."""
+    named: str = ""
+    """The ARN that an operator named; empty where none did."""
+    for_undo: bool = False
+    """Whether it is looked for once, to be stopped, and there may be none."""
+
+
+class FoundTask(Message):
+    """A task that piped ran."""
+
+    task: StartedTask
+    commit: str
+    """The commit that piped deployed: the one that brought the image, or a later one that has it still."""
+    application: str = ""
+    """PipeCD's id of the application."""
+
+
 class FollowTask(Message):
     """Input of `follow_task`."""
 
     task: StartedTask
     timeout: timedelta
+    by_piped: bool = False
+    """Whether piped ran it, so that a retry runs no other one."""
     origin: Origin | None = None
     """Absent where an older release recorded the input."""
 

@@ -22,27 +22,55 @@ _TRANSIENT_REASONS = re.compile(
 """Reasons why a task failed to start that may be gone the next time."""
 
 
-async def judge_task(aws: Aws, task: TaskTypeDef) -> TaskVerdict:
+RUN_AGAIN = "retry"
+RUN_AGAIN_BY_PIPED = "sync the application in PipeCD and retry, which waits for the task that piped runs then"
+
+
+async def judge_task(aws: Aws, task: TaskTypeDef, run_again: str = RUN_AGAIN) -> TaskVerdict:
     """The verdict on a stopped task.
 
     Success is: every essential container ran and exited with 0, and the task stopped because of that. A missing exit code means
     that the container never ran. A task that the platform ended is no failure either, and the verdict says so.
 
+    Args:
+        aws: Where to find AWS.
+        task: As ECS describes it.
+        run_again: What an operator does to have the task run again.
+
     Raises:
         NeedsPersonError: The task failed; with exit codes, reasons and the last lines of its logs.
     """
     definitions = await definitions_of(aws, task.get("taskArn", ""), task.get("taskDefinitionArn", ""))
-    exits = tuple(
-        ContainerExit(name=found.get("name", ""), exit_code=found.get("exitCode"), reason=found.get("reason", ""))
-        for found in task.get("containers", [])
-    )
+    exits = exits_of(task)
     ended_by_platform = cap(end_of(task, exits)) if is_platforms(task, exits) else None
-    if not ended_by_platform and (task.get("stopCode") != "EssentialContainerExited" or failed(exits, definitions)):
+    if not ended_by_platform and is_failure(task, exits, definitions):
         log = await last_lines(aws, region_of(task.get("taskArn", "")), streams_of(task.get("taskArn", ""), definitions))
-        raise failure_of(task, exits, log)
+        raise failure_of(task, exits, log, run_again)
     return TaskVerdict(
         arn=task.get("taskArn", ""), containers=exits, ended_by_platform=ended_by_platform, stopped_at=task.get("stoppedAt")
     )
+
+
+async def has_succeeded(aws: Aws, task: TaskTypeDef) -> bool:
+    """Whether a stopped task succeeded."""
+    definitions = await definitions_of(aws, task.get("taskArn", ""), task.get("taskDefinitionArn", ""))
+    exits = exits_of(task)
+    return not is_platforms(task, exits) and not is_failure(task, exits, definitions)
+
+
+def exits_of(task: TaskTypeDef) -> tuple[ContainerExit, ...]:
+    """How each container ended."""
+    return tuple(
+        ContainerExit(name=found.get("name", ""), exit_code=found.get("exitCode"), reason=found.get("reason", ""))
+        for found in task.get("containers", [])
+    )
+
+
+def is_failure(
+    task: TaskTypeDef, exits: Sequence[ContainerExit], definitions: Sequence[ContainerDefinitionOutputTypeDef]
+) -> bool:
+    """Whether a task that the platform did not end failed."""
+    return task.get("stopCode") != "EssentialContainerExited" or failed(exits, definitions)
 
 
 def is_platforms(task: TaskTypeDef, exits: Sequence[ContainerExit]) -> bool:
@@ -60,12 +88,12 @@ def failed(exits: Sequence[ContainerExit], definitions: Sequence[ContainerDefini
     return any(codes.get(name) != 0 for name in essential) or not essential
 
 
-def failure_of(task: TaskTypeDef, exits: Sequence[ContainerExit], log: Sequence[str]) -> NeedsPersonError:
+def failure_of(task: TaskTypeDef, exits: Sequence[ContainerExit], log: Sequence[str], run_again: str) -> NeedsPersonError:
     """What an operator needs to fix the task."""
     if all(found.exit_code is None for found in exits):
-        remedy = "nothing ran: check that the image can be pulled and that the roles allow it, then retry"
+        remedy = f"nothing ran: check that the image can be pulled and that the roles allow it, then {run_again}"
     else:
-        remedy = "fix what the log says, then retry; or abort"
+        remedy = f"fix what the log says, then {run_again}; or abort"
     return NeedsPersonError(f"running the task {task.get('taskArn', '')}", end_of(task, exits) + log_excerpt(log), remedy)
 
 

@@ -11,7 +11,6 @@ HERE = Path(__file__).parent
 PIPELINE = (HERE / "pipeline.json").read_text()
 ROLE = "arn:aws:iam::123456789012:role/my-model"
 PROGRAMS = {name: (HERE / f"{name}.py").read_text() for name in ("train", "serve")}
-LABELS = {"com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true"}
 
 
 def roll_out(sagemaker: Any, package: str) -> None:
@@ -40,7 +39,7 @@ def train(sagemaker: Any, **parameters: str) -> str:
 
 
 def test_given_a_new_model_when_it_is_rolled_out_then_it_answers(sandbox: SandboxProcess, sandbox_account: str) -> None:
-    image = push_image(sandbox, sandbox_account, "my-model", "v1", python_image(PROGRAMS, labels=LABELS))
+    image = push_image(sandbox, sandbox_account, "my-model", "v1", python_image(PROGRAMS))
     sagemaker = sandbox.client("sagemaker", sandbox_account)
     sandbox.client("s3", sandbox_account).create_bucket(Bucket=f"my-{sandbox_account}")
     sagemaker.create_pipeline(PipelineName="my-model", PipelineDefinition=PIPELINE, RoleArn=ROLE)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from wsgiref.types import WSGIApplication
 
-from slipway_sandbox.autoscaling import AutoscalingQuotas, AutoscalingRoom, ScalableTargets
+from slipway_sandbox.autoscaling import AutoscalingQuotas, AutoscalingRoom, ScalableTargets, ScheduleRoom
 from slipway_sandbox.containers.runtime import ContainerRuntime
 from slipway_sandbox.control.api import Control
 from slipway_sandbox.control.page import Guard
@@ -74,6 +74,7 @@ def build(world: World) -> Sandbox:
     targets = ScalableTargets()
     scaling = AutoscalingQuotas(world)
     hosting = Hosting(world, containers, roles, registry, tags, quotas, targets)
+    moto.on_alarm_call = hosting.alarms.note
     rooms: list[Room] = [
         ecr,
         ecr.quotas,
@@ -88,6 +89,7 @@ def build(world: World) -> Sandbox:
         *Pipelines(world, tags, quotas).rooms,
         *hosting.rooms,
         AutoscalingRoom(world, targets, hosting.variants, scaling),
+        ScheduleRoom(world, targets, scaling),
         scaling,
         *Jobs(world, containers, roles, hosting.models, tags, quotas).rooms,
     ]

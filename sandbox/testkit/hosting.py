@@ -50,6 +50,7 @@ class Handler(BaseHTTPRequestHandler):
             "type": self.headers.get("Content-Type"),
             "asked": asked.decode(),
             "credentials": os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+            "port": os.environ.get("SAGEMAKER_BIND_TO_PORT"),
         }
         status = MODEL.get("status", 400 if asked == b"bad" else 200)
         self.answer(status, json.dumps(said).encode() if status == 200 else b"no such features")

@@ -30,7 +30,6 @@ from slipway_sandbox.testing.images import PROGRAMS
 
 ROLE = "arn:aws:iam::111111111111:role/jobs"
 ENDS = ("Completed", "Failed", "Stopped")
-BIND_TO_PORT = {"com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true"}
 SERVE = """
 import json, os, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,8 +78,7 @@ for name in sorted(os.environ):
     print(f"{name}={os.environ[name]}", flush=True)
 if os.environ.get("EXITS"):
     sys.exit("this model does not load")
-port = 8080 if os.environ.get("INSISTS") else int(os.environ["SAGEMAKER_BIND_TO_PORT"])
-ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+ThreadingHTTPServer(("127.0.0.1", 8080), Handler).serve_forever()
 """
 """A model that adds up the numbers of each line."""
 
@@ -114,10 +112,9 @@ class JobDesk:
         image = build_image([shell_layer((*PROGRAMS, "ln")), layer_of(*members)], command=["train"])
         return push_image(self.sandbox, self.account, "jobs", "v1", image)
 
-    def serving_image(self, labels: dict[str, str] | None = None) -> str:
+    def serving_image(self) -> str:
         """An image of a model that adds up the numbers of each line."""
-        image = server(tuple((BIND_TO_PORT if labels is None else labels).items()))
-        return push_image(self.sandbox, self.account, "serving", "v1", image)
+        return push_image(self.sandbox, self.account, "serving", "v1", server())
 
     def model(
         self, image: str, name: str = "model", artifact: bytes | None = None, role: str | None = ROLE, **environment: str
@@ -242,9 +239,9 @@ class JobDesk:
 
 
 @functools.cache
-def server(labels: tuple[tuple[str, str], ...]) -> TestImage:
+def server() -> TestImage:
     """An image of a model. Packing it takes a second, so it is done once."""
-    return python_image({"serve": SERVE}, command=["serve"], labels=dict(labels))
+    return python_image({"serve": SERVE}, command=["serve"])
 
 
 def packed(name: str, content: bytes) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from slipway_sandbox.sagemaker.hosting.alarm_rules import UnknownExpressionError, judge, points_of
+from slipway_sandbox.sagemaker.hosting.metrics import Metric
 
 
 def alarm(**more: Any) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def alarm(**more: Any) -> dict[str, Any]:
 
 def state(of: dict[str, Any], *windows: Sequence[float]) -> str | None:
     """The state that the values of its periods come to, the newest first."""
-    return judge(of, points_of(of, lambda _metric, _dimensions, number: windows[number]))
+    return judge(of, points_of(of, lambda _metric, number: windows[number]))
 
 
 @pytest.mark.parametrize(("values", "expected"), [([0, 0, 1], "ALARM"), ([0, 0, 0], "OK"), ([], "INSUFFICIENT_DATA")])
@@ -72,8 +73,8 @@ def math(expression: str, **more: Any) -> dict[str, Any]:
 
 
 def math_state(of: dict[str, Any], errors: Sequence[float], invocations: Sequence[float]) -> str | None:
-    def values(metric: str, _dimensions: Mapping[str, str], _number: int) -> Sequence[float]:
-        return errors if metric == "errors" else invocations
+    def values(metric: Metric, _number: int) -> Sequence[float]:
+        return errors if metric.name == "errors" else invocations
 
     return judge(of, points_of(of, values))
 

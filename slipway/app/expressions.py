@@ -1,12 +1,13 @@
-"""PipeCD's regular expressions: Go's dialect, in linear time, by RE2 as Go's own.
+"""Regular expressions that strangers write, PipeCD's above all: Go's dialect, in linear time, by RE2 as Go's own.
 
-A stranger writes them, and the text that they run on. Python's engine can take years for sixty letters, and holds the whole
+Strangers write the text that they run on, too. Python's engine can take years for sixty letters, and holds the whole
 process up meanwhile.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from typing import Any
 
@@ -17,31 +18,44 @@ SIZE_LIMIT = 5_000
 """Instructions of the compiled expression: what one step through the text may cost."""
 MATCH_LIMIT = 100
 SECONDS = 10.0
+_ANY_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
 _ENGINE: Any = re2
 """It has no types."""
 
 Span = tuple[int, int]
 
 
-def expression(pattern: str) -> Any:
+def compiled(pattern: str) -> Any:
     """A compiled expression for bytes of UTF-8.
 
     Raises:
-        ValueError: It is no expression of Go's dialect, has no group, or is too large.
+        ValueError: It is no expression of Go's dialect, or is too large.
     """
     if len(pattern) > LENGTH_LIMIT:
         raise ValueError(f"has {len(pattern):,} characters; at most {LENGTH_LIMIT:,} are read")
+    if _ANY_BYTE.search(pattern):
+        raise ValueError("matches single bytes by \\C, which Go's expressions do not: write a dot")
     options = _ENGINE.Options()
     options.log_errors = False
     try:
-        compiled = _ENGINE.compile(pattern.encode(), options=options)
+        made = _ENGINE.compile(pattern.encode(), options=options)
     except (_ENGINE.error, UnicodeEncodeError) as error:
         raise ValueError(f"is not a regular expression: {_words(error)}") from error
-    if not compiled.groups:
-        raise ValueError("has no group: put the part to replace in parentheses; PipeCD replaces the first group")
-    if compiled.programsize > SIZE_LIMIT:
+    if made.programsize > SIZE_LIMIT:
         raise ValueError("repeats too much: lower its counts in braces")
-    return compiled
+    return made
+
+
+def expression(pattern: str) -> Any:
+    """A compiled expression whose first group is what is replaced.
+
+    Raises:
+        ValueError: It cannot be used, or has no group.
+    """
+    made = compiled(pattern)
+    if not made.groups:
+        raise ValueError("has no group: put the part to replace in parentheses; PipeCD replaces the first group")
+    return made
 
 
 def first_groups(pattern: str, content: bytes) -> list[Span]:

@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from functools import partial
 
 from slipway.app.attachment import Read, render_file, uses
+from slipway.app.ecs_api import wrong_words
 from slipway.app.pipecd import APP_FILE, EventHandler, PipecdApp, app_of
+from slipway.app.pipecd_fields import warnings_of
 from slipway.app.problems import FileError, Problem, Severity, shown
-from slipway.app.regions import region_of_cluster
+from slipway.app.regions import region_of_app
 from slipway.app.replacements import FileChange, apply_event
-from slipway.app.spec import SPEC_FILE, Event, ModelPromotion
+from slipway.app.spec import SPEC_FILE, Event, ModelPromotion, Rollout
 from slipway.app.spec_reader import spec_of
 from slipway.app.targets import twins
 from slipway.app.taskdef import TaskDefinition, container_images, load_taskdef, taskdef_of
 from slipway.app.yaml_source import Document, Path, load_document
 from slipway.errors import SlipwayError
-from slipway.oci.reference import ImageReference
+from slipway.oci.reference import ImageReference, with_registry
 
 Loaded = dict[tuple[str, str], Document | FileError]
 _ROUNDS = 6
@@ -101,8 +103,8 @@ class _Linter:
 
     def findings(self) -> Findings:
         spec = self._spec()
-        pipecd = self._pipecd(spec.spec.git.config_filename if spec else APP_FILE)
         launcher = spec.spec.task.launcher if spec else "slipway"
+        pipecd = self._pipecd(spec.spec.git.config_filename if spec else APP_FILE, launcher)
         taskdef = self._taskdef(pipecd, launcher) if pipecd else None
         handler = self._handler(spec, pipecd) if spec and pipecd else None
         if pipecd:
@@ -110,7 +112,6 @@ class _Linter:
         if spec and pipecd:
             self._check_places(spec, pipecd)
         if spec:
-            self._check_task(spec)
             self._check_rollout(spec)
             self._check_approval(spec)
         containers: tuple[str, ...] = ()
@@ -133,17 +134,18 @@ class _Linter:
             self._problems.extend(error.problems)
         return None
 
-    def _pipecd(self, file: str) -> PipecdApp | None:
+    def _pipecd(self, file: str, launcher: str) -> PipecdApp | None:
         content = self._content(file, "add it to the app's folder, or name another *.pipecd.yaml in spec.git.configFilename")
         if content is None:
             return None
         try:
-            reading = app_of(self._document(file, content, partial(load_document, first=True)))
+            document = self._document(file, content, partial(load_document, first=True))
+            app = app_of(document)
         except FileError as error:
             self._problems.extend(error.problems)
             return None
-        self._problems.extend(reading.warnings)
-        return reading.app
+        self._problems.extend(warnings_of(document, app.input_path, launcher))
+        return app
 
     def _taskdef(self, pipecd: PipecdApp, launcher: str) -> TaskDefinition | None:
         file = pipecd.ecs.task_definition_file
@@ -226,8 +228,15 @@ class _Linter:
         if ecs.capacity_provider_strategy and "launch_type" in ecs.model_fields_set:
             message = "ECS takes a launch type or capacityProviderStrategy, not both"
             self._error(file, (*place, "launchType"), message, "keep one of them")
+        for path, word, allowed in wrong_words(ecs.request(), "RunTask"):
+            written = (part for part in path if part != "networkConfiguration")
+            self._error(file, (*place, *written), f"found {shown(word)}", f"allowed: {allowed}")
         if launcher == "slipway":
             self._check_launch(pipecd)
+        elif not ecs.run_standalone_task:
+            message = "is false, and piped would register the task definition and run nothing"
+            help_ = "set it to true: task.launcher in promotion.yaml is pipecd"
+            self._error(file, (*place, "runStandaloneTask"), message, help_)
 
     def _check_launch(self, pipecd: PipecdApp) -> None:
         """What piped alone can do, or would do again."""
@@ -243,11 +252,6 @@ class _Linter:
                 help_ = "put the secret into AWS Secrets Manager or Parameter Store, and name it in the container's secrets:"
                 self._error(pipecd.file, ("spec", "encryption", "decryptionTargets", position), message, help_)
 
-    def _check_task(self, spec: ModelPromotion) -> None:
-        if spec.spec.task.launcher == "pipecd":
-            message = "the launcher pipecd is not built yet"
-            self._error(SPEC_FILE, ("spec", "task", "launcher"), message, "write slipway, which runs the task itself")
-
     def _check_places(self, spec: ModelPromotion, pipecd: PipecdApp) -> None:
         """What only ECR's registries have, and each endpoint once."""
         image = spec.spec.image
@@ -256,22 +260,24 @@ class _Linter:
             message = f"is ECR's scan, and the source is in {source.registry}"
             help_ = "remove it and scan the image in CI, or let CI push to ECR"
             self._error(SPEC_FILE, ("spec", "image", "scan"), message, help_)
+        if image.signed_by and image.referrers == "ignore":
+            message = "the signature stays in the source, which must keep it until the task has run"
+            self._warn(SPEC_FILE, ("spec", "image", "referrers"), message, "remove it: signatures are then copied with the image")
         for twin in twins(spec, pipecd.ecs):
             at = ("spec", "rollout", "waves", twin.wave, "targets", twin.position)
             message = f"the endpoint {twin.target.endpoint} in {twin.region} is {twin.earlier} already"
             help_ = "remove one of them; names of endpoints are the same in any case of their letters"
             self._error(SPEC_FILE, at, message, help_)
-        if ImageReference.parse(image.target).ecr is None and not region_of_cluster(pipecd.ecs):
+        if not region_of_app(spec, pipecd.ecs):
+            at = (*pipecd.input_path, "clusterArn")
             message = f"is no ARN, and the image's target {image.target} is in no region of AWS"
-            self._error(
-                pipecd.file, (*pipecd.input_path, "clusterArn"), message, "write the cluster's ARN, which names the region"
-            )
+            self._error(pipecd.file, at, message, "write the cluster's ARN, which names the region")
 
     def _check_handler(self, spec: ModelPromotion, pipecd: PipecdApp, position: int, taskdef: TaskDefinition) -> tuple[str, ...]:
         """The containers whose image is written. Each place that the image is written to is there, and one is the task's."""
         handler = pipecd.handlers[position]
         at = ("spec", "eventWatcher", position, "handler", "config")
-        if handler.make_pull_request:
+        if handler.make_pull_request and spec.spec.git.writer == "slipway":
             message = "Slipway pushes to the branch and opens no pull request"
             self._error(pipecd.file, (*at, "makePullRequest"), message, "set it to false, or take another deployment branch")
         try:
@@ -291,8 +297,9 @@ class _Linter:
     def _check_image(
         self, spec: ModelPromotion, pipecd: PipecdApp, at: Path, change: FileChange, taskdef: TaskDefinition
     ) -> tuple[str, ...]:
-        """The containers whose image is written: the whole of it, in place of one from the target's repository."""
-        file, target = change.file, spec.spec.image.target
+        """The containers whose image is written: the whole of it, in place of one from the repository that its writer writes."""
+        file = change.file
+        repository = spec.spec.image.source if spec.spec.git.writer == "pipecd" else spec.spec.image.target
         try:
             written = taskdef_of(self._rendered(pipecd, spec.spec.task.launcher, change.content)).request
         except FileError as error:
@@ -302,7 +309,7 @@ class _Linter:
         before, after = container_images(taskdef), container_images(written)
         for name, image in after.items():
             if PROBE in image and image != PROBE:
-                come_out = image.replace(PROBE, f"{target}@sha256:…")
+                come_out = image.replace(PROBE, f"{repository}@sha256:…")
                 message = f"writes a part of the image of the container {name}, which would be {shown(come_out)}"
                 self._error(pipecd.file, at, message, "let the first group cover the whole image, registry and tag and all")
                 return ()
@@ -310,20 +317,52 @@ class _Linter:
         if not names:
             self._error(pipecd.file, at, "does not write the image of a container", "write to its field image")
         for name in names:
-            found = _repository_of(before.get(name, ""))
-            if found != target:
-                message = f"{file} runs {found}, and the image goes to {target}"
-                self._error(SPEC_FILE, ("spec", "image", "target"), message, f"name the same repository here and in {file}")
+            self._check_repository(spec, file, _repository_of(before.get(name, "")))
+        if spec.spec.git.writer == "pipecd":
+            self._check_held(spec, file, [before.get(name, "") for name in names])
         return names
+
+    def _check_repository(self, spec: ModelPromotion, file: str, found: str) -> None:
+        """The task definition runs an image of the repository that is written: another would be another program.
+
+        Where Slipway writes the target, it may still run CI's own.
+        """
+        image = spec.spec.image
+        key = "source" if spec.spec.git.writer == "pipecd" else "target"
+        written, place = (image.source if key == "source" else image.target), ("spec", "image", key)
+        message = f"{file} runs {found}, and the image that is written is of {written}"
+        if found == written:
+            return
+        if found == image.source:
+            self._warn(SPEC_FILE, place, message, "see that the task's execution role may pull from there")
+        else:
+            self._error(SPEC_FILE, place, message, f"name the same repository here and in {file}")
+
+    def _check_held(self, spec: ModelPromotion, file: str, images: Collection[str]) -> None:
+        """What piped's event watcher wrote, or will write."""
+        at, image = ("spec", "git", "writer"), spec.spec.image
+        for tagged in sorted({held for held in images if "@" not in held}):
+            message = f"{file} names the image by the tag {tagged}, which may move before it is promoted"
+            self._warn(
+                SPEC_FILE, at, message, "register events with the image by digest, or make the repository's tags immutable"
+            )
+        if spec.spec.task.launcher == "pipecd" and image.source != image.target:
+            message = f"piped writes and runs images of {image.source}, and a copy in {image.target} would run nowhere"
+            self._error(SPEC_FILE, ("spec", "image", "target"), message, "name the source here, too: nothing is copied then")
 
     def _check_rollout(self, spec: ModelPromotion) -> None:
         at = ("spec", "rollout")
         rollout = spec.spec.rollout
         strategy = rollout.strategy
-        kind = "canary" if strategy.canary else "linear" if strategy.linear else None
+        kind = strategy.kind
+        if kind and rollout.settings.serverless:
+            message = "a serverless endpoint has no instances: SageMaker moves all its traffic at once"
+            self._warn(SPEC_FILE, (*at, "strategy", kind), message, f"remove {kind}")
+        self._check_batches(rollout)
         # Without a type the spec speaks of live endpoints only, which keep their number of instances.
         if kind and rollout.variant.instance_type and rollout.variant.instance_count == 1:
-            message = f"one instance cannot take a {kind} of at most half the fleet: SageMaker moves all traffic at once"
+            part = "batch" if kind == "rolling" else kind
+            message = f"one instance cannot take a {part} of at most half the fleet: SageMaker moves all traffic at once"
             self._warn(SPEC_FILE, (*at, "strategy", kind), message, "set instanceCount to 2 or more")
         if (kind or strategy.bake) and not strategy.alarms:
             message = "without alarms SageMaker rolls nothing back while the traffic moves and the old fleet is kept"
@@ -332,6 +371,12 @@ class _Linter:
             self._error(
                 SPEC_FILE, (*at, "smoke", "payload"), f"{rollout.smoke.payload} is not there", "add it to the app's folder"
             )
+
+    def _check_batches(self, rollout: Rollout) -> None:
+        rolling, count = rollout.strategy.rolling, rollout.variant.instance_count
+        if rolling and rollout.variant.instance_type and count > 1 and (problem := rolling.problem(count)):
+            help_ = "write percent in place of instances, or another number; an update keeps the live number of instances"
+            self._warn(SPEC_FILE, ("spec", "rollout", "strategy", "rolling"), problem, help_)
 
     def _check_approval(self, spec: ModelPromotion) -> None:
         at = ("spec", "approval")
@@ -363,6 +408,6 @@ def _decoded(content: bytes, file: str) -> str:
 
 def _repository_of(image: str) -> str:
     try:
-        return str(ImageReference.parse(image).without_reference)
+        return str(ImageReference.parse(with_registry(image)).without_reference)
     except ValueError:
         return image

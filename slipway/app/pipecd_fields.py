@@ -31,9 +31,9 @@ class Field:
     Args:
         key: Its path below `spec`. `input.…` stands for `plugins.ecs.input.…`, too.
         versions: The versions of PipeCD that know it.
-        handling: What Slipway does with it.
+        handling: What Slipway does with it where it launches the task.
         why: What it says to Slipway, or why it says nothing.
-        warned: Whether `slipway lint` warns of it, where it is ignored.
+        warned: Whether `slipway lint` warns of it, where it is ignored and Slipway launches the task.
     """
 
     key: str
@@ -74,13 +74,13 @@ FIELDS = (
     Field("quickSync", BOTH, _IGNORED, "says how a service is replaced; a standalone task is run anew"),
     Field("attachment.sources", BOTH, _READ, "files that are put into the targets, at the commit that is registered"),
     Field("attachment.targets", BOTH, _READ, "files that are rendered before they are read"),
-    Field("encryption.encryptedSecrets", BOTH, _REFUSED, "only piped can decrypt them; allowed where Slipway reads no target"),
+    Field("encryption.encryptedSecrets", BOTH, _REFUSED, "only piped can decrypt them; allowed where PipeCD launches the task"),
     Field("encryption.decryptionTargets", BOTH, _REFUSED, "use Secrets Manager or Parameter Store in `secrets:`"),
     Field("eventWatcher[].matcher.name", BOTH, _READ, "`spec.git.event` names it"),
     Field("eventWatcher[].matcher.labels", BOTH, _READ, "tell events of one name apart; `spec.git.event.labels` names them"),
     Field("eventWatcher[].handler.type", BOTH, _READ, "`GIT_UPDATE`, the only one there is"),
     Field("eventWatcher[].handler.config.commitMessage", BOTH, _READ, "the message of the commit"),
-    Field("eventWatcher[].handler.config.makePullRequest", BOTH, _REFUSED, "Slipway pushes to the branch"),
+    Field("eventWatcher[].handler.config.makePullRequest", BOTH, _REFUSED, "Slipway pushes; allowed with `git.writer: pipecd`"),
     Field("eventWatcher[].handler.config.replacements[].file", BOTH, _READ, "where the image is written"),
     Field("eventWatcher[].handler.config.replacements[].yamlField", BOTH, _READ, "one value; PipeCD fails on `..` and `[*]`"),
     Field("eventWatcher[].handler.config.replacements[].regex", BOTH, _READ, "the first group of each match"),
@@ -88,7 +88,7 @@ FIELDS = (
     Field("eventWatcher[].handler.config.replacements[].HCLField", BOTH, _REFUSED, "PipeCD would empty the file"),
     Field("planner", BOTH, _IGNORED, "chooses between PipeCD's ways to deploy"),
     Field("commitMatcher", BOTH, _IGNORED, "chooses between PipeCD's ways to deploy"),
-    Field("trigger", BOTH, _IGNORED, "says when PipeCD deploys; a promotion is started by `slipway start`"),
+    Field("trigger", BOTH, _IGNORED, "says when PipeCD deploys; `slipway start` or the image's commit starts a promotion"),
     Field("pipeline", BOTH, _IGNORED, "PipeCD's stages; Slipway has its own and waits for none of them", warned=True),
     Field("postSync", BOTH, _IGNORED, "deployments that PipeCD starts behind this one; Slipway starts none", warned=True),
     Field("timeout", BOTH, _IGNORED, "bounds a deployment by PipeCD; Slipway's limits are in `promotion.yaml`"),
@@ -103,16 +103,22 @@ def table() -> str:
     return "\n".join(["| Key | PipeCD | Slipway | |", "|---|---|---|---|", *rows])
 
 
-def warnings_of(document: Document, input_path: Sequence[str]) -> tuple[Problem, ...]:
-    """A warning for each key that has no effect and should have one, or that neither PipeCD nor Slipway knows."""
-    found = [*_warnings(document, ("spec",), ""), *_warnings(document, tuple(input_path), "input.")]
+def warnings_of(document: Document, input_path: Sequence[str], launcher: str) -> tuple[Problem, ...]:
+    """A warning for each key that whoever launches the task does not heed, or that neither PipeCD nor Slipway knows.
+
+    Args:
+        document: PipeCD's file.
+        input_path: Where it has the input.
+        launcher: Who launches the task, by the word of `spec.task.launcher`.
+    """
+    found = [*_warnings(document, ("spec",), "", launcher), *_warnings(document, tuple(input_path), "input.", launcher)]
     if tuple(input_path) != ("spec", "input") and isinstance(document.data["spec"].get("input"), dict):
         found.append(_warning(document, ("spec", "input"), f"is not used: {'.'.join(input_path)} is", "keep one of them"))
     network = (*input_path, "awsvpcConfiguration")
-    return (*found, *_warnings(document, network, "input.awsvpcConfiguration."))
+    return (*found, *_warnings(document, network, "input.awsvpcConfiguration.", launcher))
 
 
-def _warnings(document: Document, path: Path, prefix: str) -> Iterator[Problem]:
+def _warnings(document: Document, path: Path, prefix: str, launcher: str) -> Iterator[Problem]:
     """Warnings of the keys of one mapping."""
     known = _known(prefix)
     for key in _keys(document.data, path):
@@ -124,7 +130,10 @@ def _warnings(document: Document, path: Path, prefix: str) -> Iterator[Problem]:
             yield _warning(
                 document, (*path, key), f"{key!r} is no key of PipeCD's ECS application, and Slipway does not use it", help_
             )
-        elif field.warned:
+        elif launcher == "pipecd" and field.versions == NONE:
+            message = f"{key!r} is no key of PipeCD, which launches the task: piped v0 refuses a file with it"
+            yield _warning(document, (*path, key), message, "remove it")
+        elif field.warned and launcher == "slipway":
             yield _warning(
                 document,
                 (*path, key),

@@ -1,7 +1,7 @@
 """`promotion.yaml`: what one application allows Slipway to do, as frozen models.
 
 Keys are camelCase in the file and snake_case here. The reader refuses unknown keys and checks bounds and rules; a spec that a
-promotion recorded loads without them (slipway/app/rules.py). The bounds of the rollout are those of SageMaker's `UpdateEndpoint`.
+promotion recorded loads without them (slipway/app/rules.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from slipway.app.durations import Duration, between
 from slipway.app.endpoint_settings import EndpointSettings
 from slipway.app.metric_paths import check_metric_path
 from slipway.app.rules import Bounds, file_of_the_app, rule, when_reading
+from slipway.app.signers import SignedBy
 from slipway.app.spec_model import SpecModel
+from slipway.app.strategy import Strategy
 from slipway.oci.reference import REPOSITORY_URI, ImageReference, check_repository
 from slipway.people import check_name, fold_name
 
@@ -79,6 +81,9 @@ class Image(SpecModel):
     the image goes."""
     scan: Scan | None = None
     """Absent: the image is not held back by a scan. Only for a source in ECR."""
+    signed_by: SignedBy = ()
+    """One of these must have signed the image with cosign. Absent: it need not be signed, unless the worker's policy asks for
+    it."""
 
 
 class Event(SpecModel):
@@ -119,15 +124,18 @@ class Git(SpecModel):
     """PipeCD's file in the application's folder."""
     event: Annotated[Event, _OrName()]
     """The event watcher in PipeCD's file whose handler says which file and field, and the commit message."""
+    writer: Annotated[Literal["slipway", "pipecd"], Field(exclude_if=lambda writer: writer == "slipway")] = "slipway"
+    """Who writes the image into the task definition's file: Slipway, once `slipway start` asks for it; or piped's event watcher,
+    whose commit starts the promotion. With `pipecd` the event's value is an image of `image.source`; Slipway pushes nothing."""
 
 
 class Task(SpecModel):
     """The standalone ECS task that starts the pipeline. Cluster and network come from `app.pipecd.yaml`."""
 
     launcher: Literal["slipway", "pipecd"] = "slipway"
-    """Who runs the task: Slipway, by exact revision; or piped, which `slipway lint` refuses as not built yet."""
+    """Who runs the task: Slipway, by exact revision; or piped, whose task Slipway finds and follows."""
     timeout: Annotated[Duration, between("10s", "7d")] = timedelta(minutes=30)
-    """How long the task may take until it has stopped."""
+    """How long the task may take until it has stopped. With the launcher `pipecd` also how long piped may take to run it."""
 
 
 class Pipeline(SpecModel):
@@ -173,7 +181,9 @@ class Model(SpecModel):
     step: Annotated[str, Bounds(min_length=1, max_length=256)] | None = None
     """The step that registers the model, where one execution registers several into the group."""
     from_step: Annotated[str, Bounds(min_length=1, max_length=256)] | None = None
-    """The training step whose model Slipway registers by itself, for a pipeline that registers nothing. Needs `container`."""
+    """The training step whose model Slipway registers by itself, for a pipeline that registers nothing. Needs `container`.
+
+    A step is named by its name or display name. A `@step` function of SageMaker's SDK is named by the function, too."""
     container: Container | None = None
     """What serves the model of `fromStep`."""
     report: Report | None = None
@@ -250,57 +260,6 @@ class Approval(SpecModel):
             raise ValueError(f"asks for {self.quorum} of {len(self.approvers)} approvers: nobody could ever approve")
 
 
-class Canary(SpecModel):
-    """Traffic in two steps: a part first, the rest after a wait."""
-
-    percent: Annotated[int, Bounds(ge=1, le=50)]
-    """The part of the new fleet's capacity that takes traffic first."""
-    wait: Annotated[Duration, between("0s", "1h")] = timedelta(minutes=10)
-    """How long the part is watched before the rest follows."""
-
-
-class Linear(SpecModel):
-    """Traffic in equal steps."""
-
-    percent: Annotated[int, Bounds(ge=10, le=50)]
-    """The size of one step."""
-    wait: Annotated[Duration, between("0s", "1h")] = timedelta(minutes=10)
-    """How long each step is watched."""
-
-
-class Strategy(SpecModel):
-    """How traffic moves to the new model. Without `canary` and `linear` all of it moves at once."""
-
-    canary: Canary | None = None
-    """Two steps. Not together with `linear`."""
-    linear: Linear | None = None
-    """Equal steps. Not together with `canary`."""
-    bake: Annotated[Duration, between("0s", "1h")] = timedelta(0)
-    """How long the old fleet is kept after all traffic has moved."""
-    alarms: Annotated[tuple[Annotated[str, Bounds(min_length=1, max_length=255)], ...], Bounds(max_length=10)] = ()
-    """CloudWatch alarms that roll the update back when one goes off. Without any, nothing is rolled back by AWS."""
-    timeout: Annotated[Duration, between("10m", "8h")] = timedelta(hours=8)
-    """How long the whole update may take (`MaximumExecutionTimeoutInSeconds`)."""
-
-    @rule
-    def _fits_sagemaker(self) -> None:
-        """Canary or linear, not both; the waits and the bake together are shorter than `timeout`."""
-        if self.canary and self.linear:
-            raise ValueError("has both canary and linear; keep one")
-        if self.waits >= self.timeout:
-            raise ValueError("has waits and bake that together take as long as its timeout")
-
-    @property
-    def waits(self) -> timedelta:
-        """The least time that an update takes: every wait and the bake."""
-        if self.canary:
-            return self.canary.wait + self.bake
-        if self.linear:
-            steps = -(-100 // self.linear.percent)
-            return self.linear.wait * (steps - 1) + self.bake
-        return self.bake
-
-
 class Variant(SpecModel):
     """The production variant that gets the model. Everything that is not written here stays as a live endpoint has it."""
 
@@ -331,7 +290,8 @@ class Target(SpecModel):
     endpoint: SageMakerName
     """The endpoint's name."""
     region: Region | None = None
-    """Absent: the region of `image.target`; where that is not in ECR, the cluster's."""
+    """Absent: the region of the cluster's ARN in PipeCD's file; where that names the cluster alone, the region of
+    `image.target`."""
     role_arn: RoleArn | None = None
     """The role that the worker assumes for the target. Absent: the worker's own."""
     execution_role_arn: RoleArn | None = None

@@ -85,6 +85,7 @@ RULES = (
             "InternalFailure*",
             "InternalError*",
             "InternalServer*",
+            "InternalServiceException",
             "ServiceUnavailable*",
             "InternalDependency*",
         ),
@@ -110,7 +111,7 @@ RULES = (
         operations=("RunTask",),
     ),
     Rule(
-        ("ConflictException", "ResourceInUse*"),
+        ("ConflictException", "ResourceInUse*", "ResourceConflict", "ConcurrentUpdateException"),
         Ending.transient,
         f"the resource is busy; {BY_ITSELF}",
         delay=timedelta(seconds=15),
@@ -140,6 +141,11 @@ RULES = (
         Ending.needs_person,
         "check the worker's AWS credentials and its clock, then retry",
     ),
+    Rule(
+        ("FailedResourceAccessException",),
+        Ending.needs_person,
+        "let Application Auto Scaling reach the alarms of its policies, by its service-linked role; then retry",
+    ),
     Rule(("KmsException",), Ending.needs_person, "let the worker's role use the repository's KMS key, then retry"),
     Rule(("BlockedException",), Ending.needs_person, "AWS has blocked the account: ask AWS Support, then retry"),
     Rule(("RegionDisabledException",), Ending.needs_person, "activate STS for the region in the account, then retry"),
@@ -150,7 +156,7 @@ RULES = (
     ),
     # Quotas and things that are not there.
     Rule(
-        ("ResourceLimitExceeded*", "LimitExceeded*", "QuotaExceeded*"),
+        ("ResourceLimitExceeded*", "LimitExceeded*", "QuotaExceeded*", "TooManyTags*"),
         Ending.needs_person,
         "free some of it or ask AWS for a higher quota, then retry",
     ),
@@ -181,7 +187,7 @@ RULES = (
     Rule(("ModelError",), Ending.needs_person, "see the log of the model's container; then retry, or abort"),
     Rule(("ClientException",), Ending.needs_person, "fix what ECS says, then retry; or abort"),
     Rule(
-        ("Validation*", "InvalidParameter*", "InvalidNextToken"),
+        ("Validation*", "InvalidParameter*", "InvalidNextToken*", "InvalidFormat*"),
         Ending.needs_person,
         "fix what AWS says, then retry; or abort",
     ),

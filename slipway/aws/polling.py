@@ -34,6 +34,10 @@ OUT_OF_TURN = 100
 """Keys that are looked at out of turn at one time."""
 
 
+def _each_for_itself(*scope: str | None) -> Scope:
+    return scope
+
+
 def _tell_nobody(state: object) -> None:
     del state
 
@@ -243,7 +247,9 @@ class Pollers(Generic[V]):
         account_of: What of a scope AWS slows down together: an account and a region.
     """
 
-    def __init__(self, make: Callable[..., Source[V]], interval: float, account_of: Callable[..., Scope]) -> None:
+    def __init__(
+        self, make: Callable[..., Source[V]], interval: float, account_of: Callable[..., Scope] = _each_for_itself
+    ) -> None:
         self._make = make
         self._interval = interval
         self._account_of = account_of
@@ -276,7 +282,7 @@ class Polling:
     def pollers(
         self,
         make: Callable[..., Source[V]],
-        account_of: Callable[..., Scope] = lambda *scope: scope,
+        account_of: Callable[..., Scope] = _each_for_itself,
         at_most: float | None = None,
     ) -> Pollers[V]:
         """Pollers of one kind, which hints reach.

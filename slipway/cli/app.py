@@ -46,6 +46,15 @@ COMMANDS = (
         ),
     ),
     Listed(
+        "look",
+        "look:look",
+        "Look at a deployment branch now for images that PipeCD's event watcher wrote, and show what was started for them.",
+        (
+            "slipway look --repository git@github.com:acme/apps.git",
+            "slipway look --repository git@github.com:acme/apps.git \\\n    --branch production --json",
+        ),
+    ),
+    Listed(
         "list",
         "list:list_promotions",
         "List promotions, the newest first.",

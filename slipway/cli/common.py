@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from cyclopts import Parameter, Token
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from slipway.app.durations import parse_duration
 from slipway.errors import RefusedError
@@ -60,8 +61,14 @@ def checked(model: type[M], command: str, **values: object) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        wrong = "; ".join(f"--{str(each['loc'][0]).replace('_', '-')}: {each['msg']}" for each in error.errors())
+        wrong = "; ".join(map(_wrong, error.errors()))
         raise RefusedError("reading the command line", wrong, f"see `slipway {command} --help`") from error
+
+
+def _wrong(error: ErrorDetails) -> str:
+    """What is wrong with an option, or with several of them together."""
+    option = f"--{str(error['loc'][0]).replace('_', '-')}: " if error["loc"] else ""
+    return f"{option}{error['msg']}"
 
 
 def ui_link(namespace: str, promotion_id: str) -> str:

@@ -25,6 +25,7 @@ async def operate(
     *,
     execution: str = "",
     package: str = "",
+    task: str = "",
 ) -> int:
     """Send the command.
 
@@ -38,17 +39,18 @@ async def operate(
         signing: Whether to sign, and with what.
         execution: The ARN of the execution that a retry is to follow.
         package: The ARN of the package that a retry is to take.
+        task: The ARN of the task that a retry is to follow.
 
     Raises:
         RefusedError: A value is not allowed, there is no key to sign with, or the promotion is over.
         WorkflowUpdateFailedError: The promotion does not take it.
     """
-    command = checked(OperatorCommand, name, by=who, reason=reason, execution=execution, package=package)
+    command = checked(OperatorCommand, name, by=who, reason=reason, execution=execution, package=package, task=task)
     if not signing.sign:
         return await send(await open_promotion(client, promotion_id), name, command, who, out)
     find_key(signing.key)
     opened = await open_with_status(client, promotion_id)
     found = await query_evidence(opened.handle)
-    document = make_document(name, opened, found, who, reason, signing.expires, execution=execution, package=package)
+    document = make_document(name, opened, found, who, reason, signing.expires, execution=execution, package=package, task=task)
     out.show(show_document(document))
     return await send(opened.handle, name, signing.sign_document(document), who, out)

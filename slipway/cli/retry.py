@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from slipway.cli.common import AsJson, By, PromotionId, Reason, person
+from slipway.cli.naming import Execution, Package, Task
 from slipway.cli.operating import operate
 from slipway.cli.out import Out
 from slipway.cli.signing import Signing
 from slipway.temporal.connect import connect
 
-Execution = Annotated[
-    str,
-    Parameter(
-        name="--execution",
-        help="The ARN of the pipeline execution that the task started, where the pipeline stage is parked because it found none "
-        "or several. It must be one of the spec's pipeline, and have begun after the task was started.",
-    ),
-]
-Package = Annotated[
-    str,
-    Parameter(
-        name="--package",
-        help="The ARN of the model package that the execution made, where the pipeline stage is parked because it found "
-        "several, or none that it could prove. It must be in the spec's group, and have been made since the execution began.",
-    ),
-]
 _UNSIGNED = Signing()
 
 
@@ -39,9 +20,11 @@ async def retry(
     reason: Reason = "",
     execution: Execution = "",
     package: Package = "",
+    task: Task = "",
     signing: Signing = _UNSIGNED,
     as_json: AsJson = False,
 ) -> int:
     """Try a parked stage again, once its cause is fixed."""
     client, out = await connect(), Out(as_json=as_json)
-    return await operate(client, "retry", promotion_id, person(by), reason, out, signing, execution=execution, package=package)
+    named = {"execution": execution, "package": package, "task": task}
+    return await operate(client, "retry", promotion_id, person(by), reason, out, signing, **named)

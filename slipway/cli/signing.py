@@ -103,6 +103,7 @@ def make_document(
     *,
     execution: str = "",
     package: str = "",
+    task: str = "",
 ) -> DecisionDocument:
     """The document of a decision on what a promotion is now.
 
@@ -123,6 +124,7 @@ def make_document(
         reason=reason,
         use_execution=execution,
         use_package=package,
+        use_task=task,
     )
 
 

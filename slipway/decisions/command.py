@@ -22,6 +22,8 @@ class Command(Message):
     """The ARN of the execution that an operator names."""
     package: str = ""
     """The same of a package."""
+    task: str = ""
+    """The same of a task that piped ran."""
     document: DecisionDocument | None = None
     signed: SignedCommand | None = None
 

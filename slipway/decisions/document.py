@@ -116,13 +116,15 @@ class DecisionDocument(BaseModel):
     """For `retry`: the ARN of the execution that the task started."""
     use_package: Annotated[Line, Field(max_length=ARN_LIMIT)] = ""
     """For `retry`: the ARN of the package that the execution made."""
+    use_task: Annotated[Line, Field(max_length=ARN_LIMIT)] = ""
+    """For `retry`: the ARN of the task of piped's that is to be followed."""
 
     @model_validator(mode="after")
     def _is_about_something(self) -> Self:
         if self.expires <= self.issued:
             raise ValueError("expires before it is issued")
-        if self.kind != "retry" and (self.use_execution or self.use_package):
-            raise ValueError("only a retry names an execution or a package to use")
+        if self.kind != "retry" and (self.use_execution or self.use_package or self.use_task):
+            raise ValueError("only a retry names an execution, a package or a task to use")
         if self.kind in {"approve", "reject"} and not (self.evidence and self.package and self.spec_commit):
             raise ValueError(f"a decision to {self.kind} names its evidence, package and spec_commit")
         return self
@@ -138,7 +140,7 @@ class DecisionDocument(BaseModel):
         return self.issued - at <= CLOCKS_DIFFER and at < self.expires
 
 
-_ADDED = ("use_execution", "use_package")
+_ADDED = ("use_execution", "use_package", "use_task")
 CLOCKS_DIFFER = timedelta(minutes=5)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from slipway.git.mirror import Entry
+from slipway.git.mirror import Change, Entry
 from slipway.kept import Kept
 
 BYTES = 16_000_000
@@ -20,6 +20,8 @@ class FileCache:
         """By mirror, commit and path."""
         self.contents: Kept[tuple[str, str], bytes] = Kept(BYTES, len)
         """By mirror and blob."""
+        self.changes: Kept[tuple[str, str, str], Change | None] = Kept(ENTRIES)
+        """Who last changed a file up to a commit, by mirror, commit and path."""
 
     def known(self, mirror: str, commit: str, paths: Collection[str]) -> dict[str, bytes | None] | None:
         """Files' contents at a commit, if all of them are kept."""

@@ -20,6 +20,11 @@ _NAME_LIMIT = 200
 """Letters of an author's name or address that are shown."""
 _NEW_COMMIT = "refs/slipway/new"
 """What git's fast-import calls the commit that it makes. Nothing reads it."""
+_EMPTY_TREES = {
+    40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
+"""Git's name of a tree without files, by the length of a name: each git knows it."""
 _LAST_SECOND = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 _RACE = ("stale info", "non-fast-forward", "fetch first", "cannot lock ref", "failed to update ref", "reference already exists")
 
@@ -44,7 +49,7 @@ class Author:
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit that carries a trailer. Whoever pushes decides what it says; only a signature proves anything."""
+    """A commit. Whoever pushes decides what it says; only a signature proves anything."""
 
     id: str
     parents: tuple[str, ...]
@@ -52,6 +57,8 @@ class Commit:
     committer: Author
     runs: tuple[str, ...]
     """The values of its trailer `Slipway-Run`."""
+    trailer: tuple[str, ...] = ()
+    """The values of the trailer that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,21 @@ class Mirror:
         tried = f"looking for the commit {commit[:12]} behind {head[:12]} of {self._shown}"
         return commit == head or (await self._run("merge-base", "--is-ancestor", commit, head, tried=tried)).code == 0
 
+    async def has(self, commit: str) -> bool:
+        """Whether a commit is here, or the remote still gives it."""
+        tried = f"looking for the commit {commit[:12]} of {self._shown}"
+        return (await self._run("cat-file", "-e", f"{commit}^{{commit}}", tried=tried)).code == 0
+
+    async def find_files(self, commit: str, name: str, limit: int) -> list[str]:
+        """The paths of the files of a name, in any folder of a commit, in their order."""
+        tried = f"looking for files named {name} at {commit[:12]} of {self._shown}"
+        nothing = _EMPTY_TREES[len(commit)]
+        patterns = (f":(top,glob)**/{name}",)
+        listed = await self._git(
+            "diff-tree", "-r", "-z", "--name-only", "--no-renames", nothing, commit, "--", *patterns, tried=tried
+        )
+        return listed.text.split("\0")[:-1][:limit]
+
     async def entries(self, commit: str, paths: Collection[str]) -> dict[str, Entry | None]:
         """Files of a commit by path; none where there is no such file. Git fetches a commit that it does not have."""
         tried = f"looking for {', '.join(sorted(paths))} at {commit[:12]} of {self._shown}"
@@ -231,15 +253,30 @@ class Mirror:
 
     async def with_trailer(self, head: str, key: str, value: str) -> list[Commit]:
         """The commits up to a head that carry a trailer, the newest first."""
+        found = await self._log(("--fixed-strings", f"--grep={key}: {value}", head, "--"), key)
+        return [commit for commit in found if value in commit.trailer]
+
+    async def touching(self, head: str, since: str, paths: Collection[str], key: str, limit: int) -> list[Commit]:
+        """The newest commits up to a head that changed one of some files, the newest first.
+
+        Args:
+            head: The last commit.
+            since: A commit that is left out, with all behind it; nothing for none.
+            paths: The files.
+            key: The trailer that is read of each.
+            limit: How many at most.
+        """
+        commits = (f"--max-count={limit}", head, *([f"^{since}"] if since else []))
+        return await self._log((*commits, "--", *(f":(literal){path}" for path in sorted(paths))), key)
+
+    async def _log(self, arguments: Collection[str], key: str) -> list[Commit]:
         values = "%(trailers:key={},valueonly,separator=%x01)"
         fields = ("%H", "%P", "%an", "%ae", "%cn", "%ce", values.format(key), values.format(RUN_TRAILER))
         form = f"--format={'%x00'.join(fields)}"
-        arguments = ("log", "-z", "--fixed-strings", f"--grep={key}: {value}", form, head, "--")
-        listed = (await self._git(*arguments, tried=f"looking for {key} in {self._shown}")).text
+        listed = (await self._git("log", "-z", form, *arguments, tried=f"looking for {key} in {self._shown}")).text
         # With -z, each commit ends with one NUL more.
         told = listed.split("\0")
-        commits = (told[start : start + len(fields)] for start in range(0, len(told) - 1, len(fields)))
-        return [_commit(each) for each in commits if value in each[6].split("\x01")]
+        return [_commit(told[start : start + len(fields)]) for start in range(0, len(told) - 1, len(fields))]
 
     async def last_change(self, commit: str, path: str) -> Change | None:
         """The newest commit up to this one that changed a file; none where no commit did."""
@@ -324,13 +361,14 @@ def _entry(mode: str, blob: str) -> Entry | None:
 
 
 def _commit(fields: Sequence[str]) -> Commit:
-    commit, parents, author, author_email, committer, committer_email, _, runs = fields
+    commit, parents, author, author_email, committer, committer_email, trailer, runs = fields
     return Commit(
         id=commit,
         parents=tuple(parents.split()),
         author=Author(author, author_email),
         committer=Author(committer, committer_email),
         runs=tuple(runs.split("\x01")) if runs else (),
+        trailer=tuple(trailer.split("\x01")) if trailer else (),
     )
 
 

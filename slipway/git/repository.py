@@ -108,6 +108,13 @@ class Repository:
                 git, commit, await self._fetch(git, branch)
             )
 
+    async def descends(self, commit: str, ancestor: str) -> bool:
+        """Whether a commit is another one or comes after it. Both must be in the mirror."""
+        check_commit(commit)
+        check_commit(ancestor)
+        async with self._locked() as git:
+            return await self._is_behind(git, ancestor, commit)
+
     async def _fetch(self, git: Mirror, branch: str) -> str:
         asked_at = time.monotonic()
         head = await git.fetch(branch)
@@ -174,9 +181,11 @@ class Repository:
 
     async def last_change(self, commit: str, path: str) -> Change | None:
         """Who last changed a file, up to a commit; none where no commit up to there has the file."""
-        check_commit(commit)
-        async with self._locked() as git:
-            return await git.last_change(commit, app_file(path))
+        key = (self._name, check_commit(commit), app_file(path))
+        if key not in self._files.changes:
+            async with self._locked() as git:
+                self._files.changes[key] = await git.last_change(commit, key[2])
+        return self._files.changes[key]
 
     async def commit_file(
         self, branch: str, parent: str, files: Mapping[str, bytes], message: str, trailers: Mapping[str, str]
@@ -211,6 +220,21 @@ class Repository:
         async with self._locked() as git:
             return await git.with_trailer(head, key, value)
 
+    async def touching(self, head: str, paths: Collection[str], *, since: str = "", trailer: str, limit: int) -> list[Commit]:
+        """The newest commits up to a head that changed one of some files, the newest first.
+
+        Args:
+            head: The last commit.
+            paths: The files.
+            since: A commit that is left out, with all behind it; nothing for none.
+            trailer: The trailer that is read of each.
+            limit: How many at most.
+        """
+        check_commit(head)
+        files = {app_file(path) for path in paths}
+        async with self._locked() as git:
+            return await git.touching(head, check_commit(since) if since else "", files, trailer, limit)
+
     async def is_by_worker(self, commit: Commit) -> bool:
         """Whether author and committer are the worker, and the signature is, where it has a key."""
         name, email, key = self.author.name, self.author.email, self.author.signing_key
@@ -225,6 +249,24 @@ class Repository:
         """The paths that a commit changed."""
         async with self._locked() as git:
             return frozenset(await git.changed_files(check_commit(parent), check_commit(commit)))
+
+    async def has(self, commit: str) -> bool:
+        """Whether a commit is known, on whichever branch. One that was taken off by force may be gone."""
+        check_commit(commit)
+        async with self._locked() as git:
+            return await git.has(commit)
+
+    async def find_files(self, commit: str, name: str, limit: int) -> list[str]:
+        """The paths of the files of a name, in any folder of a commit.
+
+        Args:
+            commit: The commit.
+            name: The file's name.
+            limit: How many at most.
+        """
+        check_commit(commit)
+        async with self._locked() as git:
+            return await git.find_files(commit, name, limit)
 
     async def revert(self, branch: str, commit: str, message: str) -> Revert:
         """Reverts one commit on the branch's current head; what others have changed since stays.

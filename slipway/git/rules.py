@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Self
 from urllib.parse import urlsplit
@@ -101,6 +102,7 @@ def url_for_git(url: str) -> str:
     return f"{scp['user'] or ''}{scp['host'].lower()}:{path}"
 
 
+@lru_cache(maxsize=256)
 def normalise_url(url: str) -> str:
     """Canonical form of a repository URL: `git@host:a/b.git` and `ssh://git@HOST/a/b` are the same.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from slipway.errors import NeedsPersonError, RefusedError
-from slipway.oci.client import INDEX_TYPES, Manifest, Upload, entries_of
+from slipway.oci.client import INDEX_TYPES, Manifest, Upload
 from slipway.oci.manifests import (
     DEPTH_LIMIT,
     ImageRepository,
@@ -23,13 +23,13 @@ from slipway.oci.manifests import (
     entries_in,
     read_tree,
 )
+from slipway.oci.referrers import COSIGN_SUFFIXES, is_about, referrers_of, tag_of
 
 PARALLEL_BLOBS = 3
 REFERRERS_LIMIT = 100
 """Signatures, SBOMs and attestations of one image, with those of its platforms."""
 REFERRERS_BYTES = 1_073_741_824
 """Bytes of them together."""
-COSIGN_SUFFIXES = ("sig", "att", "sbom")
 _IGNORE = "remove what is not needed any more, or write `referrers: ignore` below spec.image"
 
 
@@ -191,7 +191,7 @@ class _Referrers:
         queue = list(subjects)
         for subject in queue:
             for suffix in COSIGN_SUFFIXES:
-                await self._tagged(f"{_tag_of(subject)}.{suffix}")
+                await self._tagged(f"{tag_of(subject)}.{suffix}")
             queue += await self._listed(subject)
 
     async def _tagged(self, tag: str) -> None:
@@ -212,10 +212,10 @@ class _Referrers:
     async def _listed(self, subject: str) -> list[str]:
         """Copies what names a manifest as its subject, and returns the digests."""
         source, target = self._source, self._target
-        wanted = {str(entry["digest"]): entry for entry in (await _referrers_of(source, subject))[0]}
+        wanted = {str(entry["digest"]): entry for entry in (await referrers_of(source, subject))[0]}
         if not wanted:
             return []
-        there, has_list = await _referrers_of(target, subject)
+        there, has_list = await referrers_of(target, subject)
         present = {str(entry["digest"]) for entry in there}
         brought: list[str] = []
         for digest in wanted:
@@ -225,7 +225,7 @@ class _Referrers:
                 self._note(digest)
             else:
                 manifest = await source.registry.get_manifest(source.repository, digest)
-                if not _is_about(manifest, subject):
+                if not is_about(manifest, subject):
                     continue
                 await self._bring(manifest)
             brought.append(digest)
@@ -253,38 +253,13 @@ class _Referrers:
     async def _put_list(self, subject: str, entries: list[Mapping[str, Any]]) -> None:
         """Writes the list that a registry does not keep itself, under the tag that the specification has for it."""
         index = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries}
-        target, tag = self._target, _tag_of(subject)
+        target, tag = self._target, tag_of(subject)
         try:
             await target.registry.put_manifest(target.repository, tag, json.dumps(index).encode(), INDEX_TYPES[0])
         except RefusedError as error:
             tried = f"listing what belongs to {subject} in {target.repository} by the tag {tag}"
             remedy = f"let this tag move (the registry has no list of referrers), or {_IGNORE}; then retry"
             raise NeedsPersonError(tried, error.report.answered, remedy) from error
-
-
-async def _referrers_of(place: ImageRepository, subject: str) -> tuple[list[Mapping[str, Any]], bool]:
-    """What names a manifest as its subject, and whether the registry keeps the list itself."""
-    listed = await place.registry.list_referrers(place.repository, subject)
-    if listed is not None:
-        return listed, True
-    tag = _tag_of(subject)
-    digest = await place.registry.manifest_digest(place.repository, tag)
-    if digest is None:
-        return [], False
-    index = await place.registry.get_manifest(place.repository, digest)
-    return entries_of(f"reading the list {tag} of {place.repository}", index.body), False
-
-
-def _is_about(manifest: Manifest, subject: str) -> bool:
-    """Whether a manifest names the subject. A list may be wrong, or stale."""
-    try:
-        return manifest.document["subject"]["digest"] == subject
-    except (ValueError, KeyError, TypeError):
-        return False
-
-
-def _tag_of(digest: str) -> str:
-    return digest.replace(":", "-")
 
 
 def _ignore(counts: CopyCounts) -> None:

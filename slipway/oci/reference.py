@@ -61,7 +61,9 @@ class ImageReference(BaseModel):
         """
         match = _REFERENCE.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is not an image with its registry; it has the shape {_SHAPE}")
+            long = with_registry(text)
+            hint = f"; write {long}" if _REFERENCE.fullmatch(long) else ""
+            raise ValueError(f"{text!r} is not an image with its registry; it has the shape {_SHAPE}{hint}")
         found = cls.model_validate(match.groupdict())
         if found.registry in _HUB_TOO:
             raise ValueError(f"{text!r} names Docker Hub as {found.registry}; write {DOCKER_HUB}")
@@ -102,6 +104,21 @@ class ImageReference(BaseModel):
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.registry}/{self.repository}{tag}{digest}"
+
+
+def with_registry(image: str) -> str:
+    """An image's whole name, as Docker and ECS read it: one without a registry is on Docker Hub.
+
+    Source: `ParseNormalizedNamed` of the distribution project's reference package.
+    """
+    first, slash, rest = image.partition("/")
+    if not slash or not (re.search(r"[.:]", first) or first == "localhost" or first != first.lower()):
+        first, rest = DOCKER_HUB, image
+    elif first in _HUB_TOO:
+        first = DOCKER_HUB
+    if first == DOCKER_HUB and "/" not in rest:
+        rest = f"library/{rest}"
+    return f"{first}/{rest}"
 
 
 def check_repository(text: str) -> str:

@@ -84,3 +84,7 @@ def in_plain_words(text: str) -> str:
     lowered = text.lower()
     words = next((words for sign, words in _WORDS if sign in lowered), "")
     return words or (text.strip().splitlines()[0][:300] if text.strip() else "no answer")
+
+
+WATCH = "WatchWorkflow"
+"""The name of the workflow that watches one deployment branch, and starts promotions of what piped wrote there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -22,11 +23,15 @@ from temporalio.worker import (
 
 from slipway.aws.errors import classify
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError, cap
-from slipway.temporal.connect import PROMOTION, ROLLOUT
+from slipway.temporal.connect import PROMOTION, ROLLOUT, WATCH
 from slipway.temporal.failures import to_application_error
 
 BEAT_EVERY = 3.0
 """Seconds; a third of the heartbeat timeout of 10 s that activities have."""
+REPEAT_AFTER = 1.0
+"""Seconds in which the same progress is sent once: a heartbeat costs a write of the server, and looks may be frequent."""
+_LOOK = "follow_branch"
+"""The one activity that the watch of a branch needs. It changes nothing."""
 UNFORESEEN_ATTEMPTS = 5
 """Attempts of an activity before an error that nobody foresaw asks for a person: what passes by itself has had 15 s to pass."""
 
@@ -75,6 +80,8 @@ def refuse_stranger(info: activity.Info, args: Sequence[Any]) -> None:
         RefusedError: Something else asked for it.
     """
     promotion_id = next((found for found in map(_promotion_id, args) if found), None)
+    if info.workflow_type == WATCH and info.activity_type == _LOOK:
+        return
     if not info.in_workflow or info.workflow_type not in (PROMOTION, ROLLOUT):
         asked = f"a workflow of the type {info.workflow_type}" if info.in_workflow else "no workflow"
     elif promotion_id and not _belongs(info, promotion_id):
@@ -103,14 +110,21 @@ class _Memory(ActivityOutboundInterceptor):
     """Remembers the last progress: each heartbeat replaces the one before, and a mere sign of life must not wipe it out."""
 
     last: Sequence[Any] | None = None
+    _said_at = 0.0
 
     def heartbeat(self, *details: Any) -> None:
+        if details == self.last and time.monotonic() < self._said_at + REPEAT_AFTER:
+            return
         self.last = details
-        super().heartbeat(*details)
+        self._say(details)
 
     def beat(self) -> None:
         """Say again what was said last, by this attempt or by the one before it."""
-        super().heartbeat(*(self.last if self.last is not None else activity.info().heartbeat_details))
+        self._say(self.last if self.last is not None else activity.info().heartbeat_details)
+
+    def _say(self, details: Sequence[Any]) -> None:
+        self._said_at = time.monotonic()
+        super().heartbeat(*details)
 
 
 @contextlib.asynccontextmanager
@@ -119,8 +133,9 @@ async def beating(memory: _Memory, every: float) -> AsyncGenerator[None]:
 
     async def beat() -> None:
         while True:
-            memory.beat()
+            # Most activities end sooner: the server gave them a whole heartbeat timeout when it started them.
             await asyncio.sleep(every)
+            memory.beat()
 
     task = asyncio.create_task(beat())
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import TypedDict
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -55,23 +56,44 @@ async def start_promotion(client: Client, request: PromotionRequest, task_queue:
             task_queue=task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            static_summary=one_line(f"{request.app.folder} {request.digest[:19]}, requested by {request.requested_by} (claimed)"),
-            static_details=f"{markdown(request.image)}\n\n"
-            f"commit {code_span(request.commit or 'unknown')} into {code_span(request.app.repository)}",
-            # The promotion's activities and rollouts inherit it, so that a server with fairness serves the apps in turn.
-            priority=Priority(fairness_key=fairness_key(request)),
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(attributes.APP, app_of(request)),
-                    SearchAttributePair(attributes.DIGEST, request.digest),
-                    SearchAttributePair(attributes.STAGE, StageName.image.value),
-                    SearchAttributePair(attributes.STATE, State.running.value),
-                ]
-            ),
+            **how_to_start(request),
         )
     except WorkflowAlreadyStartedError:
         return promotion(client, promotion_id), False
     return promotion(client, promotion_id), True
+
+
+class Start(TypedDict):
+    """What each start of a promotion says, whoever it is by."""
+
+    static_summary: str
+    static_details: str
+    priority: Priority
+    search_attributes: TypedSearchAttributes
+
+
+def how_to_start(request: PromotionRequest, *details: str) -> Start:
+    """What a start of a promotion says beside its request.
+
+    Args:
+        request: The request.
+        details: More lines of Markdown; empty ones are left out.
+    """
+    commit = f"commit {code_span(request.commit or 'unknown')} into {code_span(request.app.repository)}"
+    return Start(
+        static_summary=one_line(f"{request.app.folder} {request.digest[:19]}, requested by {request.requested_by} (claimed)"),
+        static_details="\n\n".join(line for line in (markdown(request.image), commit, *details) if line),
+        # The promotion's activities and rollouts inherit it, so that a server with fairness serves the apps in turn.
+        priority=Priority(fairness_key=fairness_key(request)),
+        search_attributes=TypedSearchAttributes(
+            [
+                SearchAttributePair(attributes.APP, app_of(request)),
+                SearchAttributePair(attributes.DIGEST, request.digest),
+                SearchAttributePair(attributes.STAGE, StageName.image.value),
+                SearchAttributePair(attributes.STATE, State.running.value),
+            ]
+        ),
+    )
 
 
 def promotion(client: Client, promotion_id: str) -> Handle:

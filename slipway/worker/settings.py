@@ -58,6 +58,21 @@ def readable_key(key: Path | None) -> Path | None:
         raise ValueError("it names no file that the worker can read: write the path of an SSH private key, not the key") from None
 
 
+def readable_file(file: Path | None) -> Path | None:
+    """A file that is there.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    if file is None or file == Path():
+        return None
+    try:
+        with file.open("rb"):
+            return file.resolve()
+    except OSError as error:
+        raise ValueError(f"it cannot be read: {error.strerror or error}") from error
+
+
 class WorkerSettings(BaseSettings):
     """What a worker is told by its environment."""
 
@@ -79,11 +94,17 @@ class WorkerSettings(BaseSettings):
     git_signing_key: Annotated[Path | None, AfterValidator(readable_key)] = None
     """The file of an SSH private key without a passphrase. The worker signs its commits with it, and takes no commit for its own
     that is not signed with it."""
+    sigstore_root: Annotated[Path | None, AfterValidator(readable_file)] = None
+    """The file of Sigstore's trusted root, `trusted_root.json`: whom the worker believes about keyless signatures
+    (docs/signatures.md). It is read again when it changes."""
     poll_seconds: Annotated[float, Field(gt=0, le=300)] = 30.0
     """Seconds between two looks at what is followed: tasks, executions, scans, endpoints, alarms."""
     event_queue: Annotated[str, Field(pattern=r"^(arn:aws[a-z-]*:sqs:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,80})?$")] = ""
     """The ARN of an SQS queue that EventBridge sends AWS's events to. They say when to look at something before its turn. Several
     workers may share one queue."""
+    watch_seconds: Annotated[float, Field(gt=0, le=3_600)] = 30.0
+    """Seconds between two looks at a deployment branch on which PipeCD's event watcher writes images (git.writer: pipecd). Other
+    branches are looked at 20 times less often."""
     task_queue: Annotated[str, Field(min_length=1)] = TASK_QUEUE
     """The Temporal task queue."""
     versioned: bool = False

@@ -21,6 +21,7 @@ from slipway.aws.clients import Aws
 from slipway.aws.polling import Polling
 from slipway.policy.model import policy_of_branches
 from slipway.policy.source import fixed
+from tests.activities.by_hand import ByHand
 from tests.activities.serving import Serving
 
 I = TypeVar("I")  # noqa: E741 -- input and output
@@ -135,6 +136,13 @@ class Deployment:
         """Take the newest commit off the branch, by force."""
         self._pull()
         self._git("push", "-q", "--force", "origin", "HEAD~1:main")
+
+    def replace_head(self, message: str) -> str:
+        """Put a commit with the same files in the place of the newest one, by force; returns the new commit."""
+        self._pull()
+        self._git("commit", "-q", "--amend", "--allow-empty", "-m", message)
+        self._git("push", "-q", "--force", "origin", "HEAD:main")
+        return self._git("rev-parse", "HEAD")
 
     def verified(self, commit: str, allowed_signers: Path) -> str:
         """What git says of a commit's signature."""
@@ -267,3 +275,8 @@ def serving(
     repositories: Repositories,
 ) -> Serving:
     return Serving(sandbox, account, deployment, activities, run, serving_image, repositories)
+
+
+@pytest.fixture
+def by_hand(serving: Serving) -> ByHand:
+    return ByHand(serving)

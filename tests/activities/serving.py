@@ -28,8 +28,10 @@ from activities.evidence import EvidenceActivities, GatherEvidence
 from activities.repositories import Repositories
 from slipway.api import Evidence, ModelPackage, TaskdefCommit
 from slipway.app.endpoint_settings import EndpointSettings
-from slipway.app.spec import Canary, Gate, Strategy, Target, Variant
+from slipway.app.spec import Gate, Target, Variant
+from slipway.app.strategy import Canary, Strategy
 from slipway.aws.clients import Aws
+from tests.support.signed_images import origins_of
 
 ALARM = "screening-5xx"
 CANARY = Strategy(canary=Canary(percent=50, wait=timedelta(minutes=5)), alarms=(ALARM,))
@@ -154,6 +156,10 @@ class Serving:
     def served(self) -> str:
         return self.sagemaker.describe_endpoint(EndpointName="screening-prod")["EndpointConfigName"]
 
+    def deployment_config(self) -> dict[str, Any]:
+        """How the last update went."""
+        return dict(self.sagemaker.describe_endpoint(EndpointName="screening-prod")["LastDeploymentConfig"])
+
     def calls(self, operation: str) -> int:
         return len([call for call in self.sandbox.calls("sagemaker", operation, self.account) if not call["error"]])
 
@@ -172,4 +178,6 @@ def gather(serving: Serving, package: ModelPackage, *gates: Gate) -> GatherEvide
 
 
 async def evidence_of(aws: Aws, serving: Serving, request: GatherEvidence) -> Evidence:
-    return await serving.run(EvidenceActivities(aws, serving.repositories).gather_evidence, request)
+    return await serving.run(
+        EvidenceActivities(aws, serving.repositories, origins_of(aws, serving.repositories)).gather_evidence, request
+    )

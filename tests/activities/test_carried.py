@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
 
@@ -16,72 +14,16 @@ from activities.endpoints.plan import plan_rollout
 from activities.endpoints.served import SageMakerAccount
 from slipway.api import LedgerState, ModelPackage
 from slipway.app.endpoint_settings import AsyncInference, DataCapture, EndpointSettings, Serverless, Vpc
-from slipway.app.spec import Strategy, Target, Variant
+from slipway.app.spec import Target, Variant
+from slipway.app.strategy import Rolling, Strategy
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError
-from tests.activities.serving import CANARY, Serving
+from tests.activities.by_hand import ENDPOINT, ROLE, SIZED, ByHand, with_package
+from tests.activities.serving import ALARM, CANARY, Serving
 
-ENDPOINT = "screening-prod"
 AT_ONCE = Strategy()
-SIZED = {"InstanceType": "ml.c5.xlarge", "InitialInstanceCount": 2}
 VPC = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1", "subnet-2"]}
-ROLE = "arn:aws:iam::111111111111:role/by-hand"
-TAGS = [{"Key": "team", "Value": "risk"}, {"Key": "cost", "Value": "42"}]
 GROUP = "arn:aws:sagemaker:us-east-1:111111111111:model-package/screening"
-
-
-class ByHand:
-    """An endpoint that was made without Slipway, and what is described of it."""
-
-    def __init__(self, serving: Serving) -> None:
-        self.serving, self.sagemaker = serving, serving.sagemaker
-        serving.package("by-hand")  # puts the artifact there
-
-    def container(self, **more: Any) -> dict[str, Any]:
-        return {"Image": self.serving.image, "ModelDataUrl": f"s3://{self.serving.bucket}/by-hand.tar.gz", **more}
-
-    def model(self, name: str = "by-hand", **more: Any) -> str:
-        content = more if "Containers" in more else {"PrimaryContainer": self.container(), **more}
-        self.sagemaker.create_model(**{"ModelName": name, "ExecutionRoleArn": ROLE, "Tags": TAGS, **content})
-        return name
-
-    def serve(self, *variants: Mapping[str, Any], **more: Any) -> None:
-        """Create the config and the endpoint, and wait until it serves."""
-        self.sagemaker.create_endpoint_config(
-            EndpointConfigName="by-hand", ProductionVariants=list(variants), **{"Tags": TAGS, **more}
-        )
-        self.sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName="by-hand", Tags=TAGS)
-        self.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 1})
-
-    def described(self, config: str) -> dict[str, Any]:
-        """All that can be described of a config: its members and tags, and those of its models in place of their names."""
-        found = self.sagemaker.describe_endpoint_config(EndpointConfigName=config)
-        for variant in [*found["ProductionVariants"], *found.get("ShadowProductionVariants", [])]:
-            model = self.sagemaker.describe_model(ModelName=variant["ModelName"])
-            variant["ModelName"] = self._with_tags(model, "ModelArn", "ModelName")
-        return self._with_tags(found, "EndpointConfigArn", "EndpointConfigName")
-
-    def _with_tags(self, found: dict[str, Any], arn: str, name: str) -> dict[str, Any]:
-        tags = {tag["Key"]: tag["Value"] for tag in self.sagemaker.list_tags(ResourceArn=found[arn])["Tags"]}
-        tags.pop("slipway-promotion", None)
-        unlike = {arn, name, "CreationTime", "ResponseMetadata"}
-        return {member: value for member, value in found.items() if member not in unlike} | {"tags": tags}
-
-
-def with_package(before: dict[str, Any], arn: str, variant: int = 0, container: int | None = None) -> dict[str, Any]:
-    """What is described after a rollout that changed the model alone."""
-    after = copy.deepcopy(before)
-    model = after["ProductionVariants"][variant]["ModelName"]
-    replaced = model["PrimaryContainer"] if container is None else model["Containers"][container]
-    for member in ("Image", "ModelDataUrl", "ModelPackageName"):
-        replaced.pop(member, None)
-    replaced["ModelPackageName"] = arn
-    return after
-
-
-@pytest.fixture
-def by_hand(serving: Serving) -> ByHand:
-    return ByHand(serving)
 
 
 async def test_given_an_endpoint_with_everything_when_it_is_rolled_out_to_then_the_package_alone_is_other(
@@ -164,6 +106,15 @@ async def test_given_several_variants_when_the_spec_names_one_then_the_other_kee
     assert {(await serving.smoke(plan)).body for _ in range(3)} == {'{"model": "new"}'}
 
 
+async def test_given_several_variants_when_the_strategy_is_rolling_then_preflight_says_that_sagemaker_has_none(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    model = by_hand.model()
+    by_hand.serve(*({"VariantName": name, "ModelName": model, **SIZED} for name in ("main", "trial")))
+    with pytest.raises(NeedsPersonError, match="it has the variants main, trial, and SageMaker has no rolling update"):
+        await serving.preflight(serving.package("new"), Strategy(rolling=Rolling(percent=50)), instance_type=None, name="main")
+
+
 async def test_given_several_variants_when_the_spec_names_none_then_preflight_names_them(
     serving: Serving, by_hand: ByHand
 ) -> None:
@@ -185,6 +136,38 @@ async def test_given_a_pipeline_of_containers_when_one_is_of_the_group_then_the_
     assert by_hand.described(plan.config) == with_package(before, package.arn, container=1)
 
 
+async def test_given_containers_that_are_asked_one_by_one_when_one_is_replaced_then_the_smoke_request_asks_it(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    old = {"ContainerHostname": "model", "ModelPackageName": serving.package("old").arn}
+    containers = [by_hand.container(ContainerHostname="other"), old]
+    model = by_hand.model(Containers=containers, InferenceExecutionConfig={"Mode": "Direct"})
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": model, **SIZED})
+    before, package = by_hand.described("by-hand"), serving.package("new")
+    plan = await serving.roll_out(package, instance_type=None)
+    assert by_hand.described(plan.config) == with_package(before, package.arn, container=1)
+    assert (await serving.smoke(plan)).body == '{"model": "new"}'
+
+
+async def test_given_a_pipeline_in_a_network_of_its_own_when_it_is_replaced_in_batches_and_put_back_then_nothing_else_changed(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    names = ("scaler", "encoder", "model")
+    shared = {"Mode": "SingleModel", "ImageConfig": {"RepositoryAccessMode": "Platform"}}
+    containers = [by_hand.container(ContainerHostname=name, Environment={"STEP": name}, **shared) for name in names]
+    old = {name: value for name, value in containers[2].items() if name not in {"Image", "ModelDataUrl"}}
+    containers[2] = {**old, "ModelPackageName": serving.package("old").arn}
+    model = by_hand.model(Containers=containers, VpcConfig=VPC, InferenceExecutionConfig={"Mode": "Serial"})
+    variant = {"VariantName": "AllTraffic", "ModelName": model, **SIZED, "InitialInstanceCount": 4, "VolumeSizeInGB": 30}
+    by_hand.serve(variant, KmsKeyId="alias/disk")
+    before, package, tags = by_hand.described("by-hand"), serving.package("new"), by_hand.endpoint_tags()
+    strategy = Strategy(rolling=Rolling(instances=2, wait=timedelta(minutes=1)), alarms=(ALARM,))
+    plan = await serving.roll_out(package, strategy, instance_type=None)
+    assert by_hand.described(plan.config) == with_package(before, package.arn, container=2)
+    assert (await serving.restore(plan, "by-hand")).state is LedgerState.undone
+    assert (by_hand.described(serving.served()), by_hand.endpoint_tags()) == (before, tags)
+
+
 async def test_given_two_rollouts_in_a_row_when_the_second_ends_then_everything_is_still_there(
     serving: Serving, by_hand: ByHand
 ) -> None:
@@ -203,7 +186,7 @@ async def test_given_capacity_that_was_changed_since_when_it_is_rolled_out_to_th
     by_hand.serve({"VariantName": "AllTraffic", "ModelName": by_hand.model(), **SIZED})
     desired = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 5}]
     by_hand.sagemaker.update_endpoint_weights_and_capacities(EndpointName=ENDPOINT, DesiredWeightsAndCapacities=desired)
-    by_hand.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=ENDPOINT, WaiterConfig={"Delay": 1})
+    by_hand.wait()
     await serving.roll_out(serving.package("new"), instance_type=None, instance_count=3)
     [variant] = by_hand.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["ProductionVariants"]
     assert variant["DesiredInstanceCount"] == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.approvals import Approvals
 from activities.approvers import Approvers
 from activities.checks import READS, Checks, actor_of
-from activities.endpoints.messages import EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
+from activities.endpoints.messages import ChangeScaling, EndpointPlan, PlanRollout, RestoreEndpoint, Scaling, UpdateEndpoint
 from activities.endpoints.plan import plan_rollout
 from activities.evidence import EvidenceActivities
 from activities.guard import Guard
@@ -33,9 +34,23 @@ from slipway.errors import NeedsPersonError, RefusedError
 from slipway.policy.model import AppEntry, Limits, WorkerPolicy, policy_of_branches
 from slipway.policy.source import Signers
 from tests.activities.test_registered import names_of, registered
+from tests.support.piped import run_as_piped
+from tests.support.signed_images import origins_of
 
 DIGEST = f"sha256:{'a' * 64}"
 NEIGHBOUR = "apps/spam"
+
+
+SCALED: dict[str, Any] = {
+    "ServiceNamespace": "sagemaker",
+    "ResourceId": "endpoint/screening-prod/variant/AllTraffic",
+    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+}
+
+
+def scaling_of(endpoint: str, **more: Any) -> Scaling:
+    """A variant's scaling as a promotion records it."""
+    return Scaling(target={**SCALED, "ResourceId": f"endpoint/{endpoint}/variant/AllTraffic"}, **more)
 
 
 class Owner:
@@ -62,8 +77,9 @@ class Office:
         self.repositories = Repositories(owner, cache)
         self.guard = Guard(self.repositories)
         approvers = Approvers(self.repositories, Signers(cache))
-        approvals = Approvals(approvers, EvidenceActivities(aws, self.repositories).gather_evidence)
-        self.checks = Checks(self.guard, approvals, aws)
+        origins = origins_of(aws, self.repositories)
+        approvals = Approvals(approvers, EvidenceActivities(aws, self.repositories, origins).gather_evidence)
+        self.checks = Checks(self.guard, approvals, origins, aws)
         self.registry = f"{account}.dkr.ecr.us-east-1.amazonaws.com"
         head = deployment.push({"note.txt": "1"})
         request = PromotionRequest(app=deployment.app, image=f"{self.registry}/screening-ci@{DIGEST}")
@@ -74,6 +90,15 @@ class Office:
 
     async def app(self, origin: Origin) -> App:
         return await self.guard.permit(origin)
+
+    def leave_task_to_piped(self) -> Origin:
+        """The same promotion at a commit where piped runs the task."""
+        spec, app = self.deployment.file("promotion.yaml"), self.deployment.file("app.pipecd.yaml")
+        files = {
+            "promotion.yaml": spec.replace("  git:", "  task: {launcher: pipecd}\n  git:"),
+            "app.pipecd.yaml": app.replace("runStandaloneTask: false", "runStandaloneTask: true"),
+        }
+        return self.origin.model_copy(update={"commit": self.deployment.push(files)})
 
     async def plan(self, **changes: Any) -> EndpointPlan:
         origin = changes.pop("origin", self.origin)
@@ -132,6 +157,7 @@ class Office:
             "preflight": plan,
             "prepare_endpoint": plan,
             "update_endpoint": UpdateEndpoint(plan=plan, previous_config=None),
+            "take_off_scaling": ChangeScaling(plan=plan, scaling=scaling_of("screening-prod")),
         }
 
 
@@ -155,6 +181,7 @@ FORWARD = (
     "preflight",
     "prepare_endpoint",
     "update_endpoint",
+    "take_off_scaling",
 )
 
 
@@ -227,6 +254,9 @@ async def test_given_a_commit_off_the_branch_then_the_activity_is_not_run(office
         ("prepare_endpoint", {"promotion_id": "spam-1"}),
         ("prepare_endpoint", {"config": "spam-config"}),
         ("prepare_endpoint", {"region": "eu-west-1"}),
+        ("take_off_scaling", {"scaling": scaling_of("spam-prod")}),
+        ("take_off_scaling", {"scaling": scaling_of("screening-prod", policies=({**SCALED, "ResourceId": "table/spam"},))}),
+        ("take_off_scaling", {"scaling": scaling_of("screening-prod", actions=({**SCALED, "ServiceNamespace": "ecs"},))}),
     ],
 )
 async def test_given_something_that_the_spec_does_not_say_then_the_activity_is_not_run(
@@ -478,6 +508,14 @@ async def test_given_the_commit_of_another_promotion_then_it_is_not_reverted(off
         await office.check("revert_image", request)
 
 
+@pytest.mark.parametrize("name", ["take_off_scaling_again", "put_back_scaling"])
+async def test_given_scaling_of_another_endpoint_when_it_is_undone_then_it_is_left_alone(office: Office, name: str) -> None:
+    request = ChangeScaling(plan=await office.plan(), scaling=scaling_of("screening-prod"))
+    await office.check(name, request)
+    with pytest.raises(NeedsPersonError, match="the scaled variant"):
+        await office.check(name, request.model_copy(update={"scaling": scaling_of("spam-prod")}))
+
+
 async def test_given_a_narrowed_policy_when_an_endpoint_is_restored_then_the_config_must_be_the_promotions(
     office: Office, sandbox: Any
 ) -> None:
@@ -522,6 +560,33 @@ async def test_given_a_task_that_ecs_has_forgotten_then_stopping_it_is_no_harm(o
     arn = f"arn:aws:ecs:us-east-1:{office.account}:task/pipelines/{'0' * 32}"
     task = StartedTask(arn=arn, cluster="pipelines", started_at="2026-01-01T00:00:00Z")  # pyright: ignore[reportArgumentType]
     await office.check("stop_task", StopTask(task=task, reason="", origin=office.origin))
+
+
+async def test_given_a_task_that_piped_ran_then_only_one_of_the_promotions_image_is_stopped(office: Office, sandbox: Any) -> None:
+    deployment, ecs = office.deployment, sandbox.client("ecs", office.account)
+    ecs.create_cluster(clusterName="pipelines")
+    origin = office.leave_task_to_piped()
+    taskdef = deployment.file("taskdef.yaml").replace(f"{office.registry}/screening:old", f"{office.registry}/screening@{DIGEST}")
+    commit = deployment.push({"taskdef.yaml": taskdef})
+
+    def stop(commit: str, image: str) -> StopTask:
+        task = run_as_piped(ecs, office.account, commit, image)
+        return StopTask(task=StartedTask(arn=task, cluster="pipelines", started_at=datetime.now(UTC)), reason="", origin=origin)
+
+    await office.check("stop_task", stop(commit, f"{office.registry}/screening@{DIGEST}"))
+    for other in (stop(office.origin.commit, f"{office.registry}/screening@{DIGEST}"), stop(commit, "another")):
+        with pytest.raises(NeedsPersonError, match="carries no promotion"):
+            await office.check("stop_task", other)
+    slipways = stop(commit, f"{office.registry}/screening@{DIGEST}").model_copy(update={"origin": office.origin})
+    with pytest.raises(NeedsPersonError, match="carries no promotion"):
+        await office.check("stop_task", slipways)
+
+
+@pytest.mark.parametrize("name", ["register_task_definition", "run_task"])
+async def test_given_an_app_whose_task_piped_runs_then_slipway_neither_registers_nor_runs_it(office: Office, name: str) -> None:
+    request = (await office.requests())[name].model_copy(update={"origin": office.leave_task_to_piped()})
+    with pytest.raises(NeedsPersonError, match=r"the launcher slipway, and .* say pipecd"):
+        await office.check(name, request)
 
 
 def test_given_a_promotion_then_its_sessions_name_it_and_its_app(office: Office) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from activities.endpoints.deployment import (
     RolloutState,
     Settled,
+    config_of_way_back,
     deployment_config,
     is_going_to,
     is_serverless,
@@ -21,7 +22,8 @@ from activities.endpoints.deployment import (
 from activities.endpoints.messages import PlanRollout
 from activities.endpoints.plan import plan_rollout
 from slipway.api import ModelPackage
-from slipway.app.spec import Canary, Linear, Strategy, Target, Variant
+from slipway.app.spec import Target, Variant
+from slipway.app.strategy import Canary, Linear, Rolling, Strategy
 from slipway.names import hashed_name
 
 NOW = datetime.now(UTC)
@@ -101,6 +103,66 @@ def test_given_a_canary_when_the_update_is_described_then_alarms_bake_and_bounds
 def test_given_equal_steps_when_the_update_is_described_then_they_are_linear() -> None:
     policy = deployment_config(Strategy(linear=Linear(percent=20, wait=timedelta(minutes=1))), 5)["BlueGreenUpdatePolicy"]
     assert policy["TrafficRoutingConfiguration"]["LinearStepSize"] == {"Type": "CAPACITY_PERCENT", "Value": 20}
+
+
+def test_given_batches_when_the_update_is_described_then_it_is_rolling_and_has_no_second_policy() -> None:
+    rolling = Rolling(percent=25, wait=timedelta(minutes=2), rollback_instances=3)
+    assert deployment_config(Strategy(rolling=rolling, alarms=("5xx",), timeout=timedelta(hours=1)), 4) == {
+        "RollingUpdatePolicy": {
+            "MaximumBatchSize": {"Type": "CAPACITY_PERCENT", "Value": 25},
+            "WaitIntervalInSeconds": 120,
+            "MaximumExecutionTimeoutInSeconds": 3600,
+            "RollbackMaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 3},
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "5xx"}]},
+    }
+
+
+def test_given_one_instance_when_batches_are_asked_for_then_it_is_all_at_once_and_says_so() -> None:
+    strategy = Strategy(rolling=Rolling(instances=1))
+    routing = deployment_config(strategy, 1)["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert (routing["Type"], config_of_way_back(strategy, 1)) == ("ALL_AT_ONCE", {})
+    warnings = strategy_warnings(plan_rollout(request(strategy=strategy)), ["ml.m5.large"], 1)
+    assert any("too few for a batch: the update is all at once" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("rolling", "fleet", "size"),
+    [
+        (Rolling(percent=30), 4, {"Type": "CAPACITY_PERCENT", "Value": 30}),
+        (Rolling(instances=2), 4, {"Type": "INSTANCE_COUNT", "Value": 2}),
+        (Rolling(instances=3), 4, {"Type": "CAPACITY_PERCENT", "Value": 50}),
+        (Rolling(instances=1), 40, {"Type": "CAPACITY_PERCENT", "Value": 5}),
+        (Rolling(instances=2, rollback_instances=9), 4, {"Type": "INSTANCE_COUNT", "Value": 2}),
+    ],
+)
+def test_given_a_rolling_strategy_when_a_former_config_is_restored_then_the_fleet_is_not_doubled_either(
+    rolling: Rolling, fleet: int, size: dict[str, Any]
+) -> None:
+    policy = {"MaximumBatchSize": size, "WaitIntervalInSeconds": 0}
+    assert config_of_way_back(Strategy(rolling=rolling, alarms=("5xx",)), fleet) == {"RollingUpdatePolicy": policy}
+
+
+@pytest.mark.parametrize(
+    ("rolling", "fleet", "problem"),
+    [
+        (Rolling(instances=2), 4, ""),
+        (Rolling(instances=3), 4, "a batch is 3 instances of 4, and SageMaker takes 5 to 50 % of the fleet"),
+        (Rolling(instances=1), 21, "a batch is 1 instance of 21"),
+        (Rolling(instances=1, rollback_instances=5), 4, "a batch of a rollback is 5 instances of 4"),
+        (Rolling(percent=5), 2, ""),
+    ],
+)
+def test_given_batches_of_instances_when_they_are_no_part_that_sagemaker_takes_then_it_is_said(
+    rolling: Rolling, fleet: int, problem: str
+) -> None:
+    found = rolling.problem(fleet)
+    assert found.startswith(problem) if problem else not found
+
+
+@pytest.mark.parametrize(("rolling", "batches"), [(Rolling(percent=30), 4), (Rolling(instances=2), 3)])
+def test_given_a_fleet_when_it_is_replaced_in_batches_then_their_number_is_known(rolling: Rolling, batches: int) -> None:
+    assert rolling.batches(5) == batches
 
 
 def test_given_one_instance_when_a_canary_is_asked_for_then_it_is_all_at_once_and_says_so() -> None:

@@ -2,19 +2,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from activities.endpoints.deployment import config_of_way_back, deployment_config
 from activities.endpoints.messages import (
     RolloutEnd,
     UpdateEndpoint,
 )
 from slipway.api import LedgerState
-from slipway.app.spec import Gate, Strategy
+from slipway.app.reports import REPORT_LIMIT
+from slipway.app.spec import Gate
+from slipway.app.strategy import Rolling, Strategy
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.progress import EndpointProgress
+from slipway.view import evidence_facts
 from tests.activities.serving import ALARM, Serving, evidence_of, gather
 
 
@@ -223,6 +229,42 @@ async def test_given_one_live_instance_when_preflight_looks_then_it_warns_that_t
     assert any("all at once" in warning for warning in found.warnings)
 
 
+IN_BATCHES = Strategy(rolling=Rolling(instances=1, wait=timedelta(minutes=5)), alarms=(ALARM,))
+
+
+async def test_given_a_rolling_strategy_when_it_is_rolled_out_and_undone_then_both_go_in_batches(serving: Serving) -> None:
+    first = await serving.serve()
+    second = await serving.roll_out(serving.package("second"), IN_BATCHES)
+    assert serving.deployment_config() == deployment_config(IN_BATCHES, 2)
+    assert (await serving.restore(second, first.config)).state is LedgerState.undone
+    assert serving.deployment_config() == config_of_way_back(IN_BATCHES, 2)
+    assert serving.served() == first.config
+
+
+async def test_given_an_alarm_during_a_batch_when_it_rings_then_the_former_model_serves_again(serving: Serving) -> None:
+    first = await serving.serve()
+    second = serving.plan(serving.package("second"), first.config, IN_BATCHES)
+    await serving.update(second, first.config)
+    serving.put_alarm("ALARM")
+    verdict = await serving.follow(second)
+    assert (verdict.end, verdict.config, ALARM in verdict.reason) == (RolloutEnd.rolled_back, first.config, True)
+
+
+@pytest.mark.parametrize(
+    ("rolling", "said"),
+    [
+        (Rolling(instances=2), "a batch is 2 instances of 2, and SageMaker takes 5 to 50 % of the fleet"),
+        (Rolling(percent=5, wait=timedelta(minutes=30)), "its 20 batches wait for 10h, and the strategy's timeout is not longer"),
+    ],
+)
+async def test_given_batches_that_sagemaker_refuses_when_preflight_looks_then_it_says_why(
+    serving: Serving, rolling: Rolling, said: str
+) -> None:
+    await serving.serve()
+    with pytest.raises(NeedsPersonError, match=re.escape(said)):
+        await serving.preflight(serving.package("second"), Strategy(rolling=rolling))
+
+
 async def test_given_a_champion_when_evidence_is_gathered_then_both_are_in_it_and_the_gates_compare(
     aws: Aws, serving: Serving
 ) -> None:
@@ -254,7 +296,17 @@ async def test_given_a_report_that_is_no_json_when_evidence_is_gathered_then_a_p
     package = serving.package("first")
     serving.s3.put_object(Bucket=serving.bucket, Key="first.json", Body=b"nan")
     with pytest.raises(NeedsPersonError, match=r"first\.json"):
-        await evidence_of(aws, serving, gather(serving, package))
+        await evidence_of(aws, serving, gather(serving, package, Gate(metric="accuracy", min=0.9)))
+
+
+async def test_given_a_report_that_is_too_large_when_no_gate_needs_it_then_it_is_only_said(aws: Aws, serving: Serving) -> None:
+    package = serving.package("first")
+    serving.s3.put_object(Bucket=serving.bucket, Key="first.json", Body=b" " * (REPORT_LIMIT + 1))
+    serving.sagemaker.update_model_package(ModelPackageArn=package.arn, CustomerMetadataProperties={"accuracy": "0.95"})
+    evidence = await evidence_of(aws, serving, gather(serving, package, Gate(metric="accuracy", min=0.9)))
+    assert [gate.passed for gate in evidence.gates] == [True]
+    assert [(report.sha256, report.unread) for report in evidence.reports] == [("", "it has more than 4,194,304 bytes")]
+    assert any("which no gate needs, could not be read" in fact for _, fact in evidence_facts(evidence))
 
 
 ACCURACY = "binary_classification_metrics.accuracy.value"
@@ -341,7 +393,7 @@ async def test_given_a_report_of_brackets_when_evidence_is_gathered_then_a_perso
     package = serving.package("first")
     serving.s3.put_object(Bucket=serving.bucket, Key="first.json", Body=b"[" * 100_000)
     with pytest.raises(NeedsPersonError, match="nested too deeply; allowed: 32 levels"):
-        await evidence_of(aws, serving, gather(serving, package))
+        await evidence_of(aws, serving, gather(serving, package, Gate(metric="accuracy", min=0.9)))
 
 
 async def test_given_a_shutdown_when_an_endpoint_is_followed_then_another_worker_may_carry_on(serving: Serving) -> None:

@@ -197,6 +197,13 @@ async def test_given_a_task_that_started_none_when_its_execution_is_to_be_stoppe
     assert await run(pipelines.find_execution, desk.find(task, for_undo=True)) is None
 
 
+async def test_given_a_pipeline_that_the_task_had_not_made_yet_when_its_execution_is_to_be_stopped_then_there_is_none(
+    desk: Desk, pipelines: PipelineActivities, run: Any
+) -> None:
+    task = desk.task_around(desk.start())
+    assert await run(pipelines.find_execution, desk.find(task, pipeline="not-made-yet", for_undo=True)) is None
+
+
 async def test_given_an_execution_whose_origin_nothing_proves_when_it_is_to_be_stopped_then_a_person_decides(
     desk: Desk, pipelines: PipelineActivities, run: Any
 ) -> None:

@@ -26,6 +26,7 @@ from slipway.aws.clients import Aws
 from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.progress import CopyProgress, ScanProgress
+from tests.support.signed_images import origins_of
 
 
 def opened_to(account: str) -> Statement:
@@ -35,7 +36,7 @@ def opened_to(account: str) -> Statement:
 
 @pytest.fixture
 def images(aws: Aws) -> ImageActivities:
-    return ImageActivities(aws, Polling(0.05))
+    return ImageActivities(aws, origins_of(aws), Polling(0.05))
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from slipway_sandbox.testing import SandboxProcess, build_image, layer_of, membe
 
 from activities.packages import BY_ARTIFACT, BY_LINEAGE, BY_OPERATOR, BY_STEP, FindModelPackage, is_in_group
 from activities.pipelines.messages import Execution
-from activities.registry import CreateModelPackage, RegistryActivities
+from activities.pipelines.steps import steps_named
+from activities.registry import CreateModelPackage, RegistryActivities, job_of
+from slipway.api import StepReport
 from slipway.app.spec import Container, Report
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
@@ -131,7 +133,7 @@ async def test_given_a_step_that_the_pipeline_has_not_when_the_spec_names_it_the
     shop: Shop, registry: RegistryActivities, run: Any
 ) -> None:
     execution = shop.run(shop.registering("Blue"))
-    with pytest.raises(NeedsPersonError, match="no step Green; its steps are Blue"):
+    with pytest.raises(NeedsPersonError, match=r"no step Green; its steps: Blue \(RegisterModel\)"):
         await run(registry.find_model_package, find(execution, step="Green"))
 
 
@@ -276,3 +278,41 @@ async def test_given_a_report_of_a_step_that_is_not_there_when_a_package_is_to_b
     with pytest.raises(NeedsPersonError, match="no processing step Evaluate"):
         await run(registry.create_model_package, create(shop, execution, report=report))
     assert shop.packages() == 0
+
+
+def reported(name: str, display_name: str = "", kind: str = "Training") -> StepReport:
+    return StepReport(name=name, display_name=display_name, kind=kind, status="Succeeded")
+
+
+UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "meant"),
+    [
+        ("Train", "Train"),
+        ("fit", f"fit-{UUID}"),
+        ("the tide tables", f"fit-{UUID}"),
+        ("Register", "Register-RegisterModel"),
+        ("a_function_of_a_long_name_indeed", f"a_function_of_a_long_name_-{UUID}"),
+        ("Tra", None),
+        ("fit-0f8fad5b", None),
+    ],
+)
+def test_given_a_name_of_the_spec_when_a_step_is_looked_for_then_it_may_be_shown_so_or_be_a_function(
+    wanted: str, meant: str | None
+) -> None:
+    steps = (
+        reported("Train"),
+        reported(f"fit-{UUID}", "the tide tables"),
+        reported(f"a_function_of_a_long_name_-{UUID}", "acme.steps.a_function_of_a_long_name_indeed"),
+        reported("Register-RegisterModel", kind="RegisterModel"),
+    )
+    named = [step.name for step in steps_named(steps, wanted)]
+    assert named == ([meant] if meant else [])
+
+
+def test_given_a_function_that_runs_twice_when_a_package_is_to_be_made_then_a_person_is_asked() -> None:
+    steps = [reported(f"fit-{UUID}").model_copy(update={"arn": f"arn:aws:sagemaker:::training-job/{n}"}) for n in (1, 2)]
+    with pytest.raises(NeedsPersonError, match=r"2 training steps fit"):
+        job_of("making a package", steps, "fit", "Training")

@@ -15,13 +15,15 @@ from slipway.aws.clients import Aws
 from slipway.aws.polling import Polling
 from slipway.policy.model import policy_of_branches
 from slipway.policy.source import Signers, fixed
+from tests.support.signed_images import origins_of
 
 
 def registered() -> list[Any]:
     aws = Aws()
     aws.close()
     repositories = Repositories(fixed(policy_of_branches([])), Path("unused"))
-    return all_activities(aws, repositories, Approvers(repositories, Signers(Path("unused"))), Polling(1.0))
+    approvers = Approvers(repositories, Signers(Path("unused")))
+    return all_activities(aws, repositories, approvers, origins_of(aws), Polling(1.0), 1.0)
 
 
 def names_of(found: list[Any]) -> Counter[str]:
@@ -47,9 +49,11 @@ def test_given_all_activities_when_they_are_parted_then_only_those_that_wait_for
 
     assert set(names_of(following_activities(every))) == {
         "check_scan",
+        "find_task",
         "follow_task",
         "follow_execution",
         "follow_endpoint",
+        "follow_branch",
         "watch_alarms",
     }
     assert names_of(short_activities(every)) + names_of(following_activities(every)) == names_of(every)

@@ -16,6 +16,7 @@ from slipway.aws.clients import Aws
 from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError, RefusedError
 from tests.support.oci_registry import OtherRegistry, run_registry
+from tests.support.signed_images import origins_of
 
 pytestmark = pytest.mark.timeout(540)
 """The registry's program is built first on a machine that has none."""
@@ -29,7 +30,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Generator[OtherRegistr
 
 @pytest.fixture
 def images(aws: Aws) -> ImageActivities:
-    return ImageActivities(aws, Polling(0.05))
+    return ImageActivities(aws, origins_of(aws), Polling(0.05))
 
 
 @pytest.fixture

@@ -130,6 +130,23 @@ async def test_given_a_pipe_when_a_signed_decision_is_not_confirmed_then_what_wo
     await handle.terminate()
 
 
+@pytest.mark.parametrize(
+    ("option", "member"), [("--execution", "use_execution"), ("--package", "use_package"), ("--task", "use_task")]
+)
+async def test_given_a_parked_stage_when_the_document_of_a_retry_is_made_then_it_names_what_it_is_given(
+    shell: Shell, world: World, client: Client, option: str, member: str
+) -> None:
+    world.fail("find_execution", needs_person("two executions"))
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_parked(handle, StageName.pipeline)
+    made = parse_document((await shell.slipway("decision", handle.id, "--kind", "retry", option, "arn:aws:one")).out)
+    assert (made.kind, getattr(made, member)) == ("retry", "arn:aws:one")
+    refused = await shell.slipway("decision", handle.id, "--kind", "abort", option, "arn:aws:one")
+    assert refused.code == 2
+    assert "only a retry names an execution, a package or a task" in refused.err
+    await handle.terminate()
+
+
 @pytest.mark.parametrize("arguments", [(), ("some-id",), ("--kind", "approve"), ("--attach", "missing.json")])
 async def test_given_half_a_command_when_a_document_is_asked_for_then_it_says_what_is_missing(
     shell: Shell, arguments: tuple[str, ...]

@@ -37,7 +37,7 @@ def alone() -> Iterator[None]:
 def demo(**environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "demo"],
-        env={**os.environ, "KEEP": "", "BAD": "", "CLAIMED": "", **environment},
+        env={**os.environ, "KEEP": "", "BAD": "", "LAUNCHER": "", "CLAIMED": "", **environment},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -116,6 +116,22 @@ def test_given_no_terminal_when_the_demo_runs_then_the_endpoint_answers_and_the_
     assert f"approved by ana (signed, key {decision['fingerprint']})" in shown
     assert "1 of 1 decision signed and good; nothing is wrong" in done.stdout
     assert result["aws_calls"]["ecs.RunTask"] == 1
+
+
+def test_given_a_piped_that_runs_the_task_when_the_demo_runs_then_slipway_runs_none_and_the_endpoint_answers() -> None:
+    done = demo(LAUNCHER="pipecd")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "piped ran it for" in done.stdout
+    result = json.loads((FOLDER / "result.json").read_text())
+    assert result["outcome"] == Outcome.promoted
+    assert json.loads(result["answer"])["predictions"]
+    assert result["aws_calls"]["ecs.RunTask"] == 1
+
+
+def test_given_an_unknown_launcher_when_the_demo_runs_then_the_known_ones_are_told() -> None:
+    done = demo(LAUNCHER="argo")
+    assert done.returncode == 2
+    assert "LAUNCHER=argo is not known; it is one of: slipway, pipecd" in done.stdout
 
 
 def test_given_claimed_decisions_when_the_demo_runs_then_that_is_marked() -> None:

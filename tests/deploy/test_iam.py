@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "deploy" / "iam"
 AT_TARGETS = "endpoints"
 """The activities that call by the role of a rollout's target; the others call by the worker's own."""
-SERVICES = ("ecr", "ecs", "logs", "s3", "sagemaker", "sagemaker-runtime", "cloudwatch", "sqs")
+SERVICES = ("ecr", "ecs", "logs", "s3", "sagemaker", "sagemaker-runtime", "cloudwatch", "application-autoscaling", "sqs")
 NAMED_OTHERWISE = {
     "s3:ListObjectsV2": "s3:ListBucket",
     "s3:HeadObject": "s3:GetObject",
@@ -48,6 +48,13 @@ IMPLIED = {
     "sagemaker:CreateModel": {"iam:PassRole", "sagemaker:AddTags"},
     "sagemaker:CreateEndpointConfig": {"sagemaker:AddTags"},
     "sagemaker:CreateEndpoint": {"sagemaker:AddTags"},
+    # Application Auto Scaling asks for these on behalf of the caller, and SageMaker, which deregisters what it deletes.
+    "application-autoscaling:RegisterScalableTarget": {
+        "application-autoscaling:TagResource",
+        "sagemaker:UpdateEndpointWeightsAndCapacities",
+    },
+    "application-autoscaling:PutScalingPolicy": {"cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"},
+    "sagemaker:DeleteEndpoint": {"application-autoscaling:DeregisterScalableTarget"},
     "sagemaker:CreatePipeline": {"iam:PassRole"},
     "sagemaker:UpdatePipeline": {"iam:PassRole"},
 }
@@ -58,6 +65,9 @@ SHARED = {"describe_package": {"sagemaker:DescribeModelPackage"}}
 OTHERS_TOO = {"search"}
 """Methods of a client that others have too: a regular expression's is the only one in use."""
 WITHOUT_RESOURCE = {
+    "application-autoscaling:DescribeScalableTargets",
+    "application-autoscaling:DescribeScalingPolicies",
+    "application-autoscaling:DescribeScheduledActions",
     "cloudwatch:DescribeAlarms",  # composite alarms are only told to those who may see all
     "cloudwatch:PutMetricData",
     "ecr:GetAuthorizationToken",

@@ -82,16 +82,16 @@ async def few_slots(client: Client, world: World) -> AsyncGenerator[None]:
     """The three workers of one process, with few slots for activities."""
     shared = limits()
 
-    def make(queue: str, workflow: type | None, behavior: VersioningBehavior) -> Worker:
-        return worker_of(client, world, queue, workflow, behavior, limits=shared, slots=SLOTS)
+    def make(queue: str, workflows: tuple[type, ...], behavior: VersioningBehavior) -> Worker:
+        return worker_of(client, world, queue, workflows, behavior, limits=shared, slots=SLOTS)
 
     async with AsyncExitStack() as stack:
-        for queue, workflow, behavior in (
-            (world.task_queue, PromotionWorkflow, VersioningBehavior.AUTO_UPGRADE),
-            (rollout_queue(world.task_queue), RolloutWorkflow, VersioningBehavior.PINNED),
-            (follower_queue(world.task_queue), None, VersioningBehavior.UNSPECIFIED),
+        for queue, workflows, behavior in (
+            (world.task_queue, (PromotionWorkflow,), VersioningBehavior.AUTO_UPGRADE),
+            (rollout_queue(world.task_queue), (RolloutWorkflow,), VersioningBehavior.PINNED),
+            (follower_queue(world.task_queue), (), VersioningBehavior.UNSPECIFIED),
         ):
-            await stack.enter_async_context(make(queue, workflow, behavior))
+            await stack.enter_async_context(make(queue, workflows, behavior))
         yield
 
 

@@ -75,6 +75,11 @@ def _fail_the_task(world: World) -> None:
     world.fail("follow_task", needs_person())
 
 
+def _fail_the_task_of_piped(world: World) -> None:
+    world.leave_task_to_piped()
+    _fail_the_task(world)
+
+
 def _miss_the_gate(world: World) -> None:
     world.accuracy = 0.5
 
@@ -88,6 +93,8 @@ SCENARIOS: dict[str, tuple[Callable[[World], None], Callable[[Handle], Awaitable
     "promoted": (_as_it_is, _promoted),
     "parked and retried": (_fail_the_task, _parked_and_retried),
     "aborted": (_as_it_is, _aborted),
+    "parked and retried with piped": (_fail_the_task_of_piped, _parked_and_retried),
+    "aborted with piped": (World.leave_task_to_piped, _aborted),
     "refused": (_miss_the_gate, _ends_by_itself),
     "rolled back": (_roll_back, _ends_by_itself),
 }

@@ -60,11 +60,11 @@ class Roles:
         """A role's ARN."""
         return f"arn:aws:iam::{self._account_of(name)}:role/{name}"
 
-    def take_away(self, name: str, sid: str) -> None:
-        """Take one statement out of a role's policy."""
+    def take_away(self, name: str, *sids: str) -> None:
+        """Take statements out of a role's policy."""
         policy = self._sample(POLICIES[name][0])
-        kept = [statement for statement in policy["Statement"] if statement["Sid"] != sid]
-        assert len(kept) == len(policy["Statement"]) - 1, f"{POLICIES[name][0]} has no statement {sid}"
+        kept = [statement for statement in policy["Statement"] if statement["Sid"] not in sids]
+        assert len(kept) == len(policy["Statement"]) - len(sids), f"{POLICIES[name][0]} has not all of {sids}"
         document = json.dumps({**policy, "Statement": kept})
         self._team.client("iam").put_role_policy(RoleName=name, PolicyName="sample", PolicyDocument=document)
 

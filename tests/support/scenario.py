@@ -79,6 +79,11 @@ class Scenario:
         self.team.remote.commit_files({path: text.replace(old, new)}, f"Change {name}")
         return self
 
+    def given_that_piped_runs_the_task(self, timeout: str = "30m") -> Self:
+        """Its spec leaves the task to piped, which may take so long."""
+        self.team.leave_task_to_piped(timeout)
+        return self
+
     def given_lenient_gates(self) -> Self:
         """Its gates let a weak model pass."""
         self.given_its_file("promotion.yaml", "min: 0.9}", "min: 0.5}")
@@ -146,7 +151,11 @@ class Scenario:
 
     async def then_it_ends(self, outcome: Outcome) -> PromotionStatus:
         """It ends with this outcome."""
-        status = await asyncio.wait_for(self.handle.result(), PATIENCE)
+        try:
+            status = await asyncio.wait_for(self.handle.result(), PATIENCE)
+        except TimeoutError:
+            status = await self.handle.query("status", result_type=PromotionStatus)
+            raise AssertionError(f"timeout after {PATIENCE:.0f} s waiting for it to end as {outcome}: {status}") from None
         assert status.outcome == outcome, status
         return status
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import textwrap
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -18,10 +18,14 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.access.messages import CheckAccess
+from activities.branch_news import BranchNews
+from activities.branches import FollowBranch
 from activities.compensation import Compensation
 from activities.decisions import IdentifyPerson
 from activities.earlier_runs import EarlierRunsInterceptor
 from activities.endpoints.messages import (
+    ChangeScaling,
     EndpointPlan,
     EndpointVerdict,
     FiringAlarm,
@@ -30,6 +34,7 @@ from activities.endpoints.messages import (
     Preflight,
     RestoreEndpoint,
     RolloutEnd,
+    Scaling,
     Smoke,
     SmokeAnswer,
     UpdateEndpoint,
@@ -37,6 +42,7 @@ from activities.endpoints.messages import (
     WatchedAlarms,
 )
 from activities.endpoints.plan import plan_rollout
+from activities.event_commits import HeldImage, VerifyImage
 from activities.evidence import GatherEvidence
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
 from activities.limits import LimitsInterceptor
@@ -46,7 +52,9 @@ from activities.registry import ApprovalSet, CreateModelPackage, SetApproval, Wi
 from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, WriteImage
 from activities.tasks.messages import (
     ContainerExit,
+    FindTask,
     FollowTask,
+    FoundTask,
     RegisteredTaskDefinition,
     RegisterTaskDefinition,
     RunTask,
@@ -60,6 +68,7 @@ from slipway.api import (
     DecisionRecord,
     Evidence,
     IdentityLevel,
+    ImageOrigin,
     LedgerState,
     PackageContainer,
     PromotionRequest,
@@ -74,11 +83,13 @@ from slipway.app.spec import Approval, Rollout, Target, Wave
 from slipway.app.spec_reader import parse_spec
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.evidence_hash import hash_of, sha256_of
+from slipway.findings import Finding, Findings
 from slipway.progress import TaskProgress
 from slipway.temporal.failures import to_application_error
 from slipway.temporal.interceptor import SlipwayInterceptor
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
+from workflows.watch import WatchWorkflow
 
 SOURCE = "111111111111.dkr.ecr.us-east-1.amazonaws.com/screening-ci"
 TARGET = "222222222222.dkr.ecr.us-east-1.amazonaws.com/screening"
@@ -146,6 +157,9 @@ class World:
         self.spec = SPEC
         self.head = "a" * 40
         """The deployment branch's."""
+        self.image_origin: ImageOrigin | None = None
+        """Who signed the image, and what it was built from."""
+        self.image_warnings: tuple[str, ...] = ()
         self.gate_problem = ""
         """Why the gate cannot be read."""
         self.calls: list[tuple[str, BaseModel]] = []
@@ -166,19 +180,35 @@ class World:
         """By name: the fingerprint of the key that signs. Everybody has one of their own where none is said."""
         self.verdicts: dict[str, RolloutEnd] = {}
         """By endpoint."""
-        self.served_before = "former"
-        """The config of every endpoint."""
         self.firing: list[str] = []
         """The alarms that go off while a wave soaks."""
         self.ended_by_platform: list[str] = []
         """What the platform ends the next tasks by."""
+        self.endless: set[str] = set()
+        """The endpoints whose updates go on without end."""
+        self.restores_meet = asyncio.Barrier(1)
+        """So many endpoints have to be restored at the same time."""
+        self.served_since: str | None = None
+        """The config that endpoints serve where others have updated them after preflight."""
         self.smoke_error = ""
+        self.scaling: Scaling | None = None
+        """The automatic scaling that updates need taken off."""
+        self.findings: list[tuple[Finding, ...]] = []
+        """What the next looks at other accounts find."""
         self.makes_execution = True
+        self.piped_runs = True
+        """Whether piped has run a task when it is looked for."""
         self.task_had_ended = False
+        self.news = asyncio.Queue[BranchNews]()
+        """What is found on a branch, one look after the other."""
 
     def set_approval(self, policy: Approval) -> None:
         spec = self.spec.spec.model_copy(update={"approval": policy})
         self.spec = self.spec.model_copy(update={"spec": spec})
+
+    def leave_task_to_piped(self) -> None:
+        task = self.spec.spec.task.model_copy(update={"launcher": "pipecd"})
+        self.spec = self.spec.model_copy(update={"spec": self.spec.spec.model_copy(update={"task": task})})
 
     def set_waves(
         self, *waves: tuple[str, ...], soak: timedelta = timedelta(0), at_once: int | None = None, **rollout_changes: object
@@ -223,6 +253,11 @@ class World:
     # --- The activities ---
 
     @activity.defn
+    async def follow_branch(self, asked: FollowBranch) -> BranchNews:
+        await self._enter(asked)
+        return await self.news.get()
+
+    @activity.defn
     async def read_app(self, asked: ReadApp) -> AppSnapshot:
         await self._enter(asked)
         handler = EventHandler(
@@ -234,7 +269,7 @@ class World:
     @activity.defn
     async def resolve_image(self, asked: ResolveImage) -> ResolvedImage:
         await self._enter(asked)
-        return ResolvedImage(image=asked.image)
+        return ResolvedImage(image=asked.image, found=self.image_origin, warnings=self.image_warnings)
 
     @activity.defn
     async def check_scan(self, asked: CheckScan) -> ScanVerdict:
@@ -246,6 +281,13 @@ class World:
         await self._enter(asked)
         digest = asked.source.rpartition("@")[2]
         return CopiedImage(image=f"{asked.target_repository}@{digest}", copied_blobs=3, skipped_blobs=1, copied_bytes=99)
+
+    @activity.defn
+    async def verify_image(self, asked: VerifyImage) -> HeldImage:
+        await self._enter(asked)
+        held = f"{SOURCE}:v1"
+        brought = TaskdefCommit(commit="b" * 40, changed=False, file="taskdef.yaml", before="before", after=held)
+        return HeldImage(taskdef=brought, author="piped")
 
     @activity.defn
     async def write_image(self, asked: WriteImage) -> TaskdefCommit:
@@ -267,6 +309,14 @@ class World:
         await self._enter(asked)
         arn = f"arn:aws:ecs:us-east-1:222222222222:task/ml/{asked.attempt}"
         return StartedTask(arn=arn, cluster="ml", started_at=NOW)
+
+    @activity.defn
+    async def find_task(self, asked: FindTask) -> FoundTask | None:
+        await self._enter(asked)
+        if not self.piped_runs:
+            return None
+        arn = asked.named or f"arn:aws:ecs:us-east-1:222222222222:task/ml/piped-{len(self.asked('find_task'))}"
+        return FoundTask(task=StartedTask(arn=arn, cluster="ml", started_at=NOW), commit=asked.commit)
 
     @activity.defn
     async def follow_task(self, asked: FollowTask) -> TaskVerdict:
@@ -376,9 +426,14 @@ class World:
         )
 
     @activity.defn
+    async def check_access(self, asked: CheckAccess) -> Findings:
+        await self._enter(asked)
+        return Findings(findings=self.findings.pop(0) if self.findings else ())
+
+    @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:
         await self._enter(asked)
-        return Preflight(plan=plan_rollout(asked), current_config=self.served_before)
+        return Preflight(plan=plan_rollout(asked), current_config="former", scaling=self.scaling)
 
     @activity.defn
     async def watch_alarms(self, asked: WatchAlarms) -> WatchedAlarms:
@@ -387,6 +442,24 @@ class World:
             activity.heartbeat()
             await asyncio.sleep(0.02)
         return WatchedAlarms(firing=tuple(FiringAlarm(name=name, place=asked.places[0]) for name in self.firing))
+
+    @activity.defn
+    async def take_off_scaling(self, asked: ChangeScaling) -> None:
+        await self._enter(asked)
+
+    @activity.defn
+    async def take_off_scaling_again(self, asked: ChangeScaling) -> None:
+        await self._enter(asked)
+
+    @activity.defn
+    async def put_back_scaling(self, asked: ChangeScaling) -> Compensation:
+        return await self._compensate(asked)
+
+    @activity.defn
+    async def look_again(self, asked: UpdateEndpoint) -> Preflight:
+        await self._enter(asked)
+        served = self.served_since or asked.previous_config
+        return Preflight(plan=plan_rollout(asked.plan, self.served_since), current_config=served, scaling=self.scaling)
 
     @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:
@@ -400,6 +473,8 @@ class World:
     @activity.defn
     async def follow_endpoint(self, asked: FollowEndpoint) -> EndpointVerdict:
         await self._enter(asked)
+        if asked.plan.target.endpoint in self.endless:
+            await asyncio.Event().wait()
         end = self.verdicts.get(asked.plan.target.endpoint, RolloutEnd.served)
         served = end is RolloutEnd.served
         return EndpointVerdict(
@@ -421,6 +496,7 @@ class World:
 
     @activity.defn
     async def restore_endpoint(self, asked: RestoreEndpoint) -> Compensation:
+        await self.restores_meet.wait()
         return await self._compensate(asked)
 
     async def _compensate(self, asked: BaseModel) -> Compensation:
@@ -465,9 +541,10 @@ async def working_without_followers(
     client: Client, world: World, runner: WorkflowRunner | None = None, version: WorkerDeploymentVersion | None = None
 ) -> AsyncGenerator[None]:
     """The same, but nobody takes up what only waits."""
-    promotions = worker_of(client, world, world.task_queue, PromotionWorkflow, VersioningBehavior.AUTO_UPGRADE, runner, version)
+    workflows = (PromotionWorkflow, WatchWorkflow)
+    promotions = worker_of(client, world, world.task_queue, workflows, VersioningBehavior.AUTO_UPGRADE, runner, version)
     queue = rollout_queue(world.task_queue)
-    async with promotions, worker_of(client, world, queue, RolloutWorkflow, VersioningBehavior.PINNED, runner, version):
+    async with promotions, worker_of(client, world, queue, (RolloutWorkflow,), VersioningBehavior.PINNED, runner, version):
         yield
 
 
@@ -475,7 +552,7 @@ def worker_of(
     client: Client,
     world: World,
     queue: str,
-    workflow: type | None = None,
+    workflows: Sequence[type] = (),
     behavior: VersioningBehavior = VersioningBehavior.UNSPECIFIED,
     runner: WorkflowRunner | None = None,
     version: WorkerDeploymentVersion | None = None,
@@ -493,7 +570,7 @@ def worker_of(
     return Worker(
         client,
         task_queue=queue,
-        workflows=[workflow] if workflow else [],
+        workflows=workflows,
         activities=world.activities(),
         interceptors=[SlipwayInterceptor(), EarlierRunsInterceptor(), *([limits] if limits else [])],
         max_concurrent_activities=slots,

@@ -97,6 +97,22 @@ async def test_given_a_parked_promotion_when_large_signals_come_then_a_new_run_w
     await handle.terminate()
 
 
+async def test_given_an_undoing_that_is_parked_when_large_signals_come_then_a_new_run_undoes_what_is_left(
+    client: Client, world: World
+) -> None:
+    world.fail("revert_image", needs_person())
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    await until_asked(handle)
+    await send_update(handle, "abort", OperatorCommand(by="ana"))
+    parked = await until(handle, lambda status: bool(status.waiting_for and status.waiting_for.failure), "the undoing to park")
+    await when_large_signals_come(handle)
+    again = await until(handle, lambda status: status.waiting_for is not None, "the undoing to be parked")
+    assert (again.waiting_for, again.outcome) == (parked.waiting_for, None)
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
+    assert (await asyncio.wait_for(handle.result(), 30)).outcome is Outcome.aborted
+    assert (world.names.count("withdraw_approval"), world.names.count("revert_image")) == (1, 2)
+
+
 async def test_given_a_soak_when_large_signals_come_then_a_new_run_soaks_on(client: Client, world: World) -> None:
     world.set_waves(("canary",), ("prod",), soak=timedelta(days=1))
     handle, _ = await start_promotion(client, request(), world.task_queue)

@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from slipway.api import Decision, LedgerState, OperatorCommand, Outcome, PromotionStatus, StageName
 from slipway.app.spec import Container, Model
 from slipway.temporal.start import Handle, send_update, start_promotion
-from tests.support.waiting import summary_of, until_asked, until_parked
+from tests.support.waiting import summary_of, until, until_asked, until_parked
 from tests.support.world import EVIDENCE, World, needs_person, request
 
 EXECUTION = "arn:aws:sagemaker:us-east-1:222222222222:pipeline/screening-training/execution/abc"
@@ -131,10 +131,11 @@ async def test_given_a_look_for_the_execution_that_fails_when_it_is_aborted_then
     handle = await start(client, world)
     await asyncio.wait_for(world.entered["follow_task"].wait(), 20)
     await send_update(handle, "abort", OperatorCommand(by="ana"))
-    status = await handle.result()
+    status = await until(handle, lambda status: bool(status.waiting_for), "the undoing to park")
     [entry] = [entry for entry in status.ledger if entry.stage is StageName.pipeline]
     assert entry.state is LedgerState.needs_person
     assert "not authorized" in entry.note
+    await handle.terminate()
 
 
 async def test_given_an_abort_when_effects_are_undone_then_each_is_tried_again_for_longer_than_an_outage_of_hours(

@@ -296,7 +296,7 @@ async def test_given_waves_when_one_target_fails_and_is_retried_then_the_others_
     await send_update(handle, "retry", OperatorCommand(by="ana"))
     status = await handle.result()
     assert status.outcome is Outcome.promoted
-    assert [plan.target.endpoint for plan in world.asked("preflight")] == ["staging", "staging", "prod"]
+    assert [plan.target.endpoint for plan in world.asked("preflight")] == ["staging", "prod"]
     assert {asked.previous_config for asked in world.asked("update_endpoint")} == {"former"}
 
 
@@ -307,7 +307,7 @@ async def test_given_a_second_wave_that_rolls_back_then_the_first_goes_back_too(
     status = await (await start(client, world)).result()
     assert status.outcome is Outcome.rolled_back
     assert status.reason == "prod: the alarm screening-5xx went off"
-    assert [asked.plan.target.endpoint for asked in world.asked("restore_endpoint")] == ["prod", "staging"]
+    assert {asked.plan.target.endpoint for asked in world.asked("restore_endpoint")} == {"prod", "staging"}
     assert world.asked("restore_endpoint")[0].previous_config == "former"
     assert status.endpoints == ()
 

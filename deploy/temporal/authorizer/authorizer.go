@@ -13,7 +13,11 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-const promotion = "PromotionWorkflow"
+const (
+	promotion = "PromotionWorkflow"
+	// watch follows a deployment branch. The worker starts one for each branch of its policy, by itself.
+	watch = "WatchWorkflow"
+)
 
 // asked are the members of a start that `slipway start` sends. The others change how a promotion runs: a timeout or a time skip
 // ends it without undoing anything, a callback sends its result away, a version override picks the worker's code.
@@ -84,6 +88,8 @@ func (a *authorizer) objection(claims *authorization.Claims, target *authorizati
 		return ""
 	case isWorkflow && byPeople[call] && has(PermissionPeople), isWorkflow && byWorker[call] && has(PermissionWorker):
 		return ""
+	case isWorkflow && has(PermissionWorker) && call == "StartWorkflowExecution" && a.startsWatch(target.Request):
+		return ""
 	case isWorkflow && has(PermissionCI) && byCI[call]:
 		return ""
 	case isWorkflow && has(PermissionCI):
@@ -103,6 +109,12 @@ func (a *authorizer) objectionToCI(call string, request any) string {
 		return a.objectionToStart(start)
 	}
 	return fmt.Sprintf("the permission ci starts promotions and looks at their status; it does not cover %s", call)
+}
+
+// startsWatch tells whether a start is that of a watch. What a watch starts is in the worker's answers, as all that it is trusted with.
+func (a *authorizer) startsWatch(request any) bool {
+	start, _ := request.(*workflowservice.StartWorkflowExecutionRequest)
+	return start.GetWorkflowType().GetName() == watch && start.GetTaskQueue().GetName() == a.taskQueue
 }
 
 func (a *authorizer) objectionToStart(request *workflowservice.StartWorkflowExecutionRequest) string {

@@ -111,6 +111,8 @@ func TestEachPermissionCoversItsCallsAndNoOther(t *testing.T) {
 	}{
 		{"StartWorkflowExecution", start(), "ci admin"},
 		{"StartWorkflowExecution", startWith(func(r *start_) { r.WorkflowType.Name = "RolloutWorkflow" }), "admin"},
+		{"StartWorkflowExecution", startWith(func(r *start_) { r.WorkflowType.Name = watch }), "worker admin"},
+		{"StartWorkflowExecution", startWith(func(r *start_) { r.WorkflowType.Name, r.TaskQueue.Name = watch, "other" }), "admin"},
 		{"StartWorkflowExecution", startWith(func(r *start_) { r.TaskQueue.Name = "slipway-followers" }), "admin"},
 		{"StartWorkflowExecution", startWith(func(r *start_) {
 			r.WorkflowIdConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING

@@ -8,6 +8,7 @@ from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.core.quotas import QuotaRoom
 
 POLICIES = "Scaling policies per scalable target"
+SCHEDULED = "Scheduled actions per scalable target"
 STEPS = "Step adjustments per step scaling policy"
 TARGETS = "Scalable targets per resource type"
 
@@ -17,7 +18,7 @@ class AutoscalingQuotas(QuotaRoom):
 
     service = "application-autoscaling"
     over_moto = True
-    defaults: ClassVar[dict[str, int]] = {POLICIES: 50, STEPS: 20, TARGETS: 500}
+    defaults: ClassVar[dict[str, int]] = {POLICIES: 50, SCHEDULED: 200, STEPS: 20, TARGETS: 500}
 
     def check(self, account: str, name: str, wanted: int) -> None:
         """Refuse a request that exceeds a quota.

@@ -86,6 +86,14 @@ class AutoscalingRoom(Room):
         self._targets.deregister(key)
         return {}
 
+    @operation("ListTagsForResource")
+    def list_tags(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+        place, arn = (caller.account, caller.region), request["ResourceARN"]
+        found = next((target for key, target in self._targets.targets.items() if (key[:2], target.arn) == (place, arn)), None)
+        if found is None:
+            raise AwsError("ResourceNotFoundException", f"The resource doesn't exist: {arn}")
+        return {"Tags": found.tags}
+
     @operation(
         "PutScalingPolicy",
         differs="policies are kept and shown, scale nothing and make no alarms; the wording for quotas is not verified on AWS",

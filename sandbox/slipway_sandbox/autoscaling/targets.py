@@ -14,7 +14,7 @@ VARIANT = "sagemaker:variant:DesiredInstanceCount"
 TargetKey = tuple[str, str, str, str, str]
 """Account, region, namespace, resource and dimension."""
 PolicyKey = tuple[str, str, str, str, str, str]
-"""The target's key, and the policy's name."""
+"""The target's key, and the name of the policy or of the scheduled action."""
 
 
 @dataclass
@@ -60,12 +60,23 @@ class Policy:
     """`TargetTrackingScalingPolicyConfiguration` or that of the other kind, by its name in the API."""
 
 
+@dataclass
+class ScheduledAction:
+    """When a target gets other bounds."""
+
+    arn: str
+    created: datetime
+    request: dict[str, Any]
+    """The members of PutScheduledAction, those of earlier calls too."""
+
+
 class ScalableTargets:
-    """The targets and policies of all accounts. Thread-safe: other services ask for them under locks of their own."""
+    """The targets of all accounts, their policies and scheduled actions. Thread-safe: other services use them under own locks."""
 
     def __init__(self) -> None:
         self.targets: dict[TargetKey, Target] = {}
         self.policies: dict[PolicyKey, Policy] = {}
+        self.actions: dict[PolicyKey, ScheduledAction] = {}
         self._lock = threading.Lock()
 
     def variants(self, caller: Caller, endpoint: str) -> set[str]:
@@ -79,7 +90,7 @@ class ScalableTargets:
             }
 
     def forget(self, caller: Caller, endpoint: str) -> None:
-        """An endpoint goes, and its variants' targets and policies with it."""
+        """An endpoint goes, and its variants' targets with it."""
         head = f"endpoint/{endpoint}/variant/"
         self._drop(lambda key: key[:2] == (caller.account, caller.region) and key[3].startswith(head))
 
@@ -103,8 +114,18 @@ class ScalableTargets:
         with self._lock:
             return self.policies.pop(key, None)
 
+    def put_action(self, key: PolicyKey, action: ScheduledAction) -> None:
+        """Keep a scheduled action, in place of an earlier one."""
+        with self._lock:
+            self.actions[key] = action
+
+    def drop_action(self, key: PolicyKey) -> ScheduledAction | None:
+        """Forget a scheduled action; returns it."""
+        with self._lock:
+            return self.actions.pop(key, None)
+
     def deregister(self, key: TargetKey) -> None:
-        """Forget a target with its policies."""
+        """Forget a target with its policies and scheduled actions."""
         self._drop(lambda other: other[:5] == key)
 
     def clear(self, account: str | None) -> None:
@@ -117,3 +138,5 @@ class ScalableTargets:
                 del self.targets[key]
             for key in [key for key in self.policies if fits(key)]:
                 del self.policies[key]
+            for key in [key for key in self.actions if fits(key)]:
+                del self.actions[key]

@@ -1,10 +1,14 @@
-"""What moto's CloudWatch lacks of alarms: PutCompositeAlarm, which moto keeps and has no name for, and DescribeAlarmHistory."""
+"""What moto's CloudWatch lacks of alarms.
+
+PutCompositeAlarm, which moto keeps and has no name for; DescribeAlarmHistory; and a note of the metric data that it is given.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,13 +18,36 @@ LARGEST_PAGE = 100
 STATE_PARTS = ("stateValue", "stateReason", "stateReasonData")
 
 
+@dataclass(frozen=True)
+class MetricData:
+    """What one PutMetricData told, as moto has read it."""
+
+    namespace: str
+    data: Sequence[dict[str, Any]]
+
+
+received: list[MetricData] = []
+"""What moto has taken since somebody last looked. Read and written with its lock held."""
+
+
 def extend() -> None:
-    """Add both to moto. Called once, with its lock held."""
+    """Add all of it to moto. Called once, with its lock held."""
     from moto.cloudwatch.responses import CloudWatchResponse  # noqa: PLC0415  (moto is imported late, as it takes long)
 
     methods: Any = CloudWatchResponse
     methods.put_composite_alarm = methods.put_metric_alarm
     methods.describe_alarm_history = describe_history
+    if methods.put_metric_data is not put_metric_data:
+        methods.moto_put_metric_data = methods.put_metric_data
+        methods.put_metric_data = put_metric_data
+
+
+def put_metric_data(response: Any) -> Any:
+    """PutMetricData, as a method of moto's own class: what it was told is noted."""
+    result = response.moto_put_metric_data()
+    asked = response._get_param  # noqa: SLF001  (see below)
+    received.append(MetricData(asked("Namespace"), asked("MetricData", [])))
+    return result
 
 
 def describe_history(response: Any) -> Any:

@@ -8,11 +8,13 @@ import importlib
 import logging
 import re
 import threading
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from werkzeug.wrappers import Response
 
+from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.errors import AwsError
 from slipway_sandbox.core.observed import Incoming
 from slipway_sandbox.moto import alarms, long_polls
@@ -23,6 +25,9 @@ ERROR_CODE = re.compile(rb"<Code>(?P<xml>[^<]+)</Code>|\"__type\":\s*\"(?:[^\"#]
 ERROR_HEAD = 4096
 PAGES = (b"<!doctype html", b"<html")
 """How answers of moto's web framework begin, which are for people."""
+ALARM_CALLS = frozenset({"PutMetricAlarm", "PutCompositeAlarm", "PutMetricData"})
+Listener = Callable[[Caller, Sequence[alarms.MetricData]], None]
+"""Is told who made an alarm or put metric data, and which data."""
 
 
 class MotoBackend:
@@ -31,6 +36,7 @@ class MotoBackend:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         """Held while moto works; its holder may read moto's state."""
+        self.on_alarm_call: Listener = _ignore
 
     @functools.cached_property
     def _application(self) -> Any:
@@ -72,7 +78,9 @@ class MotoBackend:
         call.environ["HTTP_X_MOTO_ACCOUNT_ID"] = call.caller.account
         try:
             with self.lock:
+                alarms.received.clear()
                 response = Response.from_app(self._application, call.environ, buffered=True)
+                received = tuple(alarms.received)
         except (NotImplementedError, ModuleNotFoundError) as error:
             # The missing module is an extra of moto's, for a service that the sandbox does not offer.
             raise not_implemented(call) from error
@@ -93,6 +101,8 @@ class MotoBackend:
                 raise not_implemented(call)
             found = ERROR_CODE.search(response.get_data()[:ERROR_HEAD])
             call.error = (found["xml"] or found["json"]).decode() if found else None
+        elif call.service == "cloudwatch" and call.operation in ALARM_CALLS:
+            self.on_alarm_call(call.caller, received)
         return response
 
     def _knows(self, call: Incoming) -> bool:
@@ -102,6 +112,10 @@ class MotoBackend:
             return self._application.get_backend_for_host(host) is not None
         except (KeyError, ValueError, ImportError):
             return False
+
+
+def _ignore(_caller: Caller, _data: Sequence[alarms.MetricData]) -> None:
+    """Nobody listens."""
 
 
 def not_implemented(call: Incoming) -> AwsError:

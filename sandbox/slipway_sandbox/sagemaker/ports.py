@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 
 BIND_TO_PORT_LABEL = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
-"""Images that have it, with the value `true`, listen where SAGEMAKER_BIND_TO_PORT says; all others on 8080."""
+"""Containers of one model whose images have it, with the value `true`, listen where SAGEMAKER_BIND_TO_PORT says.
+
+A container that is alone gets no such variable and listens on 8080, whatever its labels are."""
 
 
 def free_port() -> int:

@@ -1,7 +1,7 @@
 """Images that run Python programs with this machine's own interpreter, for tests that have no container engine at hand.
 
 Example:
-    image = python_image({"serve": SERVE}, labels={"com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true"})
+    image = python_image({"serve": SERVE})
     uri = push_image(sandbox, account, "my-model", "v1", image)
 """
 

@@ -31,11 +31,11 @@ def test_given_a_container_that_exits_when_an_endpoint_is_created_then_it_failed
     like="`serve` as the command, `/opt/ml/model` from the artifact (a `tar.gz`, or objects as they are), variables of package "
     "and model, `/ping` until 200, started again when it exits, logs in `/aws/sagemaker/Endpoints/<name>`; "
     "pipelines of up to 15; "
-    "an image listens on 8080 unless its label `com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true` says that it "
-    "takes `SAGEMAKER_BIND_TO_PORT`",
-    differs="listening on 8080 takes network namespaces, and the creation fails where the machine forbids them; such a container "
-    "reaches nothing but this sandbox; a container has at least 20 s of real time to become healthy, and may exit twice before; "
-    "the old fleet answers what it has begun before it ends",
+    "a container listens on 8080, and several of one model where `SAGEMAKER_BIND_TO_PORT` says, if their images have the label "
+    "`com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true`",
+    differs="several without the label serve, too; listening on 8080 takes network namespaces, and the creation fails where the "
+    "machine forbids them; such a container reaches nothing but this sandbox; a container has at least 20 s of real time to "
+    "become healthy, and may exit twice before; the old fleet answers what it has begun before it ends",
 )
 def test_given_two_images_that_insist_on_8080_when_their_endpoint_is_created_then_both_serve_side_by_side(hosted: Hosted) -> None:
     image = push_server(hosted.sandbox, hosted.account, labelled=False)
@@ -48,6 +48,11 @@ def test_given_two_images_that_insist_on_8080_when_their_endpoint_is_created_the
     answers = [hosted.ask(TargetContainerHostname=name)["said"] for name in ("first", "second")]
     assert [answer["model"] for answer in answers] == ["first", "second"]
     assert httpx.get(answers[0]["credentials"], trust_env=False).status_code == 200
+
+
+def test_given_the_label_of_any_port_when_a_container_is_alone_then_it_is_told_no_port_and_serves_on_8080(hosted: Hosted) -> None:
+    hosted.serve("one")
+    assert hosted.ask()["said"]["port"] is None
 
 
 def test_given_no_artifact_when_an_endpoint_is_created_then_the_reason_names_it(hosted: Hosted) -> None:

@@ -47,6 +47,15 @@ def test_given_an_alarm_when_it_trips_then_the_old_configuration_is_served_again
     assert not stage.fleets.servers["one"].stopped.is_set()
 
 
+def test_given_an_alarm_that_trips_while_the_new_fleet_starts_when_it_is_up_then_it_gets_no_traffic(stage: Stage) -> None:
+    stage.in_service()
+    stage.canary()
+    stage.alarms.in_alarm = {"errors"}
+    stage.clock.pass_wait(10)
+    shown = stage.reaches("RollingBack")
+    assert shown["PendingDeploymentSummary"]["ProductionVariants"][0]["CurrentWeight"] == 0
+
+
 def test_given_an_unhealthy_new_fleet_when_an_endpoint_is_updated_then_it_is_rolled_back(stage: Stage) -> None:
     stage.in_service()
     stage.update("broken-three")
@@ -135,6 +144,19 @@ def test_given_a_rolling_update_when_a_batch_is_watched_then_the_old_fleet_has_s
     stage.clock.pass_wait(60)
     served = stage.reaches("InService")
     assert (served["EndpointConfigName"], served["ProductionVariants"][0]["CurrentInstanceCount"]) == ("two", 4)
+
+
+def test_given_a_fleet_that_was_scaled_out_when_it_is_kept_then_batches_are_a_part_of_it(stage: Stage) -> None:
+    stage.in_service()
+    desired = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 8}]
+    stage.endpoints.update_weights(CALLER, {"EndpointName": "ep", "DesiredWeightsAndCapacities": desired})
+    stage.clock.pass_wait(10)
+    stage.reaches("InService")
+    policy = {"MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 4}, "WaitIntervalInSeconds": 60}
+    stage.update(DeploymentConfig={"RollingUpdatePolicy": policy}, RetainAllVariantProperties=True)
+    stage.clock.pass_wait(10)
+    shown = stage.reaches_stage("Baking", 50)
+    assert shown["ProductionVariants"][0]["CurrentInstanceCount"] == 4
 
 
 def test_given_a_rolling_update_when_it_is_rolled_back_then_the_traffic_comes_back_in_batches(stage: Stage) -> None:

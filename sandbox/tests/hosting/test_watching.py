@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from typing import Any
 
-from slipway_sandbox.testing import wait_until
+import pytest
+from slipway_sandbox.testing import SandboxProcess, wait_until
 
 from sandbox.testkit.contract import behaviour
 from sandbox.testkit.hosting import ROLE, Hosted
+
+TWO_PERIODS = 2.0
+"""Real seconds: a minute is one here."""
 
 
 def test_given_invocations_when_cloudwatch_is_asked_then_it_counted_them(hosted: Hosted) -> None:
@@ -54,12 +60,13 @@ def test_given_a_data_capture_when_the_endpoint_is_described_then_it_is_shown(ho
 @behaviour(
     "Around an endpoint",
     "alarms",
-    like="metric alarms on AWS/SageMaker, of one fleet (EndpointConfigName) too: statistics, percentiles, trimmed means, M of N, "
-    "missing data, metric math of operators, IF, FILL, SUM, AVG, MIN and MAX; composite alarms over any; their history; "
-    "`CloudWatch Alarm State Change` events, also for a state that was set by hand",
-    differs="a period slides, and lasts at least 1 s of real time; a state set by SetAlarmState stays until the metric changes "
-    "its mind; alarms of other namespaces and anomaly bands are not evaluated; no alarm actions; DescribeAlarmHistory "
-    "tells an alarm's making and states, not its configuration; accounts without endpoints are not looked at",
+    like="metric alarms on AWS/SageMaker, of one fleet (EndpointConfigName) too, and on clients' own metrics: statistics, "
+    "percentiles, trimmed means, M of N, missing data, metric math of operators, IF, FILL, SUM, AVG, MIN and MAX; composite "
+    "alarms over any; their history; `CloudWatch Alarm State Change` events, also for a state that was set by hand",
+    differs="a period slides, and lasts at least 1 s of real time; a client's value counts when it comes, whatever its "
+    "timestamp, and one datum as at most 1,000 samples; a state set by SetAlarmState stays until the metric changes its mind; "
+    "alarms of AWS's other namespaces and anomaly bands are not evaluated; no alarm actions; DescribeAlarmHistory tells an "
+    "alarm's making and states, not its configuration",
 )
 def test_given_an_alarm_on_one_fleet_by_metric_math_when_it_errs_then_cloudwatch_and_eventbridge_say_so(hosted: Hosted) -> None:
     hosted.serve("errs", status=500)
@@ -105,3 +112,62 @@ def test_given_an_alarm_on_one_fleet_by_metric_math_when_it_errs_then_cloudwatch
     history = hosted.cloudwatch.describe_alarm_history(AlarmName="both", AlarmTypes=["CompositeAlarm"])["AlarmHistoryItems"]
     assert [item["HistorySummary"] for item in history] == ["Alarm updated from OK to ALARM", 'Alarm "both" created']
     assert json.loads(history[0]["HistoryData"])["newState"]["stateValue"] == "ALARM"
+
+
+def put_alarm(cloudwatch: Any, statistic: str, threshold: float) -> None:
+    """An alarm on a client's own metric, of one period of a minute."""
+    cloudwatch.put_metric_alarm(
+        AlarmName="drift",
+        Namespace="Acme/Models",
+        MetricName="Drift",
+        Dimensions=[{"Name": "Model", "Value": "delivery"}],
+        Statistic=statistic,
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=threshold,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+
+
+def alarm_of(cloudwatch: Any) -> dict[str, Any]:
+    """The alarm, as DescribeAlarms shows it."""
+    return cloudwatch.describe_alarms(AlarmNames=["drift"])["MetricAlarms"][0]
+
+
+MINUTE = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+"""Long ago: clients round timestamps down to minutes, of which many pass here in a second of theirs."""
+
+
+@pytest.mark.parametrize(
+    ("statistic", "threshold", "datum"),
+    [
+        ("Maximum", 0.5, {"Value": 0.9}),
+        ("Maximum", 0.5, {"Value": 0.9, "Timestamp": MINUTE}),
+        ("SampleCount", 4.5, {"Values": [1.0, 2.0], "Counts": [2.0, 3.0]}),
+        ("Average", 2.5, {"StatisticValues": {"SampleCount": 4, "Sum": 12.0, "Minimum": 1.0, "Maximum": 5.0}}),
+    ],
+    ids=["value", "timestamp", "counts", "statistics"],
+)
+def test_given_an_alarm_on_a_clients_own_metric_when_a_value_is_put_then_it_is_in_alarm_within_two_periods(
+    sandbox: SandboxProcess, account: str, statistic: str, threshold: float, datum: dict[str, Any]
+) -> None:
+    cloudwatch = sandbox.client("cloudwatch", account)
+    put_alarm(cloudwatch, statistic, threshold)
+    wait_until(lambda: alarm_of(cloudwatch)["StateValue"] == "INSUFFICIENT_DATA", "an alarm without data")
+    told = {"MetricName": "Drift", "Dimensions": [{"Name": "Model", "Value": "delivery"}], **datum}
+
+    cloudwatch.put_metric_data(Namespace="Acme/Models", MetricData=[told])
+
+    wait_until(lambda: alarm_of(cloudwatch)["StateValue"] == "ALARM", "the alarm", timeout=TWO_PERIODS)
+
+
+def test_given_an_alarm_on_a_clients_own_metric_when_another_dimension_is_put_then_it_has_no_data(
+    sandbox: SandboxProcess, account: str
+) -> None:
+    cloudwatch = sandbox.client("cloudwatch", account)
+    put_alarm(cloudwatch, "Maximum", 0.5)
+    other = {"MetricName": "Drift", "Dimensions": [{"Name": "Model", "Value": "another"}], "Value": 0.9}
+
+    cloudwatch.put_metric_data(Namespace="Acme/Models", MetricData=[other])
+
+    wait_until(lambda: alarm_of(cloudwatch)["StateValue"] == "INSUFFICIENT_DATA", "an alarm without data")

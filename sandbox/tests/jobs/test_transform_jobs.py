@@ -49,14 +49,13 @@ def test_given_lines_when_transformed_then_each_object_has_an_output_with_its_an
     "not keep others from their output; logs in `/aws/sagemaker/TransformJobs`, SageMaker's own in `…/data-log`",
     differs="a container that exits is not started again",
 )
-def test_given_an_image_that_insists_on_its_port_then_it_has_a_network_of_its_own(jobs: JobDesk) -> None:
-    jobs.model(jobs.serving_image(labels={}), INSISTS="yes")
-    jobs.put("in/a.csv", "1,2")
+def test_given_two_jobs_at_once_when_both_listen_on_8080_then_each_has_a_network_of_its_own(model: JobDesk) -> None:
+    model.put("in/a.csv", "1,2")
 
-    jobs.transform()
+    for job in ("job", "other"):
+        model.transform(job)
 
-    assert jobs.transformed()["TransformJobStatus"] == "Completed"
-    assert jobs.read("out/a.csv.out") == b"3.0\n"
+    assert [model.transformed(job)["TransformJobStatus"] for job in ("job", "other")] == ["Completed", "Completed"]
 
 
 def test_given_a_model_without_a_role_then_its_job_runs(jobs: JobDesk) -> None:

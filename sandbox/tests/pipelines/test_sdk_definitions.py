@@ -16,7 +16,7 @@ from slipway_sandbox.testing import push_image
 
 from sandbox.testkit.cache import cached
 from sandbox.testkit.contract import behaviour
-from sandbox.testkit.jobs import BIND_TO_PORT, server
+from sandbox.testkit.jobs import server
 from sandbox.testkit.pipelines import PipelineDesk, reasons
 
 from .conftest import compiled
@@ -171,7 +171,7 @@ def test_given_a_model_and_a_transform_step_when_they_run_then_the_steps_own_mod
     create["Arguments"]["PrimaryContainer"]["Image"] = {"Get": "Parameters.ServingImage"}
     parameters = [*definition["Parameters"], {"Name": "ServingImage", "Type": "String"}]
     desk.create({**definition, "Parameters": parameters, "Steps": [train, create, transform]})
-    serving = push_image(desk.sandbox, desk.account, "serving", "v1", server(tuple(BIND_TO_PORT.items())))
+    serving = push_image(desk.sandbox, desk.account, "serving", "v1", server())
     execution = desk.start(parameters={**compiled_parameters, "ServingImage": serving})
     assert desk.finish(execution)["PipelineExecutionStatus"] == "Succeeded", reasons(desk, execution)
     metadata = desk.steps(execution)["Transform"]["Metadata"]

@@ -14,7 +14,6 @@ from botocore.exceptions import WaiterError
 from slipway_sandbox.testing import SandboxProcess, push_image, python_image
 
 PROGRAMS = Path(__file__).parents[2] / "examples"
-LABELS = {"com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true"}
 SOON = {"Delay": 1, "MaxAttempts": 90}
 WHOLE_MINUTE = 60 * 4
 
@@ -23,7 +22,7 @@ WHOLE_MINUTE = 60 * 4
 def image(sandbox: SandboxProcess, account: str) -> str:
     """An image that trains and serves, pushed to the account's registry."""
     programs = {name: (PROGRAMS / f"{name}.py").read_text() for name in ("train", "serve")}
-    return push_image(sandbox, account, "model", "v1", python_image(programs, labels=LABELS))
+    return push_image(sandbox, account, "model", "v1", python_image(programs))
 
 
 @pytest.fixture

@@ -47,6 +47,18 @@ TASKDEF = f"family: screening\ncontainerDefinitions:\n  - name: pipeline\n    im
 FILES = {"promotion.yaml": SPEC, "app.pipecd.yaml": APP, "taskdef.yaml": TASKDEF, "smoke/request.json": "{}"}
 
 
+TRAFFIC = """\
+    strategy: {canary: {percent: 25, wait: 10m}, alarms: [errors]}
+    variant: {instanceType: ml.m5.large, instanceCount: 4}
+"""
+ONE_IN_BATCHES = """\
+    strategy: {rolling: {instances: 1}, alarms: [errors]}
+    variant: {instanceType: ml.m5.large, instanceCount: 1}
+"""
+THREE_OF_FOUR = TRAFFIC.replace("canary: {percent: 25, wait: 10m}", "rolling: {instances: 3}")
+SERVERLESS = "settings: {serverless: {memory: 1024, maxConcurrency: 5}}"
+
+
 def reading(files: dict[str, str]) -> Read:
     return lambda path: files[path].encode() if path in files else None
 
@@ -73,6 +85,32 @@ def test_given_a_target_elsewhere_when_the_files_are_checked_then_the_cluster_ha
     assert "write the cluster's ARN" in (problem.help or "")
 
 
+def test_given_a_task_on_docker_hub_when_the_target_is_its_long_name_then_there_is_nothing_to_say() -> None:
+    spec = SPEC.replace(REPOSITORY, "docker.io/acme/trainer")
+    files = FILES | {"promotion.yaml": spec, "taskdef.yaml": TASKDEF.replace(REPOSITORY, "acme/trainer")}
+    assert read_app(reading(files)).problems == ()
+
+
+def test_given_a_task_that_still_runs_cis_image_when_the_target_is_another_repository_then_the_move_is_a_warning() -> None:
+    spec = SPEC.replace(f"source: {REPOSITORY}", "source: docker.io/acme/trainer")
+    findings = read_app(reading(FILES | {"promotion.yaml": spec, "taskdef.yaml": TASKDEF.replace(REPOSITORY, "acme/trainer")}))
+    (problem,) = findings.warnings
+    assert problem.message == f"taskdef.yaml runs docker.io/acme/trainer, and the image that is written is of {REPOSITORY}"
+    assert findings.app is not None
+
+
+@pytest.mark.parametrize(
+    ("cluster", "region"), [("arn:aws:ecs:eu-west-1:222222222222:cluster/ml", "eu-west-1"), ("ml", "us-east-1")]
+)
+def test_given_a_cluster_when_the_repository_is_in_another_region_then_the_task_runs_in_the_clusters(
+    cluster: str, region: str
+) -> None:
+    files = FILES | {"app.pipecd.yaml": APP.replace("arn:aws:ecs:us-east-1:222222222222:cluster/ml", cluster)}
+    app = read_app(reading(files)).app
+    assert app is not None
+    assert region_of_app(app.spec, app.pipecd.ecs) == region
+
+
 def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say() -> None:
     findings = read_app(reading(FILES))
     assert findings.problems == ()
@@ -80,12 +118,40 @@ def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say
     assert findings.app.handler.event == "image-update"
 
 
+PIPED_WRITES = SPEC.replace("image-update}", "image-update, writer: pipecd}")
+BY_DIGEST = TASKDEF.replace(":v1", f"@sha256:{'a' * 64}")
+
+
+def test_given_piped_as_the_writer_when_the_file_has_a_digest_then_there_is_nothing_to_say() -> None:
+    assert read_app(reading(FILES | {"promotion.yaml": PIPED_WRITES, "taskdef.yaml": BY_DIGEST})).problems == ()
+
+
+def test_given_piped_as_the_writer_when_the_file_has_a_tag_then_that_it_may_move_is_a_warning() -> None:
+    findings = read_app(reading(FILES | {"promotion.yaml": PIPED_WRITES}))
+    (problem,) = findings.problems
+    assert (problem.severity, problem.path) == (Severity.warning, "spec.git.writer")
+    assert f"the tag {REPOSITORY}:v1, which may move" in problem.message
+    assert findings.app is not None
+
+
+def test_given_piped_as_the_writer_when_the_source_is_another_then_the_file_has_to_run_the_source() -> None:
+    spec = PIPED_WRITES.replace(f"source: {REPOSITORY}", "source: ghcr.io/acme/screening")
+    (problem,) = read_app(reading(FILES | {"promotion.yaml": spec})).errors
+    assert problem.path == "spec.image.source"
+    files = {"promotion.yaml": spec, "taskdef.yaml": BY_DIGEST.replace(REPOSITORY, "ghcr.io/acme/screening")}
+    assert read_app(reading(FILES | files)).problems == ()
+
+
+def test_given_piped_as_the_writer_when_the_event_watcher_makes_pull_requests_then_that_is_fine() -> None:
+    app = APP.replace("          repl", "          makePullRequest: true\n          repl")
+    assert not read_app(reading(FILES | {"promotion.yaml": PIPED_WRITES, "app.pipecd.yaml": app})).errors
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "line", "path", "said"),
     [
         ("promotion.yaml", "event: image-update", "event: other", 6, "spec.git.event", "no event watcher of this name"),
         ("promotion.yaml", "smoke/request.json", "smoke/other.json", 14, "spec.rollout.smoke.payload", "is not there"),
-        ("promotion.yaml", "git: {event", "task: {launcher: pipecd}\n  git: {event", 6, "spec.task.launcher", "not built yet"),
         ("promotion.yaml", "name: screening}\n  model", "name: a_b}\n  model", 7, "spec.pipeline.name", 'found "a_b"'),
         ("taskdef.yaml", "screening:v1", "another:v1", 5, "spec.image.target", "taskdef.yaml runs 222222222222"),
         ("app.pipecd.yaml", "[0].image", "[1].image", 15, "spec.eventWatcher[0].handler.config.replacements", "no item [1]"),
@@ -130,6 +196,23 @@ def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say
             "spec.eventWatcher[0].handler.config.makePullRequest",
             "no pull request",
         ),
+        ("app.pipecd.yaml", "[subnet-1]", "subnet-1", 6, "spec.input.awsvpcConfiguration.subnets", "allowed: a list"),
+        (
+            "app.pipecd.yaml",
+            "    runS",
+            "    launchType: fargate\n    runS",
+            8,
+            "spec.input.launchType",
+            "found 'fargate'; allowed: EC2, FARGATE",
+        ),
+        (
+            "app.pipecd.yaml",
+            "[subnet-1]}",
+            "[subnet-1], assignPublicIp: ANY}",
+            6,
+            "spec.input.awsvpcConfiguration.assignPublicIp",
+            "found 'ANY'; allowed: ENABLED, DISABLED",
+        ),
         ("app.pipecd.yaml", "{subnets: [subnet-1]}", "{}", 6, "spec.input.awsvpcConfiguration.subnets", "absent"),
     ],
 )
@@ -146,6 +229,9 @@ def test_given_a_mistake_when_the_files_are_checked_then_it_is_an_error_at_its_p
     ("file", "old", "new", "said"),
     [
         ("promotion.yaml", "instanceCount: 4", "instanceCount: 1", "all traffic at once"),
+        ("promotion.yaml", TRAFFIC, ONE_IN_BATCHES, "one instance cannot take a batch"),
+        ("promotion.yaml", TRAFFIC, THREE_OF_FOUR, "a batch is 3 instances of 4, and SageMaker takes 5 to 50 % of the fleet"),
+        ("promotion.yaml", "variant: {instanceType: ml.m5.large, instanceCount: 4}", SERVERLESS, "has no instances"),
         ("promotion.yaml", ", alarms: [errors]", "", "without alarms"),
         ("promotion.yaml", "[ana, bo]", "[ana]", "may not approve it"),
         (
@@ -365,13 +451,27 @@ def test_given_encryption_when_slipway_reads_the_file_then_it_is_refused_with_wh
     assert all("Secrets Manager or Parameter Store" in error.help for error in errors)
 
 
+LAUNCHED_BY_PIPED = FILES | {
+    "promotion.yaml": SPEC.replace("git: {event", "task: {launcher: pipecd}\n  git: {event"),
+    "app.pipecd.yaml": APP.replace("runStandaloneTask: false", "runStandaloneTask: true"),
+}
+
+
 def test_given_encryption_when_pipecd_launches_the_task_then_the_file_is_read_without_the_secret() -> None:
-    files = FILES | {
-        "promotion.yaml": SPEC.replace("git: {event", "task: {launcher: pipecd}\n  git: {event"),
-        "app.pipecd.yaml": APP.replace("  eventW", ENCRYPTION % "taskdef.yaml"),
+    files = LAUNCHED_BY_PIPED | {
+        "app.pipecd.yaml": LAUNCHED_BY_PIPED["app.pipecd.yaml"].replace("  eventW", ENCRYPTION % "taskdef.yaml"),
         "taskdef.yaml": TASKDEF + '    command: ["{{ .encryptedSecrets.token }}"]\n',
     }
-    assert [error.path for error in read_app(reading(files)).errors] == ["spec.task.launcher"]
+    findings = read_app(reading(files))
+    assert findings.problems == ()
+    assert findings.app is not None
+    assert findings.app.taskdef["containerDefinitions"][0]["command"] == ["(a secret that piped decrypts)"]
+
+
+def test_given_a_piped_that_runs_nothing_when_it_is_to_launch_the_task_then_it_is_an_error() -> None:
+    [error] = read_app(reading(LAUNCHED_BY_PIPED | {"app.pipecd.yaml": APP})).errors
+    assert (error.file, error.line, error.path) == ("app.pipecd.yaml", 8, "spec.input.runStandaloneTask")
+    assert "run nothing" in error.message
 
 
 @pytest.mark.parametrize(
@@ -382,6 +482,13 @@ def test_given_a_template_that_nothing_renders_when_the_app_is_checked_then_it_i
     [error] = read_app(reading(FILES | {"taskdef.yaml": taskdef})).errors
     assert error.line == 7
     assert "nothing renders" in error.message
+
+
+def test_given_an_attachment_that_fills_a_block_when_the_image_cannot_be_written_then_the_template_is_told() -> None:
+    taskdef = TASKDEF + "    command:\n      - |\n{{ .attachment.settings | indent 8 }}\n"
+    [error] = read_app(reading(ATTACHED | {"taskdef.yaml": taskdef})).errors
+    assert "with the template {{ .attachment.settings | indent 8 }} the file is not YAML" in error.message
+    assert "replace the image by a regex" in error.help
 
 
 def test_given_a_launch_type_beside_capacity_providers_when_the_app_is_checked_then_one_is_to_be_removed() -> None:

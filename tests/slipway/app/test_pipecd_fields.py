@@ -21,7 +21,8 @@ from slipway.app.pipecd import (
     Tag,
     app_of,
 )
-from slipway.app.pipecd_fields import FIELDS, NONE, ONLY_V1, Handling, table
+from slipway.app.pipecd_fields import FIELDS, NONE, ONLY_V1, Handling, table, warnings_of
+from slipway.app.problems import Problem
 from slipway.app.yaml_source import load_document
 
 PAGE = Path(__file__).parents[3] / "docs" / "pipecd.md"
@@ -33,6 +34,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "eventWatcher[].handler.config.replacements[].": Replacement,
     "eventWatcher[].handler.config.": EventHandler,
 }
+MINIMAL = "apiVersion: pipecd.dev/v1beta1\nkind: ECSApp\nspec:\n  input:\n    clusterArn: ml\n"
 OF_THE_MATCHER = {"event": "eventWatcher[].matcher.name", "labels": "eventWatcher[].matcher.labels"}
 FULL = EcsApp(
     cluster_arn="ml",
@@ -88,6 +90,11 @@ def test_given_a_capacity_provider_when_a_task_is_asked_for_then_no_launch_type_
     assert ecs.request()["capacityProviderStrategy"] == [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
 
 
+def warned_of(text: str, launcher: str = "slipway") -> tuple[Problem, ...]:
+    document = load_document(text, "app.pipecd.yaml")
+    return warnings_of(document, app_of(document).input_path, launcher)
+
+
 WARNED = [field.key for field in FIELDS if field.warned]
 
 
@@ -95,9 +102,17 @@ WARNED = [field.key for field in FIELDS if field.warned]
 def test_given_a_key_without_effect_when_the_file_is_read_then_it_is_told_at_its_place(key: str) -> None:
     parts = key.split(".")
     extra = f"  {parts[0]}: {{}}\n" if len(parts) == 1 else f"    {parts[1]}: {{}}\n"
-    text = "apiVersion: pipecd.dev/v1beta1\nkind: ECSApp\nspec:\n  input:\n    clusterArn: ml\n" + extra
-    [warning] = app_of(load_document(text, "app.pipecd.yaml")).warnings
+    [warning] = warned_of(MINIMAL + extra)
     assert (warning.path, warning.line) == (f"spec.{key}", 6)
+    assert warned_of(MINIMAL + extra, "pipecd") == ()  # piped, which launches the task, heeds it
+
+
+def test_given_a_key_that_piped_does_not_know_when_it_launches_the_task_then_it_is_told() -> None:
+    text = f"{MINIMAL}    platformVersion: 1.4.0\n"
+    assert warned_of(text) == ()
+    [warning] = warned_of(text, "pipecd")
+    assert (warning.path, warning.line) == ("spec.input.platformVersion", 6)
+    assert "piped v0 refuses a file with it" in warning.message
 
 
 def test_given_every_key_that_pipecd_has_when_a_file_is_read_then_none_is_unknown() -> None:
@@ -106,5 +121,5 @@ def test_given_every_key_that_pipecd_has_when_a_file_is_read_then_none_is_unknow
     files = {"attachment": "{targets: [t]}", "encryption": "{decryptionTargets: [t]}"}
     lines = "".join(f"  {top}: {files.get(top, '{}')}\n" for top in sorted(tops))
     text = f"apiVersion: pipecd.dev/v1beta1\nkind: ECSApp\nspec:\n  input: {{clusterArn: ml}}\n{lines}"
-    assert not [warning for warning in app_of(load_document(text, "f")).warnings if "unknown" in warning.message]
+    assert not [warning for warning in warned_of(text) if "no key of PipeCD" in warning.message]
     assert ONLY_V1 in {field.versions for field in FIELDS}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from slipway.app.pipecd import EventHandler, Replacement
-from slipway.app.replacements import apply_event, replace_matches
+from slipway.app.replacements import apply_event, replace_matches, value_held
 from slipway.errors import RefusedError
 
 
@@ -34,3 +34,14 @@ def test_given_a_regex_when_it_matches_twice_then_the_first_group_of_each_is_rep
 def test_given_a_regex_that_matches_nothing_when_it_is_applied_then_it_is_refused() -> None:
     with pytest.raises(RefusedError, match="nothing in the file matches"):
         replace_matches(b"x", "r:(v)", "v9", "f")
+
+
+def test_given_one_value_in_all_places_when_it_is_read_then_that_is_what_the_files_hold() -> None:
+    event = handler(Replacement(file="f", yaml_field="$.a"), Replacement(file="g", regex="tag (.+)"))
+    assert value_held(event, {"f": b"a: x/v1 # why\n", "g": b"tag x/v1\n"}.get) == "x/v1"
+
+
+def test_given_two_values_when_they_are_read_then_it_is_refused_with_both() -> None:
+    event = handler(Replacement(file="f", yaml_field="$.a"), Replacement(file="f", yaml_field="$.b"))
+    with pytest.raises(RefusedError, match="'x/v1' in f, 'x/v2' in f"):
+        value_held(event, {"f": b"a: x/v1\nb: x/v2\n"}.get)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from slipway.app.durations import format_duration, parse_duration
 from slipway.app.problems import FileError, SpecError
 from slipway.app.rules import READING
-from slipway.app.spec import ModelPromotion, Strategy
+from slipway.app.spec import ModelPromotion
 from slipway.app.spec_reader import parse_spec
+from slipway.app.strategy import Strategy
 from slipway.app.yaml_source import load_document
 
 SPEC = """apiVersion: slipway.dev/v1
@@ -65,6 +66,9 @@ def test_given_a_spec_when_it_crosses_temporal_as_json_then_it_is_the_same() -> 
     assert ModelPromotion.model_validate_json(promotion.model_dump_json()) == promotion
 
 
+CANARY = "canary: {percent: 25, wait: 10m}, bake: 30m"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -99,16 +103,43 @@ def test_given_a_spec_when_it_crosses_temporal_as_json_then_it_is_the_same() -> 
         (
             "alarms: [screening-5xx]",
             "alarms: [a, b, c, d, e, f, g, h, i, j, k]",
-            "alarms: found a list; allowed: Tuple should have at most 10 items after validation, not 11",
+            "spec.rollout.strategy.alarms: found a list; allowed: at most 10, and there are 11",
         ),
         (
             "targets: [{endpoint: screening-staging}]",
             "targets: []",
-            "targets: found a list; allowed: Tuple should have at least 1 item after validation, not 0",
+            "targets: found a list; allowed: at least 1, and there are 0",
         ),
         ("wait: 10m", "wait: 2h", 'spec.rollout.strategy.canary.wait: found "2h"; allowed: from 0s to 1h'),
         ("wait: 10m", "wait: 10", "spec.rollout.strategy.canary.wait: found 10; allowed: 10 is not a duration"),
         ("bake: 30m", "linear: {percent: 10}", "19:15: error: spec.rollout.strategy: has both canary and linear"),
+        ("bake: 30m", "rolling: {percent: 10}", "19:15: error: spec.rollout.strategy: has both canary and rolling"),
+        (
+            "canary: {percent: 25, wait: 10m}",
+            "rolling: {percent: 25}",
+            "has rolling and bake: a rolling update keeps no old fleet",
+        ),
+        (CANARY, "rolling: {wait: 1m}", "needs one of percent and instances"),
+        (
+            CANARY,
+            "rolling: {percent: 5, instances: 1}",
+            "needs one of percent and instances",
+        ),
+        (
+            CANARY,
+            "rolling: {percent: 4}",
+            "rolling.percent: found 4; allowed: greater than or equal to 5",
+        ),
+        (
+            CANARY,
+            "rolling: {percent: 5, wait: 30m}",
+            "together take as long as its timeout",
+        ),
+        (
+            CANARY,
+            "rolling: {percent: 5, rollbackPercent: 5, rollbackInstances: 1}",
+            "has both rollbackPercent and rollbackInstances",
+        ),
         ("payload: smoke/", "payload: ../", "allowed: a path inside the application's folder"),
         ("payload: smoke/", "payload: .git/", "allowed: a path inside the application's folder"),
         ("payload: smoke/request.json", 'payload: "a\\nb"', "allowed: a path inside the application's folder"),
@@ -158,6 +189,7 @@ def test_given_a_spec_when_it_crosses_temporal_as_json_then_it_is_the_same() -> 
         ("quorum: 1", f"quorum: 0x{'f' * 5_000}", 'spec.approval.quorum: found "0xfff'),
         (", min: 0.9", "", "spec.gates[0]: needs at least one of min, max"),
         ("min: 0.9", "min: .nan", "spec.gates[0].min"),
+        ("[ana, bo]", "[ana, 007]", 'spec.approval.approvers[1]: found "007" without quotes, which YAML reads as no text'),
         ("accuracy.value", '"classes[*].f1"', "allowed: a path to one number, and has a part that is not taken (projection)"),
         (
             "kind: ModelPromotion",

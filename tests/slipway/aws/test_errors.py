@@ -40,7 +40,7 @@ def operations() -> dict[str, OperationModel]:
     """Every operation of the services that Slipway calls, by its IAM action."""
     session = botocore.session.get_session()
     found: dict[str, OperationModel] = {}
-    for service in ("cloudwatch", "ecr", "ecs", "logs", "s3", "sagemaker", "sagemaker-runtime", "sts"):
+    for service in ("application-autoscaling", "cloudwatch", "ecr", "ecs", "logs", "s3", "sagemaker", "sagemaker-runtime", "sts"):
         model = session.get_service_model(service)
         for name in model.operation_names:
             found[f"{service.removesuffix('-runtime')}:{name}"] = model.operation_model(name)

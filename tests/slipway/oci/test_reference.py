@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from slipway.oci.reference import EcrRegistry, ImageReference
+from slipway.oci.reference import EcrRegistry, ImageReference, with_registry
 
 DIGEST = f"sha256:{'a' * 64}"
 
@@ -53,7 +53,7 @@ def test_given_another_registry_when_it_is_read_then_it_is_not_ecr_and_its_addre
     ("text", "said"),
     [
         ("nginx", "not an image with its registry"),
-        ("acme/screening:v1", "not an image with its registry"),
+        ("acme/screening:v1", "write docker.io/acme/screening:v1"),
         ("docker.io/python:3.13", "write docker.io/library/python"),
         ("index.docker.io/library/python", "write docker.io"),
         ("11111111111.dkr.ecr.us-east-1.amazonaws.com/app", "looks like ECR"),
@@ -69,3 +69,22 @@ def test_given_another_registry_when_it_is_read_then_it_is_not_ecr_and_its_addre
 def test_given_a_short_or_wrong_name_when_it_is_read_then_it_is_refused(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         ImageReference.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("busybox", "docker.io/library/busybox"),
+        ("busybox:1.36", "docker.io/library/busybox:1.36"),
+        (f"acme/trainer@{DIGEST}", f"docker.io/acme/trainer@{DIGEST}"),
+        ("docker.io/busybox", "docker.io/library/busybox"),
+        ("index.docker.io/acme/trainer", "docker.io/acme/trainer"),
+        ("ghcr.io/acme/trainer:v1", "ghcr.io/acme/trainer:v1"),
+        ("registry:5000/trainer", "registry:5000/trainer"),
+        ("localhost/trainer", "localhost/trainer"),
+    ],
+)
+def test_given_an_image_of_a_task_definition_when_its_registry_is_asked_for_then_it_is_what_docker_takes(
+    image: str, name: str
+) -> None:
+    assert with_registry(image) == name

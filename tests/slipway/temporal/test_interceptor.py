@@ -16,7 +16,7 @@ from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterc
 
 from slipway.api import Message
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
-from slipway.temporal.connect import PROMOTION, ROLLOUT
+from slipway.temporal.connect import PROMOTION, ROLLOUT, WATCH
 from slipway.temporal.failures import report_of
 from slipway.temporal.interceptor import SlipwayInterceptor
 
@@ -78,6 +78,7 @@ STRANGERS: dict[str, tuple[dict[str, Any], Message]] = {
     "another promotion": ({"workflow_id": "app-2"}, Asked()),
     "another promotion, for its rollout": ({"workflow_id": "app-2"}, Planned()),
     "a promotion under an id of a rollout": ({"workflow_id": "app-1-endpoint"}, Asked()),
+    "the watch of a branch": ({"workflow_type": WATCH, "workflow_id": "watch-app-main"}, Message()),
     "a rollout of another promotion": ({"workflow_type": ROLLOUT, "workflow_id": "app-2-endpoint"}, Planned()),
     "a rollout under the promotion's id": ({"workflow_type": ROLLOUT, "workflow_id": "app-1"}, Planned()),
 }
@@ -130,6 +131,14 @@ async def test_given_progress_when_the_next_sign_of_life_is_sent_then_the_progre
         await asyncio.sleep(0.05)
 
     assert (await intercepted(work))[-1] == ("half",)
+
+
+async def test_given_frequent_looks_that_see_the_same_when_they_are_told_then_it_is_sent_once() -> None:
+    async def work(outbound: ActivityOutboundInterceptor) -> None:
+        for said in ("half", "half", "whole", "whole"):
+            outbound.heartbeat(said)
+
+    assert await intercepted(work) == [("half",), ("whole",)]
 
 
 async def test_given_progress_of_an_earlier_attempt_when_the_next_one_beats_then_it_is_kept() -> None:

@@ -161,6 +161,8 @@ def autoscaling(asked: Asked) -> list[Need]:
     namespace, dimension = asked.values("ServiceNamespace"), asked.values("ScalableDimension")
     context = {"application-autoscaling:service-namespace": namespace, "application-autoscaling:scalable-dimension": dimension}
     found = [Need(action, target, {key: values for key, values in context.items() if values})]
+    if asked.operation == "RegisterScalableTarget" and asked.request.get("Tags"):
+        found.append(Need("application-autoscaling:TagResource", target))
     return found + passes(asked, "application-autoscaling.amazonaws.com", "RoleARN")
 
 

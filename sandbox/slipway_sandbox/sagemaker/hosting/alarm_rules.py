@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from slipway_sandbox.sagemaker.hosting.metrics import NAMESPACE
+from slipway_sandbox.sagemaker.hosting.metrics import NAMESPACE, Metric, dimensions_of
 
 INITIAL_REASON = "Unchecked: Initial alarm creation"
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -41,8 +41,8 @@ OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
 FUNCTIONS: dict[str, Callable[[Sequence[float]], float]] = {"SUM": sum, "AVG": statistics.fmean, "MIN": min, "MAX": max}
 Point = float | None
 """A period's value; None where there is no data."""
-Values = Callable[[str, Mapping[str, str], int], Sequence[float]]
-"""The values of a metric by its name and dimensions, in the period of that number: 0 is the newest."""
+Values = Callable[[Metric, int], Sequence[float]]
+"""The values of a metric in the period of that number: 0 is the newest."""
 
 
 class UnknownExpressionError(Exception):
@@ -87,14 +87,19 @@ def is_known_statistic(name: str) -> bool:
 
 
 def is_ours(alarm: dict[str, Any]) -> bool:
-    """Whether this alarm watches invocation metrics, or math on them, which is what can be evaluated here."""
+    """Whether this alarm watches metrics that are known here: invocations, clients' own, or math on them."""
     if alarm.get("ComparisonOperator") not in COMPARISONS:
         return False
     if alarm.get("Metrics"):
         stats = [query["MetricStat"] for query in alarm["Metrics"] if "MetricStat" in query]
         known = all(is_known_statistic(stat["Stat"]) for stat in stats)
-        return bool(stats) and known and all(stat["Metric"]["Namespace"] == NAMESPACE for stat in stats)
-    return alarm.get("Namespace") == NAMESPACE and is_known_statistic(statistic_of(alarm))
+        return bool(stats) and known and all(_is_measured(stat["Metric"]["Namespace"]) for stat in stats)
+    return _is_measured(alarm.get("Namespace", "")) and is_known_statistic(statistic_of(alarm))
+
+
+def _is_measured(namespace: str) -> bool:
+    """Whether values of the namespace come by here. Clients cannot put any into one of AWS's own."""
+    return namespace == NAMESPACE or not namespace.startswith("AWS/")
 
 
 def statistic_of(alarm: dict[str, Any]) -> str:
@@ -117,9 +122,14 @@ def points_of(alarm: dict[str, Any], values: Values) -> list[Point]:
     periods = range(alarm["EvaluationPeriods"])
     if alarm.get("Metrics"):
         return [_math(alarm["Metrics"], number, values) for number in periods]
-    dimensions = named(alarm.get("Dimensions", ()))
-    name = statistic_of(alarm)
-    return [statistic(name, values(alarm["MetricName"], dimensions, number)) for number in periods]
+    metric, name = _metric(alarm), statistic_of(alarm)
+    return [statistic(name, values(metric, number)) for number in periods]
+
+
+def _metric(described: Mapping[str, Any]) -> Metric:
+    """The metric of an alarm, or of one of its queries."""
+    dimensions = dimensions_of(described.get("Dimensions") or ())
+    return Metric(described.get("Namespace", ""), described["MetricName"], dimensions)
 
 
 def named(dimensions: Sequence[dict[str, str]]) -> dict[str, str]:
@@ -133,9 +143,7 @@ def _math(queries: Sequence[dict[str, Any]], number: int, values: Values) -> Poi
     for query in queries:
         if "MetricStat" in query:
             stat = query["MetricStat"]
-            metric = stat["Metric"]
-            found = values(metric["MetricName"], named(metric.get("Dimensions", ())), number)
-            known[query["Id"]] = statistic(stat["Stat"], found)
+            known[query["Id"]] = statistic(stat["Stat"], values(_metric(stat["Metric"]), number))
     expressions = {query["Id"]: query["Expression"] for query in queries if "Expression" in query}
     result = next(query["Id"] for query in queries if query.get("ReturnData", True))
     return _value(result, known, expressions, frozenset())

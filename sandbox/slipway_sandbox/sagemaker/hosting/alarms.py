@@ -1,4 +1,4 @@
-"""CloudWatch alarms over the invocation metrics. moto stores them; here they are evaluated, and their changes become events."""
+"""CloudWatch alarms. moto stores them; here they are evaluated, and their changes become events."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.world import World
+from slipway_sandbox.moto.alarms import MetricData
 from slipway_sandbox.sagemaker.hosting.alarm_rules import (
     INITIAL_REASON,
     UnknownExpressionError,
@@ -24,12 +25,12 @@ from slipway_sandbox.sagemaker.hosting.alarm_rules import (
     statistic_of,
 )
 from slipway_sandbox.sagemaker.hosting.composite_rules import UnknownRuleError, holds
-from slipway_sandbox.sagemaker.hosting.metrics import Metrics
+from slipway_sandbox.sagemaker.hosting.metrics import NAMESPACE, Metric, Metrics, Series
 
 log = logging.getLogger(__name__)
 
 EVALUATE_EVERY = 1.0
-"""Real seconds between two looks at all alarms of an account that has endpoints."""
+"""Real seconds between two looks at all alarms of an account."""
 SHORTEST_PERIOD = 1.0
 """Real seconds that a period lasts at least, however fast the sandbox's time runs."""
 FRESH = 0.1
@@ -39,7 +40,7 @@ AlarmKey = tuple[str, str, str]
 
 
 class AlarmWatch:
-    """Evaluates the alarms of every account and region that has endpoints.
+    """Evaluates the alarms of every account and region that has endpoints, alarms or metrics of its own.
 
     Args:
         world: Its clock says how long a period of 60 s lasts.
@@ -58,6 +59,9 @@ class AlarmWatch:
         """Each alarm's state as EventBridge was last told."""
         self._lock = threading.Lock()
         self._evaluating = threading.Lock()
+        self._due: set[tuple[str, str]] = set()
+        """Places with something new, which are looked at at once."""
+        self._news = threading.Event()
         self._thread: threading.Thread | None = None
 
     def watch(self, caller: Caller) -> None:
@@ -67,6 +71,17 @@ class AlarmWatch:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="sandbox-alarms", daemon=True)
                 self._thread.start()
+
+    def note(self, caller: Caller, received: Sequence[MetricData]) -> None:
+        """Somebody made an alarm, or put metric data: it is looked at soon."""
+        clients = [told for told in received if told.namespace != NAMESPACE]
+        for told in clients:
+            self._metrics.add_data(caller, told.namespace, told.data)
+        if clients or not received:
+            self.watch(caller)
+            with self._lock:
+                self._due.add((caller.account, caller.region))
+            self._news.set()
 
     def forget(self, account: str | None) -> None:
         """Stop watching one account, or all, and forget what was measured there."""
@@ -87,13 +102,15 @@ class AlarmWatch:
     def _run(self) -> None:
         while True:
             with self._lock:
-                places = list(self._places)
+                places, due, self._due = list(self._places), self._due, set()
             for place in places:
                 try:
-                    self._evaluate(place, max_age=EVALUATE_EVERY / 2)
+                    self._evaluate(place, max_age=0.0 if place in due else EVALUATE_EVERY / 2)
                 except Exception:
                     log.exception("could not evaluate the alarms of account %s in %s", *place)
-            time.sleep(EVALUATE_EVERY)
+            time.sleep(FRESH)
+            self._news.wait(EVALUATE_EVERY)
+            self._news.clear()
 
     def _evaluate(self, place: tuple[str, str], max_age: float) -> None:
         with self._evaluating:
@@ -169,8 +186,8 @@ class AlarmWatch:
         # Periods are short where time runs fast. The newest reaches back to the last look, so that no value goes unseen.
         newest = min(now - length, self._looked.get(place, now))
 
-        def values(metric: str, dimensions: Mapping[str, str], number: int) -> Sequence[float]:
-            series = (*place, metric, frozenset(dimensions.items()))
+        def values(metric: Metric, number: int) -> Sequence[float]:
+            series = Series(*place, metric)
             if number == 0:
                 return self._metrics.values(series, newest, now)
             return self._metrics.values(series, newest - length * number, newest - length * (number - 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -116,9 +116,11 @@ class EndpointRoom(Room):
     @operation(
         "UpdateEndpoint",
         differs="capacity errors only by the dial; variant names have to match only where there is a deployment configuration; a "
-        "rollback takes 5 s, or that for each batch; wording of the bounds, of the alarms' reason, of the refusal for "
-        "variants that are scaled automatically, and of the second sentence of that for an endpoint that is asynchronous and "
-        "would not be any more, is not verified on AWS; an endpoint may become asynchronous",
+        "rollback takes 5 s, or that for each batch; an endpoint may become asynchronous; not verified on AWS: that a canary or "
+        "a batch is a part of the instances that are retained, and the wording of the bounds, of the alarms' reason, of the "
+        "refusal for variants that are scaled automatically, and of the second sentence of that for an endpoint that would "
+        "not be asynchronous any more, and of that for one that is to become serverless; nor that an alarm in ALARM keeps the "
+        "next share from the new fleet",
     )
     def update_endpoint(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])
@@ -128,14 +130,17 @@ class EndpointRoom(Room):
         self._configs.configs.get(caller, endpoint.served.config.name)
         self._refuse_scaled(endpoint, config)
         _refuse_without_async(endpoint, config)
+        _refuse_serverless(endpoint, config)
         deployment = request.get("DeploymentConfig")
         if deployment is None and request.get("RetainDeploymentConfig"):
             deployment = endpoint.deployment_config
-        plan = plan_of(deployment, config.variants, endpoint.served.config.variants, marketplace=config.marketplace)
+        capacities = _capacities(config, endpoint, request)
+        variants = _sized(config.variants, capacities)
+        plan = plan_of(deployment, variants, endpoint.served.config.variants, marketplace=config.marketplace)
         share = plan.shifts[0].percent / EVERYTHING if plan.rolling else 1.0
-        self._check_quotas(caller, instances_of([*config.variants, *config.shadows], share))
+        self._check_quotas(caller, instances_of([*variants, *_sized(config.shadows, capacities)], share))
         now = self.world.clock.now()
-        pending = Deployment(config, _capacities(config, endpoint, request), now, stage_since=now)
+        pending = Deployment(config, capacities, now, stage_since=now)
         pending.capture = _capture(config, endpoint, request)
         forced = self._dials.forced.take(caller, endpoint.name, set(OutcomeKind))
         endpoint.deployment_config = deployment
@@ -258,6 +263,11 @@ def _refuse_without_async(endpoint: Endpoint, config: EndpointConfig) -> None:
         )
 
 
+def _refuse_serverless(endpoint: Endpoint, config: EndpointConfig) -> None:
+    if config.is_serverless and not endpoint.served.config.is_serverless:
+        raise validation_error(f"The instance-based endpoint {endpoint.name} cannot be updated to a serverless endpoint.")
+
+
 def stop_fleets(endpoint: Endpoint) -> None:
     """End everything that an endpoint runs."""
     for deployment in (endpoint.served, endpoint.pending):
@@ -301,6 +311,16 @@ def _capacities(config: EndpointConfig, endpoint: Endpoint, request: dict[str, A
         if name in capacities and "DesiredWeight" not in excluded:
             capacities[name] = replace(capacities[name], weight=live.weight)
     return capacities
+
+
+def _sized(variants: Sequence[dict[str, Any]], capacities: Mapping[str, Capacity]) -> list[dict[str, Any]]:
+    """Variants with the instances that they get: what a canary or a batch is a part of, and what quotas count."""
+    return [
+        {**variant, "InitialInstanceCount": capacities[variant["VariantName"]].instances}
+        if "InitialInstanceCount" in variant
+        else variant
+        for variant in variants
+    ]
 
 
 def _capture(config: EndpointConfig, endpoint: Endpoint, request: dict[str, Any]) -> dict[str, Any] | None:

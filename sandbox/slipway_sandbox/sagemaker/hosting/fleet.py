@@ -35,7 +35,7 @@ DEFAULT_STARTUP_TIMEOUT = 480
 SHORTEST_STARTUP = 20.0
 """Real seconds that a container has at least, however fast the sandbox's time runs: containers run in real time."""
 SERVING_PORT = 8080
-"""Where containers listen by SageMaker's contract, unless they take another port."""
+"""Where containers listen by SageMaker's contract, unless they are several and take another port."""
 
 
 class VariantServer(Protocol):
@@ -161,7 +161,7 @@ class ContainerFleets:
         processes: list[Process] = []
         try:
             for number, container in enumerate(model.containers, start=1):
-                processes.append(self._process(place, number, container))
+                processes.append(self._process(place, number, container, alone=len(model.containers) == 1))
         except FleetError:
             for process in processes:
                 process.after()
@@ -171,7 +171,7 @@ class ContainerFleets:
         limit = variant.get("ServerlessConfig", {}).get("MaxConcurrency")
         return ContainerVariant(servers, direct=model.direct, limit=limit)
 
-    def _process(self, place: Place, number: int, container: ServedContainer) -> Process:
+    def _process(self, place: Place, number: int, container: ServedContainer, *, alone: bool) -> Process:
         access = SageMakerRole(self._world, place.caller, place.role)
         image = self._pull(place, access, container.image)
         folder = Path(tempfile.mkdtemp(prefix=f"{place.endpoint}-", dir=self._folder))
@@ -183,16 +183,21 @@ class ContainerFleets:
         except ArtifactError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise FleetError(str(error)) from error
-        network = self._network(image)
-        port = SERVING_PORT if network else free_port()
+        takes_port = not alone and image.labels.get(BIND_TO_PORT_LABEL) == "true"
+        port = free_port() if takes_port else SERVING_PORT
         credentials, after = self._credentials(place)
         stream = self._stream(place, access, container)
         spec = ContainerSpec(
             name=f"{place.variant[:40]}-{uuid.uuid4().hex[:8]}",
             command=["serve"],
-            environment={**self._standard_environment(place.caller, port), **credentials, **container.environment},
+            environment={
+                **self._standard_environment(place.caller),
+                **({} if alone else bound_to(port)),
+                **credentials,
+                **container.environment,
+            },
             mounts=[Mount(model, "/opt/ml/model")],
-            network=network,
+            network=None if takes_port else self._own_network(),
             on_output=stream.write,
         )
         deployed = DeployedImage(container.image, resolved(container.image, image), self._world.clock.now())
@@ -225,23 +230,24 @@ class ContainerFleets:
                 f"The pull of {uri} said: {error.detail}"
             ) from error
 
-    def _network(self, image: Image) -> OwnNetwork | None:
-        """A network of its own for an image that does not say that it takes any port: 8080 is there for each of them."""
-        if image.labels.get(BIND_TO_PORT_LABEL) == "true":
-            return None
+    def _own_network(self) -> OwnNetwork:
+        """A network in which 8080 is there, however many containers listen on it."""
         address = urlsplit(local_endpoint(self._world.endpoint))
         return OwnNetwork((SERVING_PORT,), ((address.hostname or "127.0.0.1", address.port or 80),))
 
-    def _standard_environment(self, caller: Caller, port: int) -> dict[str, str]:
+    def _standard_environment(self, caller: Caller) -> dict[str, str]:
         return {
-            "SAGEMAKER_BIND_TO_PORT": str(port),
-            "SAGEMAKER_SAFE_PORT_RANGE": f"{port}-{port}",
             "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
             "SAGEMAKER_REGION": caller.region,
             "AWS_REGION": caller.region,
             "AWS_DEFAULT_REGION": caller.region,
             "AWS_ENDPOINT_URL": local_endpoint(self._world.endpoint),
         }
+
+
+def bound_to(port: int) -> dict[str, str]:
+    """Tells one of several containers where to listen. A container that is alone is told nothing."""
+    return {"SAGEMAKER_BIND_TO_PORT": str(port), "SAGEMAKER_SAFE_PORT_RANGE": f"{port}-{port}"}
 
 
 def resolved(uri: str, image: Image) -> str:

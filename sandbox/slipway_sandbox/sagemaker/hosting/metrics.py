@@ -1,14 +1,15 @@
-"""Invocation metrics for CloudWatch (namespace AWS/SageMaker)."""
+"""What alarms watch: invocation metrics (namespace AWS/SageMaker), which CloudWatch is told too, and clients' own."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.world import World
@@ -24,9 +25,26 @@ CLIENT_ERRORS = range(400, 500)
 MICRO = 1e6
 LATENCIES = frozenset({"ModelLatency", "OverheadLatency", "TotalProcessingTime", "TimeInBacklog"})
 
+MOST_SAMPLES = 1_000
+"""Samples that one datum of a client stands for at most."""
+
 Dimensions = frozenset[tuple[str, str]]
-Series = tuple[str, str, str, Dimensions]
-"""Account, region, metric name, dimensions."""
+
+
+class Metric(NamedTuple):
+    """A metric of an account and region."""
+
+    namespace: str
+    name: str
+    dimensions: Dimensions
+
+
+class Series(NamedTuple):
+    """A metric, and whose it is."""
+
+    account: str
+    region: str
+    metric: Metric
 
 
 @dataclass(frozen=True)
@@ -92,12 +110,25 @@ class Metrics:
         with self._changed:
             for name, value in measured.items():
                 for dimensions in (both, of_fleet):
-                    series = (caller.account, caller.region, name, dimensions)
+                    series = Series(caller.account, caller.region, Metric(NAMESPACE, name, dimensions))
                     self._values[series].append((now, value))
                 # moto answers a query with every series that has its dimensions and maybe more, where AWS wants them all named:
                 # the fleet's series alone makes the sums right for both questions.
-                self._unpublished[caller.account, caller.region, name, of_fleet].append(value)
+                fleets = Series(caller.account, caller.region, Metric(NAMESPACE, name, of_fleet))
+                self._unpublished[fleets].append(value)
             self._start_publishing()
+
+    def add_data(self, caller: Caller, namespace: str, data: Sequence[Mapping[str, Any]]) -> None:
+        """Note what a client has put into a namespace of its own, at the moment when it came.
+
+        Its timestamps are of the client's clock, which time here may run faster than.
+        """
+        now = time.time()
+        with self._changed:
+            for datum in data:
+                metric = Metric(namespace, datum["MetricName"], dimensions_of(datum.get("Dimensions") or ()))
+                kept = self._values[Series(caller.account, caller.region, metric)]
+                kept.extend((now, value) for value in itertools.islice(samples(datum), MOST_SAMPLES))
 
     def values(self, series: Series, after: float, until: float) -> list[float]:
         """The values of a metric between two moments (Unix seconds), oldest first."""
@@ -107,7 +138,7 @@ class Metrics:
     def forget(self, account: str | None) -> None:
         """Forget the values of one account, or all."""
         with self._changed:
-            for series in [series for series in self._values if account in (None, series[0])]:
+            for series in [series for series in self._values if account in (None, series.account)]:
                 del self._values[series]
                 self._unpublished.pop(series, None)
 
@@ -132,19 +163,47 @@ class Metrics:
 
     def _publish(self, batch: dict[Series, list[float]]) -> None:
         places: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-        for (account, region, name, dimensions), values in batch.items():
-            places[account, region].append(_datum(name, dimensions, values))
+        for series, values in batch.items():
+            places[series.account, series.region].append(_datum(series.metric, values))
         for (account, region), data in places.items():
             self._world.client("cloudwatch", Caller(account, region, account)).put_metric_data(
                 Namespace=NAMESPACE, MetricData=data
             )
 
 
-def _datum(name: str, dimensions: Dimensions, values: list[float]) -> dict[str, Any]:
+def dimensions_of(dimensions: Sequence[Mapping[str, str]]) -> Dimensions:
+    """Dimensions as requests have them, in no order."""
+    return frozenset((item["Name"], item["Value"]) for item in dimensions)
+
+
+def samples(datum: Mapping[str, Any]) -> Iterator[float]:
+    """The samples that a datum of PutMetricData stands for; of a statistic set, samples with the same statistics."""
+    if values := datum.get("Values"):
+        counts = datum.get("Counts") or [1] * len(values)
+        for value, count in zip(values, counts, strict=False):
+            yield from itertools.repeat(float(value), int(float(count)))
+    elif stats := datum.get("StatisticValues"):
+        yield from _samples_of({name: float(value) for name, value in stats.items()})
+    else:
+        yield float(datum.get("Value", 0))
+
+
+def _samples_of(stats: Mapping[str, float]) -> Iterator[float]:
+    count = int(stats["SampleCount"])
+    if count <= 1:
+        yield from itertools.repeat(stats["Sum"], count)
+        return
+    yield stats["Minimum"]
+    yield stats["Maximum"]
+    inner = stats["Sum"] - stats["Minimum"] - stats["Maximum"]
+    yield from itertools.repeat(inner / (count - 2) if count > 2 else 0.0, count - 2)  # noqa: PLR2004 -- the two above
+
+
+def _datum(metric: Metric, values: list[float]) -> dict[str, Any]:
     summary = {"SampleCount": len(values), "Sum": sum(values), "Minimum": min(values), "Maximum": max(values)}
     return {
-        "MetricName": name,
-        "Dimensions": [{"Name": key, "Value": value} for key, value in sorted(dimensions)],
+        "MetricName": metric.name,
+        "Dimensions": [{"Name": key, "Value": value} for key, value in sorted(metric.dimensions)],
         "StatisticValues": summary,
-        "Unit": "Microseconds" if name in LATENCIES else "None",
+        "Unit": "Microseconds" if metric.name in LATENCIES else "None",
     }

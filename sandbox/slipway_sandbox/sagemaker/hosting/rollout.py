@@ -168,6 +168,8 @@ class Update:
         if self._forced and self._forced.kind is not OutcomeKind.capacity:
             raise RollbackError(self._forced.reason or "")
         for shift in self._plan.shifts:
+            # UpdateEndpoint's reference: an alarm that trips during a deployment rolls it back, so no share is given first.
+            self._look()
             self._activate(shift.percent)
             self._bake(shift.wait, f"{shift.percent:g}% of the traffic is on the new fleet.")
         self._bake(self._plan.bake, "All traffic is on the new fleet; the old fleet is kept for the baking period.")

@@ -51,11 +51,13 @@ class Hosting:
     ) -> None:
         self._world = world
         self._metrics = Metrics(world)
+        self.alarms = AlarmWatch(world, self._metrics)
+        """For those who make alarms and put metric data."""
         context = RolloutContext(
             clock=world.clock,
             lock=world.lock("sagemaker"),
             fleets=ContainerFleets(world, containers, roles),
-            alarms=AlarmWatch(world, self._metrics),
+            alarms=self.alarms,
             events=world.events,
         )
         dials = DialRoom(world)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from slipway_sandbox.containers import roots
-from slipway_sandbox.containers.images import Image
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.errors import validation_error
 from slipway_sandbox.core.world import operation
@@ -39,7 +38,7 @@ class ProcessingWork(Work):
         """The image's URI."""
         return self.job.request["AppSpecification"]["ImageUri"]
 
-    def command(self, image: Image) -> Command:  # noqa: ARG002  (it is the same for all)
+    def command(self) -> Command:
         """The image's own command, where the request names none."""
         application = self.job.request["AppSpecification"]
         return Command(

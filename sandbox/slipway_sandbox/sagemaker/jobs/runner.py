@@ -167,7 +167,7 @@ class JobRunner:
         storage = self._storage()
         self._work.prepare(self._ml, storage)
         image = self._pull(self._work.image)
-        command = self._work.command(image)
+        command = self._work.command()
         if self._stopping.is_set():
             return STOPPED
         self._move("Training")

@@ -1,4 +1,4 @@
-"""What a transform job serves, and where: at a port that it is given or, if it insists on one, in a network of its own."""
+"""What a transform job serves, and where."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from slipway_sandbox.containers.container import Container, OwnNetwork
-from slipway_sandbox.containers.images import Image
 from slipway_sandbox.roles.credentials import local_endpoint
 from slipway_sandbox.sagemaker.hosting.models import Model
 from slipway_sandbox.sagemaker.jobs.contract import not_implemented
-from slipway_sandbox.sagemaker.ports import BIND_TO_PORT_LABEL, free_port
 
 PORT = 8080
-"""Where all others listen."""
+"""Where containers listen by SageMaker's contract."""
 STARTUP_SECONDS = 480.0
 """Simulated time that a container has to answer /ping."""
 SHORTEST_STARTUP = 20.0
@@ -53,32 +51,18 @@ class Served:
         )
 
 
-class ServingAddress:
-    """Where a container is to listen, and where it is reached.
+def serving_network(endpoint: str, *, isolated: bool) -> OwnNetwork:
+    """Where a container listens: a network in which 8080 is its own.
 
     Args:
         endpoint: The sandbox's own address, which the container may call.
         isolated: Whether it may not.
     """
+    address = urlsplit(local_endpoint(endpoint))
+    reachable = () if isolated else ((address.hostname or "", address.port or 80),)
+    return OwnNetwork(published=(PORT,), reachable=reachable)
 
-    def __init__(self, endpoint: str, *, isolated: bool) -> None:
-        self._endpoint = local_endpoint(endpoint)
-        self._isolated = isolated
-        self._port = PORT
 
-    def network(self, image: Image) -> OwnNetwork | None:
-        """A network of its own for an image that takes no other port; None for one that does."""
-        if image.labels.get(BIND_TO_PORT_LABEL) == "true":
-            self._port = free_port()
-            return None
-        address = urlsplit(self._endpoint)
-        reachable = () if self._isolated else ((address.hostname or "", address.port or 80),)
-        return OwnNetwork(published=(PORT,), reachable=reachable)
-
-    def environment(self) -> dict[str, str]:
-        """The variables that tell a container where to listen."""
-        return {"SAGEMAKER_BIND_TO_PORT": str(self._port), "SAGEMAKER_SAFE_PORT_RANGE": f"{self._port}-{self._port}"}
-
-    def url(self, container: Container) -> str:
-        """Where it is reached."""
-        return f"http://127.0.0.1:{container.published.get(PORT, self._port)}"
+def url_of(container: Container) -> str:
+    """Where a container is reached."""
+    return f"http://127.0.0.1:{container.published[PORT]}"

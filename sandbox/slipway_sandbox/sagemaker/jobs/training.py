@@ -7,7 +7,6 @@ from typing import Any
 
 from slipway_sandbox.containers import roots
 from slipway_sandbox.containers.container import Mount
-from slipway_sandbox.containers.images import Image
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.errors import validation_error
 from slipway_sandbox.core.world import World, operation
@@ -45,7 +44,7 @@ class TrainingWork(Work):
         """The image's URI."""
         return self._request["AlgorithmSpecification"]["TrainingImage"]
 
-    def command(self, image: Image) -> Command:  # noqa: ARG002  (it is the same for all)
+    def command(self) -> Command:
         """`train` is the image's command, unless the request names an entry point or arguments."""
         algorithm = self._request["AlgorithmSpecification"]
         entry_point = algorithm.get("ContainerEntrypoint")

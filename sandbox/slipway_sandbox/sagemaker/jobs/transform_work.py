@@ -16,13 +16,12 @@ from typing import IO, Any, cast
 
 from slipway_sandbox.containers.awslogs import Log
 from slipway_sandbox.containers.container import Container
-from slipway_sandbox.containers.images import Image
 from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.artifacts import ArtifactError, unpack
 from slipway_sandbox.sagemaker.jobs.invocations import DEFAULT_RETRIES, DEFAULT_TIMEOUT, ModelFaultError, ModelServer, Terms
 from slipway_sandbox.sagemaker.jobs.job import COMPLETED, STOPPED, Ending, Job, JobFailedError, failed
 from slipway_sandbox.sagemaker.jobs.records import MEGABYTE, RecordError, assembled, batches_of, records_of
-from slipway_sandbox.sagemaker.jobs.serving import SHORTEST_STARTUP, STARTUP_SECONDS, Served, ServingAddress
+from slipway_sandbox.sagemaker.jobs.serving import SHORTEST_STARTUP, STARTUP_SECONDS, Served, serving_network, url_of
 from slipway_sandbox.sagemaker.jobs.storage import Source, Storage, split_uri
 from slipway_sandbox.sagemaker.jobs.work import HOST, Command, Work
 
@@ -75,7 +74,6 @@ class TransformWork(Work):
     def __init__(self, world: World, job: Job, model: Served) -> None:
         super().__init__(world, job)
         self._model = model
-        self._address = ServingAddress(world.endpoint, isolated=self.isolated)
         self._storage: Storage
         self._sources: list[Source] = []
         self._folder = Path()
@@ -95,20 +93,18 @@ class TransformWork(Work):
         """The URI of the model's image."""
         return self._model.image
 
-    def command(self, image: Image) -> Command:
+    def command(self) -> Command:
         """`serve`, with what SageMaker tells a container of batch transform."""
-        network = self._address.network(image)
         return Command(
             entry_point=None,
             command=["serve"],
             environment={
-                **self._address.environment(),
                 "SAGEMAKER_REGION": self.job.caller.region,
                 **batch_environment(self.job.request),
                 **self._model.environment,
                 **self.job.request.get("Environment", {}),
             },
-            network=network,
+            network=serving_network(self._world.endpoint, isolated=self.isolated),
         )
 
     def prepare(self, ml: Path, storage: Storage) -> None:
@@ -161,7 +157,7 @@ class TransformWork(Work):
             timeout=client.get("InvocationsTimeoutInSeconds", DEFAULT_TIMEOUT),
             retries=client.get("InvocationsMaxRetries", DEFAULT_RETRIES),
         )
-        return ModelServer(self._address.url(container), terms)
+        return ModelServer(url_of(container), terms)
 
     def _open_log(self) -> Log:
         return self.access.open_log(self.log_group, f"{self.job.name}/{HOST}-{int(time.time())}/data-log")

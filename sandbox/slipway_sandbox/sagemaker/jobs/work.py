@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 from slipway_sandbox.containers import roots
 from slipway_sandbox.containers.container import Container, Mount, OwnNetwork
-from slipway_sandbox.containers.images import Image
 from slipway_sandbox.core.world import World
 from slipway_sandbox.sagemaker.access import SageMakerRole
 from slipway_sandbox.sagemaker.jobs.job import LONGEST_REASON, Ending, Job
@@ -75,8 +74,8 @@ class Work(ABC):
         """The image's URI."""
 
     @abstractmethod
-    def command(self, image: Image) -> Command:
-        """What to run of the image."""
+    def command(self) -> Command:
+        """What to run of the image, and how."""
 
     @abstractmethod
     def prepare(self, ml: Path, storage: Storage) -> None:

@@ -1,0 +1,48 @@
+"""The branches that a worker's policy names are watched, without anybody's doing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import structlog
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from slipway.errors import SlipwayError
+from slipway.git.rules import url_for_git
+from slipway.policy.model import WorkerPolicy
+from slipway.policy.source import Policies
+from slipway.temporal.watches import start_watch
+from slipway.watch import WatchedBranch
+
+EVERY = 60.0
+"""Seconds between two looks at the policy, for branches that were added."""
+log = structlog.stdlib.get_logger("slipway.watches")
+
+
+async def keep_watching(client: Client, policies: Policies, task_queue: str) -> None:
+    """Start the watch of each branch that the policy names, and of those that are added. Does not end."""
+    started: set[str] = set()
+    while True:
+        try:
+            for branch in branches_of(await policies()):
+                if branch.watch_id not in started:
+                    await start_watch(client, branch, task_queue)
+                    started.add(branch.watch_id)
+        except SlipwayError as error:
+            report = error.report
+            log.warning("branches are not watched", tried=report.tried, answered=report.answered, remedy=report.remedy)
+        except RPCError as error:
+            remedy = (
+                "let the worker's token start WatchWorkflow; images that piped writes are not promoted by themselves meanwhile"
+            )
+            log.warning("branches are not watched", answered=f"{error.status.name}: {error.message}", remedy=remedy)
+        await asyncio.sleep(EVERY)
+
+
+def branches_of(policy: WorkerPolicy) -> Iterator[WatchedBranch]:
+    """The branches of a policy. Which repositories an entry with `/*` stands for is not known."""
+    for entry in policy.apps:
+        if not entry.repository.endswith("/*"):
+            yield WatchedBranch(repository=url_for_git(entry.repository), branch=entry.branch)

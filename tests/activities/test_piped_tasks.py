@@ -1,0 +1,279 @@
+"""Which of the tasks on a cluster is the one that piped ran for a promotion."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from slipway_sandbox.testing import SandboxProcess, build_image, push_image, shell_layer
+
+from activities.origin import Origin
+from activities.repositories import Repositories
+from activities.tasks.activities import TaskActivities
+from activities.tasks.messages import FindTask, FollowTask, StartedTask
+from slipway.api import PromotionRequest
+from slipway.aws.clients import Aws
+from slipway.aws.polling import Polling
+from slipway.errors import NeedsPersonError
+from tests.support.piped import run_as_piped
+
+DIGEST = f"sha256:{'a' * 64}"
+SOON = timedelta(seconds=1)
+
+
+@pytest.fixture
+def tasks(aws: Aws, repositories: Repositories) -> TaskActivities:
+    return TaskActivities(aws, repositories, Polling(0.05))
+
+
+class Team:
+    """An app whose tasks piped runs, and a promotion of one digest."""
+
+    def __init__(self, sandbox: SandboxProcess, account: str, deployment: Any) -> None:
+        self.sandbox, self.account, self.deployment = sandbox, account, deployment
+        self.ecs = sandbox.client("ecs", account)
+        self.ecs.create_cluster(clusterName="pipelines")
+        spec, app = deployment.file("promotion.yaml"), deployment.file("app.pipecd.yaml")
+        pinned = deployment.push(
+            {
+                "promotion.yaml": spec.replace("  git:", "  task: {launcher: pipecd}\n  git:"),
+                "app.pipecd.yaml": app.replace("runStandaloneTask: false", "runStandaloneTask: true"),
+            }
+        )
+        self.registry = f"{account}.dkr.ecr.us-east-1.amazonaws.com"
+        self.origin = self.promotion_of(DIGEST, pinned)
+        self.template = deployment.file("taskdef.yaml").replace(f"{self.registry}/screening:old", "{image}")
+
+    def promotion_of(self, digest: str, pinned: str) -> Origin:
+        request = PromotionRequest(app=self.deployment.app, image=f"{self.registry}/screening-ci@{digest}")
+        return Origin(request=request, commit=pinned)
+
+    def pushed(self, command: str) -> str:
+        """A real image that runs a command; the promotion is of it. Returns its digest."""
+        image = build_image([shell_layer()], command=["sh", "-c", command])
+        push_image(self.sandbox, self.account, "screening", "v1", image)
+        self.origin = self.promotion_of(image.digest, self.origin.commit)
+        return image.digest
+
+    def bring(self, digest: str, note: str = "") -> str:
+        """A commit whose task definition has the image."""
+        text = self.template.replace("{image}", f"{self.registry}/screening@{digest}")
+        return self.deployment.push({"taskdef.yaml": f"{text}\n# {note}\n"})
+
+    def leave_writing_to_piped(self) -> None:
+        """The event watcher of piped writes the image, too: what CI pushes is what the task runs."""
+        spec = self.deployment.file("promotion.yaml").replace("git: {event", "git: {writer: pipecd, event")
+        pinned = self.deployment.push({"promotion.yaml": spec.replace("/screening-ci\n", "/screening\n")})
+        self.origin = self.promotion_of(DIGEST, pinned)
+
+    def bring_tag(self, tag: str) -> str:
+        """The same, with the image by a tag."""
+        text = self.template.replace("{image}", f"{self.registry}/screening:{tag}")
+        return self.deployment.push({"taskdef.yaml": text})
+
+    def runs(self, commit: str, digest: str = DIGEST, **tags: str) -> str:
+        """A task as piped runs it for a commit."""
+        return run_as_piped(self.ecs, self.account, commit, f"{self.registry}/screening@{digest}", **tags)
+
+    def find(self, commit: str, **more: Any) -> FindTask:
+        asked: dict[str, Any] = {"origin": self.origin, "commit": commit, "region": "us-east-1", "within": SOON, **more}
+        return FindTask(**asked)
+
+
+@pytest.fixture
+def team(sandbox: SandboxProcess, account: str, deployment: Any) -> Team:
+    return Team(sandbox, account, deployment)
+
+
+async def test_given_a_task_of_piped_for_the_commit_when_it_is_looked_for_then_it_is_found_though_it_has_stopped(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    commit = team.bring(DIGEST)
+    arn = team.runs(commit)
+    team.ecs.get_waiter("tasks_stopped").wait(cluster="pipelines", tasks=[arn], WaiterConfig={"Delay": 1})
+    found = await run(tasks.find_task, team.find(commit))
+    assert (found.task.arn, found.commit, found.application) == (arn, commit, "a")
+    assert found.task.definition.endswith("task-definition/screening:1")
+
+
+async def test_given_a_later_commit_that_has_the_image_still_when_piped_deploys_that_then_its_task_is_found(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    commit = team.bring(DIGEST)
+    later = team.deployment.push({"note.txt": "a colleague's"})
+    arn = team.runs(later)
+    found = await run(tasks.find_task, team.find(commit))
+    assert (found.task.arn, found.commit) == (arn, later)
+
+
+async def test_given_an_image_that_was_on_the_branch_already_when_its_task_is_looked_for_then_the_commit_that_brought_it_counts(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    arn = team.runs(team.bring(DIGEST))
+    head = team.deployment.push({"note.txt": "a colleague's"})
+    assert (await run(tasks.find_task, team.find(head))).task.arn == arn
+
+
+async def test_given_tasks_that_are_not_the_promotions_when_it_is_looked_for_then_they_are_told_and_none_is_taken(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    former = team.bring(f"sha256:{'b' * 64}")
+    commit = team.bring(DIGEST)
+    team.runs(former)
+    team.runs(commit, **{"managed-by": "somebody"})
+    team.runs("main")
+    team.runs("f" * 40)
+    other = team.runs(commit, digest=f"sha256:{'c' * 64}").rpartition("/")[2]
+    with pytest.raises(NeedsPersonError) as caught:
+        await run(tasks.find_task, team.find(commit))
+    report = caught.value.report
+    assert f"piped runs for the commit {commit[:12]}, of the family screening on arn:aws:ecs" in report.tried
+    assert report.answered == (
+        f"piped ran none in 1s (spec.task.timeout); a revision with another image was run for it ({other}): another one of "
+        "the family came between; 2 tasks of the family without piped's tags"
+    )
+    assert "sync the application there" in report.remedy
+    assert run.heartbeats[-1].status == "waiting for piped, 5 tasks of the family so far"
+
+
+async def test_given_two_tasks_of_piped_when_it_is_looked_for_then_both_are_named_and_an_operator_may_say_which(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    commit = team.bring(DIGEST)
+    both = [team.runs(commit), team.runs(commit)]
+    with pytest.raises(NeedsPersonError) as caught:
+        await run(tasks.find_task, team.find(commit))
+    assert all(arn in caught.value.report.answered for arn in both)
+    assert f"slipway retry {team.origin.promotion_id} --task <arn>" in caught.value.report.remedy
+    assert (await run(tasks.find_task, team.find(commit, named=both[1]))).task.arn == both[1]
+    with pytest.raises(NeedsPersonError, match="is none of those that piped ran for it"):
+        await run(tasks.find_task, team.find(commit, named=f"{both[1]}0"))
+
+
+async def test_given_a_later_commit_with_another_image_when_piped_has_run_that_then_it_parks_at_once_until_the_image_is_back(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    other = f"sha256:{'b' * 64}"
+    commit = team.bring(DIGEST)
+    later = team.bring(other)
+    arn = team.runs(later, digest=other)
+    patient = team.find(commit, within=timedelta(minutes=5))
+    with pytest.raises(NeedsPersonError) as caught:
+        await run(tasks.find_task, patient)
+    ran = arn.rpartition("/")[2]
+    said = f"the later commit {later[:12]} brings another image, and piped ran the task {ran} for that"
+    assert caught.value.report.answered == said
+    back = team.bring(DIGEST, "again")
+    arn = team.runs(back)
+    assert (await run(tasks.find_task, patient)).task.arn == arn
+
+
+async def test_given_a_later_commit_with_another_image_when_piped_has_run_nothing_in_time_then_that_commit_is_told(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    commit = team.bring(DIGEST)
+    later = team.bring(f"sha256:{'b' * 64}")
+    said = f"the later commit {later[:12]} brings another image, and piped deploys the newest commit"
+    with pytest.raises(NeedsPersonError, match=said):
+        await run(tasks.find_task, team.find(commit))
+
+
+async def test_given_a_tag_that_pipeds_event_watcher_wrote_when_its_task_is_looked_for_then_what_ecs_pulled_decides(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    team.leave_writing_to_piped()
+    team.pushed("sleep 120")
+    commit = team.bring_tag("v1")
+    arn = run_as_piped(team.ecs, team.account, commit, f"{team.registry}/screening:v1")
+    assert (await run(tasks.find_task, team.find(commit, for_undo=True))).task.arn == arn
+    assert (await run(tasks.find_task, team.find(commit, within=timedelta(minutes=2)))).task.arn == arn
+    team.origin = team.promotion_of(f"sha256:{'b' * 64}", team.origin.commit)
+    with pytest.raises(NeedsPersonError, match="a revision with another image was run for it"):
+        await run(tasks.find_task, team.find(commit))
+    team.ecs.stop_task(cluster="pipelines", task=arn)
+
+
+async def test_given_tasks_that_run_twice_when_the_promotion_is_undone_then_the_one_that_still_runs_is_stopped(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    digest = team.pushed("sleep 120")
+    commit = team.bring(digest)
+    first, second = team.runs(commit, digest), team.runs(commit, digest)
+    with pytest.raises(NeedsPersonError, match="piped ran 2") as caught:
+        await run(tasks.find_task, team.find(commit, for_undo=True))
+    assert caught.value.report.remedy == "see which of them are this promotion's, and stop those in ECS"
+    team.ecs.stop_task(cluster="pipelines", task=second)
+    team.ecs.get_waiter("tasks_stopped").wait(cluster="pipelines", tasks=[second], WaiterConfig={"Delay": 1})
+    assert (await run(tasks.find_task, team.find(commit, for_undo=True))).task.arn == first
+    team.ecs.stop_task(cluster="pipelines", task=first)
+
+
+async def started(tasks: TaskActivities, run: Any, find: FindTask) -> StartedTask:
+    return (await run(tasks.find_task, find)).task
+
+
+async def test_given_a_task_that_failed_when_it_is_looked_for_again_then_only_a_newer_one_counts(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    digest = team.pushed("exit 3")
+    commit = team.bring(digest)
+    team.runs(commit, digest)
+    former = await started(tasks, run, team.find(commit))
+    with pytest.raises(NeedsPersonError) as caught:
+        await run(tasks.follow_task, FollowTask(task=former, timeout=timedelta(minutes=5), by_piped=True))
+    assert "sync the application in PipeCD and retry" in caught.value.report.remedy
+    with pytest.raises(NeedsPersonError, match="none is newer than the task"):
+        await run(tasks.find_task, team.find(commit, former=former))
+    newer = team.runs(commit, digest)
+    assert (await started(tasks, run, team.find(commit, former=former))).arn == newer
+
+
+async def test_given_a_task_beyond_its_time_when_it_is_looked_for_again_then_it_is_followed_again_and_not_stopped(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    digest = team.pushed("sleep 120")
+    commit = team.bring(digest)
+    arn = team.runs(commit, digest)
+    former = await started(tasks, run, team.find(commit))
+    with pytest.raises(NeedsPersonError, match=r"spec\.task\.timeout") as caught:
+        await run(tasks.follow_task, FollowTask(task=former, timeout=timedelta(0), by_piped=True))
+    assert caught.value.report.remedy == "see its log; retry follows it again, abort stops it"
+    assert (await started(tasks, run, team.find(commit, former=former))).arn == arn
+    team.ecs.stop_task(cluster="pipelines", task=arn)
+
+
+async def test_given_a_task_that_has_succeeded_meanwhile_when_it_is_looked_for_again_then_it_counts(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    digest = team.pushed("exit 0")
+    commit = team.bring(digest)
+    arn = team.runs(commit, digest)
+    former = await started(tasks, run, team.find(commit))
+    team.ecs.get_waiter("tasks_stopped").wait(cluster="pipelines", tasks=[arn], WaiterConfig={"Delay": 1})
+    assert (await started(tasks, run, team.find(commit, former=former))).arn == arn
+
+
+async def test_given_an_abort_when_piped_has_run_no_task_then_there_is_none_to_stop(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    commit = team.bring(DIGEST)
+    assert await run(tasks.find_task, team.find(commit, for_undo=True, within=timedelta(hours=1))) is None
+
+
+async def test_given_a_tag_that_piped_wrote_when_its_task_is_looked_for_then_the_digest_that_it_pulled_decides(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    spec = team.deployment.file("promotion.yaml").replace("screening-ci", "screening")
+    team.deployment.push({"promotion.yaml": spec.replace("image-update}", "image-update, writer: pipecd}")})
+    tagged = f"{team.registry}/screening:v1"
+    digest = team.pushed("true")
+    commit = team.deployment.push({"taskdef.yaml": team.template.replace("{image}", tagged)})
+    image = f"{team.registry}/screening@{digest}"
+    team.origin = Origin(request=PromotionRequest(app=team.deployment.app, image=image), commit=commit)
+    arn = run_as_piped(team.ecs, team.account, commit, tagged)
+    assert (await run(tasks.find_task, team.find(commit, within=timedelta(minutes=1)))).task.arn == arn
+    other = PromotionRequest(app=team.deployment.app, image=f"{team.registry}/screening@{DIGEST}")
+    team.origin = Origin(request=other, commit=commit)
+    with pytest.raises(NeedsPersonError):
+        await run(tasks.find_task, team.find(commit))

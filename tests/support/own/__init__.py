@@ -1,0 +1,1 @@
+"""Programs of teams that know nothing of Slipway: what their tasks start, and what their pipelines' jobs run."""
