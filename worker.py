@@ -40,6 +40,7 @@ from slipway.worker.checks import find_problems
 from slipway.worker.health import health
 from slipway.worker.logs import set_up_logging
 from slipway.worker.settings import WorkerSettings
+from workflows.history import HistoryWorkflow
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
 
@@ -154,7 +155,7 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
     return (
         make(
             task_queue=settings.task_queue,
-            workflows=[PromotionWorkflow],
+            workflows=[PromotionWorkflow, HistoryWorkflow],
             activities=short,
             deployment_config=deployment_of(settings, VersioningBehavior.AUTO_UPGRADE),
         ),

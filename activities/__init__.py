@@ -11,6 +11,7 @@ from activities.endpoints.activities import EndpointActivities
 from activities.evidence import EvidenceActivities
 from activities.images.activities import ImageActivities
 from activities.pipelines.activities import PipelineActivities
+from activities.records import RecordActivities
 from activities.registry import RegistryActivities
 from activities.repositories import Repositories
 from activities.taskdefs import TaskdefActivities
@@ -38,6 +39,7 @@ def all_activities(aws: Aws, repositories: Repositories, approvers: Approvers, p
             TaskActivities(aws, repositories, poll_every),
             PipelineActivities(aws, poll_every),
             RegistryActivities(aws),
+            RecordActivities(aws, repositories),
             EvidenceActivities(aws, repositories),
             DecisionActivities(approvers),
             EndpointActivities(aws, repositories, poll_every),

@@ -29,9 +29,10 @@ with workflow.unsafe.imports_passed_through():
 from workflows.activity_options import ABORT_GRACE, CHANGE, COPY, GIT, READ, STOP, follow, shown
 from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
+from workflows.going_back import RollbackStages
 from workflows.payloads import read_start
 from workflows.pinned import cannot_read_anew, changed_parts, done_already, unreadable_gates
-from workflows.stages import EndedError, StagedWorkflow
+from workflows.stages import EndedError
 from workflows.state import known
 from workflows.task_runner import TaskRunner
 from workflows.undo import stop_task, undo_all
@@ -40,8 +41,8 @@ from workflows.way_back import said_of_way_back
 
 
 @workflow.defn
-class PromotionWorkflow(StagedWorkflow):
-    """The six stages. The workflow completes whatever becomes of the promotion; `outcome` says what did."""
+class PromotionWorkflow(RollbackStages):
+    """The six stages, of a promotion or of a rollback. It completes whatever becomes of it; `outcome` says what did."""
 
     @workflow.init
     def __init__(self, *payloads: Any) -> None:
@@ -71,10 +72,16 @@ class PromotionWorkflow(StagedWorkflow):
     async def _promote(self) -> None:
         if self._refusal:
             raise EndedError(Outcome.refused, self._refusal)
-        await self._stage(StageName.image, self._copy_image)
-        await self._stage(StageName.taskdef, self._write_taskdef)
-        await self._stage(StageName.task, self._run_task)
-        await self._stage(StageName.pipeline, self._train)
+        if self._request.rollback:
+            await self._stage(StageName.image, self._read_to_go_back)
+            await self._stage(StageName.taskdef, self._need_nothing)
+            await self._stage(StageName.task, self._need_nothing)
+            await self._stage(StageName.pipeline, self._find_former_package)
+        else:
+            await self._stage(StageName.image, self._copy_image)
+            await self._stage(StageName.taskdef, self._write_taskdef)
+            await self._stage(StageName.task, self._run_task)
+            await self._stage(StageName.pipeline, self._train)
         await self._stage(StageName.approval, self._approve)
         await self._stage(StageName.rollout, self._roll_out)
 
@@ -232,7 +239,7 @@ class PromotionWorkflow(StagedWorkflow):
     async def _approve(self) -> None:
         state, package = self._state, known(self._state.package)
         if state.stage.state is not StageState.waiting:
-            if state.stage.attempts > 1 and workflow.patched("read-gates-anew"):
+            if state.stage.attempts > 1 and not self._request.rollback and workflow.patched("read-gates-anew"):
                 await self._read_gates_anew()
             state.evidence = await self._gather_evidence(package)
             self._view.show()
@@ -244,6 +251,10 @@ class PromotionWorkflow(StagedWorkflow):
         if unreadable := unreadable_gates(evidence, known(state.app).commit, self._request.app.branch):
             raise unreadable
         decided = await self._ask_approvers(evidence, package)
+        if self._request.rollback:
+            # Its package is approved in the registry, and stays so.
+            self._summarize(decided)
+            return
         self._plan_rejection(package)
         approval = SetApproval(
             package=package,
@@ -298,6 +309,7 @@ class PromotionWorkflow(StagedWorkflow):
             origin=self._origin,
             smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
             rollout=spec.rollout,
+            purpose=self._purpose,
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")
 
@@ -323,6 +335,8 @@ class PromotionWorkflow(StagedWorkflow):
         return f"approved by {names}, on the evidence {evidence.hash}"
 
     def _plan_rejection(self, package: ModelPackage) -> None:
+        if self._request.rollback:
+            return  # the package was approved before, and that is not this rollback's to undo
         self._state.plan(Planned(stage=StageName.approval, inverse="reject the package", undo=RejectPackage(package=package)))
 
     # --- 6 rollout ---
@@ -332,8 +346,13 @@ class PromotionWorkflow(StagedWorkflow):
             await self._approve()
             self._state.void = False
             self._view.index(state=State.running)
+        if self._request.rollback:
+            await self._require_no_rollout()
+        waves = Waves(self._origin, self._state, self._summarize, self._notice, self._wait)
         try:
-            await Waves(self._origin, self._state, self._summarize, self._notice, self._wait).run()
+            await waves.run()
+            if workflow.patched("record-served"):
+                await self._record_served(waves.plans)
         except FailureError as error:
             if report_of(error).voids_approval:
                 self._state.void, self._state.round = True, None
@@ -363,7 +382,7 @@ class PromotionWorkflow(StagedWorkflow):
         """No package is left pending: that would ask people about a model that this promotion gave up."""
         package = self._state.package
         planned = any(planned.stage is StageName.approval for planned in self._state.compensations)
-        if package and not planned and workflow.patched("reject-undecided-package"):
+        if package and not planned and not self._request.rollback and workflow.patched("reject-undecided-package"):
             self._plan_rejection(package)
 
     async def _undo_all(self, reason: str) -> None:

@@ -22,7 +22,7 @@ from temporalio.worker import (
 
 from slipway.aws.errors import classify
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError, cap
-from slipway.temporal.connect import PROMOTION, ROLLOUT
+from slipway.temporal.connect import HISTORY, HISTORY_ACTIVITY, PROMOTION, ROLLOUT
 from slipway.temporal.failures import to_application_error
 
 BEAT_EVERY = 3.0
@@ -74,6 +74,8 @@ def refuse_stranger(info: activity.Info, args: Sequence[Any]) -> None:
     Raises:
         RefusedError: Something else asked for it.
     """
+    if (info.workflow_type, info.activity_type) == (HISTORY, HISTORY_ACTIVITY):
+        return  # it reads what is on record, for whoever may start it
     promotion_id = next((found for found in map(_promotion_id, args) if found), None)
     if not info.in_workflow or info.workflow_type not in (PROMOTION, ROLLOUT):
         asked = f"a workflow of the type {info.workflow_type}" if info.in_workflow else "no workflow"

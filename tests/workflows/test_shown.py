@@ -14,7 +14,7 @@ from slipway.temporal.start import send_update, start_promotion
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, request
 
-EVENTS = 155
+EVENTS = 167
 BYTES = 100_000
 
 
