@@ -16,8 +16,8 @@ import (
 const (
 	promotion = "PromotionWorkflow"
 	// watch follows a deployment branch. The worker starts one for each branch of its policy, by itself.
-	watch = "WatchWorkflow"
-	history   = "HistoryWorkflow"
+	watch   = "WatchWorkflow"
+	history = "HistoryWorkflow"
 )
 
 // asked are the members of a start that `slipway start` sends. The others change how a promotion runs: a timeout or a time skip
