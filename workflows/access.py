@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from slipway.temporal.failures import to_application_error
 
 SHOWN = 5
-"""FindingList that an error has whole, with their statements."""
+"""Findings that an error has whole, with their statements."""
 
 
 class AccessMissingError(NeedsPersonError):
