@@ -83,7 +83,7 @@ from slipway.app.spec import Approval, Rollout, Target, Wave
 from slipway.app.spec_reader import parse_spec
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.evidence_hash import hash_of, sha256_of
-from slipway.findings import Finding, Findings
+from slipway.findings import Finding, FindingList
 from slipway.progress import TaskProgress
 from slipway.served import History, HistoryRequest
 from slipway.temporal.failures import to_application_error
@@ -425,9 +425,9 @@ class World:
         )
 
     @activity.defn
-    async def check_access(self, asked: CheckAccess) -> Findings:
+    async def check_access(self, asked: CheckAccess) -> FindingList:
         await self._enter(asked)
-        return Findings(findings=self.findings.pop(0) if self.findings else ())
+        return FindingList(findings=self.findings.pop(0) if self.findings else ())
 
     @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:
