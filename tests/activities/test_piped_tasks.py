@@ -178,6 +178,16 @@ async def test_given_a_later_commit_with_another_image_when_piped_has_run_nothin
         await run(tasks.find_task, team.find(commit))
 
 
+async def test_given_a_commit_that_was_taken_off_the_branch_when_its_task_is_looked_for_then_none_is_found(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    commit = team.bring(DIGEST)
+    team.runs(commit)
+    team.deployment.drop_head()
+    with pytest.raises(NeedsPersonError, match="brings another image"):
+        await run(tasks.find_task, team.find(commit))
+
+
 async def test_given_a_tag_that_pipeds_event_watcher_wrote_when_its_task_is_looked_for_then_what_ecs_pulled_decides(
     team: Team, tasks: TaskActivities, run: Any
 ) -> None:
