@@ -9,6 +9,7 @@ import pytest
 
 from demo.images import build_pipeline_image
 from demo.oci_layout import BuiltImage
+from demo.piped import Piped
 from demo.stack import Stack
 from demo.team import FOLDER, ROOT
 from slipway.api import LedgerState, Outcome, StageName
@@ -49,6 +50,26 @@ async def test_given_an_event_when_piped_commits_its_image_then_it_is_promoted_b
     assert definition["containerDefinitions"][0]["image"] == f"{watched.team.spec.spec.image.target}@{digest}"
     [entry] = [entry for entry in status.ledger if entry.stage is StageName.taskdef]
     assert entry.state is LedgerState.kept
+
+
+async def test_given_an_event_when_piped_writes_its_image_and_runs_the_task_then_slipway_sees_all_of_it_through(
+    watched: WatchedScenario,
+) -> None:
+    image = watched.team.spec.spec.image
+    watched.given_its_file("promotion.yaml", f"target: {image.target}", f"target: {image.source}")
+    watched.given_the_policy(accounts=[watched.team.ml_account, watched.team.ci_account])
+    watched.given_that_piped_runs_the_task()
+    await watched.given_a_watch()
+    by_digest = await asyncio.to_thread(watched.team.push_pipeline_image, build_pipeline_image(ROOT), "v1")
+    with Piped(watched.team) as piped:
+        commit = await watched.when_ci_registers(f"{by_digest.partition('@')[0]}:v1")
+        await watched.then_one_is_started()
+        await watched.when_ana_approves()
+        status = await watched.then_it_ends(Outcome.promoted)
+    [deployment] = piped.deployments
+    assert (status.image, status.task, deployment.commit) == (by_digest, deployment.task, commit)
+    assert summary_of(status, StageName.task).endswith(f"piped ran it for {str(commit)[:12]}")
+    assert watched.commits() == []
 
 
 async def test_given_two_events_while_no_worker_looks_when_one_looks_then_only_the_newest_is_promoted(
