@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from activities.access.activities import AccessActivities
 from activities.approvers import Approvers
 from activities.branches import BranchActivities
 from activities.decisions import DecisionActivities
@@ -15,6 +16,7 @@ from activities.evidence import EvidenceActivities
 from activities.images.activities import ImageActivities
 from activities.images.origins import ImageOrigins
 from activities.pipelines.activities import PipelineActivities
+from activities.records import RecordActivities
 from activities.registry import RegistryActivities
 from activities.repositories import Repositories
 from activities.taskdefs import TaskdefActivities
@@ -44,9 +46,11 @@ def all_activities(
             ImageActivities(aws, origins, poll_every),
             TaskdefActivities(repositories),
             EventCommitActivities(aws, repositories),
+            AccessActivities(aws, repositories),
             TaskActivities(aws, repositories, poll_every),
             PipelineActivities(aws, poll_every),
             RegistryActivities(aws),
+            RecordActivities(aws, repositories),
             EvidenceActivities(aws, repositories, origins),
             DecisionActivities(approvers),
             EndpointActivities(aws, repositories, poll_every),

@@ -18,6 +18,7 @@ from activities.endpoints.messages import Approved, EndpointPlan
 from activities.evidence import GatherEvidence
 from activities.origin import Origin
 from activities.promotions import evidence_of, first_run_of, is_run_of, sender_of
+from activities.records import RecordServed
 from activities.registry import SetApproval
 from slipway.api import Decision, Evidence, IdentityLevel, Message, ModelPackage, SignedCommand, TaskdefCommit
 from slipway.app.lint import App
@@ -103,6 +104,15 @@ class Approvals:
             (evidence.containers, champions.get(plan.target)),
         )
 
+    async def require_record(self, origin: Origin, app: App, request: RecordServed) -> None:
+        """Checks that a package may be recorded as served: that it was approved. Where the gates alone decided, its rollout did.
+
+        Raises:
+            ChangedSinceApprovalError: Not enough approvals count now.
+        """
+        if app.spec.spec.approval.mode == "manual":
+            await self._require_votes(origin, app, request.package, request.decisions, request.deliveries)
+
     async def _require_votes(
         self,
         origin: Origin,
@@ -176,8 +186,6 @@ def _gathering(origin: Origin, app: App, package: ModelPackage, signed: Evidence
         origin=origin,
         smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
         rollout=spec.rollout,
-        # Evidence of an older release says nothing of it, and keeps its checksum.
-        image_spec=None if signed and signed.image_origin is None else spec.image,
         image_origin=signed.image_origin if signed else None,
     )
 

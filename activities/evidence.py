@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from temporalio import activity
 
 from activities.contents import contents_of
+from activities.endpoints.drift import drift_of
 from activities.endpoints.served import SageMakerAccount
 from activities.evidence_size import fitting_champions, fitting_plans, fitting_results
 from activities.images.origins import ImageOrigins
@@ -32,11 +33,11 @@ from slipway.api import (
 from slipway.app.durations import format_duration
 from slipway.app.gates import GateResult, Rival, evaluate_gates
 from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_report, together
-from slipway.app.spec import SPEC_FILE, Gate, Image, Rollout, Target
+from slipway.app.spec import SPEC_FILE, Gate, Rollout, Target
 from slipway.app.strategy import Strategy
-from slipway.aws.clients import Aws, region_of
+from slipway.aws.clients import Aws, place_in_s3, region_of
 from slipway.aws.patience import patiently
-from slipway.errors import NeedsPersonError, RefusedError
+from slipway.errors import NeedsPersonError, cap
 from slipway.evidence_hash import hash_of, sha256_of
 from slipway.git.rules import app_file
 from slipway.text import pluralize
@@ -48,6 +49,8 @@ METRICS_LIMIT = 500
 """Numbers that are kept beside those that gates name: a report may hold whole curves, too large for a workflow's history."""
 PARALLEL_TARGETS = 8
 """Targets that one gathering looks at at a time."""
+UNREAD_LIMIT = 300
+"""Characters of why a report could not be read."""
 PARALLEL_REPORTS = 2
 """Reports that one gathering reads at a time. One may take a hundred megabytes while it is read."""
 _REPORTS = (
@@ -75,10 +78,11 @@ class GatherEvidence(Message):
     """Path of the smoke request's body in the app's folder."""
     rollout: Rollout | None = None
     """How the targets are rolled out. Absent where an older release recorded the input."""
-    image_spec: Image | None = None
-    """What the spec says of images. Absent where an older release recorded the input: nobody looks who signed the image."""
     image_origin: ImageOrigin | None = None
-    """Where the image comes from, as the first stage found it. It counts only where the image need not be signed."""
+    """Where the image comes from, as the first stage found it; who signed it is looked up anew. None where an older release began
+    the promotion: then nobody looks."""
+    purpose: str = ""
+    """What a rollback is for."""
 
 
 class EvidenceActivities:
@@ -123,6 +127,7 @@ class EvidenceActivities:
             smoke=await self._smoke(request),
             spec_change=await self._spec_change(request),
             image_origin=await self._image_origin(request),
+            purpose=request.purpose,
         )
         found = evidence.model_dump(mode="json")
         return evidence.model_copy(update={"hash": hash_of(found), "sha256": sha256_of(found)})
@@ -144,28 +149,20 @@ class EvidenceActivities:
         return SpecChange(commit=change.commit, author=f"{change.author} <{change.email}>", at=change.time)
 
     async def _image_origin(self, request: GatherEvidence) -> ImageOrigin | None:
-        """Who signed the image, looked up anew where somebody must have; what nobody has signed is taken from the first stage."""
-        if request.origin is None or request.image_spec is None:
+        if request.origin is None or request.image_origin is None:
             return None
-        if not await self._origins.demands(request.origin, request.image_spec):
-            return without_signers(request.image_origin)
-        try:
-            return (await self._origins.find(request.origin, request.image_spec)).origin
-        except RefusedError as error:
-            # The image is in use, and its model trained: what is wrong now ends no promotion.
-            report = error.report
-            raise NeedsPersonError(report.tried, report.answered, f"{report.remedy}; then retry, or abort") from error
+        return await self._origins.find_again(request.origin, request.image_origin)
 
-    async def _champions(self, request: GatherEvidence, named: Collection[str]) -> tuple[list[Champion], list[Rival]]:
+    async def _champions(self, request: GatherEvidence, named: Set[str]) -> tuple[list[Champion], list[Rival]]:
         """What each target serves, and the champions that the challenger is held against. Every package is measured once."""
         looks = asyncio.Semaphore(PARALLEL_TARGETS)
 
-        async def served_at(target: Target) -> str | None:
+        async def served_at(target: Target) -> Champion:
             async with looks:
                 return await patiently(lambda: self._served(target, request))
 
         served = await asyncio.gather(*map(served_at, request.targets))
-        packages = sorted({package for package in served if package})
+        packages = sorted({champion.package for champion in served if champion.package})
         spare = METRICS_LIMIT // max(len(request.targets), 1)
         slots = asyncio.Semaphore(PARALLEL_REPORTS)
 
@@ -175,21 +172,27 @@ class EvidenceActivities:
 
         rivals = dict(zip(packages, await asyncio.gather(*map(measured, packages)), strict=True))
         champions: list[Champion] = []
-        for target, package in zip(request.targets, served, strict=True):
-            rival = rivals[package] if package else Rival(name="")
-            metrics, unmeasured = dict(rival.measured.numbers), rival.unmeasured
-            champions.append(Champion(target=target, package=package, metrics=metrics, unmeasured=unmeasured))
+        for champion in served:
+            rival = rivals[champion.package] if champion.package else Rival(name="")
+            measured_as = {"metrics": dict(rival.measured.numbers), "unmeasured": rival.unmeasured}
+            champions.append(champion.model_copy(update=measured_as))
         # A target that already serves the challenger is no rival of it.
         return champions, [rival for package, rival in rivals.items() if package != request.package.arn]
 
-    async def _served(self, target: Target, request: GatherEvidence) -> str | None:
+    async def _served(self, target: Target, request: GatherEvidence) -> Champion:
+        """What a target serves, before it is measured."""
         account = SageMakerAccount(self._aws, target.region or request.package.region, target.role_arn)
         endpoint = await account.endpoint(target.endpoint)
         config = endpoint.get("EndpointConfigName") if endpoint else None
+        if endpoint is None or config is None:
+            return Champion(target=target, package=None, metrics={})
         variant = request.rollout.variant.name if request.rollout else None
-        return await account.package_of(config, variant, request.package.arn) if config else None
+        package, drift = await account.package_of(config, variant, request.package.arn), ""
+        with contextlib.suppress(NeedsPersonError):  # preflight says that the tags cannot be looked at
+            drift = await drift_of(account, endpoint)
+        return Champion(target=target, package=package, metrics={}, drift=drift, drifted_to=config if drift else "")
 
-    async def _rival(self, arn: str, named: Collection[str], spare: int) -> Rival:
+    async def _rival(self, arn: str, named: Set[str], spare: int) -> Rival:
         """A champion's metrics, or why there are none: reports expire. That counts only where a gate compares."""
         name = f"the champion {arn.rpartition(':model-package/')[2]}"
         try:
@@ -201,20 +204,33 @@ class EvidenceActivities:
         return Rival(name=name, measured=measured, unmeasured=unmeasured)
 
     async def _metrics(
-        self, package: DescribeModelPackageOutputTypeDef, named: Collection[str], spare: int
+        self, package: DescribeModelPackageOutputTypeDef, named: Set[str], spare: int
     ) -> tuple[Measurements, tuple[ReportFile, ...]]:
-        """What the package's reports in S3 and the metadata that it was registered with say; and the reports."""
+        """What the package's reports in S3 and the metadata that it was registered with say; and the reports.
+
+        Raises:
+            NeedsPersonError: A report cannot be read, and a metric that a gate names is in none of the others.
+        """
         parts = [measure(package.get("CustomerMetadataProperties", {}), named, spare)]
         reports: list[ReportFile] = []
+        unread: list[NeedsPersonError] = []
         for uri in report_uris(package.get("ModelMetrics", {})):
-            part, report = await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
-            parts.append(part)
-            reports.append(report)
-        return together(parts, named, spare), tuple(reports)
+            try:
+                part, report = await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
+            except NeedsPersonError as error:
+                unread.append(error)
+                reports.append(ReportFile(uri=uri, sha256="", unread=cap(error.report.answered, UNREAD_LIMIT)))
+            else:
+                parts.append(part)
+                reports.append(report)
+        measured = together(parts, named, spare)
+        if unread and not named <= measured.numbers.keys():
+            raise unread[0]
+        return measured, tuple(reports)
 
     async def _report(self, uri: str, region: str, named: Collection[str], spare: int) -> tuple[Measurements, ReportFile]:
         tried = f"reading the metrics {uri}"
-        bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
+        bucket, key = place_in_s3(uri)
         s3 = self._aws.s3(region)
 
         def read() -> bytes:
@@ -228,13 +244,6 @@ class EvidenceActivities:
             remedy = "see what the pipeline's evaluation writes; then retry, or abort"
             raise NeedsPersonError(tried, str(error), remedy) from error
         return part, ReportFile(uri=uri, sha256=hashlib.sha256(body).hexdigest())
-
-
-def without_signers(found: ImageOrigin | None) -> ImageOrigin | None:
-    """What is left of an image's origin where no signature is verified."""
-    if found is None or not found.provenance:
-        return None
-    return ImageOrigin(provenance=tuple(each.model_copy(update={"signer": None}) for each in found.provenance))
 
 
 def report_uris(reports: Mapping[str, Any]) -> list[str]:

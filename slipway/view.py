@@ -19,6 +19,7 @@ from slipway.api import (
     Outcome,
     PackageContainer,
     PromotionStatus,
+    ReportFile,
     ServedEndpoint,
     StageReport,
     StageState,
@@ -85,7 +86,11 @@ def stage_view(stage: StageReport, now: datetime | None = None) -> StageView:
 
 
 def request_line(status: PromotionStatus) -> str:
-    """Who asked for it, and from which commit the image was built."""
+    """Who asked for it, and from which commit the image was built; of a rollback, what for."""
+    if status.rollback:
+        where = status.rollback.endpoint or "every target"
+        to = f"version {status.rollback.version}" if status.rollback.version else "the last good version"
+        return one_line(f"rollback of {where} to {to}, requested by {status.requested_by} (claimed): {status.rollback.reason}")
     return f"requested by {status.requested_by} (claimed), commit {status.commit or 'unknown'}"
 
 
@@ -220,7 +225,8 @@ def champion_line(champion: ChampionSummary) -> str:
     """What one target served when the evidence was gathered, in words that stay true after the rollout."""
     place = f"{champion.endpoint} ({champion.region})" if champion.region else champion.endpoint
     unmeasured = f" ({champion.unmeasured})" if champion.unmeasured else ""
-    return one_line(f"{place}: {champion.package or 'none'}{unmeasured}")
+    drift = f" (changed by hand: {champion.drift}; who approves adopts it)" if champion.drift else ""
+    return one_line(f"{place}: {champion.package or 'none'}{unmeasured}{drift}")
 
 
 def evidence_command(promotion_id: str) -> str:
@@ -237,13 +243,14 @@ def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
     # Evidence of an older release has the first container's image alone.
     containers = evidence.containers or (PackageContainer(image=evidence.model_image),)
     return (
+        *((("purpose", one_line(evidence.purpose)),) if evidence.purpose else ()),
         ("model", evidence.package.arn),
         *(fact for container in containers for fact in _container_facts(container)),
-        ("image", evidence.image),
+        *((("image", evidence.image),) if evidence.image else ()),
         *(("image", one_line(line)) for line in (evidence.image_origin.lines if evidence.image_origin else ())),
-        ("taskdef", f"{evidence.taskdef.file} at {evidence.taskdef.commit[:12]}"),
+        *((("taskdef", f"{evidence.taskdef.file} at {evidence.taskdef.commit[:12]}"),) if evidence.taskdef.commit else ()),
         *((("spec", f"promotion.yaml last changed by {changed.line}"),) if changed else ()),
-        *(("report", f"{report.uri}, SHA-256 {report.sha256}") for report in evidence.reports),
+        *(("report", _report_fact(report)) for report in evidence.reports),
         *((("smoke", f"the request's body is the git blob {evidence.smoke}"),) if evidence.smoke else ()),
         *(("champion", line) for line in champions),
         *(("rollout", f"{champion.target.endpoint}: {plan}") for champion, plan in plans),
@@ -252,6 +259,12 @@ def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
         *((("sha-256", evidence.sha256),) if evidence.sha256 else ()),
         ("evidence", evidence.hash),
     )
+
+
+def _report_fact(report: ReportFile) -> str:
+    if report.unread:
+        return one_line(f"{report.uri}, which no gate needs, could not be read: {report.unread}")
+    return f"{report.uri}, SHA-256 {report.sha256}"
 
 
 def _container_facts(container: PackageContainer) -> Iterator[tuple[str, str]]:

@@ -25,8 +25,10 @@ from slipway.api import Decision, Outcome, PromotionStatus, StageName, StageStat
 from slipway.temporal.start import send_update
 from tests.support.images import light_model_image
 from tests.support.owned import SignedScenario
+from tests.support.scaling import LARGER, LIVE, Scaling
 from tests.support.scenario import Scenario, hold_pushes
 from tests.support.waiting import until, until_parked
+from tests.support.watched import WatchedScenario
 
 FOLDER = Path(__file__).parent / "histories"
 Act = Callable[[Scenario], Awaitable[Outcome]]
@@ -143,6 +145,17 @@ async def expired(scenario: Scenario) -> Outcome:
 
 async def rolled_back(scenario: Scenario) -> Outcome:
     await scenario.given_a_champion(await good_image(scenario))
+    await scenario.when_ci_starts(await pushed(scenario, BAD_COLUMNS, "pipeline-bad-rollout"))
+    await scenario.when_ana_approves()
+    await with_traffic(scenario.team, scenario.then_it_ends(Outcome.rolled_back))
+    return Outcome.rolled_back
+
+
+async def rescaled(scenario: Scenario) -> Outcome:
+    """The instance type of an endpoint changes that is scaled automatically, and the new model fails under traffic."""
+    await scenario.given_a_champion(await good_image(scenario))
+    Scaling(scenario.team)
+    scenario.given_its_file("promotion.yaml", LIVE, LARGER)
     await scenario.when_ci_starts(await pushed(scenario, BAD_COLUMNS, "pipeline-bad-rollout"))
     await scenario.when_ana_approves()
     await with_traffic(scenario.team, scenario.then_it_ends(Outcome.rolled_back))
@@ -281,6 +294,7 @@ RECORDED: dict[str, Act] = {
         rejected,
         expired,
         rolled_back,
+        rescaled,
         aborted_at_image,
         aborted_at_taskdef,
         aborted_at_task,
@@ -295,10 +309,24 @@ RECORDED: dict[str, Act] = {
     )
 }
 """By the name of its history."""
-WITH_ROLLOUT = {"promoted", "rolled-back"}
+WITH_ROLLOUT = {"promoted", "rolled-back", "rescaled"}
 """Histories whose rollout is kept, too."""
+WATCH = "watch"
+"""The history of the watch of a branch."""
 SIGNED = {"signed-by-two", "approval-voided"}
 """Histories in which decisions are signed."""
+
+
+async def record_watch(scenario: WatchedScenario) -> None:
+    """Let a branch be watched on which piped writes an image, and then the same one under another tag, and write that history."""
+    await scenario.given_a_watch()
+    for tag in ("v1", "v2"):
+        image = await asyncio.to_thread(scenario.team.push_pipeline_image, build_pipeline_image(ROOT), tag)
+        await scenario.when_ci_registers(f"{image.partition('@')[0]}:{tag}")
+        await scenario.until_watch(lambda status, tag=tag: any(f":{tag} of" in note for note in status.notes), tag)
+    watch = await scenario.watch()
+    await watch.signal("look")
+    write(WATCH, await watch.fetch_history())
 
 
 async def record(scenario: Scenario, name: str) -> None:
@@ -330,11 +358,14 @@ def without_machine(value: Any) -> Any:
 
 
 def main(names: list[str]) -> None:
-    """Record the histories of these names, or all."""
+    """Record the histories of these names, or all. `watch` is that of a branch; the others are promotions'."""
     FOLDER.mkdir(exist_ok=True)
     model_image = light_model_image()
     with tempfile.TemporaryDirectory() as scratch, Stack(Path(scratch), time_scale=600) as stack:
-        for name in names or RECORDED:
+        if WATCH in names or not names:
+            with (watched := WatchedScenario(stack, model_image)).crew:
+                asyncio.run(record_watch(watched))
+        for name in [name for name in names if name != WATCH] if names else RECORDED:
             scenario = SignedScenario(stack, model_image) if name in SIGNED else Scenario(stack, model_image).given_a_team()
             with scenario.crew:
                 asyncio.run(record(scenario, name))

@@ -9,6 +9,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.access.activities import AccessActivities
+    from activities.access.messages import CheckAccess
     from activities.event_commits import EventCommitActivities
     from activities.evidence import EvidenceActivities, GatherEvidence
     from activities.images.activities import ImageActivities
@@ -26,23 +28,24 @@ with workflow.unsafe.imports_passed_through():
     from slipway.temporal.search_attributes import State
     from slipway.text import pluralize
 
+from workflows.access import crosses_accounts, missing_access, told
 from workflows.activity_options import ABORT_GRACE, CHANGE, COPY, GIT, READ, STOP, follow, shown
 from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
 from workflows.event_commit import commit_to_register, held_in_place, keep_commit, verification
+from workflows.going_back import RollbackStages
 from workflows.payloads import read_start
 from workflows.pinned import cannot_read_anew, changed_parts, done_already, unreadable_gates
 from workflows.stages import EndedError
 from workflows.state import known
 from workflows.task_runner import PipedTaskFollower, TaskRunner
 from workflows.undo import stop_task
-from workflows.undoing import UndoingWorkflow
 from workflows.waves import Waves
 
 
 @workflow.defn
-class PromotionWorkflow(UndoingWorkflow):
-    """The six stages. The workflow completes whatever becomes of the promotion; `outcome` says what did."""
+class PromotionWorkflow(RollbackStages):
+    """The six stages, of a promotion or of a rollback. It completes whatever becomes of it; `outcome` says what did."""
 
     @workflow.init
     def __init__(self, *payloads: Any) -> None:
@@ -80,10 +83,16 @@ class PromotionWorkflow(UndoingWorkflow):
     async def _promote(self) -> None:
         if self._refusal:
             raise EndedError(Outcome.refused, self._refusal)
-        await self._stage(StageName.image, self._copy_image)
-        await self._stage(StageName.taskdef, self._write_taskdef)
-        await self._stage(StageName.task, self._run_task)
-        await self._stage(StageName.pipeline, self._train)
+        if self._request.rollback:
+            await self._stage(StageName.image, self._read_to_go_back)
+            await self._stage(StageName.taskdef, self._need_nothing)
+            await self._stage(StageName.task, self._need_nothing)
+            await self._stage(StageName.pipeline, self._find_former_package)
+        else:
+            await self._stage(StageName.image, self._copy_image)
+            await self._stage(StageName.taskdef, self._write_taskdef)
+            await self._stage(StageName.task, self._run_task)
+            await self._stage(StageName.pipeline, self._train)
         await self._stage(StageName.approval, self._approve)
         await self._stage(StageName.rollout, self._roll_out)
 
@@ -95,8 +104,9 @@ class PromotionWorkflow(UndoingWorkflow):
         state.app = app = await self._step(TaskdefActivities.read_app, read, GIT, "read the application's files")
         for warning in app.warnings:
             self._notice(warning)
+        await self._check_access(None)
         spec = app.spec.spec.image
-        resolve = ResolveImage(image=image, origin=self._origin, spec=spec)
+        resolve = ResolveImage(image=image, origin=self._origin)
         found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there, and signed?")
         state.image_origin = found.found
         for warning in found.warnings:
@@ -265,7 +275,7 @@ class PromotionWorkflow(UndoingWorkflow):
     async def _approve(self) -> None:
         state, package = self._state, known(self._state.package)
         if state.stage.state is not StageState.waiting:
-            if state.stage.attempts > 1 and workflow.patched("read-gates-anew"):
+            if state.stage.attempts > 1 and not self._request.rollback and workflow.patched("read-gates-anew"):
                 await self._read_gates_anew()
             state.evidence = await self._gather_evidence(package)
             self._view.show()
@@ -276,7 +286,13 @@ class PromotionWorkflow(UndoingWorkflow):
             raise EndedError(Outcome.refused, f"a gate is not met: {'; '.join(missed)}")
         if unreadable := unreadable_gates(evidence, known(state.app).commit, self._request.app.branch):
             raise unreadable
+        if state.stage.state is not StageState.waiting:
+            await self._check_access(package)
         decided = await self._ask_approvers(evidence, package)
+        if self._request.rollback:
+            # Its package is approved in the registry, and stays so.
+            self._summarize(decided)
+            return
         self._plan_rejection(package)
         approval = SetApproval(
             package=package,
@@ -293,6 +309,17 @@ class PromotionWorkflow(UndoingWorkflow):
                 state.round = None
             raise
         self._summarize(decided)
+
+    async def _check_access(self, package: ModelPackage | None) -> None:
+        """Park where another account does not let somebody in: before anything is changed, and before people are asked."""
+        if not crosses_accounts(known(self._state.app)) or not workflow.patched("check-access"):
+            return
+        check = CheckAccess(origin=self._origin, package=package)
+        found = await self._step(AccessActivities.check_access, check, READ, "do the accounts let each other in?")
+        for finding in found.warnings:
+            self._notice_once(told(finding))
+        if missing := missing_access(found):
+            raise missing
 
     async def _read_gates_anew(self) -> None:
         """Pin the head of the deployment branch, so that what was corrected there counts.
@@ -331,8 +358,8 @@ class PromotionWorkflow(UndoingWorkflow):
             origin=self._origin,
             smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
             rollout=spec.rollout,
-            image_spec=spec.image,
             image_origin=self._state.image_origin,
+            purpose=self._purpose,
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")
 
@@ -358,6 +385,8 @@ class PromotionWorkflow(UndoingWorkflow):
         return f"approved by {names}, on the evidence {evidence.hash}"
 
     def _plan_rejection(self, package: ModelPackage) -> None:
+        if self._request.rollback:
+            return  # the package was approved before, and that is not this rollback's to undo
         self._state.plan(Planned(stage=StageName.approval, inverse="reject the package", undo=RejectPackage(package=package)))
 
     # --- 6 rollout ---
@@ -367,8 +396,13 @@ class PromotionWorkflow(UndoingWorkflow):
             await self._approve()
             self._state.void = False
             self._view.index(state=State.running)
+        if self._request.rollback:
+            await self._require_no_rollout()
+        waves = Waves(self._origin, self._state, self._summarize, self._notice, self._wait, self._breathe)
         try:
-            await Waves(self._origin, self._state, self._summarize, self._notice, self._wait, self._breathe).run()
+            await waves.run()
+            if workflow.patched("record-served"):
+                await self._record_served(waves.plans)
         except FailureError as error:
             if report_of(error).voids_approval:
                 self._state.void, self._state.round = True, None
@@ -380,7 +414,7 @@ class PromotionWorkflow(UndoingWorkflow):
         """No package is left pending: that would ask people about a model that this promotion gave up."""
         package = self._state.package
         planned = any(planned.stage is StageName.approval for planned in self._state.compensations)
-        if package and not planned and workflow.patched("reject-undecided-package"):
+        if package and not planned and not self._request.rollback and workflow.patched("reject-undecided-package"):
             self._plan_rejection(package)
 
     def _keep_effects(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from activities.endpoints import deployment, invocation
 from activities.endpoints.approved import require_approved
 from activities.endpoints.carried import config_arguments, not_carried
 from activities.endpoints.deployment import RolloutState
+from activities.endpoints.drift import mark, require_no_drift, unmark
 from activities.endpoints.former import Former, read_former
 from activities.endpoints.messages import (
     EndpointPlan,
@@ -30,7 +32,7 @@ from activities.endpoints.plan import plan_rollout
 from activities.endpoints.preflight import alarms_firing, check_preconditions, require_not_scaled_now
 from activities.endpoints.preparation import changed, environment_of_package, prepare
 from activities.endpoints.scaling import scaling_in_the_way
-from activities.endpoints.served import SageMakerAccount, is_missing
+from activities.endpoints.served import SageMakerAccount, container_to_ask, is_missing
 from activities.endpoints.stopping import UpdateStop
 from activities.repositories import Repositories
 from activities.tags import PROMOTION_TAG
@@ -80,11 +82,12 @@ class EndpointActivities:
         created = endpoint is None or deployment.is_going_to(endpoint, fresh.config)
         plan = fresh if created else plan_rollout(asked, serving)
         await check_preconditions(account, plan, endpoint)
+        unknown = await require_no_drift(account, plan, endpoint) if endpoint is not None and not created else []
         former = await read_former(account, plan, plan.former) if plan.former else None
         return Preflight(
             plan=plan,
             current_config=None if endpoint and endpoint["EndpointStatus"] in {"Creating", "Failed"} else serving,
-            warnings=tuple(await self._warnings(account, plan, endpoint, former)),
+            warnings=(*unknown, *await self._warnings(account, plan, endpoint, former)),
             scaling=await scaling_in_the_way(account, plan, former) if former else None,
         )
 
@@ -243,11 +246,25 @@ class EndpointActivities:
         path = app_file(request.app.folder, request.payload)
         body = await (await self._repositories.open(request.app)).read(request.commit, path)
         plan = request.plan
-        endpoint = await self._account(plan).endpoint(plan.target.endpoint)
-        # Of several variants the one that got the model answers; the others say nothing about it.
-        variant = plan.variant.name if endpoint and len(endpoint.get("ProductionVariants", [])) > 1 else None
+        account = self._account(plan)
+        endpoint, model = await account.endpoint(plan.target.endpoint), await account.model(plan.model)
+        to: dict[str, str] = {}
+        # Of several variants, and of containers that are asked one by one, the one that got the package answers.
+        if endpoint and len(endpoint.get("ProductionVariants", [])) > 1 and plan.variant.name:
+            to["TargetVariant"] = plan.variant.name
+        if model and (container := container_to_ask(model, plan.package.arn)):
+            to["TargetContainerHostname"] = container
         runtime = self._aws.runtime(plan.region, plan.target.role_arn)
-        return await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, variant)
+        return await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, to)
+
+    @activity.defn
+    async def mark_endpoint(self, plan: EndpointPlan) -> None:
+        """Leaves on the endpoint what it serves now, so that a later change by hand is seen. A retry leaves the same.
+
+        Raises:
+            NeedsPersonError: It serves something else.
+        """
+        await mark(self._account(plan), plan)
 
     @activity.defn
     async def restore_endpoint(self, request: RestoreEndpoint) -> Compensation:
@@ -263,6 +280,9 @@ class EndpointActivities:
         endpoint = await self._at_rest(request.plan, stop)
         await stop.release()
         done = await self._restore(request, endpoint)
+        if done.state is LedgerState.undone and request.previous_config:
+            with contextlib.suppress(NeedsPersonError):  # the endpoint is back all the same
+                await unmark(self._account(request.plan), request.plan, request.previous_config)
         return done.model_copy(update={"note": f"{done.note}; {stop.problem}"}) if stop.problem else done
 
     async def _restore(self, request: RestoreEndpoint, endpoint: DescribeEndpointOutputTypeDef | None) -> Compensation:

@@ -28,6 +28,7 @@ from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.policy.source import Signers
 from tests.support.event_watcher import NAME, Event, EventWatcher
+from tests.support.signed_images import origins_of
 
 HANDLER = EventHandler(
     event="image-update", replacements=(Replacement(file="taskdef.yaml", yaml_field="$.containerDefinitions[0].image"),)
@@ -137,10 +138,9 @@ async def test_given_an_image_of_another_repository_in_the_file_when_it_is_verif
 
 @pytest.fixture
 def checks(aws: Aws, repositories: Repositories, tmp_path: Path) -> Checks:
-    approvals = Approvals(
-        Approvers(repositories, Signers(tmp_path / "keys")), EvidenceActivities(aws, repositories).gather_evidence
-    )
-    return Checks(Guard(repositories), approvals, aws)
+    approvers, origins = Approvers(repositories, Signers(tmp_path / "keys")), origins_of(aws, repositories.policies)
+    approvals = Approvals(approvers, EvidenceActivities(aws, repositories, origins).gather_evidence)
+    return Checks(Guard(repositories), approvals, origins, aws)
 
 
 @pytest.fixture

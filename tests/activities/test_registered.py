@@ -47,6 +47,7 @@ def test_given_all_activities_when_they_are_parted_then_only_those_that_wait_for
 
     assert set(names_of(following_activities(every))) == {
         "check_scan",
+        "find_task",
         "follow_task",
         "follow_execution",
         "follow_endpoint",

@@ -34,6 +34,14 @@ class WatchedScenario(OwnedScenario):
         image = self.team.spec.spec.image
         self.given_its_file("taskdef.yaml", image.target, image.source)
 
+    def given_that_piped_runs_what_it_writes(self) -> Self:
+        """The spec leaves the task to piped as well, and nothing is copied."""
+        image = self.team.spec.spec.image
+        self.given_its_file("promotion.yaml", f"target: {image.target}", f"target: {image.source}")
+        self.given_that_piped_runs_the_task()
+        self.given_the_policy(accounts=[self.team.ml_account, self.team.ci_account])
+        return self
+
     async def given_a_watch(self) -> Self:
         """The worker has looked at the branch once: what is there now is not promoted."""
         await self.until_watch(lambda status: FOLDER in status.seen.apps, "the first look")

@@ -17,12 +17,15 @@ from temporalio.worker import Replayer
 from tests.support.world import PreparedOnce
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
+from workflows.watch import WatchWorkflow
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
 CURE = (
     "the code does not follow {name}, which older code made. Put the change behind workflow.patched(), so that promotions that "
     "run now go on as they began. Only if none runs anywhere: `make histories`"
 )
+WATCH = "watch"
+"""The history that is a branch's: it has no end."""
 ENDINGS = {"promoted", "refused", "rejected", "expired", "rolled-back", "aborted"}
 MAPS = {"metrics", "counts", "environment", "labels", "indexedFields", "fields", "nonUndoable"}
 """Members whose keys are data: a key more is another metric, not a member that the code does not know."""
@@ -71,7 +74,7 @@ def namespace_of(history: WorkflowHistory) -> str:
 
 async def failure_of(history: WorkflowHistory) -> Exception | None:
     replayer = Replayer(
-        workflows=[PromotionWorkflow, RolloutWorkflow],
+        workflows=[PromotionWorkflow, RolloutWorkflow, WatchWorkflow],
         workflow_runner=PreparedOnce(),
         data_converter=pydantic_data_converter,
         namespace=namespace_of(history),
@@ -81,7 +84,7 @@ async def failure_of(history: WorkflowHistory) -> Exception | None:
 
 def outcomes() -> Iterator[str]:
     """How the recorded promotions ended."""
-    for file in HISTORIES:
+    for file in (each for each in HISTORIES if each.stem != WATCH):
         last = read(file).events[-1].workflow_execution_completed_event_attributes
         payloads: list[Payload] = list(last.result.payloads)
         result = json.loads(payloads[0].data)

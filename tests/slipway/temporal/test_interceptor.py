@@ -16,7 +16,7 @@ from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterc
 
 from slipway.api import Message
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
-from slipway.temporal.connect import PROMOTION, ROLLOUT
+from slipway.temporal.connect import PROMOTION, ROLLOUT, WATCH
 from slipway.temporal.failures import report_of
 from slipway.temporal.interceptor import SlipwayInterceptor
 
@@ -78,6 +78,7 @@ STRANGERS: dict[str, tuple[dict[str, Any], Message]] = {
     "another promotion": ({"workflow_id": "app-2"}, Asked()),
     "another promotion, for its rollout": ({"workflow_id": "app-2"}, Planned()),
     "a promotion under an id of a rollout": ({"workflow_id": "app-1-endpoint"}, Asked()),
+    "the watch of a branch": ({"workflow_type": WATCH, "workflow_id": "watch-app-main"}, Message()),
     "a rollout of another promotion": ({"workflow_type": ROLLOUT, "workflow_id": "app-2-endpoint"}, Planned()),
     "a rollout under the promotion's id": ({"workflow_type": ROLLOUT, "workflow_id": "app-1"}, Planned()),
 }
