@@ -146,7 +146,8 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
     """
     repositories = Repositories(policies, settings.work_folder.resolve(), settings.author())
     approvers = Approvers(repositories, Signers(settings.work_folder.resolve()))
-    origins = ImageOrigins(aws, policies, SigstoreRoot(settings.sigstore_root))
+    guard = Guard(repositories)
+    origins = ImageOrigins(aws, guard, SigstoreRoot(settings.sigstore_root))
     activities = all_activities(aws, repositories, approvers, origins, settings.poll_seconds, settings.watch_seconds)
     approvals = Approvals(approvers, EvidenceActivities(aws, repositories, origins).gather_evidence)
     short = short_activities(activities)
@@ -158,7 +159,7 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
             SlipwayInterceptor(),
             EarlierRunsInterceptor(),
             LimitsInterceptor(policies),
-            PolicyInterceptor(Guard(repositories), approvals, origins, aws),
+            PolicyInterceptor(guard, approvals, origins, aws),
         ],
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from activities.access.activities import AccessActivities
 from activities.approvers import Approvers
 from activities.branches import BranchActivities
 from activities.decisions import DecisionActivities
@@ -44,6 +45,7 @@ def all_activities(
             ImageActivities(aws, origins, poll_every),
             TaskdefActivities(repositories),
             EventCommitActivities(aws, repositories),
+            AccessActivities(aws, repositories),
             TaskActivities(aws, repositories, poll_every),
             PipelineActivities(aws, poll_every),
             RegistryActivities(aws),

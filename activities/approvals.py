@@ -176,8 +176,6 @@ def _gathering(origin: Origin, app: App, package: ModelPackage, signed: Evidence
         origin=origin,
         smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
         rollout=spec.rollout,
-        # Evidence of an older release says nothing of it, and keeps its checksum.
-        image_spec=None if signed and signed.image_origin is None else spec.image,
         image_origin=signed.image_origin if signed else None,
     )
 

@@ -1,4 +1,4 @@
-"""What each activity must agree with before it runs: by its name, a check for each that changes AWS or git, and for preflight.
+"""What each activity must agree with before it runs: by its name, a check for each that changes AWS or git, or assumes roles.
 
 An activity that is neither here nor among `READS` is refused, so that a new one cannot be forgotten.
 """
@@ -12,6 +12,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.access.messages import CheckAccess
 from activities.approvals import Approvals
 from activities.endpoints.messages import ChangeScaling, EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
 from activities.endpoints.plan import NEW_VARIANT, plan_rollout
@@ -118,6 +119,7 @@ class Checks:
             "create_model_package": self._create_model_package,
             "set_approval": self._set_approval,
             "withdraw_approval": self._withdraw_approval,
+            "check_access": self._check_access,
             "preflight": self._preflight,
             "look_again": self._look_again,
             "prepare_endpoint": self._prepare_endpoint,
@@ -211,7 +213,7 @@ class Checks:
         if app.spec.spec.git.writer == "slipway":
             return ""
         _agree(origin, "the commit", request.commit, origin.commit)
-        repository = await self._guard.repository_of(origin)
+        repository = await self._guard.open(origin)
         return await require_held(self._aws, repository, origin.app, app.handler, origin.commit, _source(origin, app))
 
     async def _run_task(self, request: RunTask) -> None:
@@ -290,6 +292,10 @@ class Checks:
         package = await self._aws.call(tried, sagemaker.describe_model_package, ModelPackageName=request.package.arn)
         made_by = package.get("MetadataProperties", {}).get("GeneratedBy")
         _require_own(origin, request.package.arn, await self._display_name(made_by) if made_by else None)
+
+    async def _check_access(self, request: CheckAccess) -> None:
+        # It only reads. But it assumes the roles that the spec names, and the policy says which they may be.
+        await self._guard.permit(request.origin)
 
     async def _preflight(self, asked: PlanRollout) -> None:
         # It only reads. But a policy that was narrowed meanwhile must stop a rollout before its first target.

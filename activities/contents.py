@@ -6,11 +6,10 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from activities.images.registries import describe_image
 from slipway.api import Artifact, PackageContainer
-from slipway.aws.clients import Aws, region_of
+from slipway.aws.clients import Aws, place_in_s3, region_of
 from slipway.aws.errors import answer_of
 from slipway.errors import NeedsPersonError, SlipwayError
 from slipway.oci.reference import ImageReference
@@ -54,7 +53,7 @@ def _sources(container: Mapping[str, Any]) -> set[tuple[str, bool]]:
 
 
 async def _artifact(aws: Aws, region: str, uri: str, *, whole_prefix: bool) -> Artifact:
-    bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
+    bucket, key = place_in_s3(uri)
     s3 = aws.s3(region)
     if whole_prefix:
         return await _prefix(aws, region, uri)
@@ -70,7 +69,7 @@ async def _artifact(aws: Aws, region: str, uri: str, *, whole_prefix: bool) -> A
 
 async def _prefix(aws: Aws, region: str, uri: str) -> Artifact:
     tried = f"looking at the model's files {uri}"
-    bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
+    bucket, key = place_in_s3(uri)
     listed = await aws.call(tried, aws.s3(region).list_objects_v2, Bucket=bucket, Prefix=key, MaxKeys=FILES_LIMIT)
     files = [
         (each.get("Key", ""), each.get("ETag", ""), each.get("Size", 0), each["LastModified"])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from temporalio import activity
 
@@ -32,11 +31,11 @@ from slipway.api import (
 from slipway.app.durations import format_duration
 from slipway.app.gates import GateResult, Rival, evaluate_gates
 from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_report, together
-from slipway.app.spec import SPEC_FILE, Gate, Image, Rollout, Target
+from slipway.app.spec import SPEC_FILE, Gate, Rollout, Target
 from slipway.app.strategy import Strategy
-from slipway.aws.clients import Aws, region_of
+from slipway.aws.clients import Aws, place_in_s3, region_of
 from slipway.aws.patience import patiently
-from slipway.errors import NeedsPersonError, RefusedError
+from slipway.errors import NeedsPersonError, cap
 from slipway.evidence_hash import hash_of, sha256_of
 from slipway.git.rules import app_file
 from slipway.text import pluralize
@@ -48,6 +47,8 @@ METRICS_LIMIT = 500
 """Numbers that are kept beside those that gates name: a report may hold whole curves, too large for a workflow's history."""
 PARALLEL_TARGETS = 8
 """Targets that one gathering looks at at a time."""
+UNREAD_LIMIT = 300
+"""Characters of why a report could not be read."""
 PARALLEL_REPORTS = 2
 """Reports that one gathering reads at a time. One may take a hundred megabytes while it is read."""
 _REPORTS = (
@@ -75,10 +76,9 @@ class GatherEvidence(Message):
     """Path of the smoke request's body in the app's folder."""
     rollout: Rollout | None = None
     """How the targets are rolled out. Absent where an older release recorded the input."""
-    image_spec: Image | None = None
-    """What the spec says of images. Absent where an older release recorded the input: nobody looks who signed the image."""
     image_origin: ImageOrigin | None = None
-    """Where the image comes from, as the first stage found it. It counts only where the image need not be signed."""
+    """Where the image comes from, as the first stage found it; who signed it is looked up anew. None where an older release began
+    the promotion: then nobody looks."""
 
 
 class EvidenceActivities:
@@ -144,19 +144,11 @@ class EvidenceActivities:
         return SpecChange(commit=change.commit, author=f"{change.author} <{change.email}>", at=change.time)
 
     async def _image_origin(self, request: GatherEvidence) -> ImageOrigin | None:
-        """Who signed the image, looked up anew where somebody must have; what nobody has signed is taken from the first stage."""
-        if request.origin is None or request.image_spec is None:
+        if request.origin is None or request.image_origin is None:
             return None
-        if not await self._origins.demands(request.origin, request.image_spec):
-            return without_signers(request.image_origin)
-        try:
-            return (await self._origins.find(request.origin, request.image_spec)).origin
-        except RefusedError as error:
-            # The image is in use, and its model trained: what is wrong now ends no promotion.
-            report = error.report
-            raise NeedsPersonError(report.tried, report.answered, f"{report.remedy}; then retry, or abort") from error
+        return await self._origins.find_again(request.origin, request.image_origin)
 
-    async def _champions(self, request: GatherEvidence, named: Collection[str]) -> tuple[list[Champion], list[Rival]]:
+    async def _champions(self, request: GatherEvidence, named: Set[str]) -> tuple[list[Champion], list[Rival]]:
         """What each target serves, and the champions that the challenger is held against. Every package is measured once."""
         looks = asyncio.Semaphore(PARALLEL_TARGETS)
 
@@ -189,7 +181,7 @@ class EvidenceActivities:
         variant = request.rollout.variant.name if request.rollout else None
         return await account.package_of(config, variant, request.package.arn) if config else None
 
-    async def _rival(self, arn: str, named: Collection[str], spare: int) -> Rival:
+    async def _rival(self, arn: str, named: Set[str], spare: int) -> Rival:
         """A champion's metrics, or why there are none: reports expire. That counts only where a gate compares."""
         name = f"the champion {arn.rpartition(':model-package/')[2]}"
         try:
@@ -201,20 +193,33 @@ class EvidenceActivities:
         return Rival(name=name, measured=measured, unmeasured=unmeasured)
 
     async def _metrics(
-        self, package: DescribeModelPackageOutputTypeDef, named: Collection[str], spare: int
+        self, package: DescribeModelPackageOutputTypeDef, named: Set[str], spare: int
     ) -> tuple[Measurements, tuple[ReportFile, ...]]:
-        """What the package's reports in S3 and the metadata that it was registered with say; and the reports."""
+        """What the package's reports in S3 and the metadata that it was registered with say; and the reports.
+
+        Raises:
+            NeedsPersonError: A report cannot be read, and a metric that a gate names is in none of the others.
+        """
         parts = [measure(package.get("CustomerMetadataProperties", {}), named, spare)]
         reports: list[ReportFile] = []
+        unread: list[NeedsPersonError] = []
         for uri in report_uris(package.get("ModelMetrics", {})):
-            part, report = await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
-            parts.append(part)
-            reports.append(report)
-        return together(parts, named, spare), tuple(reports)
+            try:
+                part, report = await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
+            except NeedsPersonError as error:
+                unread.append(error)
+                reports.append(ReportFile(uri=uri, sha256="", unread=cap(error.report.answered, UNREAD_LIMIT)))
+            else:
+                parts.append(part)
+                reports.append(report)
+        measured = together(parts, named, spare)
+        if unread and not named <= measured.numbers.keys():
+            raise unread[0]
+        return measured, tuple(reports)
 
     async def _report(self, uri: str, region: str, named: Collection[str], spare: int) -> tuple[Measurements, ReportFile]:
         tried = f"reading the metrics {uri}"
-        bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
+        bucket, key = place_in_s3(uri)
         s3 = self._aws.s3(region)
 
         def read() -> bytes:
@@ -228,13 +233,6 @@ class EvidenceActivities:
             remedy = "see what the pipeline's evaluation writes; then retry, or abort"
             raise NeedsPersonError(tried, str(error), remedy) from error
         return part, ReportFile(uri=uri, sha256=hashlib.sha256(body).hexdigest())
-
-
-def without_signers(found: ImageOrigin | None) -> ImageOrigin | None:
-    """What is left of an image's origin where no signature is verified."""
-    if found is None or not found.provenance:
-        return None
-    return ImageOrigin(provenance=tuple(each.model_copy(update={"signer": None}) for each in found.provenance))
 
 
 def report_uris(reports: Mapping[str, Any]) -> list[str]:

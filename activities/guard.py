@@ -10,15 +10,15 @@ from __future__ import annotations
 from functools import partial
 
 from activities.origin import Origin
-from activities.repositories import Repositories, findings_at, read_files
+from activities.repositories import Repositories, app_at, read_files
 from slipway.app.attachment import read_definition
 from slipway.app.lint import App
-from slipway.app.problems import FileError
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.git.repository import Repository
 from slipway.git.rules import app_file, normalise_url
 from slipway.kept import Kept
 from slipway.policy.check import Use, entry_for, require_allowed, require_app, uses_of_definition
+from slipway.policy.model import AppEntry
 
 KEPT = 256
 """Applications at one commit that are kept in memory."""
@@ -45,7 +45,7 @@ class Guard:
         Raises:
             RefusedError: The policy has no entry for it, allows less, or the commit is not on the branch.
         """
-        entry = entry_for(await self._repositories.policies(), origin.app)
+        entry = await self.entry(origin)
         app = await self._app_of(origin)
         require_app(entry, origin.app, app)
         require_allowed(entry, origin.app, more)
@@ -59,6 +59,14 @@ class Guard:
         """
         return await self._repositories.open(origin.app)
 
+    async def entry(self, origin: Origin) -> AppEntry:
+        """What the policy says of the application.
+
+        Raises:
+            RefusedError: The policy has no entry for it.
+        """
+        return entry_for(await self._repositories.policies(), origin.app)
+
     async def require_on_branch(self, origin: Origin) -> None:
         """Checks that the promotion's commit is on a branch that the policy names. More is not asked of what undoes an effect.
 
@@ -71,21 +79,13 @@ class Guard:
         if not await repository.contained(branch, origin.commit):
             raise _not_on_branch(repository, branch, origin.commit)
 
-    async def repository_of(self, origin: Origin) -> Repository:
-        """The repository of a promotion's application.
-
-        Raises:
-            RefusedError: The policy names neither the repository nor the branch.
-        """
-        return await self._repositories.open(origin.app)
-
     async def _app_of(self, origin: Origin) -> App:
         repository = await self._repositories.open(origin.app)
         await _require_on_branch(repository, origin.app.branch, origin.commit)
         folder = app_file(origin.app.folder)
         key = (normalise_url(origin.app.repository), origin.app.branch, folder, origin.commit)
         if key not in self._apps:
-            self._apps[key] = await read_app_of(repository, origin)
+            self._apps[key] = await app_at(repository, origin.app, origin.commit)
         return self._apps[key]
 
     async def permit_definition(self, origin: Origin, app: App, commit: str) -> None:
@@ -104,8 +104,7 @@ class Guard:
         file = app.pipecd.ecs.task_definition_file
         read = partial(read_files, repository, origin.app, commit)
         definition = await read_definition(file, read, app.pipecd.attachment, app_file(origin.app.folder, file))
-        entry = entry_for(await self._repositories.policies(), origin.app)
-        require_allowed(entry, origin.app, uses_of_definition(definition, file))
+        require_allowed(await self.entry(origin), origin.app, uses_of_definition(definition, file))
 
 
 async def _require_on_branch(repository: Repository, branch: str, commit: str) -> None:
@@ -124,18 +123,6 @@ def _not_on_branch(repository: Repository, branch: str, commit: str) -> RefusedE
 def promoted_image(origin: Origin, app: App) -> str:
     """The image that a promotion is about, where the task pulls it from."""
     return f"{app.spec.spec.image.target}@{origin.request.digest}"
-
-
-async def read_app_of(repository: Repository, origin: Origin) -> App:
-    """A promotion's application, at the promotion's commit.
-
-    Raises:
-        FileError: A file there is wrong.
-    """
-    findings = await findings_at(repository, origin.app, origin.commit)
-    if findings.app is None:
-        raise FileError(f"reading {origin.app.folder} of {repository.shown} at {origin.commit[:12]}", findings.errors)
-    return findings.app
 
 
 def known_origin(activity: str, origin: Origin | None) -> Origin:

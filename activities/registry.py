@@ -185,7 +185,8 @@ class RegistryActivities:
     async def set_approval(self, request: SetApproval) -> ApprovalSet:
         """Gives the package a status, and checks that it has it: the registry has no compare-and-set.
 
-        If it is killed after the update, the retry finds the status there and changes nothing.
+        If it is killed after the update, the retry finds the status there and changes nothing. A status that the pipeline has set
+        gets the description alone: why, and on which evidence. Words that somebody else has left stay.
 
         Raises:
             RefusedError: No such status.
@@ -195,15 +196,17 @@ class RegistryActivities:
         tried = f"setting {request.package.arn} to {request.status}"
         if status is None:
             raise RefusedError(tried, "the registry has no such approval status", f"use one of {', '.join(STATUSES)}")
-        before = (await describe_package(self._aws, request.package.arn)).get("ModelApprovalStatus", "")
-        if before == status:
+        found = await describe_package(self._aws, request.package.arn)
+        before = found.get("ModelApprovalStatus", "")
+        if before == status and found.get("ApprovalDescription"):
             return ApprovalSet(before=before, after=before)
+        more: Any = {} if before == status else {"ModelApprovalStatus": status}
         await self._aws.call(
             tried,
             self._aws.sagemaker(request.package.region).update_model_package,
             ModelPackageArn=request.package.arn,
-            ModelApprovalStatus=status,
             ApprovalDescription=request.description[:DESCRIPTION_LIMIT] or "by slipway",
+            **more,
         )
         after = (await describe_package(self._aws, request.package.arn)).get("ModelApprovalStatus", "")
         if after != status:

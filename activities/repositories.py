@@ -6,7 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from slipway.api import AppRef
-from slipway.app.lint import Findings, read_app_from
+from slipway.app.lint import App, Findings, read_app_from
+from slipway.app.problems import FileError
 from slipway.git.cache import FileCache
 from slipway.git.mirror import Author
 from slipway.git.repository import Repository
@@ -58,3 +59,15 @@ async def read_files(repository: Repository, app: AppRef, commit: str, files: Co
 async def findings_at(repository: Repository, app: AppRef, commit: str) -> Findings:
     """An application's files at a commit, read and checked against each other."""
     return await read_app_from(lambda files: read_files(repository, app, commit, files))
+
+
+async def app_at(repository: Repository, app: AppRef, commit: str) -> App:
+    """An application's files at a commit.
+
+    Raises:
+        FileError: They are refused.
+    """
+    findings = await findings_at(repository, app, commit)
+    if findings.app is None:
+        raise FileError(f"reading {app.folder} of {repository.shown} at {commit[:12]}", findings.errors)
+    return findings.app

@@ -431,11 +431,17 @@ class ReportFile(Message):
 
     uri: str
     sha256: str
+    """Empty where it could not be read."""
+    unread: str = ""
+    """Why it could not be read. No gate needs it then."""
 
 
 SUMMARY_CONTAINERS = 15
 SUMMARY_ENTRIES = 50
 """Gates and champions that a summary has of each: a promotion may have thousands, and its status stays small."""
+ORIGIN_LINES = 6
+ORIGIN_LIMIT = 1_000
+"""Lines on the image's origin that a summary has, and characters of each."""
 UNMEASURED_LIMIT = 300
 """Characters of a summary's reason why a champion is not measured, or a gate cannot be read."""
 
@@ -463,6 +469,7 @@ class EvidenceSummary(Message):
         plans = (*evidence.rollout_plan, *[""] * len(evidence.champions))
         shown = zip(evidence.champions[:SUMMARY_ENTRIES], plans, strict=False)
         champions = [ChampionSummary.of(champion, plan) for champion, plan in shown]
+        origin = evidence.image_origin or ImageOrigin()
         left_out = len(evidence.gates) + len(evidence.champions) - len(gates) - len(champions)
         return cls(
             gates=tuple(gates),
@@ -470,7 +477,7 @@ class EvidenceSummary(Message):
             left_out=left_out,
             containers=tuple(container.image for container in evidence.containers[:SUMMARY_CONTAINERS]),
             spec_change=evidence.spec_change.line if evidence.spec_change else "",
-            image_origin=evidence.image_origin.lines if evidence.image_origin else (),
+            image_origin=tuple(line[:ORIGIN_LIMIT] for line in origin.lines[:ORIGIN_LINES]),
         )
 
 
@@ -479,7 +486,7 @@ class ChampionSummary(Message):
 
     endpoint: str
     region: str | None = None
-    """None for the region of the target repository."""
+    """None for the region of the task."""
     package: str | None = None
     unmeasured: str = ""
     """Why nothing is known of its metrics."""

@@ -19,6 +19,7 @@ from slipway.api import (
     Outcome,
     PackageContainer,
     PromotionStatus,
+    ReportFile,
     ServedEndpoint,
     StageReport,
     StageState,
@@ -243,7 +244,7 @@ def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
         *(("image", one_line(line)) for line in (evidence.image_origin.lines if evidence.image_origin else ())),
         ("taskdef", f"{evidence.taskdef.file} at {evidence.taskdef.commit[:12]}"),
         *((("spec", f"promotion.yaml last changed by {changed.line}"),) if changed else ()),
-        *(("report", f"{report.uri}, SHA-256 {report.sha256}") for report in evidence.reports),
+        *(("report", _report_fact(report)) for report in evidence.reports),
         *((("smoke", f"the request's body is the git blob {evidence.smoke}"),) if evidence.smoke else ()),
         *(("champion", line) for line in champions),
         *(("rollout", f"{champion.target.endpoint}: {plan}") for champion, plan in plans),
@@ -252,6 +253,12 @@ def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
         *((("sha-256", evidence.sha256),) if evidence.sha256 else ()),
         ("evidence", evidence.hash),
     )
+
+
+def _report_fact(report: ReportFile) -> str:
+    if report.unread:
+        return one_line(f"{report.uri}, which no gate needs, could not be read: {report.unread}")
+    return f"{report.uri}, SHA-256 {report.sha256}"
 
 
 def _container_facts(container: PackageContainer) -> Iterator[tuple[str, str]]:

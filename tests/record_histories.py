@@ -25,6 +25,7 @@ from slipway.api import Decision, Outcome, PromotionStatus, StageName, StageStat
 from slipway.temporal.start import send_update
 from tests.support.images import light_model_image
 from tests.support.owned import SignedScenario
+from tests.support.scaling import LARGER, LIVE, Scaling
 from tests.support.scenario import Scenario, hold_pushes
 from tests.support.waiting import until, until_parked
 from tests.support.watched import WatchedScenario
@@ -144,6 +145,17 @@ async def expired(scenario: Scenario) -> Outcome:
 
 async def rolled_back(scenario: Scenario) -> Outcome:
     await scenario.given_a_champion(await good_image(scenario))
+    await scenario.when_ci_starts(await pushed(scenario, BAD_COLUMNS, "pipeline-bad-rollout"))
+    await scenario.when_ana_approves()
+    await with_traffic(scenario.team, scenario.then_it_ends(Outcome.rolled_back))
+    return Outcome.rolled_back
+
+
+async def rescaled(scenario: Scenario) -> Outcome:
+    """The instance type of an endpoint changes that is scaled automatically, and the new model fails under traffic."""
+    await scenario.given_a_champion(await good_image(scenario))
+    Scaling(scenario.team)
+    scenario.given_its_file("promotion.yaml", LIVE, LARGER)
     await scenario.when_ci_starts(await pushed(scenario, BAD_COLUMNS, "pipeline-bad-rollout"))
     await scenario.when_ana_approves()
     await with_traffic(scenario.team, scenario.then_it_ends(Outcome.rolled_back))
@@ -282,6 +294,7 @@ RECORDED: dict[str, Act] = {
         rejected,
         expired,
         rolled_back,
+        rescaled,
         aborted_at_image,
         aborted_at_taskdef,
         aborted_at_task,
@@ -296,7 +309,7 @@ RECORDED: dict[str, Act] = {
     )
 }
 """By the name of its history."""
-WITH_ROLLOUT = {"promoted", "rolled-back"}
+WITH_ROLLOUT = {"promoted", "rolled-back", "rescaled"}
 """Histories whose rollout is kept, too."""
 WATCH = "watch"
 """The history of the watch of a branch."""

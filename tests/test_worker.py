@@ -193,6 +193,7 @@ def test_given_arguments_then_no_worker_starts(arguments: list[str], code: int) 
         ("SLIPWAY_GIT_AUTHOR", "Bot.", "at both ends"),
         ("SLIPWAY_GIT_EMAIL", "", "1 to 200"),
         ("SLIPWAY_GIT_SIGNING_KEY", "/nowhere/key", "names no file"),
+        ("SLIPWAY_SIGSTORE_ROOT", "/nowhere/trusted_root.json", "it cannot be read: No such file"),
     ],
 )
 def test_given_git_settings_that_are_wrong_then_it_is_said_which_and_what_to_write(

@@ -358,6 +358,10 @@ class OperatorHandlers:
         self._state.notice(text, workflow.now())
         self._view.show()
 
+    def _notice_once(self, text: str) -> None:
+        if not self._state.has_noticed(text):
+            self._notice(text)
+
     def _summarize(self, summary: str) -> None:
         self._state.summarize(summary)
         self._view.show()

@@ -9,6 +9,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.access.activities import AccessActivities
+    from activities.access.messages import CheckAccess
     from activities.event_commits import EventCommitActivities
     from activities.evidence import EvidenceActivities, GatherEvidence
     from activities.images.activities import ImageActivities
@@ -26,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from slipway.temporal.search_attributes import State
     from slipway.text import pluralize
 
+from workflows.access import crosses_accounts, missing_access, told
 from workflows.activity_options import ABORT_GRACE, CHANGE, COPY, GIT, READ, STOP, follow, shown
 from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
@@ -95,8 +98,9 @@ class PromotionWorkflow(UndoingWorkflow):
         state.app = app = await self._step(TaskdefActivities.read_app, read, GIT, "read the application's files")
         for warning in app.warnings:
             self._notice(warning)
+        await self._check_access(None)
         spec = app.spec.spec.image
-        resolve = ResolveImage(image=image, origin=self._origin, spec=spec)
+        resolve = ResolveImage(image=image, origin=self._origin)
         found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there, and signed?")
         state.image_origin = found.found
         for warning in found.warnings:
@@ -276,6 +280,8 @@ class PromotionWorkflow(UndoingWorkflow):
             raise EndedError(Outcome.refused, f"a gate is not met: {'; '.join(missed)}")
         if unreadable := unreadable_gates(evidence, known(state.app).commit, self._request.app.branch):
             raise unreadable
+        if state.stage.state is not StageState.waiting:
+            await self._check_access(package)
         decided = await self._ask_approvers(evidence, package)
         self._plan_rejection(package)
         approval = SetApproval(
@@ -293,6 +299,17 @@ class PromotionWorkflow(UndoingWorkflow):
                 state.round = None
             raise
         self._summarize(decided)
+
+    async def _check_access(self, package: ModelPackage | None) -> None:
+        """Park where another account does not let somebody in: before anything is changed, and before people are asked."""
+        if not crosses_accounts(known(self._state.app)) or not workflow.patched("check-access"):
+            return
+        check = CheckAccess(origin=self._origin, package=package)
+        found = await self._step(AccessActivities.check_access, check, READ, "do the accounts let each other in?")
+        for finding in found.warnings:
+            self._notice_once(told(finding))
+        if missing := missing_access(found):
+            raise missing
 
     async def _read_gates_anew(self) -> None:
         """Pin the head of the deployment branch, so that what was corrected there counts.
@@ -331,7 +348,6 @@ class PromotionWorkflow(UndoingWorkflow):
             origin=self._origin,
             smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
             rollout=spec.rollout,
-            image_spec=spec.image,
             image_origin=self._state.image_origin,
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from datetime import timedelta
 from typing import Any
@@ -71,11 +72,13 @@ class RolloutWorkflow:
     @staticmethod
     async def _update(request: RolloutRequest) -> EndpointVerdict:
         plan = request.plan
+        end_if_aborted()
         await workflow.execute_activity_method(
             EndpointActivities.update_endpoint,
             UpdateEndpoint(plan=plan, previous_config=request.previous_config),
             **shown(CHANGE, f"update {plan.target.endpoint}"),
         )
+        end_if_aborted()
         timeout = plan.strategy.timeout + CREATION
         return await workflow.execute_activity_method(
             EndpointActivities.follow_endpoint,
@@ -88,6 +91,7 @@ class RolloutWorkflow:
 
         An abort cancels this workflow, and its promotion puts the scaling back.
         """
+        end_if_aborted()
         name = request.plan.target.endpoint
         await workflow.execute_activity_method(
             ScalingActivities.take_off_scaling, scaling, **shown(CHANGE, f"take off the automatic scaling of {name}")
@@ -135,6 +139,18 @@ def refuse_stranger(plan: EndpointPlan) -> None:
     if parent is None or parent.workflow_id != plan.promotion_id:
         started = f"the workflow {parent.workflow_id}" if parent else "no workflow"
         raise refusal(f"a rollout is started by its promotion {plan.promotion_id}, not by hand: {started} started this one")
+
+
+def end_if_aborted() -> None:
+    """End before the next step, if the promotion was aborted while a step was under way.
+
+    A step that ends well all the same hides the cancellation: the SDK waits for its result and returns that.
+
+    Raises:
+        CancelledError: The promotion was aborted. It undoes what was done.
+    """
+    if workflow.cancellation_reason() is not None and workflow.patched("rollout-ends-before-next-step"):
+        raise asyncio.CancelledError
 
 
 def result(plan: EndpointPlan, verdict: EndpointVerdict, answer: SmokeAnswer | None = None) -> RolloutResult:

@@ -265,10 +265,14 @@ class PromotionState(BaseModel):
 
     def notice(self, text: str, now: datetime) -> None:
         """Keep something that people should be able to read later."""
-        notices = (*self.notices, f"{now:%Y-%m-%dT%H:%M:%SZ} {cap(one_line(text), NOTICE_LIMIT)}")[-NOTICES:]
+        notices = (*self.notices, f"{now:%Y-%m-%dT%H:%M:%SZ} {_kept(text)}")[-NOTICES:]
         while sum(len(notice.encode()) for notice in notices) > NOTICES_SIZE:
             notices = notices[1:]
         self.notices = notices
+
+    def has_noticed(self, text: str) -> bool:
+        """Whether this was noticed before."""
+        return any(notice.partition(" ")[2] == _kept(text) for notice in self.notices)
 
     def record(self, decision: DecisionRecord, document: DecisionDocument | None = None) -> None:
         """Keep a decision, and that its document was used."""
@@ -329,6 +333,10 @@ def known(value: T | None) -> T:
 def with_short_answer(served: ServedEndpoint, limit: int) -> ServedEndpoint:
     """What a target serves, with as much of its answer."""
     return served.model_copy(update={"answer": cap(served.answer, limit)}) if served.answer else served
+
+
+def _kept(text: str) -> str:
+    return cap(one_line(text), NOTICE_LIMIT)
 
 
 def _first_line(text: str) -> str:

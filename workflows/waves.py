@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         RolloutResult,
         UpdateEndpoint,
     )
+    from activities.endpoints.scaling import is_scaled_otherwise
     from activities.origin import Origin
     from slipway.api import Outcome, StageName, rollout_queue
     from slipway.app.spec import Target, Wave
@@ -176,7 +177,8 @@ class Waves:
         found = await workflow.execute_activity_method(
             EndpointActivities.look_again, again, **shown(READ, f"look at {request.plan.target.endpoint} again")
         )
-        if (found.plan.config, found.current_config) == (before.plan.config, before.current_config):
+        same = (found.plan.config, found.current_config) == (before.plan.config, before.current_config)
+        if same and not is_scaled_otherwise(found.scaling, before.scaling):
             return
         self._warn(found)
         self._state.plan_again(position, self._request_of(found), way_back_of(before), way_back_of(found))

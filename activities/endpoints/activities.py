@@ -30,7 +30,7 @@ from activities.endpoints.plan import plan_rollout
 from activities.endpoints.preflight import alarms_firing, check_preconditions, require_not_scaled_now
 from activities.endpoints.preparation import changed, environment_of_package, prepare
 from activities.endpoints.scaling import scaling_in_the_way
-from activities.endpoints.served import SageMakerAccount, is_missing
+from activities.endpoints.served import SageMakerAccount, container_to_ask, is_missing
 from activities.endpoints.stopping import UpdateStop
 from activities.repositories import Repositories
 from activities.tags import PROMOTION_TAG
@@ -243,11 +243,16 @@ class EndpointActivities:
         path = app_file(request.app.folder, request.payload)
         body = await (await self._repositories.open(request.app)).read(request.commit, path)
         plan = request.plan
-        endpoint = await self._account(plan).endpoint(plan.target.endpoint)
-        # Of several variants the one that got the model answers; the others say nothing about it.
-        variant = plan.variant.name if endpoint and len(endpoint.get("ProductionVariants", [])) > 1 else None
+        account = self._account(plan)
+        endpoint, model = await account.endpoint(plan.target.endpoint), await account.model(plan.model)
+        to: dict[str, str] = {}
+        # Of several variants, and of containers that are asked one by one, the one that got the package answers.
+        if endpoint and len(endpoint.get("ProductionVariants", [])) > 1 and plan.variant.name:
+            to["TargetVariant"] = plan.variant.name
+        if model and (container := container_to_ask(model, plan.package.arn)):
+            to["TargetContainerHostname"] = container
         runtime = self._aws.runtime(plan.region, plan.target.role_arn)
-        return await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, variant)
+        return await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, to)
 
     @activity.defn
     async def restore_endpoint(self, request: RestoreEndpoint) -> Compensation:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from activities.endpoints.messages import EndpointPlan
-from slipway.app.strategy import Rolling, Strategy
+from slipway.app.strategy import LARGEST_BATCH, PERCENT, SMALLEST_BATCH, Rolling, Strategy
 from slipway.progress import EndpointProgress, VariantProgress
 from slipway.text import pluralize
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 SHIFTS_NEED = 2
 """The least number of instances for a canary, a linear shift or a batch: its first part is at most half of the fleet."""
-PERCENT = 100
-SMALLEST_BATCH, LARGEST_BATCH = 5, 50
-"""The bounds of a rolling update's batch, in percent of the fleet (`RollingUpdatePolicy.MaximumBatchSize`)."""
 
 
 class RolloutState(StrEnum):
@@ -139,21 +136,6 @@ def config_of_way_back(strategy: Strategy, instances: int) -> dict[str, Any]:
     if rolling is None or is_at_once(strategy, instances):
         return {}
     return {"RollingUpdatePolicy": {"MaximumBatchSize": _size_that_fits(rolling, instances), "WaitIntervalInSeconds": 0}}
-
-
-def problem_of_batches(rolling: Rolling, fleet: int) -> str:
-    """Why SageMaker would refuse batches of this many instances; empty if it takes them.
-
-    Args:
-        rolling: The spec's.
-        fleet: Instances of the variant.
-    """
-    bounds = ((rolling.instances, LARGEST_BATCH, "a batch"), (rolling.rollback_instances, PERCENT, "a batch of a rollback"))
-    for instances, largest, what in bounds:
-        if instances and not SMALLEST_BATCH * fleet <= PERCENT * instances <= largest * fleet:
-            sized = pluralize(instances, "instance")
-            return f"{what} is {sized} of {fleet}, and SageMaker takes {SMALLEST_BATCH} to {largest} % of the fleet"
-    return ""
 
 
 def _rolling_policy(strategy: Strategy, rolling: Rolling) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ReadTimeoutError
 
@@ -21,7 +22,7 @@ ANSWER_LIMIT = 1_000
 
 
 async def invoke(
-    aws: Aws, runtime: SageMakerRuntimeClient, endpoint: str, body: bytes, content_type: str, variant: str | None = None
+    aws: Aws, runtime: SageMakerRuntimeClient, endpoint: str, body: bytes, content_type: str, to: Mapping[str, str]
 ) -> SmokeAnswer:
     """Sends the request and returns the answer, even a bad one.
 
@@ -31,7 +32,7 @@ async def invoke(
         endpoint: The endpoint's name.
         body: The request.
         content_type: Its type, and the one that the answer is to have.
-        variant: The variant that is to answer; none where there is only one.
+        to: Who is to answer, where there are several: `TargetVariant`, `TargetContainerHostname`.
 
     Raises:
         SlipwayError: The endpoint itself could not be asked.
@@ -40,12 +41,8 @@ async def invoke(
     if len(body) > REQUEST_LIMIT:
         raise RefusedError(tried, f"the payload has {len(body):,} bytes", f"keep it under {REQUEST_LIMIT:,} bytes")
 
-    to_variant: dict[str, Any] = {"TargetVariant": variant} if variant else {}
-
     def ask() -> str:
-        answer = runtime.invoke_endpoint(
-            EndpointName=endpoint, ContentType=content_type, Accept=content_type, Body=body, **to_variant
-        )
+        answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType=content_type, Accept=content_type, Body=body, **to)
         return answer["Body"].read(4 * ANSWER_LIMIT).decode(errors="replace")[:ANSWER_LIMIT]
 
     try:

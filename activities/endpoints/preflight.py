@@ -78,7 +78,7 @@ def _check_batches(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOut
     if len(names) > 1:
         said = f"it has the variants {', '.join(names)}, and SageMaker has no rolling update for more than one"
         raise NeedsPersonError(tried, said, "write canary or linear in place of spec.rollout.strategy.rolling, then start again")
-    if problem := deployment.problem_of_batches(rolling, fleet):
+    if problem := rolling.problem(fleet):
         raise NeedsPersonError(tried, problem, "write percent in place of instances in the strategy, then start again")
     waits = rolling.wait * rolling.batches(fleet)
     if waits >= plan.strategy.timeout:

@@ -23,6 +23,8 @@ from slipway.names import short_hash
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 LIMIT = 8_192
 """Bytes of one variant's scaling as JSON: it is in the promotion's history, once for each target and more."""
+NEVER_SCALED = "ml.t2."
+"""Burstable instances, which RegisterScalableTarget refuses (aws-controllers-k8s/community, pull request 1633)."""
 TRACKING = "TargetTrackingScaling"
 
 
@@ -90,22 +92,24 @@ async def scaling_in_the_way(account: SageMakerAccount, plan: EndpointPlan, form
         NeedsPersonError: There is some that could not be put back as it was.
     """
     live, wanted = former.replaced.get("InstanceType"), plan.variant.instance_type
-    if live is None or wanted in {None, live}:
+    if live is None or wanted is None or wanted == live:
         return None
     resource = f"endpoint/{plan.target.endpoint}/variant/{former.replaced['VariantName']}"
     scaling = await VariantScaling(account, resource).read()
     if scaling:
-        _require_restorable(resource, scaling)
+        _require_restorable(resource, scaling, wanted)
     return scaling
 
 
-def _require_restorable(resource: str, scaling: Scaling) -> None:
+def _require_restorable(resource: str, scaling: Scaling, instance_type: str) -> None:
     tried = f"planning to take off the automatic scaling of {resource}, as the instance type changes"
     remedy = f"take it off by hand, or keep the instance type: take spec.rollout.variant.instanceType away; {START_AGAIN}"
     others = [str(policy["PolicyName"]) for policy in scaling.policies if policy["PolicyType"] != TRACKING]
     if others:
         said = f"it has the step scaling policies {', '.join(others)}, which people's alarms name by an ARN that would change"
         raise NeedsPersonError(tried, said, remedy)
+    if instance_type.startswith(NEVER_SCALED):
+        raise NeedsPersonError(tried, f"SageMaker scales no {instance_type} automatically", remedy)
     if len(scaling.model_dump_json()) > LIMIT:
         said = f"its policies and scheduled actions take more than {LIMIT} bytes, which is more than is recorded"
         raise NeedsPersonError(tried, said, remedy)
@@ -122,6 +126,11 @@ def is_part_of(found: Scaling, whole: Scaling) -> bool:
     if found.target != whole.target:
         return False
     return all(each in whole.policies for each in found.policies) and all(each in whole.actions for each in found.actions)
+
+
+def is_scaled_otherwise(found: Scaling | None, recorded: Scaling | None) -> bool:
+    """Whether somebody has changed a variant's scaling since it was recorded. Where there is none it may be taken off."""
+    return found is not None and (recorded is None or not is_part_of(found, recorded))
 
 
 def is_over(action: Mapping[str, Any], now: datetime) -> bool:

@@ -115,6 +115,13 @@ def containers_of(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [primary] if primary else [*model.get("Containers", [])]
 
 
+def container_to_ask(model: Mapping[str, Any], package: str) -> str | None:
+    """The host name of a package's container, where requests have to name one: `InferenceExecutionConfig.Mode` is `Direct`."""
+    if model.get("InferenceExecutionConfig", {}).get("Mode") != "Direct":
+        return None
+    return next((each.get("ContainerHostname") for each in containers_of(model) if each.get("ModelPackageName") == package), None)
+
+
 def group_of(package: str) -> str:
     """The ARN of a package without its version. Groups are the same in any case of their letters."""
     return package.rpartition("/")[0].lower()

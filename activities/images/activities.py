@@ -64,9 +64,9 @@ class ImageActivities:
         image = require_digest(request.image)
         await find_digest(self._aws, image)
         await self._read_tree(image)
-        if request.origin is None or request.spec is None:
+        if request.origin is None:
             return ResolvedImage(image=str(image))
-        found = await self._origins.find(request.origin, request.spec)
+        found = await self._origins.find(request.origin, await self._origins.spec(request.origin))
         return ResolvedImage(image=str(image), found=found.origin, warnings=found.warnings)
 
     @activity.defn

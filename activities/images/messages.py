@@ -8,7 +8,7 @@ from pydantic import Field
 
 from activities.origin import Origin
 from slipway.api import ImageOrigin, Message
-from slipway.app.spec import Image, Scan
+from slipway.app.spec import Scan
 
 
 class ResolveImage(Message):
@@ -16,9 +16,7 @@ class ResolveImage(Message):
 
     image: str
     origin: Origin | None = None
-    """Absent where an older release recorded the input."""
-    spec: Image | None = None
-    """What the spec says of images. Absent where an older release recorded the input: nobody looks who signed it."""
+    """Absent where an older release recorded the input: nobody looks who signed it."""
 
 
 class ResolvedImage(Message):

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from activities.guard import Guard
 from activities.images.registries import open_registry
 from activities.origin import Origin
 from slipway.api import BuildProvenance, ImageOrigin, ImageSigner
@@ -25,9 +26,7 @@ from slipway.cosign.verify import Verdict, verify_attached
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.oci.manifests import ImageRepository
 from slipway.oci.reference import ImageReference
-from slipway.policy.check import entry_for
-from slipway.policy.source import Policies
-from slipway.text import one_line, pluralize
+from slipway.text import one_line
 
 PROVENANCE_LIMIT = 5
 """Provenances that are kept of one image, the signed ones first."""
@@ -71,14 +70,22 @@ class ImageOrigins:
 
     Args:
         aws: Where to find AWS.
-        policies: What the worker's owner allows, and asks for.
+        guard: What applications may do, and what their specs say.
         root: Whom the worker believes about keyless identities.
     """
 
-    def __init__(self, aws: Aws, policies: Policies, root: SigstoreRoot) -> None:
+    def __init__(self, aws: Aws, guard: Guard, root: SigstoreRoot) -> None:
         self._aws = aws
-        self._policies = policies
+        self._guard = guard
         self._root = root
+
+    async def spec(self, origin: Origin) -> Image:
+        """What the promotion's spec says of images. It says which registries are asked, so no activity's input is believed.
+
+        Raises:
+            RefusedError: The policy does not allow what the application's files name.
+        """
+        return (await self._guard.permit(origin)).spec.spec.image
 
     async def demands(self, origin: Origin, image: Image) -> tuple[Demand, ...]:
         """Who must have signed the promotion's image. Each demand is met by one of its signers.
@@ -87,7 +94,7 @@ class ImageOrigins:
             origin: The promotion.
             image: What its spec says of images.
         """
-        entry = entry_for(await self._policies(), origin.app)
+        entry = await self._guard.entry(origin)
         demands = (Demand(_DEMAND_OF_SPEC, image.signed_by), Demand(_DEMAND_OF_POLICY, entry.signed_by))
         return tuple(demand for demand in demands if demand.signers)
 
@@ -107,7 +114,7 @@ class ImageOrigins:
     async def find(self, origin: Origin, image: Image) -> FoundOrigin:
         """Who signed the promotion's image, and what they or anybody say that it was built from.
 
-        Where nobody is asked for, what cannot be read is only a warning.
+        Where nobody is asked for, what cannot be read is only a warning, and referrers that the spec ignores are not looked at.
 
         Args:
             origin: The promotion.
@@ -122,7 +129,7 @@ class ImageOrigins:
             signed = await self._signed(origin, image, demands)
         others, warnings = list(signed.others), list[str]()
         try:
-            if not demands:
+            if not demands and image.referrers != "ignore":
                 others += (await self._verdict(signed.place, ())).others
             others += await self._built(signed.place)
         except (NeedsPersonError, RefusedError) as error:
@@ -132,8 +139,30 @@ class ImageOrigins:
         warnings += [
             f"the image's unsigned provenance contradicts the promotion: {each.line}" for each in said if each.contradiction
         ]
-        found = tuple(dict.fromkeys((*signed.origin.provenance, *said)))[:PROVENANCE_LIMIT]
-        return FoundOrigin(signed.origin.model_copy(update={"provenance": found}), tuple(warnings[:PROVENANCE_LIMIT]))
+        return FoundOrigin(_together(signed.origin, said), tuple(warnings[:PROVENANCE_LIMIT]))
+
+    async def find_again(self, origin: Origin, before: ImageOrigin) -> ImageOrigin:
+        """The same for the evidence: what is signed is looked up anew, and what is not is as the first stage found it.
+
+        So whoever may attach something to the image cannot change the evidence under those who approve it.
+
+        Args:
+            origin: The promotion.
+            before: What the first stage found. No signer in it is believed.
+
+        Raises:
+            NeedsPersonError: What the first stage has made sure of does not hold any more.
+        """
+        signed = ImageOrigin()
+        try:
+            image = await self.spec(origin)
+            if demands := await self.demands(origin, image):
+                signed = (await self._signed(origin, image, demands)).origin
+        except RefusedError as error:
+            report = error.report
+            raise NeedsPersonError(report.tried, report.answered, f"{report.remedy}; then retry, or abort") from error
+        said = [each for each in before.provenance if each.signer is None]
+        return _together(signed, said)
 
     async def _signed(self, origin: Origin, image: Image, demands: Sequence[Demand]) -> _Signed:
         """Who signed an image that somebody must have signed, and where their signatures are.
@@ -155,7 +184,7 @@ class ImageOrigins:
             if is_provenance(each.statement)
         ]
         _require_agreement(str(source), provenance)
-        who = tuple(dict.fromkeys(signed.who for signed in verdict.signatures))[:SIGNERS_LIMIT]
+        who = tuple(dict.fromkeys(signed.who for signed in verdict.signatures))
         return _Signed(ImageOrigin(signers=who, provenance=tuple(provenance)), place, verdict.others)
 
     async def _verdict(self, image: ImageReference, signers: Sequence[Signer]) -> Verdict:
@@ -179,6 +208,13 @@ def _unmet(demands: Iterable[Demand], verdict: Verdict) -> list[Demand]:
     return [demand for demand in demands if not any(signed.signer in demand.signers for signed in verdict.signatures)]
 
 
+def _together(signed: ImageOrigin, said: Iterable[BuildProvenance]) -> ImageOrigin:
+    """What is signed and what is not, in an order that does not depend on the registry's."""
+    signers = sorted(signed.signers, key=lambda signer: signer.line)
+    provenance = sorted(dict.fromkeys((*signed.provenance, *said)), key=lambda each: (each.signer is None, each.line))
+    return ImageOrigin(signers=tuple(signers[:SIGNERS_LIMIT]), provenance=tuple(provenance[:PROVENANCE_LIMIT]))
+
+
 def _provenance(statement: Statement, commit: str) -> BuildProvenance:
     read = read_provenance(statement)
     return read.model_copy(update={"contradiction": contradiction(read, commit)})
@@ -200,11 +236,8 @@ def _not_signed(image: str, unmet: Sequence[Demand], verdict: Verdict) -> Refuse
     asked = "; ".join(f"{demand.where} asks for one by {_named(demand.signers)}" for demand in unmet)
     counted = [f"one by {who.line} is none of these" for who in dict.fromkeys(signed.who for signed in verdict.signatures)]
     reasons = list(dict.fromkeys([*counted, *(one_line(each)[:OBJECTION_LIMIT] for each in verdict.objections)]))
-    found = "it has no signature"
-    if reasons:
-        more = f"; and {len(reasons) - OBJECTIONS_LIMIT} more" if len(reasons) > OBJECTIONS_LIMIT else ""
-        attached = pluralize(len(verdict.objections) + len(verdict.signatures), "thing")
-        found = f"{attached} attached to it: {'; '.join(reasons[:OBJECTIONS_LIMIT])}{more}"
+    more = f"; and {len(reasons) - OBJECTIONS_LIMIT} more reasons" if len(reasons) > OBJECTIONS_LIMIT else ""
+    found = f"no signature of it counts: {'; '.join(reasons[:OBJECTIONS_LIMIT])}{more}" if reasons else "it has no signature"
     return RefusedError(
         f"verifying the signature of {image}",
         f"{found}. {asked}",

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from temporalio import activity
 
 from activities.compensation import Compensation
-from activities.guard import read_app_of
-from activities.repositories import Repositories, read_files
+from activities.repositories import Repositories, app_at, read_files
 from activities.tags import ATTEMPT_TAG, HASH_TAG, PROMOTION_TAG
 from activities.tasks.finding import TaskSearch, list_tasks
 from activities.tasks.messages import (
@@ -155,7 +154,7 @@ class TaskActivities:
         """
         origin = request.origin
         repository = await self._repositories.open(origin.app)
-        app = await read_app_of(repository, origin)
+        app = await app_at(repository, origin.app, origin.commit)
         search = TaskSearch(self._aws, repository, request, app)
         families, family = self._families.at(app.pipecd.ecs.cluster_arn, request.region), app.taskdef["family"]
         deadline = deadline_after(request.within)

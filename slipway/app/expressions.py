@@ -7,6 +7,7 @@ process up meanwhile.
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from typing import Any
 
@@ -17,6 +18,7 @@ SIZE_LIMIT = 5_000
 """Instructions of the compiled expression: what one step through the text may cost."""
 MATCH_LIMIT = 100
 SECONDS = 10.0
+_ANY_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
 _ENGINE: Any = re2
 """It has no types."""
 
@@ -31,6 +33,8 @@ def compiled(pattern: str) -> Any:
     """
     if len(pattern) > LENGTH_LIMIT:
         raise ValueError(f"has {len(pattern):,} characters; at most {LENGTH_LIMIT:,} are read")
+    if _ANY_BYTE.search(pattern):
+        raise ValueError("matches single bytes by \\C, which Go's expressions do not: write a dot")
     options = _ENGINE.Options()
     options.log_errors = False
     try:

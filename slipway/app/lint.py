@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from slipway.app.attachment import Read, render_file, uses
+from slipway.app.ecs_api import wrong_words
 from slipway.app.pipecd import APP_FILE, EventHandler, PipecdApp, app_of
 from slipway.app.pipecd_fields import warnings_of
 from slipway.app.problems import FileError, Problem, Severity, shown
-from slipway.app.regions import region_of_cluster
+from slipway.app.regions import region_of_app
 from slipway.app.replacements import FileChange, apply_event
-from slipway.app.spec import SPEC_FILE, Event, ModelPromotion
+from slipway.app.spec import SPEC_FILE, Event, ModelPromotion, Rollout
 from slipway.app.spec_reader import spec_of
 from slipway.app.targets import twins
 from slipway.app.taskdef import TaskDefinition, container_images, load_taskdef, taskdef_of
@@ -227,6 +228,9 @@ class _Linter:
         if ecs.capacity_provider_strategy and "launch_type" in ecs.model_fields_set:
             message = "ECS takes a launch type or capacityProviderStrategy, not both"
             self._error(file, (*place, "launchType"), message, "keep one of them")
+        for path, word, allowed in wrong_words(ecs.request(), "RunTask"):
+            written = (part for part in path if part != "networkConfiguration")
+            self._error(file, (*place, *written), f"found {shown(word)}", f"allowed: {allowed}")
         if launcher == "slipway":
             self._check_launch(pipecd)
         elif not ecs.run_standalone_task:
@@ -256,16 +260,18 @@ class _Linter:
             message = f"is ECR's scan, and the source is in {source.registry}"
             help_ = "remove it and scan the image in CI, or let CI push to ECR"
             self._error(SPEC_FILE, ("spec", "image", "scan"), message, help_)
+        if image.signed_by and image.referrers == "ignore":
+            message = "the signature stays in the source, which must keep it until the task has run"
+            self._warn(SPEC_FILE, ("spec", "image", "referrers"), message, "remove it: signatures are then copied with the image")
         for twin in twins(spec, pipecd.ecs):
             at = ("spec", "rollout", "waves", twin.wave, "targets", twin.position)
             message = f"the endpoint {twin.target.endpoint} in {twin.region} is {twin.earlier} already"
             help_ = "remove one of them; names of endpoints are the same in any case of their letters"
             self._error(SPEC_FILE, at, message, help_)
-        if ImageReference.parse(image.target).ecr is None and not region_of_cluster(pipecd.ecs):
+        if not region_of_app(spec, pipecd.ecs):
+            at = (*pipecd.input_path, "clusterArn")
             message = f"is no ARN, and the image's target {image.target} is in no region of AWS"
-            self._error(
-                pipecd.file, (*pipecd.input_path, "clusterArn"), message, "write the cluster's ARN, which names the region"
-            )
+            self._error(pipecd.file, at, message, "write the cluster's ARN, which names the region")
 
     def _check_handler(self, spec: ModelPromotion, pipecd: PipecdApp, position: int, taskdef: TaskDefinition) -> tuple[str, ...]:
         """The containers whose image is written. Each place that the image is written to is there, and one is the task's."""
@@ -352,6 +358,7 @@ class _Linter:
         if kind and rollout.settings.serverless:
             message = "a serverless endpoint has no instances: SageMaker moves all its traffic at once"
             self._warn(SPEC_FILE, (*at, "strategy", kind), message, f"remove {kind}")
+        self._check_batches(rollout)
         # Without a type the spec speaks of live endpoints only, which keep their number of instances.
         if kind and rollout.variant.instance_type and rollout.variant.instance_count == 1:
             part = "batch" if kind == "rolling" else kind
@@ -364,6 +371,12 @@ class _Linter:
             self._error(
                 SPEC_FILE, (*at, "smoke", "payload"), f"{rollout.smoke.payload} is not there", "add it to the app's folder"
             )
+
+    def _check_batches(self, rollout: Rollout) -> None:
+        rolling, count = rollout.strategy.rolling, rollout.variant.instance_count
+        if rolling and rollout.variant.instance_type and count > 1 and (problem := rolling.problem(count)):
+            help_ = "write percent in place of instances, or another number; an update keeps the live number of instances"
+            self._warn(SPEC_FILE, ("spec", "rollout", "strategy", "rolling"), problem, help_)
 
     def _check_approval(self, spec: ModelPromotion) -> None:
         at = ("spec", "approval")

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 
 from slipway.app.expressions import expression
-from slipway.app.go_template import quoted
+from slipway.app.go_functions import quoted
 from slipway.app.problems import FileError, Problem, shown
 from slipway.app.rules import READING, Bounds, file_of_the_app
 from slipway.app.yaml_source import Document, Path, load_document
@@ -26,6 +26,18 @@ PLUGIN = ("spec", "plugins", "ecs", "input")
 """Where the ECS plugin of v1 has its input; `spec.input` is where v0 has it."""
 VARIABLES = (".Value", ".EventName")
 """All that PipeCD puts into the template of a commit message."""
+_WANTED = {
+    "string_type": "allowed: a text",
+    "tuple_type": "allowed: a list",
+    "bool_type": "allowed: true or false",
+    "bool_parsing": "allowed: true or false",
+    "int_type": "allowed: a whole number",
+    "int_parsing": "allowed: a whole number",
+    "dict_type": "allowed: texts by their names",
+    "model_type": "allowed: a mapping of keys and values",
+    "missing": "add it",
+}
+"""What is allowed, by pydantic's names of errors."""
 _VARIABLE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 
 
@@ -273,7 +285,8 @@ class _AppReader:
         """Where the input is: v1 has it under its plugin; older files of v1, as those of v0, right in the spec."""
         in_plugin = self._at(PLUGIN) is not None
         prefers_plugin = self._at(("kind",)) == V1 or self._at(("spec", "input")) is None
-        return PLUGIN if in_plugin and prefers_plugin else ("spec", "input")
+        nowhere = self._at(("spec", "input")) is None and self._at(("kind",)) == V1
+        return PLUGIN if nowhere or (in_plugin and prefers_plugin) else ("spec", "input")
 
     def _files(self, model: type[M], key: str, targets: str) -> M | None:
         if self._at(("spec", key)) is None:
@@ -338,7 +351,8 @@ class _AppReader:
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 place = (*path, *detail["loc"])
-                self._problem(place, f"found {shown(self._at(place))}", detail["msg"].removeprefix("Value error, "))
+                help_ = _WANTED.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
+                self._problem(place, f"found {shown(self._at(place))}", help_)
             return None
         return read.model_copy(
             update={name: value for name, value in (defaults or {}).items() if name not in read.model_fields_set}

@@ -45,7 +45,7 @@ class Problem(BaseModel):
 
 def shown(value: object) -> str:
     """A value that was found, short enough for a message."""
-    text = repr(value)
+    text = {None: "nothing", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 

@@ -11,9 +11,12 @@ _REGION, _ACCOUNT = 3, 4
 
 
 def region_of_app(promotion: ModelPromotion, ecs: EcsApp) -> str:
-    """The region of the task, the pipeline and the targets that name none: the image's in ECR, else the cluster's."""
+    """The region of the task, the pipeline and the targets that name none: the cluster's, else that of the image in ECR.
+
+    The repository may be in another region than the cluster: ECS pulls across regions.
+    """
     ecr = ImageReference.parse(promotion.spec.image.target).ecr
-    return ecr.region if ecr else region_of_cluster(ecs)
+    return region_of_cluster(ecs) or (ecr.region if ecr else "")
 
 
 def region_of_cluster(ecs: EcsApp) -> str:

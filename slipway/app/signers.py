@@ -104,4 +104,4 @@ class Signer(SpecModel):
         return compiled(self.subject_pattern).fullmatch(subject.encode()) is not None
 
 
-Signers = Annotated[tuple[Signer, ...], Bounds(max_length=SIGNERS_LIMIT)]
+SignedBy = Annotated[tuple[Signer, ...], Bounds(max_length=SIGNERS_LIMIT)]

@@ -22,7 +22,7 @@ from slipway.app.durations import Duration, between
 from slipway.app.endpoint_settings import EndpointSettings
 from slipway.app.metric_paths import check_metric_path
 from slipway.app.rules import Bounds, file_of_the_app, rule, when_reading
-from slipway.app.signers import Signers
+from slipway.app.signers import SignedBy
 from slipway.app.spec_model import SpecModel
 from slipway.app.strategy import Strategy
 from slipway.oci.reference import REPOSITORY_URI, ImageReference, check_repository
@@ -81,7 +81,7 @@ class Image(SpecModel):
     the image goes."""
     scan: Scan | None = None
     """Absent: the image is not held back by a scan. Only for a source in ECR."""
-    signed_by: Signers = ()
+    signed_by: SignedBy = ()
     """One of these must have signed the image with cosign. Absent: it need not be signed, unless the worker's policy asks for
     it."""
 
@@ -290,7 +290,8 @@ class Target(SpecModel):
     endpoint: SageMakerName
     """The endpoint's name."""
     region: Region | None = None
-    """Absent: the region of `image.target`; where that is not in ECR, the cluster's."""
+    """Absent: the region of the cluster's ARN in PipeCD's file; where that names the cluster alone, the region of
+    `image.target`."""
     role_arn: RoleArn | None = None
     """The role that the worker assumes for the target. Absent: the worker's own."""
     execution_role_arn: RoleArn | None = None

@@ -109,6 +109,9 @@ def _problem(root: type[BaseModel], document: Document, detail: ErrorDetails) ->
             return document.problem(path, "is required and absent", _meaning(root, path))
         case "value_error" if isinstance(_look_up(document.data, path), dict):
             return document.problem(path, str(detail.get("ctx", {})["error"]), "correct these keys together")
+        case "string_type" | "model_type" if not isinstance(_look_up(document.data, path), str) and path in document.words:
+            said = f"found {_short(document.words[path])} without quotes, which YAML reads as no text"
+            return document.problem(path, said, "put quotes around a text")
         case _:
             found = _short(_look_up(document.data, path))
             return document.problem(path, f"found {found}", f"allowed: {_allowed(path, detail)}")
@@ -163,6 +166,10 @@ def _allowed(path: Path, detail: ErrorDetails) -> str:
             return _HINTS.get(name, f"a text that matches {context['pattern']}")
         case "model_type" | "model_attributes_type" | "dict_type":
             return "a mapping of keys and values"
+        case "too_long" | "too_short":
+            most = "max_length" in context
+            limit = f"{'at most' if most else 'at least'} {context['max_length' if most else 'min_length']}"
+            return f"{limit}, and there are {context['actual_length']}"
         case _:
             return detail["msg"].removeprefix("Input should be ").removeprefix("Input should ")
 

@@ -14,11 +14,15 @@ from pydantic import Field
 from slipway.app.durations import Duration, between
 from slipway.app.rules import Bounds, rule
 from slipway.app.spec_model import SpecModel
+from slipway.text import pluralize
 
 Kind = Literal["canary", "linear", "rolling"]
 KINDS: tuple[Kind, ...] = ("canary", "linear", "rolling")
+PERCENT = 100
+SMALLEST_BATCH, LARGEST_BATCH = 5, 50
+"""The bounds of a rolling update's batch, in percent of the fleet."""
 LEAST_BATCHES = 2
-"""A batch of a rolling update is at most half of the fleet."""
+"""How many batches of half of the fleet there are."""
 
 
 class Canary(SpecModel):
@@ -45,13 +49,13 @@ class Rolling(SpecModel):
     Each batch is 5 to 50 % of the fleet. There is none for serverless endpoints and for several production variants.
     """
 
-    percent: Annotated[int, Bounds(ge=5, le=50)] | None = None
+    percent: Annotated[int, Bounds(ge=SMALLEST_BATCH, le=LARGEST_BATCH)] | None = None
     """The size of one batch, in percent of the fleet. Or `instances`."""
     instances: Annotated[int, Bounds(ge=1, le=500)] | None = None
     """The size of one batch, in instances. Or `percent`, which also fits a fleet that grows and shrinks."""
     wait: Annotated[Duration, between("0s", "1h")] = timedelta(minutes=10)
     """How long each batch is watched, the last one too."""
-    rollback_percent: Annotated[int, Bounds(ge=5, le=100)] | None = None
+    rollback_percent: Annotated[int, Bounds(ge=SMALLEST_BATCH, le=PERCENT)] | None = None
     """The size of a batch when SageMaker rolls back. Neither this nor `rollbackInstances`: all at once."""
     rollback_instances: Annotated[int, Bounds(ge=1, le=1_000)] | None = None
     """The same in instances."""
@@ -70,7 +74,20 @@ class Rolling(SpecModel):
         Args:
             fleet: Its instances.
         """
-        return -(-fleet // self.instances) if self.instances else -(-100 // (self.percent or 100))
+        return -(-fleet // self.instances) if self.instances else -(-PERCENT // (self.percent or PERCENT))
+
+    def problem(self, fleet: int) -> str:
+        """Why SageMaker would refuse these batches; empty if it takes them.
+
+        Args:
+            fleet: Instances of the variant.
+        """
+        bounds = ((self.instances, LARGEST_BATCH, "a batch"), (self.rollback_instances, PERCENT, "a batch of a rollback"))
+        for instances, largest, what in bounds:
+            if instances and not SMALLEST_BATCH * fleet <= PERCENT * instances <= largest * fleet:
+                sized = pluralize(instances, "instance")
+                return f"{what} is {sized} of {fleet}, and SageMaker takes {SMALLEST_BATCH} to {largest} % of the fleet"
+        return ""
 
 
 class Strategy(SpecModel):

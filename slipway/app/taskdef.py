@@ -9,17 +9,17 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-import botocore.loaders
 import botocore.model
 
+from slipway.app.ecs_api import request_shape, service
 from slipway.app.go_scalars import as_text, resolve
 from slipway.app.problems import FileError, Problem, Severity, shown
-from slipway.app.yaml_source import DIGITS_LIMIT, TASKDEF_LIMIT, Document, Path, load_document
+from slipway.app.yaml_source import DIGITS_LIMIT, TASKDEF_LIMIT, TEMPLATE, Document, Path, load_document, template_near
 
 FORWARDED = frozenset(
     {
@@ -45,8 +45,8 @@ FORWARDED = frozenset(
 
 TaskDefinition = dict[str, Any]
 """The arguments of `ecs.register_task_definition`, without tags."""
-_TEMPLATE = re.compile(r"\{\{(?:(?!\}\}|\n).){0,80}(?:\}\})?")
 _LARGEST_EXACT = 2**53
+_INT32 = 2**31 - 1
 _NOT_RENDERED = (
     "have PipeCD attach a file (spec.attachment, with this file among its targets), or write the value out; "
     "a secret goes into secrets:, from Secrets Manager or Parameter Store"
@@ -81,17 +81,11 @@ def load_taskdef(text: str, file: str) -> Document:
         return load_document(text, file, TASKDEF_LIMIT, first=True)
     except FileError as error:
         problem = error.problems[0]
-        template = _template_at(text, problem.line)
+        template = template_near(text, problem.line)
         if template is None:
             raise
         said = f"holds the template {template}, which nothing renders"
         raise FileError(error.report.tried, [problem.model_copy(update={"message": said, "help": _NOT_RENDERED})]) from error
-
-
-def _template_at(text: str, line: int) -> str | None:
-    lines = text.splitlines()
-    found = _TEMPLATE.search(lines[line - 1]) if 0 < line <= len(lines) else None
-    return found[0] if found else None
 
 
 def taskdef_of(document: Document) -> TaskdefReading:
@@ -101,16 +95,32 @@ def taskdef_of(document: Document) -> TaskdefReading:
         FileError: There is no task definition in it, or a value that the API cannot take.
     """
     reader = _Reader(document)
-    request = reader.value(document.data, _request_shape(), ())
+    request = reader.value(document.data, request_shape("RegisterTaskDefinition"), ())
     if not isinstance(document.data, dict) or not isinstance(request, dict):
         problem = document.problem((), "holds no task definition", "write family and containerDefinitions")
         raise FileError(f"reading {document.file}", [problem])
     forwarded: TaskDefinition = {key: value for key, value in request.items() if key in FORWARDED}  # pyright: ignore[reportUnknownVariableType]
     missing = [key for key in ("family", "containerDefinitions") if not forwarded.get(key)]
     problems = [*reader.problems, *(document.problem((key,), "is required and absent", "add it") for key in missing)]
+    problems += _container_problems(document, forwarded) if not problems else []
     if problems:
         raise FileError(f"reading {document.file}", problems)
     return TaskdefReading(forwarded, tuple(sorted(reader.warnings, key=lambda warning: (warning.line, warning.column))))
+
+
+def _container_problems(document: Document, request: TaskDefinition) -> Iterator[Problem]:
+    """What ECS refuses of containers, and what would make it unclear whose image is written."""
+    names: set[str] = set()
+    for index, container in enumerate(request["containerDefinitions"]):
+        for key in ("name", "image"):
+            if not container.get(key):
+                yield document.problem(("containerDefinitions", index, key), "is required and absent", "add it")
+        name = container.get("name")
+        if name in names:
+            yield document.problem(
+                ("containerDefinitions", index, "name"), f"is the name of two containers: {name}", "rename one"
+            )
+        names.add(name)
 
 
 def taskdef_hash(request: TaskDefinition) -> str:
@@ -159,7 +169,14 @@ class _Reader:
                 result[name] = self.value(inner, shape.members[name], (*path, key))
             if name and not path and name not in FORWARDED:
                 self._warn((*path, key), "is left out: PipeCD does not pass it on to ECS", "remove it, or set it otherwise")
+        self._require(shape.required_members if path else (), result, path)
         return result
+
+    def _require(self, names: Sequence[str], found: Mapping[str, Any], path: Path) -> None:
+        """What the API requires of a structure: neither AWS's SDK for Go nor the one for Python would send it without."""
+        for name in names:
+            if name not in found:
+                self._problem((*path, name), "is required and absent", "add it, or remove what it belongs to")
 
     def _list(self, value: Any, shape: botocore.model.ListShape, path: Path) -> Any:
         if not isinstance(value, list):
@@ -186,7 +203,7 @@ class _Reader:
         return self._rendered(text, path)
 
     def _rendered(self, text: str, path: Path) -> str:
-        if template := _TEMPLATE.search(text):
+        if template := TEMPLATE.search(text):
             self._problem(path, f"holds the template {template[0]}, which nothing renders", _NOT_RENDERED)
         return text
 
@@ -197,6 +214,8 @@ class _Reader:
         match kind, read:
             case "boolean", bool():
                 return read
+            case "integer", int() | float() if abs(read) > _INT32:
+                return self._wrong(value, f"a number up to {_INT32:,}", path)
             case "integer" | "long", int() if not isinstance(read, bool):
                 return read
             case "integer" | "long", float() if read.is_integer() and abs(read) < _LARGEST_EXACT:
@@ -206,7 +225,7 @@ class _Reader:
             case "double" | "float", int() | float() if not isinstance(read, bool):
                 return float(read)
             case _:
-                if isinstance(value, str) and _TEMPLATE.search(value):
+                if isinstance(value, str) and TEMPLATE.search(value):
                     return self._rendered(value, path)
                 return self._wrong(value, "true or false" if kind == "boolean" else "a number", path)
 
@@ -237,21 +256,8 @@ def _is_left_out(value: Any, shape: botocore.model.Shape) -> bool:
 
 
 @cache
-def _request_shape() -> botocore.model.StructureShape:
-    shape = _service().operation_model("RegisterTaskDefinition").input_shape
-    assert shape is not None  # noqa: S101 -- botocore's model of ECS has it; the types do not know
-    return shape
-
-
-@cache
 def _described() -> frozenset[str]:
     """Keys that ECS tells of a revision, in lower case."""
-    shape = _service().shape_for("TaskDefinition")
-    assert isinstance(shape, botocore.model.StructureShape)  # noqa: S101 -- see above
+    shape = service().shape_for("TaskDefinition")
+    assert isinstance(shape, botocore.model.StructureShape)  # noqa: S101 -- botocore's model of ECS has it; the types do not know
     return frozenset(name.casefold() for name in shape.members)
-
-
-@cache
-def _service() -> botocore.model.ServiceModel:
-    # The service's description alone: a client would want a region and credentials, which reading a file needs not.
-    return botocore.model.ServiceModel(botocore.loaders.Loader().load_service_model("ecs", "service-2"))

@@ -12,7 +12,7 @@ from typing import cast
 
 import yaml
 
-from slipway.app.yaml_source import TASKDEF_LIMIT, TooLargeError, compose
+from slipway.app.yaml_source import TASKDEF_LIMIT, TooLargeError, compose, template_near
 from slipway.errors import RefusedError
 
 FieldPath = tuple[str | int, ...]
@@ -118,7 +118,14 @@ def _compose(text: str, tried: str) -> yaml.Node:
     except TooLargeError as error:
         raise YamlEditError(tried, f"{error.message} in line {error.place.line}", error.help) from error
     except yaml.MarkedYAMLError as error:
-        raise YamlEditError(tried, f"not valid YAML: {' '.join(str(error).split())}", "correct the file") from error
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        if template := template_near(text, line):
+            said = f"with the template {template} the file is not YAML in line {line}"
+            raise YamlEditError(tried, said, "put quotes around the template, or replace the image by a regex") from error
+        raise YamlEditError(
+            tried, f"not valid YAML in line {line}: {error.problem or error.context}", "correct the file"
+        ) from error
     except yaml.YAMLError as error:
         raise YamlEditError(tried, f"not valid YAML: {' '.join(str(error).split())}", "correct the file's syntax") from error
     if root is None:

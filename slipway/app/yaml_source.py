@@ -8,6 +8,7 @@ positions, and takes the tabs that JSON files have.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -28,11 +29,13 @@ DEPTH_LIMIT = 100
 KEY_LIMIT = 1_000
 DIGITS_LIMIT = 30
 """The longest number. A longer one stays the text that it is: it takes Python long to read."""
+TEMPLATE = re.compile(r"\{\{(?:(?!\}\}|\n).){0,80}(?:\}\})?")
+"""An action of a template, or its beginning."""
 _EVENT_LIMIT = 2 * NODE_LIMIT
 _MERGE = "tag:yaml.org,2002:merge"
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float"))
 _NUMBERS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("int", "float"))
-_TEXT_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "timestamp", "value"))
+_TEXT_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "timestamp", "value", "merge"))
 
 
 class Mark(Protocol):
@@ -156,6 +159,12 @@ def compose(text: str, *, first: bool = False) -> yaml.Node | None:
         return loader.get_node() if loader.check_node() else None
     finally:
         loader.dispose()
+
+
+def template_near(text: str, line: int) -> str | None:
+    """The template in a line, or in the one before, where a text is not YAML: it is the cause then."""
+    lines = text.splitlines()[max(line - 2, 0) : line]
+    return next((found[0] for written in reversed(lines) if (found := TEMPLATE.search(written))), None)
 
 
 def _several_documents(error: yaml.MarkedYAMLError) -> bool:

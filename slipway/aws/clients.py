@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_sagemaker import SageMakerClient
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from types_boto3_sts import STSClient
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -157,6 +158,9 @@ class Aws:
     def scaling(self, region: str, role_arn: str | None = None) -> ApplicationAutoScalingClient:
         return self._client("application-autoscaling", region, role_arn)
 
+    def sts(self, region: str, role_arn: str | None = None) -> STSClient:
+        return self._client("sts", region, role_arn)
+
     def _client(self, service: Any, region: str, role_arn: str | None = None, *, retries: bool = True) -> Any:
         attempts = ATTEMPTS if retries else 1
         actor = _actor.get() if role_arn else None
@@ -240,3 +244,9 @@ def _config(service: str, attempts: int) -> Config:
 def region_of(arn: str) -> str:
     """The region that an ARN names."""
     return arn.split(":")[3]
+
+
+def place_in_s3(uri: str) -> tuple[str, str]:
+    """The bucket and key of an S3 URI. A key is as it is written: `#`, `?`, `%` and doubled slashes are its own."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key

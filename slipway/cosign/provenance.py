@@ -16,7 +16,7 @@ from slipway.cosign.statements import Statement
 from slipway.text import one_line
 
 PREDICATES = ("https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1")
-TEXT_LIMIT = 300
+TEXT_LIMIT = 150
 """Characters of each part that is kept."""
 _DIGESTS = ("gitCommit", "sha1")
 _BUILDKIT = "https://mobyproject.org/buildkit@v1#metadata"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sigstore.verify import Verifier
 
 SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
-SUBJECT_LIMIT = 500
+SUBJECT_LIMIT = 300
 """Characters of an identity that are kept."""
 _CERTIFICATE = "dev.sigstore.cosign/certificate"
 _NO_SIGNER = "it is by none of the keys and identities that are asked for"

@@ -36,11 +36,11 @@ INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
-MANIFEST_TYPES = (
+IMAGE_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
-    *INDEX_TYPES,
 )
+MANIFEST_TYPES = (*IMAGE_TYPES, *INDEX_TYPES)
 PAGES_LIMIT = 20
 """Pages of a list of referrers that are read."""
 COMMIT_WITHIN = 600

@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from slipway.errors import RefusedError
-from slipway.oci.client import INDEX_TYPES, Manifest, RegistryClient
+from slipway.oci.client import IMAGE_TYPES, INDEX_TYPES, Manifest, RegistryClient
 
 DEPTH_LIMIT = 3
 """Indexes inside indexes; one level is usual."""
 MANIFESTS_LIMIT = 200
 """Manifests of one image, in all its indexes together."""
+IMAGE_CONFIGS = frozenset(
+    {
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+        "application/octet-stream",
+    }
+)
+"""What a manifest's config is where it is an image that runs; the last is of Docker before 1.10."""
 _PUSH_AGAIN = "push the image again"
 
 
@@ -93,26 +101,37 @@ async def read_tree(place: ImageRepository, digest: str) -> ImageTree:
         manifest, depth = indexes.pop(0)
         document = document_of(manifest, tried)
         if "manifests" not in document:
-            images.append(manifest.digest)  # the digest itself, or an entry that was called an index
+            kind = artifact_type(document)
+            if kind and manifest is root:
+                raise RefusedError(tried, f"it is no image that runs: its type is {kind[:100]}", "name the image itself")
+            images += [] if kind else [manifest.digest]  # the digest itself, or an entry that was not called an image
             continue
         if depth >= DEPTH_LIMIT:
             raise RefusedError(tried, "the indexes are nested too deeply", "push the image's own index")
-        for entry in entries_in(document, "manifests"):
-            child = str(entry["digest"])
-            if child in manifests:
-                continue
-            manifests.append(child)
-            if len(manifests) > MANIFESTS_LIMIT:
-                raise RefusedError(tried, f"it has more than {MANIFESTS_LIMIT} manifests", "push an index of fewer images")
-            if entry.get("mediaType") in INDEX_TYPES:
-                indexes.append((await place.registry.get_manifest(place.repository, child), depth + 1))
-            elif runs(entry):
-                images.append(child)
+        fresh = {str(entry["digest"]): entry for entry in entries_in(document, "manifests") if entry["digest"] not in manifests}
+        manifests += fresh
+        if len(manifests) > MANIFESTS_LIMIT:
+            raise RefusedError(tried, f"it has more than {MANIFESTS_LIMIT} manifests", "push an index of fewer images")
+        images += [child for child, entry in fresh.items() if entry.get("mediaType") in IMAGE_TYPES and runs(entry)]
+        unclear = [child for child, entry in fresh.items() if _is_to_be_read(entry)]
+        indexes += [(await place.registry.get_manifest(place.repository, child), depth + 1) for child in unclear]
     if not images:
         raise RefusedError(
             tried, "it is an index without an image that could run", "push the image itself, or an index that names it"
         )
     return ImageTree(root, tuple(manifests), tuple(images))
+
+
+def artifact_type(document: Mapping[str, Any]) -> str | None:
+    """What a manifest is that is no image: a chart, an SBOM, a signature; none for an image."""
+    kind = str(document.get("artifactType") or document["config"].get("mediaType") or "")
+    return None if not kind or kind in IMAGE_CONFIGS else kind
+
+
+def _is_to_be_read(entry: Mapping[str, Any]) -> bool:
+    """Whether only an entry's manifest says what it is: the copy goes by that, too, whatever the index calls it."""
+    kind = entry.get("mediaType")
+    return kind in INDEX_TYPES or (kind not in IMAGE_TYPES and runs(entry))
 
 
 def runs(entry: Mapping[str, Any]) -> bool:

@@ -37,6 +37,9 @@ apps:
     endpoints: [screening-*]
     roles: [arn:aws:iam::222222222222:role/screening-*, arn:aws:iam::222222222222:role/slipway-rollout-screening]
     allowedSigners: https://github.com/acme/slipway-policy.git@main:allowed_signers
+    signedBy:
+      - issuer: https://token.actions.githubusercontent.com
+        subject: https://github.com/acme/pipeline/.github/workflows/build.yml@refs/heads/main
     approval: {quorum: 2, auto: false, identity: signed}
     limits: {activities: 50, waits: 1000, targets: 200}
 ```
@@ -47,6 +50,12 @@ apps:
 signed with a key that `allowedSigners` has for that person. [How to enrol approvers](approvers.md) has the commands, and what the
 three levels are worth. `allowedSigners` is read again as the policy is; it may hold {limit} bytes. It must lie where nobody can
 write who may change an app on the list.
+
+## Whose images
+
+`signedBy` says who must have signed an image with cosign, by a public key or keyless. One of the list is enough. It counts beside
+`spec.image.signedBy`, so that who may change the app's files cannot do without it. [Signed images](signatures.md) has the forms,
+and where they are verified.
 
 ## What is watched
 
@@ -66,7 +75,7 @@ not allow.
 - *When an effect is undone*: what a promotion did it may undo, also after the policy was narrowed. A task, an execution and a
   commit must carry the promotion's id. So must an endpoint config (in its tag `slipway-promotion`) and the execution that made
   a package, where the policy no longer allows the app. The role of a target needs `sagemaker:ListTags` for that. The repository
-  and the branch must still be in the policy. Where they are not, the ledger says *needs a person*.
+  and the branch must still be in the policy. Where they are not, the promotion parks on its way back.
 
 ## Limits
 

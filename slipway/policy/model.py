@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from slipway.api import IdentityLevel
 from slipway.app.rules import Bounds, rule, when_reading
-from slipway.app.signers import Signers
+from slipway.app.signers import SignedBy
 from slipway.app.spec_model import SpecModel
 from slipway.errors import RefusedError
 from slipway.git.rules import AllowedBranch, FileInRepository, app_file, check_branch, normalise_url, split_branch
@@ -114,7 +114,7 @@ class AppEntry(SpecModel):
     allowed_signers: Annotated[str, Bounds(min_length=1, max_length=2_048), when_reading(_place)] | None = None
     """OpenSSH's `allowed_signers` file with the approvers' keys: a path on the worker, or `<repository>@<branch>:<path>` of a
     file that no app on the list can change."""
-    signed_by: Signers = ()
+    signed_by: SignedBy = ()
     """One of these must have signed the image with cosign, whatever `spec.image.signedBy` says beside that."""
     approval: ApprovalFloor = ApprovalFloor()
     """The least that approval must ask for."""

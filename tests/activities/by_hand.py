@@ -49,6 +49,11 @@ class ByHand:
             variant["ModelName"] = self._with_tags(model, "ModelArn", "ModelName")
         return self._with_tags(found, "EndpointConfigArn", "EndpointConfigName")
 
+    def endpoint_tags(self) -> Any:
+        """The endpoint's own tags."""
+        arn = self.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["EndpointArn"]
+        return self.sagemaker.list_tags(ResourceArn=arn)["Tags"]
+
     def _with_tags(self, found: dict[str, Any], arn: str, name: str) -> dict[str, Any]:
         tags = {tag["Key"]: tag["Value"] for tag in self.sagemaker.list_tags(ResourceArn=found[arn])["Tags"]}
         tags = {key: value for key, value in tags.items() if not key.startswith("slipway-")}

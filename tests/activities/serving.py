@@ -178,4 +178,6 @@ def gather(serving: Serving, package: ModelPackage, *gates: Gate) -> GatherEvide
 
 
 async def evidence_of(aws: Aws, serving: Serving, request: GatherEvidence) -> Evidence:
-    return await serving.run(EvidenceActivities(aws, serving.repositories, origins_of(aws)).gather_evidence, request)
+    return await serving.run(
+        EvidenceActivities(aws, serving.repositories, origins_of(aws, serving.repositories)).gather_evidence, request
+    )

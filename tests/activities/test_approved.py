@@ -70,6 +70,9 @@ def test_given_waves_when_the_rollout_is_told_then_each_target_has_its_wave_and_
     assert first == second == f"wave 1 of 2: {how}"
     assert third == f"wave 2 of 2, 1h after the one before: {how}"
     assert plans_of(Rollout.model_validate(rollout))[0] == "wave 1 of 2: all traffic at once, no alarm takes it back"
+    batches = {"strategy": {"rolling": {"instances": 2, "wait": "5m"}, "alarms": ["errors"]}}
+    told = "wave 1 of 2: 2 instances at a time, each watched for 5m, back on the alarm errors"
+    assert plans_of(Rollout.model_validate(rollout | batches))[0] == told
 
 
 async def test_given_what_was_approved_when_it_is_rolled_out_then_it_is_served(aws: Aws, serving: Serving) -> None:

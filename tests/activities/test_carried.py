@@ -19,7 +19,7 @@ from slipway.app.strategy import Rolling, Strategy
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError
 from tests.activities.by_hand import ENDPOINT, ROLE, SIZED, ByHand, with_package
-from tests.activities.serving import CANARY, Serving
+from tests.activities.serving import ALARM, CANARY, Serving
 
 AT_ONCE = Strategy()
 VPC = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1", "subnet-2"]}
@@ -134,6 +134,38 @@ async def test_given_a_pipeline_of_containers_when_one_is_of_the_group_then_the_
     before, package = by_hand.described("by-hand"), serving.package("new")
     plan = await serving.roll_out(package, instance_type=None)
     assert by_hand.described(plan.config) == with_package(before, package.arn, container=1)
+
+
+async def test_given_containers_that_are_asked_one_by_one_when_one_is_replaced_then_the_smoke_request_asks_it(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    old = {"ContainerHostname": "model", "ModelPackageName": serving.package("old").arn}
+    containers = [by_hand.container(ContainerHostname="other"), old]
+    model = by_hand.model(Containers=containers, InferenceExecutionConfig={"Mode": "Direct"})
+    by_hand.serve({"VariantName": "AllTraffic", "ModelName": model, **SIZED})
+    before, package = by_hand.described("by-hand"), serving.package("new")
+    plan = await serving.roll_out(package, instance_type=None)
+    assert by_hand.described(plan.config) == with_package(before, package.arn, container=1)
+    assert (await serving.smoke(plan)).body == '{"model": "new"}'
+
+
+async def test_given_a_pipeline_in_a_network_of_its_own_when_it_is_replaced_in_batches_and_put_back_then_nothing_else_changed(
+    serving: Serving, by_hand: ByHand
+) -> None:
+    names = ("scaler", "encoder", "model")
+    shared = {"Mode": "SingleModel", "ImageConfig": {"RepositoryAccessMode": "Platform"}}
+    containers = [by_hand.container(ContainerHostname=name, Environment={"STEP": name}, **shared) for name in names]
+    old = {name: value for name, value in containers[2].items() if name not in {"Image", "ModelDataUrl"}}
+    containers[2] = {**old, "ModelPackageName": serving.package("old").arn}
+    model = by_hand.model(Containers=containers, VpcConfig=VPC, InferenceExecutionConfig={"Mode": "Serial"})
+    variant = {"VariantName": "AllTraffic", "ModelName": model, **SIZED, "InitialInstanceCount": 4, "VolumeSizeInGB": 30}
+    by_hand.serve(variant, KmsKeyId="alias/disk")
+    before, package, tags = by_hand.described("by-hand"), serving.package("new"), by_hand.endpoint_tags()
+    strategy = Strategy(rolling=Rolling(instances=2, wait=timedelta(minutes=1)), alarms=(ALARM,))
+    plan = await serving.roll_out(package, strategy, instance_type=None)
+    assert by_hand.described(plan.config) == with_package(before, package.arn, container=2)
+    assert (await serving.restore(plan, "by-hand")).state is LedgerState.undone
+    assert (by_hand.described(serving.served()), by_hand.endpoint_tags()) == (before, tags)
 
 
 async def test_given_two_rollouts_in_a_row_when_the_second_ends_then_everything_is_still_there(

@@ -77,7 +77,7 @@ class Office:
         self.repositories = Repositories(owner, cache)
         self.guard = Guard(self.repositories)
         approvers = Approvers(self.repositories, Signers(cache))
-        origins = origins_of(aws, owner)
+        origins = origins_of(aws, self.repositories)
         approvals = Approvals(approvers, EvidenceActivities(aws, self.repositories, origins).gather_evidence)
         self.checks = Checks(self.guard, approvals, origins, aws)
         self.registry = f"{account}.dkr.ecr.us-east-1.amazonaws.com"

@@ -13,6 +13,7 @@ from slipway_sandbox.testing import SandboxProcess, TestImage, build_image, fres
 
 from activities.images.origins import ImageOrigins
 from activities.origin import Origin
+from activities.repositories import Repositories
 from sandbox.testkit.go_programs import go_program
 from slipway.api import PromotionRequest
 from slipway.app.spec import Image
@@ -20,7 +21,8 @@ from slipway.aws.clients import Aws
 from slipway.errors import RefusedError
 from slipway.policy.model import policy_of_branches
 from slipway.policy.source import fixed
-from tests.support.signed_images import Shelf, origins_of
+from tests.support.own_sigstore import OwnSigstore
+from tests.support.signed_images import BUNDLE, Layer, Shelf, origins_of, statement_of
 
 pytestmark = pytest.mark.timeout(540)
 """The program is built first on a machine that has none."""
@@ -48,12 +50,16 @@ class Cosign:
         self.key = (folder / "cosign.pub").read_text()
 
     def run(self, *arguments: str) -> None:
-        """Runs a command of cosign in the folder."""
+        """Runs a command of cosign in the folder, which must succeed."""
+        assert self.says(*arguments) == ""
+
+    def says(self, *arguments: str) -> str:
+        """Why a command of cosign failed; nothing where it did not."""
         environment = {**os.environ, "HOME": str(self._folder), "DOCKER_CONFIG": str(self._folder), "COSIGN_PASSWORD": ""}
         done = subprocess.run(
             [self._program, *arguments], cwd=self._folder, env=environment, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, done.stderr
+        return done.stderr if done.returncode else ""
 
     def sign(self, image: TestImage, form: str) -> None:
         """Signs an image."""
@@ -92,7 +98,7 @@ def asked(account: str, image: TestImage) -> Origin:
 
 @pytest.fixture
 def origins(aws: Aws, asked: Origin) -> ImageOrigins:
-    return origins_of(aws, fixed(policy_of_branches([asked.app.repository])))
+    return origins_of(aws, Repositories(fixed(policy_of_branches([asked.app.repository])), Path("unused")))
 
 
 def spec_of(asked: Origin, key: str) -> Image:
@@ -120,3 +126,15 @@ async def test_given_cosigns_attestation_alone_when_the_image_is_looked_at_then_
     cosign.attest(image, {"buildDefinition": {}}, form)
     with pytest.raises(RefusedError, match="no signature"):
         await origins.find(asked, spec_of(asked, cosign.key))
+
+
+def test_given_the_tests_own_sigstore_when_cosign_verifies_its_signature_then_it_says_the_same_as_the_worker(
+    cosign: Cosign, sandbox: SandboxProcess, account: str, image: TestImage, tmp_path: Path
+) -> None:
+    own, subject = OwnSigstore(tmp_path), "https://github.com/acme/pipeline/.github/workflows/build.yml@refs/heads/main"
+    signature = Layer(own.bundle(statement_of(image.digest), subject), BUNDLE)
+    Shelf(sandbox, account, "screening-ci").refer(image, signature)
+    name = f"{cosign.host}/screening-ci@{image.digest}"
+    asked = ("verify", "--trusted-root", str(own.file), "--certificate-oidc-issuer", "https://issuer.test")
+    assert cosign.says(*asked, "--certificate-identity", subject, name) == ""
+    assert "no matching CertificateIdentity" in cosign.says(*asked, "--certificate-identity", f"{subject}2", name)

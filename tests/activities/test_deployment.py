@@ -15,7 +15,6 @@ from activities.endpoints.deployment import (
     deployment_config,
     is_going_to,
     is_serverless,
-    problem_of_batches,
     rollout_state,
     smallest_fleet,
     strategy_warnings,
@@ -157,7 +156,7 @@ def test_given_a_rolling_strategy_when_a_former_config_is_restored_then_the_flee
 def test_given_batches_of_instances_when_they_are_no_part_that_sagemaker_takes_then_it_is_said(
     rolling: Rolling, fleet: int, problem: str
 ) -> None:
-    found = problem_of_batches(rolling, fleet)
+    found = rolling.problem(fleet)
     assert found.startswith(problem) if problem else not found
 
 

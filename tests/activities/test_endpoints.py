@@ -14,11 +14,13 @@ from activities.endpoints.messages import (
     UpdateEndpoint,
 )
 from slipway.api import LedgerState
+from slipway.app.reports import REPORT_LIMIT
 from slipway.app.spec import Gate
 from slipway.app.strategy import Rolling, Strategy
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.progress import EndpointProgress
+from slipway.view import evidence_facts
 from tests.activities.serving import ALARM, Serving, evidence_of, gather
 
 
@@ -294,7 +296,17 @@ async def test_given_a_report_that_is_no_json_when_evidence_is_gathered_then_a_p
     package = serving.package("first")
     serving.s3.put_object(Bucket=serving.bucket, Key="first.json", Body=b"nan")
     with pytest.raises(NeedsPersonError, match=r"first\.json"):
-        await evidence_of(aws, serving, gather(serving, package))
+        await evidence_of(aws, serving, gather(serving, package, Gate(metric="accuracy", min=0.9)))
+
+
+async def test_given_a_report_that_is_too_large_when_no_gate_needs_it_then_it_is_only_said(aws: Aws, serving: Serving) -> None:
+    package = serving.package("first")
+    serving.s3.put_object(Bucket=serving.bucket, Key="first.json", Body=b" " * (REPORT_LIMIT + 1))
+    serving.sagemaker.update_model_package(ModelPackageArn=package.arn, CustomerMetadataProperties={"accuracy": "0.95"})
+    evidence = await evidence_of(aws, serving, gather(serving, package, Gate(metric="accuracy", min=0.9)))
+    assert [gate.passed for gate in evidence.gates] == [True]
+    assert [(report.sha256, report.unread) for report in evidence.reports] == [("", "it has more than 4,194,304 bytes")]
+    assert any("which no gate needs, could not be read" in fact for _, fact in evidence_facts(evidence))
 
 
 ACCURACY = "binary_classification_metrics.accuracy.value"
@@ -381,7 +393,7 @@ async def test_given_a_report_of_brackets_when_evidence_is_gathered_then_a_perso
     package = serving.package("first")
     serving.s3.put_object(Bucket=serving.bucket, Key="first.json", Body=b"[" * 100_000)
     with pytest.raises(NeedsPersonError, match="nested too deeply; allowed: 32 levels"):
-        await evidence_of(aws, serving, gather(serving, package))
+        await evidence_of(aws, serving, gather(serving, package, Gate(metric="accuracy", min=0.9)))
 
 
 async def test_given_a_shutdown_when_an_endpoint_is_followed_then_another_worker_may_carry_on(serving: Serving) -> None:

@@ -19,13 +19,16 @@ from activities.images.activities import ImageActivities
 from activities.images.messages import CopyImage, ResolvedImage, ResolveImage
 from activities.origin import Origin
 from activities.repositories import Repositories
-from slipway.api import PromotionRequest
+from activities.taskdefs import WriteImage
+from activities.tasks.messages import RegisterTaskDefinition
+from slipway.api import BuildProvenance, ImageOrigin, ImageSigner, PromotionRequest
 from slipway.app.spec import Image
 from slipway.aws.clients import Aws
 from slipway.cosign.keys import load_key
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.policy.model import AppEntry, WorkerPolicy, policy_of_branches
 from slipway.policy.source import Signers
+from tests.support.own_sigstore import OwnSigstore
 from tests.support.signed_images import (
     BUNDLE,
     IN_TOTO,
@@ -44,6 +47,7 @@ from tests.support.signed_images import (
 )
 
 COMMIT, OTHER_COMMIT = "c" * 40, "d" * 40
+WORKFLOW = "https://github.com/acme/pipeline/.github/workflows/build.yml@refs/heads/main"
 SOURCE = "https://github.com/acme/pipeline"
 
 
@@ -58,11 +62,10 @@ class Release:
         self.shelf = Shelf(sandbox, account, "screening-ci")
         self.image = build_image([layer_of(member("app", fresh_account().encode()))], command=["app"])
         self.commit = COMMIT
-        origins = origins_of(aws, self._policies)
-        repositories = Repositories(self._policies, folder / "cache")
-        approvals = Approvals(
-            Approvers(repositories, Signers(folder / "cache")), EvidenceActivities(aws, repositories, origins).gather_evidence
-        )
+        self.repositories = repositories = Repositories(self._policies, folder / "cache")
+        self.origins = origins = origins_of(aws, repositories)
+        evidence = EvidenceActivities(aws, repositories, origins)
+        approvals = Approvals(Approvers(repositories, Signers(folder / "cache")), evidence.gather_evidence)
         self.guard = Guard(repositories)
         self.checks = Checks(self.guard, approvals, origins, aws)
         self.images = ImageActivities(aws, origins, interval=0.05)
@@ -89,7 +92,7 @@ class Release:
 
     def given_signature(self, key: Key | None = None) -> None:
         """CI has signed it."""
-        self.shelf.tag(self.image, "sig", signature_layer(key or self.key, payload_of(self.image.digest)))
+        self.shelf.tag(self.image.digest, "sig", signature_layer(key or self.key, payload_of(self.image.digest)))
 
     @property
     def origin(self) -> Origin:
@@ -104,17 +107,20 @@ class Release:
     async def resolve(self) -> ResolvedImage:
         """The promotion's first look at the image."""
         origin = self.origin
-        request = ResolveImage(image=origin.request.image, origin=origin, spec=await self.spec(origin))
+        request = ResolveImage(image=origin.request.image, origin=origin)
         return await ActivityEnvironment().run(self.images.resolve_image, request)
 
     async def check_copy(self) -> None:
         """What the worker makes sure of before it copies."""
         origin = self.origin
         target = (await self.spec(origin)).target
-        request = CopyImage(source=origin.request.image, target_repository=target, tag="p-1", origin=origin)
+        await self.check("copy_image", CopyImage(source=origin.request.image, target_repository=target, tag="p", origin=origin))
+
+    async def check(self, name: str, request: Any) -> None:
+        """What the worker makes sure of before an activity."""
         environment = ActivityEnvironment()
-        environment.info = dataclasses.replace(environment.info, activity_type="copy_image")
-        await environment.run(self.checks.check, "copy_image", request)
+        environment.info = dataclasses.replace(environment.info, activity_type=name)
+        await environment.run(self.checks.check, name, request)
 
 
 @pytest.fixture
@@ -160,7 +166,7 @@ async def test_given_a_signature_by_a_stranger_when_the_image_is_resolved_then_i
 async def test_given_another_images_signature_when_it_is_attached_then_the_image_is_refused(release: Release) -> None:
     release.given_signers(release.key)
     release.given_image()
-    release.shelf.tag(release.image, "sig", signature_layer(release.key, payload_of(f"sha256:{'0' * 64}")))
+    release.shelf.tag(release.image.digest, "sig", signature_layer(release.key, payload_of(f"sha256:{'0' * 64}")))
     with pytest.raises(RefusedError, match="about another image"):
         await release.resolve()
 
@@ -216,15 +222,88 @@ async def test_given_a_signature_that_only_the_target_still_has_when_the_copy_is
     release.given_signers(release.key)
     release.given_image()
     target = Shelf(release.sandbox, release.account, "screening")
-    target.tag(release.image, "sig", signature_layer(release.key, payload_of(release.image.digest)))
+    target.tag(release.image.digest, "sig", signature_layer(release.key, payload_of(release.image.digest)))
     await release.check_copy()
+
+
+@pytest.mark.parametrize("name", ["write_image", "register_task_definition"])
+async def test_given_no_signature_when_somebody_schedules_what_comes_after_the_copy_then_it_does_not_run(
+    release: Release, name: str
+) -> None:
+    release.given_signers(release.key)
+    release.given_image()
+    origin = release.origin
+    app = await release.guard.permit(origin)
+    image = f"{app.spec.spec.image.target}@{release.image.digest}"
+    requests = {
+        "write_image": WriteImage(
+            app=origin.app,
+            promotion_id=origin.promotion_id,
+            handler=app.handler,
+            event="image-update",
+            image=image,
+            requested_by="ci",
+            source_commit="",
+            origin=origin,
+        ),
+        "register_task_definition": RegisterTaskDefinition(
+            app=origin.app, commit=origin.commit, file="taskdef.yaml", region="us-east-1", image=image, origin=origin
+        ),
+    }
+    with pytest.raises(NeedsPersonError, match="no signature"):
+        await release.check(name, requests[name])
+    release.given_signature()
+    await release.check(name, requests[name])
+
+
+async def test_given_a_keyless_signature_when_the_image_is_resolved_then_its_identity_is_told(
+    release: Release, aws: Aws, tmp_path: Any
+) -> None:
+    sigstore = OwnSigstore(tmp_path)
+    signers = json.dumps([{"issuer": "https://issuer.test", "subject": WORKFLOW}])
+    text = release.deployment.file("promotion.yaml")
+    release.deployment.push({"promotion.yaml": text.replace("  git:", f"    signedBy: {signers}\n  git:") + "\n"})
+    release.given_image()
+    release.shelf.refer(release.image, Layer(sigstore.bundle(statement_of(release.image.digest), WORKFLOW), BUNDLE))
+    release.images = ImageActivities(aws, origins_of(aws, release.repositories, sigstore.file), interval=0.05)
+    found = (await release.resolve()).found
+    assert found
+    assert found.lines == (f"signed by {WORKFLOW} (by https://issuer.test)",)
+
+
+async def test_given_a_signer_when_the_evidence_is_gathered_then_the_signature_is_looked_up_anew(release: Release) -> None:
+    release.given_signers(release.key)
+    release.given_image()
+    release.given_signature()
+    lie = ImageOrigin(signers=(ImageSigner(key="SHA256:somebody else"),))
+    found = await release.origins.find_again(release.origin, lie)
+    assert found
+    assert [signer.key for signer in found.signers] == [load_key(release.key.pem).fingerprint]
+
+
+async def test_given_no_signature_any_more_when_the_evidence_is_gathered_then_the_promotion_parks(release: Release) -> None:
+    release.given_signers(release.key)
+    release.given_image()
+    with pytest.raises(NeedsPersonError, match=r"no signature.*then retry, or abort"):
+        await release.origins.find_again(release.origin, ImageOrigin())
+
+
+async def test_given_nobody_who_must_have_signed_when_the_evidence_is_gathered_then_no_signer_is_believed(
+    release: Release,
+) -> None:
+    signer = ImageSigner(key="SHA256:claimed")
+    said = BuildProvenance(repository=SOURCE, commit=COMMIT)
+    claimed = said.model_copy(update={"signer": signer})
+    found = await release.origins.find_again(release.origin, ImageOrigin(signers=(signer,), provenance=(claimed, said)))
+    assert found
+    assert found.lines == (f"built from {SOURCE} at {COMMIT[:12]} (unsigned)",)
 
 
 async def test_given_more_signatures_than_are_read_when_the_image_is_resolved_then_it_is_refused(release: Release) -> None:
     release.given_signers(release.key)
     release.given_image()
     layer = signature_layer(release.key, payload_of(release.image.digest))
-    release.shelf.tag(release.image, "sig", *[layer] * 101)
+    release.shelf.tag(release.image.digest, "sig", *[layer] * 101)
     with pytest.raises(RefusedError, match="more than 100 signatures"):
         await release.resolve()
 
@@ -244,7 +323,7 @@ async def test_given_signed_provenance_of_the_same_commit_when_the_image_is_reso
     release.given_image()
     release.given_signature()
     release.shelf.tag(
-        release.image, "att", envelope_layer(release.key, statement_of(release.image.digest, SLSA_1, provenance_1(COMMIT)))
+        release.image.digest, "att", envelope_layer(release.key, statement_of(release.image.digest, SLSA_1, provenance_1(COMMIT)))
     )
     found = (await release.resolve()).found
     assert found
@@ -317,7 +396,7 @@ async def test_given_referrers_that_cannot_be_read_when_nobody_must_have_signed_
     release: Release,
 ) -> None:
     release.given_image()
-    release.shelf.tag(release.image, "sig", *[signature_layer(Key(), payload_of(release.image.digest))] * 101)
+    release.shelf.tag(release.image.digest, "sig", *[signature_layer(Key(), payload_of(release.image.digest))] * 101)
     resolved = await release.resolve()
     assert resolved.found
     assert resolved.found.lines == ()

@@ -60,6 +60,17 @@ async def test_given_a_package_when_it_is_approved_twice_then_there_is_one_updat
     assert updates(sandbox, account) == 1
 
 
+@pytest.mark.parametrize(("said", "kept"), [("", "ana: looks right"), ("as the pipeline has it", "as the pipeline has it")])
+async def test_given_a_package_that_the_pipeline_approved_when_it_is_approved_then_it_says_why_unless_somebody_has_said_so(
+    registry: RegistryActivities, run: Any, package: ModelPackage, sagemaker: Any, said: str, kept: str
+) -> None:
+    described = {"ApprovalDescription": said} if said else {}
+    sagemaker.update_model_package(ModelPackageArn=package.arn, ModelApprovalStatus="Approved", **described)
+    done = await run(registry.set_approval, approve(package))
+    assert (done.before, done.after) == ("Approved", "Approved")
+    assert sagemaker.describe_model_package(ModelPackageName=package.arn)["ApprovalDescription"] == kept
+
+
 async def test_given_an_approval_whose_answer_is_lost_when_it_is_retried_then_the_package_is_approved(
     registry: RegistryActivities, run: Any, package: ModelPackage, sandbox: SandboxProcess, account: str
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from activities.endpoints.messages import ChangeScaling, EndpointPlan, RestoreEndpoint, RolloutEnd, UpdateEndpoint
+from activities.endpoints.preflight import require_not_scaled_now
 from activities.endpoints.scaling import digest_of, is_over
 from activities.endpoints.scaling_activities import ScalingActivities
 from slipway.api import LedgerState
@@ -16,14 +18,10 @@ from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, TransientError
 from tests.activities.by_hand import ENDPOINT, SIZED, ByHand, with_package
 from tests.activities.serving import Serving
+from tests.support.scaling import described_scaling, scaled_by_count
 
 LARGER = "ml.c5.2xlarge"
-OF = {
-    "ServiceNamespace": "sagemaker",
-    "ResourceId": f"endpoint/{ENDPOINT}/variant/main",
-    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-}
-LISTED = {"ServiceNamespace": "sagemaker", "ResourceId": OF["ResourceId"]}
+OF = scaled_by_count(f"endpoint/{ENDPOINT}/variant/main")
 TRACKING = {
     "TargetValue": 70.0,
     "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
@@ -73,14 +71,7 @@ class Scaled:
         self.client.put_scheduled_action(**OF, ScheduledActionName=name, Schedule=schedule, ScalableTargetAction=bounds, **more)
 
     def described(self) -> dict[str, Any]:
-        """All that can be described of the variant's scaling, but for what AWS makes anew."""
-        targets = self.client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
-        policies = self.client.describe_scaling_policies(**LISTED)["ScalingPolicies"]
-        actions = self.client.describe_scheduled_actions(**LISTED)["ScheduledActions"]
-        tags = [self.client.list_tags_for_resource(ResourceARN=each["ScalableTargetARN"])["Tags"] for each in targets]
-        anew = {"CreationTime", "ScalableTargetARN", "PolicyARN", "ScheduledActionARN"}
-        rows = [{name: value for name, value in row.items() if name not in anew} for row in (*targets, *policies, *actions)]
-        return {"rows": sorted(rows, key=str), "tags": tags}
+        return described_scaling(self.client, OF["ResourceId"])
 
     def instances(self) -> int:
         [variant] = self.by_hand.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["ProductionVariants"]
@@ -267,6 +258,11 @@ async def test_given_step_policies_when_preflight_looks_then_it_says_that_their_
     assert found.scaling is None
 
 
+async def test_given_instances_that_are_never_scaled_when_preflight_looks_then_it_says_so(scaled: Scaled) -> None:
+    with pytest.raises(NeedsPersonError, match=r"SageMaker scales no ml\.t2\.large automatically"):
+        await scaled.planned("ml.t2.large")
+
+
 async def test_given_more_scaling_than_is_recorded_when_preflight_looks_then_it_says_so(scaled: Scaled) -> None:
     for number in range(40):
         scaled.schedule(f"day-{number}", "cron(0 22 * * ? *)")
@@ -289,16 +285,24 @@ def test_given_a_scheduled_action_when_its_time_is_over_then_it_is_known(action:
     assert is_over(action, datetime(2026, 3, 1, 7, 30, tzinfo=UTC)) is over
 
 
-async def test_given_an_endpoint_that_is_scaled_at_this_moment_when_it_is_looked_at_then_that_is_awaited(scaled: Scaled) -> None:
+def test_given_an_endpoint_that_is_scaled_at_this_moment_when_it_is_looked_at_then_that_is_awaited() -> None:
+    scaling: Any = {"EndpointStatus": "Updating", "EndpointConfigName": "by-hand"}
+    with pytest.raises(TransientError, match="as its number of instances or its weights change"):
+        require_not_scaled_now("looking", scaling)
+    others: list[Any] = [{"PendingDeploymentSummary": {"EndpointConfigName": "other"}}, {"EndpointStatus": "InService"}]
+    for other in others:
+        require_not_scaled_now("looking", scaling | other)
+
+
+async def test_given_an_endpoint_that_is_scaled_when_it_is_to_be_updated_then_it_gets_the_new_number_of_instances(
+    scaled: Scaled,
+) -> None:
     desired = [{"VariantName": "main", "DesiredInstanceCount": 6}]
-    package = scaled.serving.package("new")
-    found = await scaled.serving.preflight(package, Strategy(), instance_type=None)
+    found = await scaled.serving.preflight(scaled.serving.package("new"), Strategy(), instance_type=None)
     await scaled.serving.run(scaled.serving.activities.prepare_endpoint, found.plan)
     scaled.by_hand.sagemaker.update_endpoint_weights_and_capacities(EndpointName=ENDPOINT, DesiredWeightsAndCapacities=desired)
-    with pytest.raises(TransientError, match="as its number of instances or its weights change"):
-        await scaled.serving.preflight(package, Strategy(), instance_type=None)
-    with pytest.raises(TransientError, match="as its number of instances or its weights change"):
-        await scaled.serving.update(found.plan, "by-hand")
+    with contextlib.suppress(TransientError):  # it may be over already
+        await scaled.update(found.plan)
     scaled.by_hand.wait()
     await scaled.update(found.plan)
     assert scaled.instances() == 6

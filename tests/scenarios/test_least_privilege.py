@@ -18,6 +18,7 @@ from demo.team import ROOT
 from slipway.api import Outcome, PromotionStatus
 from slipway.errors import FailureReport
 from tests.support.roles import CI, ENDPOINT, POLICIES, ROLLOUT, WORKER, Roles
+from tests.support.scaling import LARGER, LIVE, Scaling
 from tests.support.scenario import PATIENCE, Scenario
 
 pytestmark = pytest.mark.timeout(240)
@@ -43,11 +44,11 @@ class BoundScenario(Scenario):
         self.faulty_image = self.team.push_pipeline_image(faulty, "faulty", ecr)
 
     def calls(self) -> list[dict[str, Any]]:
-        """The calls in the team's accounts since all was prepared, but for those of the endpoint's own clients."""
+        """The calls in the team's accounts since all was prepared, but for those of the endpoint's clients and its owner."""
         ours = (self.team.ci_account, self.team.ml_account)
         made = self.stack.sandbox.calls()[self._prepared :]
-        clients = f"arn:aws:iam::{self.team.ml_account}:root", "InvokeEndpoint"
-        return [call for call in made if call["account"] in ours and (call["principal"], call["operation"]) != clients]
+        owner = f"arn:aws:iam::{self.team.ml_account}:root"
+        return [call for call in made if call["account"] in ours and call["principal"] != owner]
 
     async def until_refused(self, words: str) -> FailureReport:
         """Wait until the promotion waits for an operator because of an answer with these words."""
@@ -79,12 +80,17 @@ async def test_given_only_the_sample_policies_when_images_are_promoted_and_rolle
     bound: BoundScenario,
 ) -> None:
     await bound.given_a_champion(bound.good_image)
+    scaling = Scaling(bound.team)
+    before = scaling.described()
+    bound.given_its_file("promotion.yaml", LIVE, LARGER)
     await bound.when_ci_starts(bound.faulty_image)
     await bound.when_ana_approves()
     await with_traffic(bound.team, bound.then_it_ends(Outcome.rolled_back))
     calls = bound.calls()
     assert [call for call in calls if call["error"] in DENIED] == []
     assert {role_of(call["principal"]) for call in calls} == {*POLICIES}
+    assert scaling.described() == before
+    assert {call["operation"] for call in calls} > {"DeregisterScalableTarget", "RegisterScalableTarget"}
 
 
 async def test_given_a_worker_that_may_run_no_task_when_piped_runs_it_then_an_image_is_promoted(bound: BoundScenario) -> None:

@@ -11,12 +11,15 @@ from slipway.api import (
     SUMMARY_ENTRIES,
     AppRef,
     Artifact,
+    BuildProvenance,
     Champion,
     ChampionSummary,
     DecisionRecord,
     Evidence,
     EvidenceSummary,
     IdentityLevel,
+    ImageOrigin,
+    ImageSigner,
     LedgerEntry,
     LedgerState,
     ModelPackage,
@@ -175,6 +178,12 @@ def test_given_a_step_that_came_from_sagemakers_cache_then_the_evidence_says_so(
     ]
 
 
+SIGNER = ImageSigner(key="SHA256:abc")
+PROVENANCE = BuildProvenance(
+    builder="ci", repository="https://github.com/acme/x", commit="d" * 40, contradiction="it is another commit"
+)
+
+
 def test_given_all_that_evidence_covers_then_each_part_is_told() -> None:
     image = f"registry/model@sha256:{'d' * 64}"
     artifact = Artifact(uri="s3://models/model.tar.gz", etag="9e", size=123_456, modified=NOW, version="v1")
@@ -185,6 +194,7 @@ def test_given_all_that_evidence_covers_then_each_part_is_told() -> None:
             "reports": (ReportFile(uri="s3://models/evaluation.json", sha256="e" * 64),),
             "smoke": "5" * 40,
             "spec_change": SpecChange(commit="c" * 40, author="Ana <ana@example.com>", at=NOW),
+            "image_origin": ImageOrigin(signers=(SIGNER,), provenance=(PROVENANCE,)),
             "champions": (Champion(target=Target(endpoint="prod"), package=None, metrics={}),),
             "rollout_plan": ("wave 1 of 1: all traffic at once",),
             "sha256": "0123" + "f" * 60,
@@ -196,7 +206,11 @@ def test_given_all_that_evidence_covers_then_each_part_is_told() -> None:
         "file: s3://models/model.tar.gz, ETag 9e, version v1, 123,456 bytes, of 2026-01-02 03:04:05 UTC",
         "sets: LEVEL (the hash covers the values, which are not shown)",
     ]
-    assert told[6:] == [
+    assert told[5:7] == [
+        "image: signed by key SHA256:abc",
+        "image: built from https://github.com/acme/x at dddddddddddd by ci (unsigned); WARNING: it is another commit",
+    ]
+    assert told[8:] == [
         "spec: promotion.yaml last changed by Ana <ana@example.com> (claimed) at 2026-01-02 03:04:05 UTC in cccccccccccc",
         f"report: s3://models/evaluation.json, SHA-256 {'e' * 64}",
         f"smoke: the request's body is the git blob {'5' * 40}",
@@ -206,6 +220,8 @@ def test_given_all_that_evidence_covers_then_each_part_is_told() -> None:
         "evidence: 0123",
     ]
     assert evidence_lines(EvidenceSummary.of(evidence)) == (
+        "pipeline image: signed by key SHA256:abc",
+        "pipeline image: built from https://github.com/acme/x at dddddddddddd by ci (unsigned); WARNING: it is another commit",
         f"container: {image}",
         "champion of prod: none",
         "rollout of prod: wave 1 of 1: all traffic at once",
@@ -221,7 +237,7 @@ def test_given_a_gate_that_cannot_be_read_then_its_line_says_so_and_why() -> Non
 def test_given_evidence_of_an_older_release_then_its_checksum_does_not_change_with_what_this_one_knows() -> None:
     evidence = evidence_of(gates=(GateResult(metric="a", rule="min 1", value=1, champion=None, passed=True, message=""),))
     document = evidence.model_dump(mode="json")
-    del document["gates"][0]["problem"], document["rollout_plan"], document["spec_change"]
+    del document["gates"][0]["problem"], document["rollout_plan"], document["spec_change"], document["image_origin"]
     assert sha256_of(document) == sha256_of(evidence.model_dump(mode="json"))
 
 
@@ -233,8 +249,14 @@ def test_given_very_much_evidence_then_its_summary_stays_small() -> None:
     target = Target(endpoint="e" * 63, region="us-east-1")
     champions = (Champion(target=target, package="p" * 200, metrics={"m": 1.0}, unmeasured=problem),) * 1_000
     containers = (PackageContainer(image="i" * 300, environment={"A": "0" * 64}),) * 100
+    signers = (ImageSigner(subject="s" * 300, issuer="i" * 300),) * 20
     evidence = evidence_of(gates=gates).model_copy(
-        update={"champions": champions, "rollout_plan": (problem,) * 1_000, "containers": containers}
+        update={
+            "champions": champions,
+            "rollout_plan": (problem,) * 1_000,
+            "containers": containers,
+            "image_origin": ImageOrigin(signers=signers),
+        }
     )
     assert len(EvidenceSummary.of(evidence).model_dump_json()) < 100_000
 

@@ -131,7 +131,7 @@ class OwnSigstore:
         }
         body = rfc8785.dumps({"apiVersion": "0.0.1", "kind": "dsse", "spec": spec})
         tree = hashlib.sha256(b"\0" + body).digest()
-        note = f"{_LOG}\n1\n{encoded(tree)}\n"
+        note = f"{_LOG} - 1\n1\n{encoded(tree)}\n"
         mark = key_id(self._log)[:4] + self._signed(note.encode())
         promised = {"body": encoded(body), "integratedTime": at, "logID": key_id(self._log).hex(), "logIndex": 0}
         return {

@@ -14,14 +14,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from slipway_sandbox.testing import SandboxProcess, TestImage, push_image
 
+from activities.guard import Guard
 from activities.images.origins import ImageOrigins
+from activities.repositories import Repositories
 from slipway.aws.clients import Aws
 from slipway.cosign.attached import BUNDLES, DSSE, IN_TOTO, SIMPLE_SIGNING
 from slipway.cosign.keyless import SigstoreRoot
 from slipway.cosign.statements import SIGNATURE_PREDICATE
 from slipway.oci.client import content_digest
 from slipway.policy.model import policy_of_branches
-from slipway.policy.source import Policies, fixed
+from slipway.policy.source import fixed
 
 BUNDLE = BUNDLES[0]
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -32,15 +34,16 @@ SLSA_0_2 = "https://slsa.dev/provenance/v0.2"
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 
-def origins_of(aws: Aws, policies: Policies | None = None, root: Path | None = None) -> ImageOrigins:
+def origins_of(aws: Aws, repositories: Repositories | None = None, root: Path | None = None) -> ImageOrigins:
     """A worker's look at where images come from.
 
     Args:
         aws: Where to find AWS.
-        policies: What the worker's owner asks for; nothing by default.
+        repositories: What the worker may use; nothing by default.
         root: The file of the trusted root.
     """
-    return ImageOrigins(aws, policies or fixed(policy_of_branches([])), SigstoreRoot(root))
+    nothing = Repositories(fixed(policy_of_branches([])), Path("unused"))
+    return ImageOrigins(aws, Guard(repositories or nothing), SigstoreRoot(root))
 
 
 class Key:
@@ -180,9 +183,9 @@ class Shelf:
         self._push(tag, image)
         return f"{self.name}@{image.digest}"
 
-    def tag(self, image: TestImage, suffix: str, *layers: Layer) -> None:
+    def tag(self, digest: str, suffix: str, *layers: Layer) -> None:
         """Attaches layers to an image by cosign's tag."""
-        self._push(f"{image.digest.replace(':', '-')}.{suffix}", artifact(layers))
+        self._push(f"{digest.replace(':', '-')}.{suffix}", artifact(layers))
 
     def refer(self, image: TestImage, *layers: Layer) -> TestImage:
         """Attaches layers to an image as a referrer."""

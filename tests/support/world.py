@@ -18,6 +18,7 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from activities.access.messages import CheckAccess
 from activities.branch_news import BranchNews
 from activities.branches import FollowBranch
 from activities.compensation import Compensation
@@ -64,6 +65,7 @@ from slipway.api import (
     DecisionRecord,
     Evidence,
     IdentityLevel,
+    ImageOrigin,
     LedgerState,
     PackageContainer,
     PromotionRequest,
@@ -78,6 +80,7 @@ from slipway.app.spec import Approval, Rollout, Target, Wave
 from slipway.app.spec_reader import parse_spec
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.evidence_hash import hash_of, sha256_of
+from slipway.findings import Finding, Findings
 from slipway.progress import TaskProgress
 from slipway.temporal.failures import to_application_error
 from slipway.temporal.interceptor import SlipwayInterceptor
@@ -151,6 +154,9 @@ class World:
         self.spec = SPEC
         self.head = "a" * 40
         """The deployment branch's."""
+        self.image_origin: ImageOrigin | None = None
+        """Who signed the image, and what it was built from."""
+        self.image_warnings: tuple[str, ...] = ()
         self.gate_problem = ""
         """Why the gate cannot be read."""
         self.calls: list[tuple[str, BaseModel]] = []
@@ -182,6 +188,8 @@ class World:
         self.smoke_error = ""
         self.scaling: Scaling | None = None
         """The automatic scaling that updates need taken off."""
+        self.findings: list[tuple[Finding, ...]] = []
+        """What the next looks at other accounts find."""
         self.makes_execution = True
         self.piped_runs = True
         """Whether piped has run a task when it is looked for."""
@@ -252,7 +260,7 @@ class World:
     @activity.defn
     async def resolve_image(self, asked: ResolveImage) -> ResolvedImage:
         await self._enter(asked)
-        return ResolvedImage(image=asked.image)
+        return ResolvedImage(image=asked.image, found=self.image_origin, warnings=self.image_warnings)
 
     @activity.defn
     async def check_scan(self, asked: CheckScan) -> ScanVerdict:
@@ -409,6 +417,11 @@ class World:
         )
 
     @activity.defn
+    async def check_access(self, asked: CheckAccess) -> Findings:
+        await self._enter(asked)
+        return Findings(findings=self.findings.pop(0) if self.findings else ())
+
+    @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:
         await self._enter(asked)
         return Preflight(plan=plan_rollout(asked), current_config="former", scaling=self.scaling)
@@ -429,7 +442,7 @@ class World:
     async def look_again(self, asked: UpdateEndpoint) -> Preflight:
         await self._enter(asked)
         served = self.served_since or asked.previous_config
-        return Preflight(plan=plan_rollout(asked.plan, self.served_since), current_config=served)
+        return Preflight(plan=plan_rollout(asked.plan, self.served_since), current_config=served, scaling=self.scaling)
 
     @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:

@@ -71,6 +71,21 @@ async def test_given_a_step_that_runs_when_it_is_aborted_then_what_was_done_is_u
     assert all(entry.state in {LedgerState.undone, LedgerState.kept} for entry in status.ledger)
 
 
+@pytest.mark.parametrize("name", ["prepare_endpoint", "update_endpoint"])
+async def test_given_an_abort_while_a_step_of_the_rollout_ends_well_then_the_next_step_does_not_begin(
+    client: Client, world: World, name: str
+) -> None:
+    world.set_approval(approval(mode="auto"))
+    gate = world.hold(name)
+    handle = await start(client, world)
+    await asyncio.wait_for(world.entered[name].wait(), 20)
+    before = len(world.names)
+    await send_update(handle, "abort", ABORT)
+    gate.set()
+    assert (await handle.result()).outcome is Outcome.aborted
+    assert world.names[before] == "restore_endpoint"
+
+
 async def test_given_a_parked_stage_when_it_is_aborted_then_it_ends(client: Client, world: World) -> None:
     world.fail("write_image", needs_person())
     handle = await start(client, world)

@@ -10,7 +10,7 @@ from temporalio.client import Client
 from activities.endpoints.messages import RolloutEnd, Scaling
 from slipway.api import LedgerState, OperatorCommand, Outcome, StageName
 from slipway.temporal.start import Handle, send_update, start_promotion
-from tests.support.waiting import until_parked
+from tests.support.waiting import until, until_parked
 from tests.support.world import World, approval, needs_person, request
 
 SCALING = Scaling(target={"ResourceId": "endpoint/screening-prod/variant/main"})
@@ -83,12 +83,43 @@ async def test_given_an_abort_in_the_middle_when_it_is_undone_then_its_scaling_i
     assert steps(scaled)[before:] == UNDONE
 
 
-async def test_given_a_way_back_that_fails_when_it_is_left_to_a_person_then_the_endpoint_is_scaled(
+async def test_given_a_way_back_that_fails_when_it_waits_for_a_person_then_the_endpoint_is_scaled_meanwhile(
     client: Client, scaled: World
 ) -> None:
     scaled.smoke_error = "ModelError: 500"
     scaled.fail("restore_endpoint", needs_person("it is OutOfService"))
-    status = await (await start(client, scaled)).result()
+    handle = await start(client, scaled)
+    parked = await until(handle, lambda status: status.waiting_for is not None, "the way back to wait for a person")
     assert steps(scaled)[-3:] == UNDONE
-    [entry] = [entry for entry in status.ledger if entry.stage is StageName.rollout]
+    [entry] = [entry for entry in parked.ledger if entry.stage is StageName.rollout]
     assert (entry.state, "it is OutOfService" in entry.note) == (LedgerState.needs_person, True)
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
+    assert (await handle.result()).outcome is Outcome.rolled_back
+    assert steps(scaled)[-6:] == [*UNDONE, *UNDONE]
+
+
+async def test_given_scaling_that_somebody_changed_when_it_is_retried_then_what_is_there_now_is_taken_off_and_put_back(
+    client: Client, scaled: World
+) -> None:
+    scaled.fail(OFF, needs_person("its automatic scaling is not as preflight found it"))
+    handle = await start(client, scaled)
+    await until_parked(handle, StageName.rollout)
+    scaled.scaling = changed = SCALING.model_copy(update={"target": {**SCALING.target, "MaxCapacity": 20}})
+    scaled.smoke_error = "ModelError: 500"
+    await send_update(handle, "retry", OperatorCommand(by="ana"))
+    assert (await handle.result()).outcome is Outcome.rolled_back
+    assert [asked.scaling for asked in scaled.asked(OFF)] == [SCALING, changed]
+    assert {asked.scaling.model_dump_json() for asked in scaled.asked(BACK)} == {changed.model_dump_json()}
+    assert scaled.asked("restore_endpoint")[0].scaling == changed
+
+
+async def test_given_an_abort_that_comes_while_it_is_taken_off_when_that_is_done_then_no_update_begins(
+    client: Client, scaled: World
+) -> None:
+    gate = scaled.hold(OFF)
+    handle = await start(client, scaled)
+    await asyncio.wait_for(scaled.entered[OFF].wait(), 20)
+    await send_update(handle, "abort", OperatorCommand(by="ana", reason="wrong branch"))
+    gate.set()
+    assert (await handle.result()).outcome is Outcome.aborted
+    assert steps(scaled) == [OFF, *UNDONE]

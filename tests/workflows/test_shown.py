@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 
+import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client
@@ -13,6 +15,7 @@ from slipway.temporal import search_attributes as attributes
 from slipway.temporal.start import send_update, start_promotion
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, request
+from workflows.view import fitting
 
 EVENTS = 155
 BYTES = 100_000
@@ -137,3 +140,10 @@ async def test_given_any_step_then_it_has_a_summary(client: Client, world: World
     assert scheduled
     assert all(event.user_metadata.HasField("summary") for event in scheduled)
     await handle.terminate()
+
+
+@pytest.mark.parametrize(("number", "length"), [(50, 63), (1_000, 4), (50, 1)])
+def test_given_many_targets_when_they_are_made_searchable_then_they_fit_into_an_attribute(number: int, length: int) -> None:
+    kept = fitting(f"{index:x}".rjust(length, "a") for index in range(number))
+    assert len(json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode()) <= 2_048
+    assert (kept[-1] == "…") == (len(kept) < number)

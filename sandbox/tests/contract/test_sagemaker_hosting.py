@@ -295,6 +295,19 @@ def test_asynchronous_endpoints_stay_so(served: Served) -> None:
     assert served.described()["EndpointConfigName"] == more
 
 
+@contract("sagemaker", "UpdateEndpoint", errors=("ValidationException",))
+def test_endpoints_of_instances_do_not_become_serverless(served: Served) -> None:
+    aws, config, more = served.aws, served.aws.name("serverless"), served.aws.name("sized")
+    make_config(aws, config, served.model, SERVERLESS)
+    make_config(aws, more, served.model)
+    served.create(served.name)
+    with aws.refused("ValidationException", match="serverless"):
+        served.sagemaker.update_endpoint(EndpointName=served.name, EndpointConfigName=config)
+    served.sagemaker.update_endpoint(EndpointName=served.name, EndpointConfigName=more)
+    served.until("InService")
+    assert served.described()["EndpointConfigName"] == more
+
+
 VARIANT = "sagemaker:variant:DesiredInstanceCount"
 TRACKING = {
     "TargetValue": 5.0,

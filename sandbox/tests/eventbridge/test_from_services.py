@@ -144,7 +144,7 @@ def test_given_an_endpoint_that_cannot_be_when_it_is_made_then_sagemaker_says_so
     failed = until(heard, "SageMaker Endpoint State Change", EndpointStatus="FAILED")
     assert (failed["resources"], failed["detail"]["EndpointConfigName"]) == ([endpoint], "c")
 
-    watched = {"Namespace": "My/App", "MetricName": "Errors", "Statistic": "Sum", "Period": 60}
+    watched = {"Namespace": "My/App", "MetricName": "Errors", "Statistic": "Sum", "Period": 60, "TreatMissingData": "ignore"}
     cloudwatch.put_metric_alarm(
         AlarmName="a", EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold", **watched
     )

@@ -303,6 +303,7 @@ def test_given_more_alarms_than_are_shown_when_they_are_listed_then_the_latest_a
     cloudwatch = sandbox.client("cloudwatch", browser.account)
     metric: dict[str, Any] = {"Namespace": "Mine", "MetricName": "Errors", "ComparisonOperator": "GreaterThanThreshold"}
     periods: dict[str, Any] = {"Period": 60, "EvaluationPeriods": 1, "Threshold": 1, "Statistic": "Sum"}
+    periods["TreatMissingData"] = "ignore"  # no state changes
     for number in range(55):
         cloudwatch.put_metric_alarm(AlarmName=f"alarm-{number:02d}", **metric, **periods)
     shown = browser.view()["alarms"]

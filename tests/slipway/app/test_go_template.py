@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.app.go_template import TemplateError, quoted, render
+from slipway.app.go_functions import FUNCTIONS, quoted
+from slipway.app.go_template import TemplateError, render
 
 DATA = {"attachment": {"a": "x: 1\ny: <&>\n", "b": "  pad ", "e": "", "two-words": "w"}}
 
@@ -40,6 +42,14 @@ DATA = {"attachment": {"a": "x: 1\ny: <&>\n", "b": "  pad ", "e": "", "two-words
         ("{{ 3 | toString | b64enc }}", "Mw=="),
         ('{{ sha256sum "" }}', "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
         ('{{ upper "ß" }}', "ß"),
+        ("{{ sha256sum .attachment.a | trunc 8 }}", "dbc91d11"),
+        ('{{ "é☃" | trunc -3 }}{{ substr 0 2 "é☃" }}', "☃é"),
+        ('{{ trimAll "/" "/a/b/" }}{{ repeat 2 "ab" }}', "a/babab"),
+        ('{{ print 1 2 "x" 3 }}|{{ println 1 "x" }}', "1 2x3|1 x\n"),
+        ('{{ printf "%s=%d, %q, %v %%" "a" 2 "b" true }}', 'a=2, "b", true %'),
+        ('{{ cat "a" 1 }}{{ coalesce "" 0 "b" }}{{ len "é" }}', "a 1b2"),
+        ('{{ hasPrefix "x" .attachment.a | ternary "yes" "no" }}', "yes"),
+        ("{{ toRawJson .attachment.a }}{{ b32enc .attachment.b }}", '"x: 1\\ny: <&>\\n"EAQHAYLEEA======'),
         ("no template } }} { {", "no template } }} { {"),
     ],
 )
@@ -61,6 +71,15 @@ def test_given_a_template_when_it_is_rendered_then_it_is_gos_text(template: str,
         ("{{ .attachment }}", (1, 1), "is not one value"),
         ("{{ .attachment.a.b }}", (1, 1), "goes into a text"),
         ("{{ .attachment.a", (1, 1), "no }} behind it"),
+        ('{{ printf \\"%s\\" .attachment.a }}', (1, 1), "has a quote that is not closed, or is escaped"),
+        ("${{ github.sha }}", (1, 2), "the function github is not rendered"),
+        ("{{ 0777 }}", (1, 1), "is not rendered"),
+        ('{{ printf "%x" 3 }}', (1, 1), "printf's %x is not rendered"),
+        ('{{ printf "%s" 3 }}', (1, 1), "printf does not take these values"),
+        ('{{ printf "%s" }}', (1, 1), "printf has fewer values"),
+        ('{{ substr 5 9 "a" }}', (1, 1), "a place that the text does not have"),
+        ('{{ repeat 999999999 "a" }}', (1, 1), "too large"),
+        ('{{ coalesce "" }}', (1, 1), "coalesce finds no value"),
         ("{{ }}", (1, 1), "is empty"),
         ("{{ .attachment.a | }}", (1, 1), "a value is missing"),
         ("{{ .attachment.a .attachment.b }}", (1, 1), "is no function"),
@@ -115,6 +134,11 @@ def test_given_any_template_when_it_is_rendered_then_there_is_a_text_or_a_place(
     except TemplateError as error:
         outcome = (error.line, error.column)
     assert isinstance(outcome, str) or min(outcome) >= 1
+
+
+def test_given_the_functions_when_the_page_is_compared_then_it_lists_them_all() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "pipecd.md").read_text()
+    assert ", ".join(f"`{name}`" for name in sorted(FUNCTIONS)) in page
 
 
 QUOTED = [('a"b', '"a\\"b"'), ("\x01\x7f\n", '"\\x01\\x7f\\n"'), ("é\u200b", '"é\\u200b"'), ("\U000e0001", '"\\U000e0001"')]

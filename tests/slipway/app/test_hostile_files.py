@@ -106,6 +106,7 @@ def test_given_an_expression_that_backtracks_when_it_is_applied_then_it_ends_at_
         ("(\\pL{1,300})", "repeats too much"),
         ("(a(?=b))", "is not a regular expression: invalid perl operator"),
         ("a", "has no group"),
+        ("(\\C)", "matches single bytes"),
         ("(a)", "matches more than 100 places"),
     ],
 )

@@ -55,6 +55,7 @@ ONE_IN_BATCHES = """\
     strategy: {rolling: {instances: 1}, alarms: [errors]}
     variant: {instanceType: ml.m5.large, instanceCount: 1}
 """
+THREE_OF_FOUR = TRAFFIC.replace("canary: {percent: 25, wait: 10m}", "rolling: {instances: 3}")
 SERVERLESS = "settings: {serverless: {memory: 1024, maxConcurrency: 5}}"
 
 
@@ -96,6 +97,18 @@ def test_given_a_task_that_still_runs_cis_image_when_the_target_is_another_repos
     (problem,) = findings.warnings
     assert problem.message == f"taskdef.yaml runs docker.io/acme/trainer, and the image that is written is of {REPOSITORY}"
     assert findings.app is not None
+
+
+@pytest.mark.parametrize(
+    ("cluster", "region"), [("arn:aws:ecs:eu-west-1:222222222222:cluster/ml", "eu-west-1"), ("ml", "us-east-1")]
+)
+def test_given_a_cluster_when_the_repository_is_in_another_region_then_the_task_runs_in_the_clusters(
+    cluster: str, region: str
+) -> None:
+    files = FILES | {"app.pipecd.yaml": APP.replace("arn:aws:ecs:us-east-1:222222222222:cluster/ml", cluster)}
+    app = read_app(reading(files)).app
+    assert app is not None
+    assert region_of_app(app.spec, app.pipecd.ecs) == region
 
 
 def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say() -> None:
@@ -183,6 +196,23 @@ def test_given_piped_as_the_writer_when_the_event_watcher_makes_pull_requests_th
             "spec.eventWatcher[0].handler.config.makePullRequest",
             "no pull request",
         ),
+        ("app.pipecd.yaml", "[subnet-1]", "subnet-1", 6, "spec.input.awsvpcConfiguration.subnets", "allowed: a list"),
+        (
+            "app.pipecd.yaml",
+            "    runS",
+            "    launchType: fargate\n    runS",
+            8,
+            "spec.input.launchType",
+            "found 'fargate'; allowed: EC2, FARGATE",
+        ),
+        (
+            "app.pipecd.yaml",
+            "[subnet-1]}",
+            "[subnet-1], assignPublicIp: ANY}",
+            6,
+            "spec.input.awsvpcConfiguration.assignPublicIp",
+            "found 'ANY'; allowed: ENABLED, DISABLED",
+        ),
         ("app.pipecd.yaml", "{subnets: [subnet-1]}", "{}", 6, "spec.input.awsvpcConfiguration.subnets", "absent"),
     ],
 )
@@ -200,6 +230,7 @@ def test_given_a_mistake_when_the_files_are_checked_then_it_is_an_error_at_its_p
     [
         ("promotion.yaml", "instanceCount: 4", "instanceCount: 1", "all traffic at once"),
         ("promotion.yaml", TRAFFIC, ONE_IN_BATCHES, "one instance cannot take a batch"),
+        ("promotion.yaml", TRAFFIC, THREE_OF_FOUR, "a batch is 3 instances of 4, and SageMaker takes 5 to 50 % of the fleet"),
         ("promotion.yaml", "variant: {instanceType: ml.m5.large, instanceCount: 4}", SERVERLESS, "has no instances"),
         ("promotion.yaml", ", alarms: [errors]", "", "without alarms"),
         ("promotion.yaml", "[ana, bo]", "[ana]", "may not approve it"),
@@ -451,6 +482,13 @@ def test_given_a_template_that_nothing_renders_when_the_app_is_checked_then_it_i
     [error] = read_app(reading(FILES | {"taskdef.yaml": taskdef})).errors
     assert error.line == 7
     assert "nothing renders" in error.message
+
+
+def test_given_an_attachment_that_fills_a_block_when_the_image_cannot_be_written_then_the_template_is_told() -> None:
+    taskdef = TASKDEF + "    command:\n      - |\n{{ .attachment.settings | indent 8 }}\n"
+    [error] = read_app(reading(ATTACHED | {"taskdef.yaml": taskdef})).errors
+    assert "with the template {{ .attachment.settings | indent 8 }} the file is not YAML" in error.message
+    assert "replace the image by a regex" in error.help
 
 
 def test_given_a_launch_type_beside_capacity_providers_when_the_app_is_checked_then_one_is_to_be_removed() -> None:

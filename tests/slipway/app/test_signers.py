@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from slipway.app.lint import read_app
+from slipway.app.problems import Severity
 from slipway.app.signers import Signer
 from tests.slipway.app.test_lint import FILES, SPEC, reading
 from tests.support.signed_images import Key
@@ -77,6 +78,13 @@ def test_given_a_weak_key_when_the_spec_is_checked_then_it_is_an_error(bits: int
 def test_given_a_key_of_another_kind_when_the_spec_is_checked_then_it_is_an_error() -> None:
     key = dsa.generate_private_key(2_048).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     assert "a key of ECDSA on P-256" in "\n".join(problems_of({"key": key.decode()}))
+
+
+def test_given_referrers_that_stay_behind_when_a_signature_is_asked_for_then_it_is_a_warning() -> None:
+    more = f", referrers: ignore, signedBy: {json.dumps([{'key': Key().pem}])}"
+    spec = re.sub(r"target: [^,}]+", lambda found: f"{found[0]}{more}", SPEC, count=1)
+    [problem] = read_app(reading(FILES | {"promotion.yaml": spec})).problems
+    assert (problem.severity, problem.path) == (Severity.warning, "spec.image.referrers")
 
 
 @pytest.mark.parametrize(

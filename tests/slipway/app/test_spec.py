@@ -103,12 +103,12 @@ CANARY = "canary: {percent: 25, wait: 10m}, bake: 30m"
         (
             "alarms: [screening-5xx]",
             "alarms: [a, b, c, d, e, f, g, h, i, j, k]",
-            "alarms: found a list; allowed: Tuple should have at most 10 items after validation, not 11",
+            "spec.rollout.strategy.alarms: found a list; allowed: at most 10, and there are 11",
         ),
         (
             "targets: [{endpoint: screening-staging}]",
             "targets: []",
-            "targets: found a list; allowed: Tuple should have at least 1 item after validation, not 0",
+            "targets: found a list; allowed: at least 1, and there are 0",
         ),
         ("wait: 10m", "wait: 2h", 'spec.rollout.strategy.canary.wait: found "2h"; allowed: from 0s to 1h'),
         ("wait: 10m", "wait: 10", "spec.rollout.strategy.canary.wait: found 10; allowed: 10 is not a duration"),
@@ -189,6 +189,7 @@ CANARY = "canary: {percent: 25, wait: 10m}, bake: 30m"
         ("quorum: 1", f"quorum: 0x{'f' * 5_000}", 'spec.approval.quorum: found "0xfff'),
         (", min: 0.9", "", "spec.gates[0]: needs at least one of min, max"),
         ("min: 0.9", "min: .nan", "spec.gates[0].min"),
+        ("[ana, bo]", "[ana, 007]", 'spec.approval.approvers[1]: found "007" without quotes, which YAML reads as no text'),
         ("accuracy.value", '"classes[*].f1"', "allowed: a path to one number, and has a part that is not taken (projection)"),
         (
             "kind: ModelPromotion",

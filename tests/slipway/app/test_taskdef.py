@@ -60,6 +60,7 @@ def test_given_a_task_definition_when_its_images_are_asked_then_they_come_by_con
         ("[]", "holds no task definition"),
         ("family: x\n", "containerDefinitions: is required and absent"),
         (TASKDEF.replace('"128"', "many"), "9:10: error: containerdefinitions[0].cpu: found 'many'; allowed: a number"),
+        (TASKDEF.replace('"128"', "5000000000"), "allowed: a number up to 2,147,483,647"),
         (TASKDEF.replace("true", "maybe"), "allowed: true or false"),
         (TASKDEF.replace("[{name: DEBUG, value: 1}]", "{DEBUG: 1}"), "allowed: a list"),
     ],
@@ -77,8 +78,8 @@ def test_given_a_value_without_quotes_when_the_api_wants_text_then_it_is_the_tex
 
 
 def test_given_json_with_tabs_when_it_is_read_then_it_is_read_as_piped_does() -> None:
-    text = '{\n\t"family":\t"x",\n\t"containerDefinitions": [{"image": "repo/x"}]\t\n}\n'
-    assert parse_taskdef(text) == {"family": "x", "containerDefinitions": [{"image": "repo/x"}]}
+    text = '{\n\t"family":\t"x",\n\t"containerDefinitions": [{"name": "x", "image": "repo/x"}]\t\n}\n'
+    assert parse_taskdef(text) == {"family": "x", "containerDefinitions": [{"name": "x", "image": "repo/x"}]}
 
 
 def test_given_a_mistake_of_half_a_megabyte_when_it_is_told_then_the_message_is_short() -> None:
@@ -87,11 +88,31 @@ def test_given_a_mistake_of_half_a_megabyte_when_it_is_told_then_the_message_is_
     assert len(str(refused.value)) < 500
 
 
+@pytest.mark.parametrize(
+    ("container", "said"),
+    [
+        ("{image: r/x}", "containerDefinitions[0].name: is required and absent"),
+        ("{name: x}", "containerDefinitions[0].image: is required and absent"),
+        ("{name: x, image: ''}", "containerDefinitions[0].image: is required and absent"),
+        ("{name: x, image: r/x}\n  - {name: x, image: r/y}", "containerDefinitions[1].name: is the name of two containers: x"),
+        ("{name: x, image: r/x, healthCheck: {}}", "containerDefinitions[0].healthCheck.command: is required and absent"),
+        ("{name: x, image: r/x, logConfiguration: {logDriver: ''}}", "logConfiguration.logDriver: is required and absent"),
+        ("{name: x, image: r/x, ulimits: [{name: nofile, softLimit: 1}]}", "ulimits[0].hardLimit: is required and absent"),
+    ],
+)
+def test_given_what_ecs_refuses_of_a_container_when_it_is_read_then_it_is_refused_before_anything_is_done(
+    container: str, said: str
+) -> None:
+    with pytest.raises(FileError) as refused:
+        parse_taskdef(f"family: x\ncontainerDefinitions:\n  - {container}\n")
+    assert said in str(refused.value)
+
+
 def reading_of(text: str) -> TaskdefReading:
     return taskdef_of(load_taskdef(text, "taskdef.yaml"))
 
 
-BARE = "family: x\ncontainerDefinitions:\n  - image: repo/x\n"
+BARE = "family: x\ncontainerDefinitions:\n  - name: x\n    image: repo/x\n"
 
 
 @pytest.mark.parametrize("extra", ["pidMode: ''", 'ipcMode: ""', "networkMode: ''", "runtimePlatform: {cpuArchitecture: ''}"])
@@ -107,12 +128,12 @@ def test_given_an_empty_text_where_any_text_may_be_when_it_is_read_then_it_stays
 @pytest.mark.parametrize(
     ("text", "line", "path", "help_"),
     [
-        (f"{BARE}    enviroment: []\n", 4, "containerDefinitions[0].enviroment", "did you mean 'environment'?"),
-        (f"{BARE}executionRoleARNs: x\n", 4, "executionRoleARNs", "did you mean 'executionRoleArn'?"),
-        (f"{BARE}tags: []\n", 4, "tags", "remove it, or set it otherwise"),
-        (f"{BARE}revision: 3\n", 4, "revision", "remove it"),
-        (f"{BARE}compatibilities: [FARGATE]\n", 4, "compatibilities", "remove it"),
-        (f"{BARE}qqq: 1\n", 4, "qqq", "remove it, or correct its name"),
+        (f"{BARE}    enviroment: []\n", 5, "containerDefinitions[0].enviroment", "did you mean 'environment'?"),
+        (f"{BARE}executionRoleARNs: x\n", 5, "executionRoleARNs", "did you mean 'executionRoleArn'?"),
+        (f"{BARE}tags: []\n", 5, "tags", "remove it, or set it otherwise"),
+        (f"{BARE}revision: 3\n", 5, "revision", "remove it"),
+        (f"{BARE}compatibilities: [FARGATE]\n", 5, "compatibilities", "remove it"),
+        (f"{BARE}qqq: 1\n", 5, "qqq", "remove it, or correct its name"),
     ],
 )
 def test_given_a_key_that_is_left_out_when_a_task_definition_is_read_then_it_is_told_at_its_place(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 
-from slipway.aws.clients import KEPT_CLIENTS, Actor, Aws, acting_for
+from slipway.aws.clients import KEPT_CLIENTS, Actor, Aws, acting_for, place_in_s3
 from slipway.aws.errors import answer_of
 from slipway.errors import NeedsPersonError, SlipwayError, TransientError
 
@@ -128,3 +128,16 @@ def test_given_more_roles_than_are_kept_then_the_clients_used_most_recently_stay
         aws.sagemaker("us-east-1", f"arn:aws:iam::{number:012}:role/x")
         assert aws.sagemaker("us-east-1", f"arn:aws:iam::{1:012}:role/x") is own
     assert aws.sagemaker("us-east-1", f"arn:aws:iam::{0:012}:role/x") is not first
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("s3://bucket/runs/1/evaluation.json", ("bucket", "runs/1/evaluation.json")),
+        ("s3://bucket/run#1/a?b%20c.json", ("bucket", "run#1/a?b%20c.json")),
+        ("s3://bucket//doubled//x", ("bucket", "/doubled//x")),
+        ("s3://bucket", ("bucket", "")),
+    ],
+)
+def test_given_an_s3_uri_then_its_key_is_as_it_is_written(uri: str, place: tuple[str, str]) -> None:
+    assert place_in_s3(uri) == place

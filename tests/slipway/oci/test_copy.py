@@ -13,7 +13,7 @@ from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.oci.auth import TokenAuth
 from slipway.oci.client import RegistryClient, Upload, content_digest
 from slipway.oci.copy import CopyCounts, copy_image
-from slipway.oci.manifests import ImageRepository
+from slipway.oci.manifests import ImageRepository, read_tree
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -37,6 +37,7 @@ class Registry:
         self.requests: list[httpx.Request] = []
         self.mounting = False
         self.lists_referrers = True
+        self.names_digests = True
         self.token = "good"
         self.turns_down_with = 401
         self.spoil: Spoil = lambda _: None
@@ -96,9 +97,8 @@ class Registry:
         if (repository, reference) not in self.manifests:
             return httpx.Response(404, json={"errors": [{"code": "MANIFEST_UNKNOWN", "message": "not there"}]})
         media_type, body = self.manifests[repository, reference]
-        return httpx.Response(
-            200, content=body, headers={"Content-Type": media_type, "Docker-Content-Digest": content_digest(body)}
-        )
+        named = {"Docker-Content-Digest": content_digest(body)} if self.names_digests else {}
+        return httpx.Response(200, content=body, headers={"Content-Type": media_type, **named})
 
     def _referrers(self, repository: str, digest: str) -> httpx.Response:
         if not self.lists_referrers:
@@ -124,7 +124,8 @@ class Registry:
             return {"digest": content_digest(content), "size": len(content), "mediaType": "x"}
 
         # The spaces are on purpose: a manifest's bytes are not what a JSON writer would make of it.
-        document = {"schemaVersion": 2, "config": entry(b"{}"), "layers": [entry(layer) for layer in layers]}
+        config = {**entry(b"{}"), "mediaType": "application/vnd.oci.image.config.v1+json"}
+        document = {"schemaVersion": 2, "config": config, "layers": [entry(layer) for layer in layers]}
         return self.add_manifest(repository, OCI, json.dumps(document, indent=3).encode() + b"\n ")
 
     def add_manifest(self, repository: str, media_type: str, body: bytes) -> str:
@@ -354,8 +355,8 @@ async def test_given_the_sandbox_when_an_image_is_copied_between_regions_then_ec
         source, target = place("us-east-1", "ci"), place("eu-west-1", "prod")
         layer, config = b"layer" * 200_000, b"{}"
         entries = [
-            {"digest": content_digest(blob), "size": len(blob), "mediaType": "application/vnd.oci.image.layer.v1.tar"}
-            for blob in (config, layer)
+            {"digest": content_digest(blob), "size": len(blob), "mediaType": f"application/vnd.oci.image.{kind}"}
+            for blob, kind in ((config, "config.v1+json"), (layer, "layer.v1.tar"))
         ]
         body = json.dumps({"schemaVersion": 2, "mediaType": OCI, "config": entries[0], "layers": entries[1:]}, indent=1).encode()
         for blob in (config, layer):
@@ -587,3 +588,69 @@ async def test_given_an_index_without_an_image_when_it_is_copied_then_it_is_refu
     with pytest.raises(RefusedError, match="without an image"):
         await copy_image(source.place("ci"), target.place("prod"), index, "v1")
     assert target.manifests == {}
+
+
+@pytest.mark.parametrize("media_type", [None, "application/json", INDEX])
+async def test_given_an_entry_of_another_or_no_type_when_an_image_is_read_then_what_it_says_itself_counts(
+    source: Registry, media_type: str | None
+) -> None:
+    image = source.add_image("ci", b"layer")
+    inner = source.add_index("ci", image)
+    entries = [{"digest": inner, "size": 1, "mediaType": media_type}]
+    index = source.add_manifest("ci", INDEX, json.dumps({"manifests": entries}).encode())
+    assert (await read_tree(source.place("ci"), index)).images == (image,)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "kind"),
+    [
+        ({"config": {"mediaType": "application/vnd.cncf.helm.config.v1+json"}}, "vnd.cncf.helm"),
+        ({"artifactType": "application/spdx+json", "config": {"mediaType": "application/vnd.oci.empty.v1+json"}}, "spdx"),
+    ],
+)
+async def test_given_a_chart_or_an_sbom_when_it_is_promoted_then_it_is_refused_as_no_image(
+    source: Registry, manifest: dict[str, Any], kind: str
+) -> None:
+    config = {"digest": content_digest(b"{}"), "size": 2, **manifest["config"]}
+    digest = source.add_manifest("ci", OCI, json.dumps({**manifest, "config": config, "layers": []}).encode())
+    with pytest.raises(RefusedError, match=f"no image that runs: its type is .*{kind}"):
+        await read_tree(source.place("ci"), digest)
+    index = source.add_index("ci", source.add_image("ci", b"layer"), digest)
+    assert (await read_tree(source.place("ci"), index)).images
+
+
+async def test_given_a_registry_whose_answers_name_no_digest_when_an_image_is_copied_twice_then_its_tag_is_put_once(
+    source: Registry, target: Registry
+) -> None:
+    image = source.add_image("ci", b"layer")
+
+    target.names_digests = False
+    for _ in range(2):
+        await copy_image(source.place("ci"), target.place("prod"), image, "v1")
+    puts = [request for request in target.requests if request.method == "PUT" and request.url.path.endswith("/manifests/v1")]
+    assert len(puts) == 1
+
+
+async def test_given_a_layer_with_addresses_elsewhere_when_an_image_is_copied_then_it_is_left_there(
+    source: Registry, target: Registry
+) -> None:
+    image = source.add_image("ci", b"layer")
+    document = json.loads(source.manifests["ci", image][1])
+    kind = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+    foreign = {"digest": content_digest(b"windows"), "size": 7, "mediaType": kind, "urls": ["https://mcr.test/layer"]}
+    document["layers"].append(foreign)
+    digest = source.add_manifest("ci", OCI, json.dumps(document).encode())
+    assert (await copy_image(source.place("ci"), target.place("prod"), digest, "v1")).copied_blobs == 2
+    assert target.manifests["prod", "v1"] == source.manifests["ci", digest]
+
+
+async def test_given_a_platform_that_has_expired_when_an_index_is_copied_then_it_is_to_be_pushed_again(
+    source: Registry, target: Registry
+) -> None:
+    kept, expired = source.add_image("ci", b"amd64"), source.add_image("ci", b"arm64")
+    index = source.add_index("ci", kept, expired)
+    del source.manifests["ci", expired]
+    with pytest.raises(NeedsPersonError, match="MANIFEST_UNKNOWN") as refused:
+        await copy_image(source.place("ci"), target.place("prod"), index, "v1")
+    assert "push the image again" in refused.value.report.remedy
+    assert ("prod", "v1") not in target.manifests

@@ -168,6 +168,8 @@ def test_given_a_list_of_branches_then_every_folder_of_them_is_covered_and_no_ot
         ({"branch": "a..b"}, r"apps\[0\]\.branch"),
         ({"folder": "../x"}, r"folder that leaves"),
         ({"endpoints": []}, r"apps\[0\]\.endpoints"),
+        ({"signedBy": [{"key": "cosign.pub"}]}, r"apps\[0\]\.signedBy\[0\]\.key: .*one public key in PEM"),
+        ({"signedBy": [{"issuer": "https://x.test", "subjectPattern": ".*"}]}, r"subjectPattern: .*does not match anybody"),
     ],
 )
 def test_given_a_mistake_in_the_policy_then_its_place_is_told(change: dict[str, Any], told: str) -> None:

@@ -49,6 +49,11 @@ class EndpointConfig:
         return "AsyncInferenceConfig" in self.request
 
     @property
+    def is_serverless(self) -> bool:
+        """Whether a variant has no instances."""
+        return any("ServerlessConfig" in variant for variant in self.variants)
+
+    @property
     def marketplace(self) -> bool:
         """Whether one of its containers is a product of AWS Marketplace."""
         return any(container.marketplace for model in self.models.values() for container in model.containers)

@@ -119,7 +119,8 @@ class EndpointRoom(Room):
         "rollback takes 5 s, or that for each batch; an endpoint may become asynchronous; not verified on AWS: that a canary or "
         "a batch is a part of the instances that are retained, and the wording of the bounds, of the alarms' reason, of the "
         "refusal for variants that are scaled automatically, and of the second sentence of that for an endpoint that would "
-        "not be asynchronous any more; nor that an alarm in ALARM keeps the next share from the new fleet",
+        "not be asynchronous any more, and of that for one that is to become serverless; nor that an alarm in ALARM keeps the "
+        "next share from the new fleet",
     )
     def update_endpoint(self, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.endpoints.get(caller, request["EndpointName"])
@@ -129,6 +130,7 @@ class EndpointRoom(Room):
         self._configs.configs.get(caller, endpoint.served.config.name)
         self._refuse_scaled(endpoint, config)
         _refuse_without_async(endpoint, config)
+        _refuse_serverless(endpoint, config)
         deployment = request.get("DeploymentConfig")
         if deployment is None and request.get("RetainDeploymentConfig"):
             deployment = endpoint.deployment_config
@@ -259,6 +261,11 @@ def _refuse_without_async(endpoint: Endpoint, config: EndpointConfig) -> None:
             f"The AsyncInferenceConfig parameter cannot be removed from this endpoint {endpoint.name}. "
             "Create a new endpoint for requests that are answered at once."
         )
+
+
+def _refuse_serverless(endpoint: Endpoint, config: EndpointConfig) -> None:
+    if config.is_serverless and not endpoint.served.config.is_serverless:
+        raise validation_error(f"The instance-based endpoint {endpoint.name} cannot be updated to a serverless endpoint.")
 
 
 def stop_fleets(endpoint: Endpoint) -> None:

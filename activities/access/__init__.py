@@ -1,0 +1,1 @@
+"""Whether the accounts that a promotion touches let each other in."""
