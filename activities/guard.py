@@ -74,14 +74,6 @@ class Guard:
         if not await repository.contained(branch, origin.commit):
             raise _not_on_branch(repository, branch, origin.commit)
 
-    async def repository_of(self, origin: Origin) -> Repository:
-        """The repository of a promotion's application.
-
-        Raises:
-            RefusedError: The policy names neither the repository nor the branch.
-        """
-        return await self._repositories.open(origin.app)
-
     async def _app_of(self, origin: Origin) -> App:
         repository = await self._repositories.open(origin.app)
         await _require_on_branch(repository, origin.app.branch, origin.commit)
