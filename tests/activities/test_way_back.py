@@ -11,7 +11,7 @@ import pytest
 
 from activities.endpoints.messages import EndpointPlan, RolloutEnd, UpdateEndpoint
 from slipway.api import LedgerState
-from slipway.app.spec import Canary, Linear, Strategy
+from slipway.app.strategy import Canary, Linear, Strategy
 from slipway.errors import NeedsPersonError
 from tests.activities.serving import ALARM, Serving, until
 

@@ -10,7 +10,7 @@ from temporalio.client import Client
 
 from activities.endpoints.messages import RolloutEnd
 from slipway.api import LedgerState, OperatorCommand, Outcome, StageName
-from slipway.app.spec import Canary, Strategy
+from slipway.app.strategy import Canary, Strategy
 from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import until_parked
 from tests.support.world import World, approval, needs_person, request
