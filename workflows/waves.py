@@ -180,6 +180,7 @@ class Waves:
             spec_commit=self._app.commit,
             smoke_payload=smoke.payload if smoke else None,
             smoke_content_type=smoke.content_type if smoke else "application/json",
+            smoke=smoke,
         )
 
     def _asked(self, target: Target) -> PlanRollout:

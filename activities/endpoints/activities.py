@@ -247,7 +247,8 @@ class EndpointActivities:
         # Of several variants the one that got the model answers; the others say nothing about it.
         variant = plan.variant.name if endpoint and len(endpoint.get("ProductionVariants", [])) > 1 else None
         runtime = self._aws.runtime(plan.region, plan.target.role_arn)
-        return await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, variant)
+        answer = await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, variant)
+        return invocation.judge(answer, request.status, request.values)
 
     @activity.defn
     async def mark_endpoint(self, plan: EndpointPlan) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from activities.origin import Origin
 from slipway.api import AppRef, Message, ModelPackage, PackageContainer, ServedEndpoint, SignedCommand
 from slipway.app.endpoint_settings import EndpointSettings
-from slipway.app.spec import Strategy, Target, Variant
+from slipway.app.spec import ExpectedValue, SmokeRequest, Strategy, Target, Variant
 from slipway.decisions.command import Delivery
 
 
@@ -97,6 +97,10 @@ class Smoke(Message):
     commit: str
     payload: str
     content_type: str
+    status: int = 200
+    """The HTTP status that is wanted."""
+    values: tuple[ExpectedValue, ...] = ()
+    """What the answer must have."""
 
 
 class SmokeAnswer(Message):
@@ -134,6 +138,8 @@ class RolloutRequest(Message):
     smoke_payload: str | None = None
     """Path of the smoke request's body in the app's folder."""
     smoke_content_type: str = "application/json"
+    smoke: SmokeRequest | None = None
+    """The whole smoke request. Absent where an older release recorded the input."""
 
 
 class RolloutResult(Message):

@@ -13,7 +13,7 @@ from demo.team import ROOT
 from slipway.api import Outcome
 from tests.support.scenario import Scenario
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1500)
 
 OTHER = {"maxIterations": 150}
 EFFECTS_OF_A_ROLLBACK = (

@@ -177,6 +177,8 @@ class World:
         self.served_since: str | None = None
         """The config that endpoints serve where others have updated them after preflight."""
         self.smoke_error = ""
+        self.smoke_errors: list[str] = []
+        """What the first requests are answered, before `smoke_error` counts."""
         self.history = History(app="screening", targets=())
         self.makes_execution = True
         self.task_had_ended = False
@@ -415,11 +417,12 @@ class World:
     @activity.defn
     async def smoke_endpoint(self, asked: Smoke) -> SmokeAnswer:
         await self._enter(asked)
-        body = "" if self.smoke_error else '{"malignant": true}'
+        error = self.smoke_errors.pop(0) if self.smoke_errors else self.smoke_error
+        body = "" if error else '{"malignant": true}'
         return SmokeAnswer(
-            ok=not self.smoke_error,
+            ok=not error,
             body=body,
-            error=self.smoke_error,
+            error=error,
         )
 
     @activity.defn
