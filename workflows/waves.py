@@ -201,6 +201,7 @@ class Waves:
             smoke_payload=smoke.payload if smoke else None,
             smoke_content_type=smoke.content_type if smoke else "application/json",
             scaling=found.scaling,
+            smoke=smoke,
         )
 
     def _asked(self, target: Target) -> PlanRollout:

@@ -255,7 +255,8 @@ class EndpointActivities:
         if model and (container := container_to_ask(model, plan.package.arn)):
             to["TargetContainerHostname"] = container
         runtime = self._aws.runtime(plan.region, plan.target.role_arn)
-        return await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, to)
+        answer = await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, to)
+        return invocation.judge(answer, request.status, request.values)
 
     @activity.defn
     async def mark_endpoint(self, plan: EndpointPlan) -> None:

@@ -150,9 +150,10 @@ class Serving:
         assert (await self.follow(plan)).end is RolloutEnd.served
         return plan
 
-    async def smoke(self, plan: EndpointPlan) -> SmokeAnswer:
+    async def smoke(self, plan: EndpointPlan, **wanted: Any) -> SmokeAnswer:
         commit = self.deployment.push({"request.json": "{}"})
-        smoke = Smoke(plan=plan, app=self.deployment.app, commit=commit, payload="request.json", content_type="application/json")
+        app, json_type = self.deployment.app, "application/json"
+        smoke = Smoke(plan=plan, app=app, commit=commit, payload="request.json", content_type=json_type, **wanted)
         return await self.run(self.activities.smoke_endpoint, smoke)
 
     async def restore(self, plan: EndpointPlan, previous: str | None) -> Any:

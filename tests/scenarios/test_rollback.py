@@ -13,7 +13,7 @@ from demo.team import ROOT
 from slipway.api import Outcome
 from tests.support.scenario import Scenario
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1500)
 
 OTHER = {"maxIterations": 150}
 EFFECTS_OF_A_ROLLBACK = (
@@ -25,6 +25,12 @@ EFFECTS_OF_A_ROLLBACK = (
 )
 
 
+@pytest.fixture
+def other_image(scenario: Scenario) -> str:
+    """A pipeline image that trains another good model, pushed by CI."""
+    return scenario.team.push_pipeline_image(build_pipeline_image(ROOT, OTHER, "pipeline-other"), "other")
+
+
 async def ask(scenario: Scenario, *arguments: str) -> list[dict[str, Any]]:
     """What a command of Slipway's answers, as JSON."""
     done = await asyncio.to_thread(scenario.crew.slipway, *arguments, "--json")
@@ -33,12 +39,11 @@ async def ask(scenario: Scenario, *arguments: str) -> list[dict[str, Any]]:
 
 
 async def test_given_two_models_when_the_second_is_taken_back_by_workers_that_die_then_the_first_serves_and_all_is_on_record(
-    scenario: Scenario, good_image: str
+    scenario: Scenario, good_image: str, other_image: str
 ) -> None:
     scenario.given_lenient_gates()
     first = await scenario.given_a_champion(good_image)
-    other = scenario.team.push_pipeline_image(build_pipeline_image(ROOT, OTHER, "pipeline-other"), "other")
-    second = await scenario.given_a_champion(other)
+    second = await scenario.given_a_champion(other_image)
     app = scenario.app
     before = {name: len(scenario.done(f"sagemaker.{name}")) for _, name in EFFECTS_OF_A_ROLLBACK}
 
@@ -57,6 +62,7 @@ async def test_given_two_models_when_the_second_is_taken_back_by_workers_that_di
     assert (target["package"], target["drift"]) == (first.package, "")
     assert [served["promotion"] for served in target["served"]] == [status.id, second.id, first.id]
     assert [served["by"] for served in target["served"]] == [["ana:claimed"]] * 3
-    refused = await asyncio.to_thread(scenario.crew.slipway, "rollback", app, "--to", "1", "--reason", "again", "--wait")
+    again = ("--to", "1", "--reason", "again", "--requested-by", "cy", "--wait")
+    refused = await asyncio.to_thread(scenario.crew.slipway, "rollback", app, *again)
     assert refused.returncode == 3
     assert "every target serves" in refused.stdout

@@ -115,7 +115,8 @@ class Scenario:
 
     async def when_it_is_taken_back(self, reason: str) -> Self:
         """Somebody starts a rollback of the app, by the command."""
-        done = await asyncio.to_thread(self.crew.slipway, "rollback", self.app, "--reason", reason, "--json")
+        options = ("--reason", reason, "--requested-by", "cy", "--json")
+        done = await asyncio.to_thread(self.crew.slipway, "rollback", self.app, *options)
         assert done.returncode == 0, done.stderr
         self._handle = promotion(await self.connect(), json.loads(done.stdout.splitlines()[-1])["id"])
         return self

@@ -195,6 +195,8 @@ class World:
         """The automatic scaling that updates need taken off."""
         self.findings: list[tuple[Finding, ...]] = []
         """What the next looks at other accounts find."""
+        self.smoke_errors: list[str] = []
+        """What the first requests are answered, before `smoke_error` counts."""
         self.history = History(app="screening", targets=())
         self.makes_execution = True
         self.piped_runs = True
@@ -478,11 +480,12 @@ class World:
     @activity.defn
     async def smoke_endpoint(self, asked: Smoke) -> SmokeAnswer:
         await self._enter(asked)
-        body = "" if self.smoke_error else '{"malignant": true}'
+        error = self.smoke_errors.pop(0) if self.smoke_errors else self.smoke_error
+        body = "" if error else '{"malignant": true}'
         return SmokeAnswer(
-            ok=not self.smoke_error,
+            ok=not error,
             body=body,
-            error=self.smoke_error,
+            error=error,
         )
 
     @activity.defn
