@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from slipway.app.spec import ModelPromotion, Strategy
+from slipway.app.spec import ModelPromotion
+from slipway.app.strategy import Strategy
 from slipway.errors import RefusedError
 
 
