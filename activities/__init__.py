@@ -16,6 +16,7 @@ from activities.evidence import EvidenceActivities
 from activities.images.activities import ImageActivities
 from activities.images.origins import ImageOrigins
 from activities.pipelines.activities import PipelineActivities
+from activities.records import RecordActivities
 from activities.registry import RegistryActivities
 from activities.repositories import Repositories
 from activities.taskdefs import TaskdefActivities
@@ -49,6 +50,7 @@ def all_activities(
             TaskActivities(aws, repositories, poll_every),
             PipelineActivities(aws, poll_every),
             RegistryActivities(aws),
+            RecordActivities(aws, repositories),
             EvidenceActivities(aws, repositories, origins),
             DecisionActivities(approvers),
             EndpointActivities(aws, repositories, poll_every),

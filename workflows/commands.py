@@ -80,7 +80,7 @@ def objection_to_names(command: Command, stage: StageName, *, by_piped: bool) ->
 
 
 def objection_to_names_undoing(command: Command, execution: str) -> str | None:
-    """Why an execution or a package cannot be named while the effects are being undone.
+    """Why a task, an execution or a package cannot be named while the effects are being undone.
 
     Args:
         command: What was sent.

@@ -120,7 +120,7 @@ async def _stop_task(state: PromotionState, undo: StopStartedTask, reason: str, 
 
 async def _stop_execution(state: PromotionState, undo: StopExecution, reason: str, origin: Origin) -> Compensation:
     del reason  # SageMaker keeps none
-    if state.execution is None and state.task is None:
+    if state.execution is None and state.task is None and not _runs_on(state):
         return Compensation(state=LedgerState.kept, note="no execution was started")
     if state.execution is None and _runs_on(state) and parks_undoing():
         raise to_application_error(

@@ -43,6 +43,8 @@ class PlanRollout(Message):
     """Absent where an older release recorded the input."""
     approved: Approved | None = None
     """What the effect is compared with. Absent where an older release recorded the input, and before the rollout begins."""
+    adopted: str | None = None
+    """The endpoint config, left there by no promotion, that the approvers saw and accepted; none where there was none."""
 
 
 class EndpointPlan(PlanRollout):

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from activities.event_commits import value_at
+from activities.event_commits import value_at, value_if_there
 from activities.guard import promoted_image
 from activities.origin import Origin
-from activities.repositories import read_files
 from activities.tasks.messages import FindTask, FoundTask, StartedTask
 from activities.tasks.verdict import definitions_of, has_succeeded
 from slipway.app.durations import format_duration
 from slipway.app.lint import App
-from slipway.app.replacements import apply_event
 from slipway.aws.clients import Aws
-from slipway.errors import NeedsPersonError, RefusedError
+from slipway.errors import NeedsPersonError
 from slipway.git.repository import Repository
 from slipway.git.rules import app_file
 from slipway.text import pluralize
@@ -76,6 +73,11 @@ class PipedTask:
         return self.task.get("createdAt", datetime.min.replace(tzinfo=UTC))
 
     @property
+    def has_stopped(self) -> bool:
+        """Whether it has ended."""
+        return self.task.get("lastStatus") == "STOPPED"
+
+    @property
     def id(self) -> str:
         """The last part of its ARN."""
         return self.arn.rpartition("/")[2]
@@ -109,7 +111,7 @@ class Tasks:
         repository: The deployment repository.
         origin: The promotion.
         app: Its files at the promotion's commit.
-        since: The commit that brought the image, or an earlier one.
+        since: The commit that brought the image, or an earlier one; where piped writes the image, one that has it.
     """
 
     def __init__(self, aws: Aws, repository: Repository, origin: Origin, app: App, since: str) -> None:
@@ -119,11 +121,15 @@ class Tasks:
         self._app = app
         self._since = since
         self._brings: dict[str, Brings] = {}
-        self._images: dict[str, Mapping[str, str]] = {}
-        """By task definition: the image of each container."""
+        self._images: dict[str, bool] = {}
+        self._value = "" if app.spec.spec.git.writer == "pipecd" else promoted_image(origin, app)
 
     async def is_own(self, task: PipedTask) -> bool:
         """Whether the task is one of the app's family and cluster, and runs the promoted image for a commit that brings it."""
+        return await self.may_be_own(task) and (task.has_stopped or await self._is_resolved(task))
+
+    async def may_be_own(self, task: PipedTask) -> bool:
+        """The same, where the image is a tag that ECS has not pulled yet."""
         return self._is_of_the_app(task) and await self.brings(task.commit) is Brings.image and await self.runs_image(task)
 
     def _is_of_the_app(self, task: PipedTask) -> bool:
@@ -145,39 +151,36 @@ class Tasks:
 
     async def _has_image(self, commit: str) -> bool:
         """Whether a commit has the image where the event's handler writes it. Nothing needs to be rendered for that."""
-        handler = self._app.handler
-        files = {replacement.file for replacement in handler.replacements}
-        contents = await read_files(self._repository, self._origin.app, commit, files)
-        try:
-            changes = await asyncio.to_thread(apply_event, handler, await self._held(), contents.get)
-        except RefusedError:
-            return False
-        return not any(change.changed for change in changes)
+        found = await value_if_there(self._repository, self._origin.app, self._app.handler, commit)
+        return found == await self._written()
+
+    async def _written(self) -> str:
+        """The image as the file has it: by its digest, or as piped's event watcher wrote it, which may be by a tag."""
+        self._value = self._value or await value_at(self._repository, self._origin.app, self._app.handler, self._since)
+        return self._value
 
     async def runs_image(self, task: PipedTask) -> bool:
-        """Whether the task runs the image. piped runs by family, so another's revision may have come between.
+        """Whether the task's revision runs the image. piped runs by family, so another's revision may have come between."""
+        return await self._names_image(task) and self._digests(task) <= {self._origin.request.digest}
 
-        Where the file names the image by a tag, ECS says which digest the tag had when the task's containers pulled it.
-        """
-        definition, held = task.task.get("taskDefinitionArn", ""), await self._held()
+    async def _names_image(self, task: PipedTask) -> bool:
+        definition = task.task.get("taskDefinitionArn", "")
         if definition not in self._images:
+            written = await self._written()
             containers = await definitions_of(self._aws, task.arn, definition)
-            self._images[definition] = {found.get("name", ""): found.get("image", "") for found in containers}
-        if any(self._images[definition].get(name) != held for name in self._app.containers):
-            return False
-        if held == promoted_image(self._origin, self._app):
-            return True
-        pulled = {found.get("name", ""): found.get("imageDigest") for found in task.task.get("containers", [])}
-        return all(pulled.get(name) == self._origin.request.digest for name in self._app.containers)
+            images = {found.get("name", ""): found.get("image", "") for found in containers}
+            self._images[definition] = all(images.get(name) == written for name in self._app.containers)
+        return self._images[definition]
 
-    async def _held(self) -> str:
-        """What the file holds where the event's handler writes: the promoted image, or what piped wrote for it, as a tag.
+    async def _is_resolved(self, task: PipedTask) -> bool:
+        return "@" in await self._written() or bool(self._digests(task))
 
-        The promotion has made sure at its second stage that this is the promoted image.
-        """
-        if self._app.spec.spec.git.writer == "slipway":
-            return promoted_image(self._origin, self._app)
-        return await value_at(self._repository, self._origin.app, self._app.handler, self._origin.commit)
+    def _digests(self, task: PipedTask) -> set[str]:
+        """What ECS has pulled for a tag. By digest only that can be pulled which is named."""
+        if "@" in self._value:
+            return set()
+        containers = (each for each in task.task.get("containers", []) if each.get("name") in self._app.containers)
+        return {digest for each in containers if (digest := each.get("imageDigest"))}
 
 
 class TaskSearch:
@@ -208,17 +211,32 @@ class TaskSearch:
         """
         tasks, former = await self._tasks(), self._request.former
         piped = [each for task in listed if (each := by_piped(task))]
+        if self._request.for_undo:
+            return self._to_stop([each for each in piped if await tasks.may_be_own(each)])
         own = [each for each in piped if await tasks.is_own(each)]
         if self._request.named:
             return self._named(own)
-        if former and (again := next((each for each in own if each.arn == former.arn), None)) and await self._may_do(again):
+        again = next((each for each in own if former and each.arn == former.arn), None)
+        if again and await self._may_do(again):
             return again
         new = [each for each in own if former is None or each.created_at > former.started_at]
         if len(new) > 1:
-            raise self._several(new)
-        if not new and not self._request.for_undo:
+            remedy = f"name the one to follow: slipway retry {self._request.origin.promotion_id} --task <arn>; or abort"
+            raise self._several(new, remedy)
+        if not new:
             await self._check_later(tasks, piped)
         return new[0] if new else None
+
+    def _to_stop(self, own: Sequence[PipedTask]) -> PipedTask | None:
+        """The task that runs, else the newest one; none where piped has run none.
+
+        Raises:
+            NeedsPersonError: Several run.
+        """
+        running = [each for each in own if not each.has_stopped]
+        if len(running) > 1:
+            raise self._several(running, "see which of them are this promotion's, and stop those in ECS")
+        return max(running or own, key=lambda each: each.created_at, default=None)
 
     def _named(self, own: Sequence[PipedTask]) -> PipedTask:
         """The task that an operator named.
@@ -254,17 +272,22 @@ class TaskSearch:
 
     async def _tasks(self) -> Tasks:
         if self._known is None:
-            origin, commit = self._request.origin, self._request.commit
-            path = app_file(origin.app.folder, self._app.pipecd.ecs.task_definition_file)
-            # Where the image was there already, the commit is only the branch's head of then.
-            change = await self._repository.last_change(commit, path)
-            since = change.commit if change else commit
+            origin, since = self._request.origin, await self._brought_by()
             self._known = Tasks(self._aws, self._repository, origin, self._app, since)
         return self._known
 
+    async def _brought_by(self) -> str:
+        """The commit that brought the image. Where the image was there already, the request names only the head of then."""
+        origin, commit = self._request.origin, self._request.commit
+        if not await self._repository.contains(origin.app.branch, commit):
+            return origin.commit  # it was taken off the branch, and nothing of it will be deployed
+        path = app_file(origin.app.folder, self._app.pipecd.ecs.task_definition_file)
+        change = await self._repository.last_change(commit, path)
+        return change.commit if change else commit
+
     async def _may_do(self, former: PipedTask) -> bool:
         """Whether the task of before is still the one: it runs, or has succeeded."""
-        return former.task.get("lastStatus") != "STOPPED" or await has_succeeded(self._aws, former.task)
+        return not former.has_stopped or await has_succeeded(self._aws, former.task)
 
     async def _check_later(self, tasks: Tasks, piped: Collection[PipedTask]) -> None:
         """Checks that piped has not gone by the image.
@@ -285,12 +308,9 @@ class TaskSearch:
         remedy = "abort; or, if this image is to be trained after all, commit it to the branch again, and retry"
         return NeedsPersonError(self.tried, said, remedy)
 
-    def _several(self, found: Sequence[PipedTask]) -> NeedsPersonError:
+    def _several(self, found: Sequence[PipedTask], remedy: str) -> NeedsPersonError:
         named = ", ".join(f"{each.arn} (of {each.commit[:12]})" for each in found[:NAMED])
         said = f"piped ran {len(found)}: {named}"
-        remedy = f"name the one to follow: slipway retry {self._request.origin.promotion_id} --task <arn>; or abort"
-        if self._request.for_undo:
-            remedy = "see which of them run, and stop those in ECS"
         return NeedsPersonError(self.tried, said, remedy)
 
     async def _seen(self, tasks: Tasks, listed: Sequence[TaskTypeDef]) -> str:

@@ -14,7 +14,7 @@ from temporalio.client import Client
 from slipway.api import DOCUMENT_LIMIT, SIGNATURE_LIMIT, SignedCommand
 from slipway.cli.common import By, Reason, person
 from slipway.cli.exits import Exit
-from slipway.cli.naming import Execution, Package
+from slipway.cli.naming import Execution, Package, Task
 from slipway.cli.reading import open_with_status, query_evidence, required
 from slipway.cli.signing import Expires, make_document
 from slipway.decisions.document import DecisionDocument, Kind, parse_document
@@ -44,6 +44,7 @@ async def decision(
     expires: Expires = None,
     execution: Execution = "",
     package: Package = "",
+    task: Task = "",
     attach: Attach = None,
 ) -> int:
     """Print the document of a decision, to sign it by hand; or, with --attach, document and signature as one JSON."""
@@ -53,7 +54,7 @@ async def decision(
     if not (promotion_id and kind):
         answered = "it needs a promotion's id and --kind, or --attach and the document's file"
         raise RefusedError("reading the command line", answered, "see `slipway decision --help`")
-    named = {"execution": execution, "package": package}
+    named = {"execution": execution, "package": package, "task": task}
     document = await document_of(await connect(), kind, promotion_id, person(by), reason, expires, **named)
     # No line end: the file is signed letter for letter, and the document has none.
     sys.stdout.write(document.canonical())
@@ -70,6 +71,7 @@ async def document_of(
     *,
     execution: str = "",
     package: str = "",
+    task: str = "",
 ) -> DecisionDocument:
     """The document of a decision on a promotion as it is now.
 
@@ -82,6 +84,7 @@ async def document_of(
         expires: How long it may be handed in; none for the usual time.
         execution: The ARN of the execution that a retry is to follow, or to stop.
         package: The ARN of the package that a retry is to take.
+        task: The ARN of the task that a retry is to follow.
 
     Raises:
         RefusedError: A value is not allowed, there is no evidence to decide on, or the promotion is over.
@@ -91,7 +94,7 @@ async def document_of(
     found = await query_evidence(opened.handle)
     if kind in {"approve", "reject"}:
         required(opened.status, found).check()
-    return make_document(kind, opened, found, who, reason, expires, execution=execution, package=package)
+    return make_document(kind, opened, found, who, reason, expires, execution=execution, package=package, task=task)
 
 
 def attached(file: Path) -> str:

@@ -28,7 +28,7 @@ Task = Annotated[
     str,
     Parameter(
         name="--task",
-        help="The ARN of the ECS task to follow, where piped runs the task and the task stage is parked because it ran several. "
-        "It must run the promotion's image, for the commit that brought it or a later one that has it still.",
+        help="For a retry: the ARN of the ECS task to follow, where piped runs the task and the task stage is parked because it "
+        "ran several. It must run the promotion's image, for the commit that brought it or a later one that has it still.",
     ),
 ]

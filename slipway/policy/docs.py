@@ -73,9 +73,10 @@ not allow.
   must still allow it. So a policy that is narrowed takes effect for promotions that are waiting: they park, and change nothing.
   Widen the policy and retry, or abort.
 - *When an effect is undone*: what a promotion did it may undo, also after the policy was narrowed. A task, an execution and a
-  commit must carry the promotion's id. So must an endpoint config (in its tag `slipway-promotion`) and the execution that made
-  a package, where the policy no longer allows the app. The role of a target needs `sagemaker:ListTags` for that. The repository
-  and the branch must still be in the policy. Where they are not, the promotion parks on its way back.
+  commit must carry the promotion's id; a task that piped ran must run its image, for a commit that brings it. So must an
+  endpoint config carry the id (in its tag `slipway-promotion`), and the execution that made a package, where the policy no
+  longer allows the app. The role of a target needs `sagemaker:ListTags` for that. The repository and the branch must still be
+  in the policy. Where they are not, the promotion parks on its way back.
 
 ## Limits
 

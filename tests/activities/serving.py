@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import tarfile
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -34,7 +37,16 @@ from slipway.aws.clients import Aws
 from tests.support.signed_images import origins_of
 
 ALARM = "screening-5xx"
+PATIENCE = 60
 CANARY = Strategy(canary=Canary(percent=50, wait=timedelta(minutes=5)), alarms=(ALARM,))
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not await asyncio.to_thread(condition):
+        assert time.monotonic() < deadline, f"timeout after {PATIENCE} s waiting for {what}"
+        await asyncio.sleep(0.02)
 
 
 class Serving:

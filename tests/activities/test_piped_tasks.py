@@ -60,6 +60,17 @@ class Team:
         text = self.template.replace("{image}", f"{self.registry}/screening@{digest}")
         return self.deployment.push({"taskdef.yaml": f"{text}\n# {note}\n"})
 
+    def leave_writing_to_piped(self) -> None:
+        """The event watcher of piped writes the image, too: what CI pushes is what the task runs."""
+        spec = self.deployment.file("promotion.yaml").replace("git: {event", "git: {writer: pipecd, event")
+        pinned = self.deployment.push({"promotion.yaml": spec.replace("/screening-ci\n", "/screening\n")})
+        self.origin = self.promotion_of(DIGEST, pinned)
+
+    def bring_tag(self, tag: str) -> str:
+        """The same, with the image by a tag."""
+        text = self.template.replace("{image}", f"{self.registry}/screening:{tag}")
+        return self.deployment.push({"taskdef.yaml": text})
+
     def runs(self, commit: str, digest: str = DIGEST, **tags: str) -> str:
         """A task as piped runs it for a commit."""
         return run_as_piped(self.ecs, self.account, commit, f"{self.registry}/screening@{digest}", **tags)
@@ -167,6 +178,46 @@ async def test_given_a_later_commit_with_another_image_when_piped_has_run_nothin
         await run(tasks.find_task, team.find(commit))
 
 
+async def test_given_a_commit_that_was_taken_off_the_branch_when_its_task_is_looked_for_then_none_is_found(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    commit = team.bring(DIGEST)
+    team.runs(commit)
+    team.deployment.drop_head()
+    with pytest.raises(NeedsPersonError, match="brings another image"):
+        await run(tasks.find_task, team.find(commit))
+
+
+async def test_given_a_tag_that_pipeds_event_watcher_wrote_when_its_task_is_looked_for_then_what_ecs_pulled_decides(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    team.leave_writing_to_piped()
+    team.pushed("sleep 120")
+    commit = team.bring_tag("v1")
+    arn = run_as_piped(team.ecs, team.account, commit, f"{team.registry}/screening:v1")
+    assert (await run(tasks.find_task, team.find(commit, for_undo=True))).task.arn == arn
+    assert (await run(tasks.find_task, team.find(commit, within=timedelta(minutes=2)))).task.arn == arn
+    team.origin = team.promotion_of(f"sha256:{'b' * 64}", team.origin.commit)
+    with pytest.raises(NeedsPersonError, match="a revision with another image was run for it"):
+        await run(tasks.find_task, team.find(commit))
+    team.ecs.stop_task(cluster="pipelines", task=arn)
+
+
+async def test_given_tasks_that_run_twice_when_the_promotion_is_undone_then_the_one_that_still_runs_is_stopped(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    digest = team.pushed("sleep 120")
+    commit = team.bring(digest)
+    first, second = team.runs(commit, digest), team.runs(commit, digest)
+    with pytest.raises(NeedsPersonError, match="piped ran 2") as caught:
+        await run(tasks.find_task, team.find(commit, for_undo=True))
+    assert caught.value.report.remedy == "see which of them are this promotion's, and stop those in ECS"
+    team.ecs.stop_task(cluster="pipelines", task=second)
+    team.ecs.get_waiter("tasks_stopped").wait(cluster="pipelines", tasks=[second], WaiterConfig={"Delay": 1})
+    assert (await run(tasks.find_task, team.find(commit, for_undo=True))).task.arn == first
+    team.ecs.stop_task(cluster="pipelines", task=first)
+
+
 async def started(tasks: TaskActivities, run: Any, find: FindTask) -> StartedTask:
     return (await run(tasks.find_task, find)).task
 
@@ -217,21 +268,3 @@ async def test_given_an_abort_when_piped_has_run_no_task_then_there_is_none_to_s
 ) -> None:
     commit = team.bring(DIGEST)
     assert await run(tasks.find_task, team.find(commit, for_undo=True, within=timedelta(hours=1))) is None
-
-
-async def test_given_a_tag_that_piped_wrote_when_its_task_is_looked_for_then_the_digest_that_it_pulled_decides(
-    team: Team, tasks: TaskActivities, run: Any
-) -> None:
-    spec = team.deployment.file("promotion.yaml").replace("screening-ci", "screening")
-    team.deployment.push({"promotion.yaml": spec.replace("image-update}", "image-update, writer: pipecd}")})
-    tagged = f"{team.registry}/screening:v1"
-    digest = team.pushed("true")
-    commit = team.deployment.push({"taskdef.yaml": team.template.replace("{image}", tagged)})
-    image = f"{team.registry}/screening@{digest}"
-    team.origin = Origin(request=PromotionRequest(app=team.deployment.app, image=image), commit=commit)
-    arn = run_as_piped(team.ecs, team.account, commit, tagged)
-    assert (await run(tasks.find_task, team.find(commit, within=timedelta(minutes=1)))).task.arn == arn
-    other = PromotionRequest(app=team.deployment.app, image=f"{team.registry}/screening@{DIGEST}")
-    team.origin = Origin(request=other, commit=commit)
-    with pytest.raises(NeedsPersonError):
-        await run(tasks.find_task, team.find(commit))

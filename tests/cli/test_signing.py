@@ -130,7 +130,9 @@ async def test_given_a_pipe_when_a_signed_decision_is_not_confirmed_then_what_wo
     await handle.terminate()
 
 
-@pytest.mark.parametrize(("option", "member"), [("--execution", "use_execution"), ("--package", "use_package")])
+@pytest.mark.parametrize(
+    ("option", "member"), [("--execution", "use_execution"), ("--package", "use_package"), ("--task", "use_task")]
+)
 async def test_given_a_parked_stage_when_the_document_of_a_retry_is_made_then_it_names_what_it_is_given(
     shell: Shell, world: World, client: Client, option: str, member: str
 ) -> None:
@@ -141,7 +143,7 @@ async def test_given_a_parked_stage_when_the_document_of_a_retry_is_made_then_it
     assert (made.kind, getattr(made, member)) == ("retry", "arn:aws:one")
     refused = await shell.slipway("decision", handle.id, "--kind", "abort", option, "arn:aws:one")
     assert refused.code == 2
-    assert "only a retry names an execution or a package" in refused.err
+    assert "only a retry names an execution, a package or a task" in refused.err
     await handle.terminate()
 
 
