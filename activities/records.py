@@ -25,8 +25,19 @@ from slipway.aws.clients import Aws, region_of
 from slipway.decisions.command import Delivery
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError
 from slipway.git.rules import app_file
-from slipway.served import LEFT, SERVED, History, HistoryRequest, Served, left_at, left_entry, of_endpoint, records_in, too_many
-from slipway.served import Target as ServedTarget
+from slipway.served import (
+    LEFT,
+    SERVED,
+    History,
+    HistoryRequest,
+    Served,
+    ServedTarget,
+    left_at,
+    left_entry,
+    of_endpoint,
+    records_in,
+    too_many,
+)
 from slipway.temporal.runs import running_rollouts
 
 if TYPE_CHECKING:

@@ -66,7 +66,7 @@ class Served(Message):
         return " ".join(f"{name}={value}" for name, value in members.items() if value)[:VALUE_LIMIT]
 
 
-class Target(Message):
+class ServedTarget(Message):
     """What one target serves now."""
 
     endpoint: str
@@ -87,7 +87,7 @@ class History(Message):
     """What the targets of an application served."""
 
     app: str
-    targets: tuple[Target, ...]
+    targets: tuple[ServedTarget, ...]
     notices: tuple[str, ...] = ()
     """What could not be looked at."""
 

@@ -22,7 +22,7 @@ from slipway.cli.out import Out
 from slipway.cli.reading import NoWorkerError
 from slipway.cli.show import columns
 from slipway.errors import NeedsPersonError
-from slipway.served import History, HistoryAnswer, HistoryRequest, Served, Target
+from slipway.served import History, HistoryAnswer, HistoryRequest, Served, ServedTarget
 from slipway.temporal.connect import HISTORY, connect
 from slipway.view import format_moment
 
@@ -102,13 +102,13 @@ async def ask(client: Client, request: HistoryRequest, task_queue: str) -> Histo
     return answer.history
 
 
-def at_time(target: Target, moment: datetime) -> Target:
+def at_time(target: ServedTarget, moment: datetime) -> ServedTarget:
     """The target as it was: the one record that counts then, and nothing of what it serves now."""
     then = target.at(moment)
-    return Target(endpoint=target.endpoint, region=target.region, served=(then,) if then else ())
+    return ServedTarget(endpoint=target.endpoint, region=target.region, served=(then,) if then else ())
 
 
-def shown(target: Target, at: datetime | None) -> Iterable[RenderableType]:
+def shown(target: ServedTarget, at: datetime | None) -> Iterable[RenderableType]:
     """One target: what it serves now or served then, and the records."""
     place = f"{target.endpoint} ({target.region})"
     if at is None:

@@ -15,8 +15,7 @@ from slipway.api import LedgerState, ModelPackage, PromotionRequest, Rollback
 from slipway.app.spec import Target
 from slipway.aws.clients import Aws
 from slipway.errors import ChangedSinceApprovalError, NeedsPersonError, RefusedError
-from slipway.served import KEPT, SERVED, HistoryRequest, Served, records_in
-from slipway.served import Target as ServedTarget
+from slipway.served import KEPT, SERVED, HistoryRequest, Served, ServedTarget, records_in
 from tests.activities.serving import Serving, until
 
 ENDPOINT = Target(endpoint="screening-prod")

@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import Client
 
 from slipway.api import PromotionRequest, StageName
-from slipway.served import History, Served, Target
+from slipway.served import History, Served, ServedTarget
 from slipway.temporal.start import promotion, start_promotion
 from tests.support.shell import Shell
 from tests.support.waiting import until, until_asked
@@ -85,7 +85,9 @@ async def test_given_records_when_the_history_is_asked_for_then_it_shows_what_se
         Served(promotion=f"screening-{day}", at=MARCH.replace(day=day), version=day, evidence="e" * 16, by=("ana:signed",))
         for day in (3, 1)
     )
-    target = Target(endpoint="screening-prod", region="us-east-1", package="arn:3", served=served, drift="it serves by-hand")
+    target = ServedTarget(
+        endpoint="screening-prod", region="us-east-1", package="arn:3", served=served, drift="it serves by-hand"
+    )
     world.history = History(app="screening", targets=(target,), notices=("other: AccessDenied",))
     shown = await shell.slipway("history", app)
     assert shown.code == 0, shown.err
