@@ -46,6 +46,7 @@ from slipway.worker.health import health
 from slipway.worker.logs import set_up_logging
 from slipway.worker.settings import WorkerSettings
 from slipway.worker.watches import keep_watching
+from workflows.history import HistoryWorkflow
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
 from workflows.watch import WatchWorkflow
@@ -172,7 +173,7 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
     return (
         make(
             task_queue=settings.task_queue,
-            workflows=[PromotionWorkflow, WatchWorkflow],
+            workflows=[PromotionWorkflow, HistoryWorkflow, WatchWorkflow],
             activities=short,
             deployment_config=deployment_of(settings, VersioningBehavior.AUTO_UPGRADE),
         ),

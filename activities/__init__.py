@@ -17,6 +17,7 @@ from activities.evidence import EvidenceActivities
 from activities.images.activities import ImageActivities
 from activities.images.origins import ImageOrigins
 from activities.pipelines.activities import PipelineActivities
+from activities.records import RecordActivities
 from activities.registry import RegistryActivities
 from activities.repositories import Repositories
 from activities.taskdefs import TaskdefActivities
@@ -51,6 +52,7 @@ def all_activities(
             TaskActivities(aws, repositories, polling),
             PipelineActivities(aws, polling),
             RegistryActivities(aws),
+            RecordActivities(aws, repositories),
             EvidenceActivities(aws, repositories, origins),
             DecisionActivities(approvers),
             EndpointActivities(aws, repositories, polling),

@@ -18,6 +18,7 @@ from activities.endpoints.messages import Approved, EndpointPlan
 from activities.evidence import GatherEvidence
 from activities.origin import Origin
 from activities.promotions import evidence_of, first_run_of, is_run_of, sender_of
+from activities.records import RecordServed
 from activities.registry import SetApproval
 from slipway.api import Decision, Evidence, IdentityLevel, Message, ModelPackage, SignedCommand, TaskdefCommit
 from slipway.app.lint import App
@@ -102,6 +103,15 @@ class Approvals:
             (given.containers, given.champion),
             (evidence.containers, champions.get(plan.target)),
         )
+
+    async def require_record(self, origin: Origin, app: App, request: RecordServed) -> None:
+        """Checks that a package may be recorded as served: that it was approved. Where the gates alone decided, its rollout did.
+
+        Raises:
+            ChangedSinceApprovalError: Not enough approvals count now.
+        """
+        if app.spec.spec.approval.mode == "manual":
+            await self._require_votes(origin, app, request.package, request.decisions, request.deliveries)
 
     async def _require_votes(
         self,

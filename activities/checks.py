@@ -23,9 +23,11 @@ from activities.guard import Guard, known_origin, promoted_image
 from activities.images.messages import CopyImage, ResolveImage
 from activities.images.origins import ImageOrigins
 from activities.origin import Origin
+from activities.packages import describe_package
 from activities.pipelines.finding import is_anothers
 from activities.pipelines.messages import Execution
 from activities.promotions import first_run_of
+from activities.records import RecordServed
 from activities.registry import CreateModelPackage, SetApproval, WithdrawApproval
 from activities.tags import PROMOTION_TAG
 from activities.taskdefs import RevertImage, WriteImage
@@ -56,9 +58,26 @@ READS = frozenset(
         "follow_branch",
         "smoke_endpoint",
         "identify_person",
+        "find_former_package",
+        "require_no_rollout",
+        "read_history",
     }
 )
 """Activities that change nothing, and need no check."""
+
+
+OF_ROLLBACKS = frozenset(
+    {
+        "preflight",
+        "look_again",
+        "prepare_endpoint",
+        "update_endpoint",
+        "mark_endpoint",
+        "record_served",
+        "restore_endpoint",
+    }
+)
+"""The activities that a rollback may run beside `READS`. It has no gates, so it must approve no package."""
 
 
 class PolicyInterceptor(Interceptor):
@@ -123,6 +142,8 @@ class Checks:
             "check_access": self._check_access,
             "preflight": self._preflight,
             "look_again": self._look_again,
+            "mark_endpoint": self._mark_endpoint,
+            "record_served": self._record_served,
             "prepare_endpoint": self._prepare_endpoint,
             "update_endpoint": self._update_endpoint,
             "restore_endpoint": self._restore_endpoint,
@@ -139,6 +160,10 @@ class Checks:
         """
         if name in READS:
             return
+        origin = origin_of(request)
+        if origin and origin.request.rollback and name not in OF_ROLLBACKS:
+            tried = f"running {name} for the rollback {origin.promotion_id}"
+            raise NeedsPersonError(tried, "a rollback builds, trains and approves no model", "start a promotion for that")
         if name not in self.by_name:
             raise NeedsPersonError(f"running {name}", "no check is written for this activity", "add one to activities/checks.py")
         try:
@@ -214,7 +239,7 @@ class Checks:
         if app.spec.spec.git.writer == "slipway":
             return ""
         _agree(origin, "the commit", request.commit, origin.commit)
-        repository = await self._guard.repository_of(origin)
+        repository = await self._guard.open(origin)
         return await require_held(self._aws, repository, origin.app, app.handler, origin.commit, _source(origin, app))
 
     async def _run_task(self, request: RunTask) -> None:
@@ -303,6 +328,16 @@ class Checks:
         # It only reads. But a policy that was narrowed meanwhile must stop a rollout before its first target.
         await self._guard.permit(known_origin("preflight", asked.origin), _owner_of(asked.package))
 
+    async def _mark_endpoint(self, plan: EndpointPlan) -> None:
+        await self._permit_plan("mark_endpoint", plan)
+
+    async def _record_served(self, request: RecordServed) -> None:
+        origin = known_origin("record_served", request.origin)
+        app = await self._guard.permit(origin, *map(_owner_of, (request.package, *request.left)))
+        for package in (request.package, *request.left):
+            _agree_on_group(origin, package.arn, app)
+        await self._approvals.require_record(origin, app, request)
+
     async def _look_again(self, request: UpdateEndpoint) -> None:
         await self._preflight(request.plan)
 
@@ -317,7 +352,15 @@ class Checks:
         origin = known_origin(activity_type, plan.origin)
         app = await self._guard.permit(origin, _owner_of(plan.package))
         _agree_on_plan(origin, plan, app)
+        if origin.request.rollback:
+            await self._require_approved_before(plan.package)
         await self._approvals.require_plan(origin, app, plan)
+
+    async def _require_approved_before(self, package: ModelPackage) -> None:
+        """A rollback has no gates: what it goes back to is a package that was approved by a promotion of its own."""
+        status = (await describe_package(self._aws, package.arn)).get("ModelApprovalStatus")
+        if status != "Approved":
+            raise RefusedError(f"going back to {package.arn}", f"it is {status}", "go back to a package that is Approved")
 
     async def _restore_endpoint(self, request: RestoreEndpoint) -> None:
         _agree_on_former(request)

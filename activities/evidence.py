@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Collection, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 
 from activities.contents import contents_of
+from activities.endpoints.drift import drift_of
 from activities.endpoints.served import SageMakerAccount
 from activities.evidence_size import fitting_champions, fitting_plans, fitting_results
 from activities.images.origins import ImageOrigins
@@ -79,6 +81,8 @@ class GatherEvidence(Message):
     image_origin: ImageOrigin | None = None
     """Where the image comes from, as the first stage found it; who signed it is looked up anew. None where an older release began
     the promotion: then nobody looks."""
+    purpose: str = ""
+    """What a rollback is for."""
 
 
 class EvidenceActivities:
@@ -123,6 +127,7 @@ class EvidenceActivities:
             smoke=await self._smoke(request),
             spec_change=await self._spec_change(request),
             image_origin=await self._image_origin(request),
+            purpose=request.purpose,
         )
         found = evidence.model_dump(mode="json")
         return evidence.model_copy(update={"hash": hash_of(found), "sha256": sha256_of(found)})
@@ -152,12 +157,12 @@ class EvidenceActivities:
         """What each target serves, and the champions that the challenger is held against. Every package is measured once."""
         looks = asyncio.Semaphore(PARALLEL_TARGETS)
 
-        async def served_at(target: Target) -> str | None:
+        async def served_at(target: Target) -> Champion:
             async with looks:
                 return await patiently(lambda: self._served(target, request))
 
         served = await asyncio.gather(*map(served_at, request.targets))
-        packages = sorted({package for package in served if package})
+        packages = sorted({champion.package for champion in served if champion.package})
         spare = METRICS_LIMIT // max(len(request.targets), 1)
         slots = asyncio.Semaphore(PARALLEL_REPORTS)
 
@@ -167,19 +172,25 @@ class EvidenceActivities:
 
         rivals = dict(zip(packages, await asyncio.gather(*map(measured, packages)), strict=True))
         champions: list[Champion] = []
-        for target, package in zip(request.targets, served, strict=True):
-            rival = rivals[package] if package else Rival(name="")
-            metrics, unmeasured = dict(rival.measured.numbers), rival.unmeasured
-            champions.append(Champion(target=target, package=package, metrics=metrics, unmeasured=unmeasured))
+        for champion in served:
+            rival = rivals[champion.package] if champion.package else Rival(name="")
+            measured_as = {"metrics": dict(rival.measured.numbers), "unmeasured": rival.unmeasured}
+            champions.append(champion.model_copy(update=measured_as))
         # A target that already serves the challenger is no rival of it.
         return champions, [rival for package, rival in rivals.items() if package != request.package.arn]
 
-    async def _served(self, target: Target, request: GatherEvidence) -> str | None:
+    async def _served(self, target: Target, request: GatherEvidence) -> Champion:
+        """What a target serves, before it is measured."""
         account = SageMakerAccount(self._aws, target.region or request.package.region, target.role_arn)
         endpoint = await account.endpoint(target.endpoint)
         config = endpoint.get("EndpointConfigName") if endpoint else None
+        if endpoint is None or config is None:
+            return Champion(target=target, package=None, metrics={})
         variant = request.rollout.variant.name if request.rollout else None
-        return await account.package_of(config, variant, request.package.arn) if config else None
+        package, drift = await account.package_of(config, variant, request.package.arn), ""
+        with contextlib.suppress(NeedsPersonError):  # preflight says that the tags cannot be looked at
+            drift = await drift_of(account, endpoint)
+        return Champion(target=target, package=package, metrics={}, drift=drift, drifted_to=config if drift else "")
 
     async def _rival(self, arn: str, named: Set[str], spare: int) -> Rival:
         """A champion's metrics, or why there are none: reports expire. That counts only where a gate compares."""

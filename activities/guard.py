@@ -7,11 +7,13 @@ allows, and the activity must do what the spec says there. The policy is read ag
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from activities.origin import Origin
 from activities.repositories import Repositories, app_at, read_files
 from slipway.app.attachment import read_definition
+from slipway.app.going_back import spec_of_rollback
 from slipway.app.lint import App
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.git.repository import Repository
@@ -36,7 +38,7 @@ class Guard:
         self._apps: Kept[tuple[str, str, str, str], App] = Kept(KEPT)
 
     async def permit(self, origin: Origin, *more: Use) -> App:
-        """The application's files at the promotion's commit, if the policy allows all that they name.
+        """The application's files at the promotion's commit, if the policy allows all that they name. The spec is as it is used.
 
         Args:
             origin: The promotion.
@@ -49,7 +51,8 @@ class Guard:
         app = await self._app_of(origin)
         require_app(entry, origin.app, app)
         require_allowed(entry, origin.app, more)
-        return app
+        going_back = origin.request.rollback
+        return replace(app, spec=spec_of_rollback(app.spec, going_back.endpoint)) if going_back else app
 
     async def entry(self, origin: Origin) -> AppEntry:
         """What the policy says of the application.
@@ -70,14 +73,6 @@ class Guard:
         repository, branch = await self._repositories.open(origin.app), origin.app.branch
         if not await repository.contained(branch, origin.commit):
             raise _not_on_branch(repository, branch, origin.commit)
-
-    async def repository_of(self, origin: Origin) -> Repository:
-        """The repository of a promotion's application.
-
-        Raises:
-            RefusedError: The policy names neither the repository nor the branch.
-        """
-        return await self._repositories.open(origin.app)
 
     async def _app_of(self, origin: Origin) -> App:
         repository = await self._repositories.open(origin.app)

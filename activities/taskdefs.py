@@ -12,7 +12,8 @@ from activities.guard import known_origin, promoted_image
 from activities.origin import Origin
 from activities.own_commits import Judged, Written, commits_of, judge, own_revert
 from activities.repositories import Repositories, findings_at, read_files
-from slipway.api import AppRef, IdentityLevel, LedgerState, Message, TaskdefCommit
+from slipway.api import AppRef, IdentityLevel, LedgerState, Message, Rollback, TaskdefCommit
+from slipway.app.going_back import spec_of_rollback
 from slipway.app.pipecd import Attachment, EcsApp, EventHandler
 from slipway.app.problems import FileError
 from slipway.app.replacements import FileChange, apply_event
@@ -34,6 +35,8 @@ class ReadApp(Message):
 
     app: AppRef
     image: str
+    rollback: Rollback | None = None
+    """Where it is a rollback: then there is no image, and the spec is read as a rollback uses it."""
 
 
 class AppSnapshot(Message):
@@ -106,11 +109,13 @@ class TaskdefActivities:
         if findings.app is None:
             raise FileError(f"reading {request.app.folder} of {repository.shown} at {commit[:12]}", findings.errors)
         app = findings.app
-        require_source(request.image, app.spec.spec.image.source)
+        if request.rollback is None:
+            require_source(request.image, app.spec.spec.image.source)
         require_app(entry, request.app, app)
+        spec = spec_of_rollback(app.spec, request.rollback.endpoint) if request.rollback else app.spec
         return AppSnapshot(
             commit=commit,
-            spec=app.spec,
+            spec=spec,
             ecs=app.pipecd.ecs,
             handler=app.handler,
             containers=app.containers,

@@ -55,6 +55,14 @@ class AppRef(Message):
     folder: Line = Field(default=".", max_length=1_000)
 
 
+class Rollback(Message):
+    """A way back to a model that was approved before, instead of a new model."""
+
+    reason: Line = Field(min_length=1, max_length=1_000, description="Why, as approvers read it.")
+    version: int | None = Field(default=None, ge=1, description="The model package's version; none for the last good one.")
+    endpoint: Line = Field(default="", max_length=63, description="The one target that goes back; empty for all of the spec's.")
+
+
 class PromotionRequest(Message):
     """What a sender asks for. Who may approve is not the sender's to say: that is read from the deployment branch."""
 
@@ -71,11 +79,19 @@ class PromotionRequest(Message):
         description="Who wrote the source commit, as the sender claims. They may not approve it.",
     )
     attempt: int = Field(default=1, ge=1, le=999, description="Counts deliberate new promotions of the same digest.")
+    rollback: Rollback | None = Field(default=None, description="Where it is a rollback: then it has no image.")
 
     @property
     def digest(self) -> str:
-        """The image's digest, `sha256:<hex>`."""
+        """The image's digest, `sha256:<hex>`; empty for a rollback."""
         return self.image.rpartition("@")[2]
+
+    @property
+    def slug(self) -> str:
+        """The application's short name, which ids begin with."""
+        repository, folder = normalise_url(self.app.repository), app_file(self.app.folder)
+        name = (folder or repository).rpartition("/")[2]
+        return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32].strip("-") or "app"
 
     @property
     def promotion_id(self) -> str:
@@ -84,11 +100,11 @@ class PromotionRequest(Message):
         Every spelling of the repository and the folder gives the same id. It fits everything that is named after it: SageMaker's
         display names (`[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}`), ECS's `startedBy` (128 characters) and client tokens.
         """
-        repository, folder = normalise_url(self.app.repository), app_file(self.app.folder)
-        name = (folder or repository).rpartition("/")[2]
-        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32].strip("-") or "app"
+        app = (normalise_url(self.app.repository), self.app.branch, app_file(self.app.folder))
         suffix = f"-{self.attempt}" if self.attempt > 1 else ""
-        return f"{slug}-{short_hash('promotion', 1, repository, self.app.branch, folder, self.digest)}{suffix}"
+        if self.rollback is None:
+            return f"{self.slug}-{short_hash('promotion', 1, *app, self.digest)}{suffix}"
+        return f"{self.slug}-rollback-{short_hash('rollback', 1, *app, self.rollback.endpoint, self.rollback.version)}{suffix}"
 
 
 class PromotionInput(PromotionRequest):
@@ -239,6 +255,8 @@ class PromotionStatus(Message):
     """The decisions that were taken, oldest first."""
     identity: IdentityLevel = IdentityLevel.claimed
     """How well the people who approve have to be known."""
+    rollback: Rollback | None = None
+    """Where it is a rollback."""
 
 
 class Decision(Message):
@@ -327,6 +345,8 @@ class Evidence(Message):
     """The whole checksum, of which `hash` is the beginning."""
     image_origin: ImageOrigin | None = None
     """Who signed the pipeline image, and what it was built from. None where an older release gathered the evidence."""
+    purpose: str = Field(default="", exclude_if=lambda purpose: not purpose)
+    """What a rollback is for; empty for a promotion."""
 
 
 class ImageSigner(Message):
@@ -491,6 +511,8 @@ class ChampionSummary(Message):
     unmeasured: str = ""
     """Why nothing is known of its metrics."""
     rollout: str = ""
+    drift: str = ""
+    """How it differs from what the last promotion left there; empty where it does not."""
 
     @classmethod
     def of(cls, champion: Champion, rollout: str = "") -> ChampionSummary:
@@ -502,6 +524,7 @@ class ChampionSummary(Message):
             package=champion.package,
             unmeasured=champion.unmeasured[:UNMEASURED_LIMIT],
             rollout=rollout[:UNMEASURED_LIMIT],
+            drift=champion.drift[:UNMEASURED_LIMIT],
         )
 
 
@@ -513,6 +536,10 @@ class Champion(Message):
     metrics: dict[str, float]
     unmeasured: str = ""
     """Why nothing is known of its metrics."""
+    drift: str = Field(default="", exclude_if=lambda drift: not drift)
+    """How it differs from what the last promotion left there; empty where it does not."""
+    drifted_to: str = Field(default="", exclude_if=lambda config: not config)
+    """The endpoint config that it serves instead."""
 
 
 class ModelPackage(Message):

@@ -37,7 +37,7 @@ class Finding(Message):
         return f"{self.what} ({self.where}): {self.why} -- {self.remedy}"
 
 
-class Findings(Message):
+class FindingList(Message):
     """All that was found, in the order in which it was looked for."""
 
     findings: tuple[Finding, ...] = ()

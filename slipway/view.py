@@ -86,7 +86,11 @@ def stage_view(stage: StageReport, now: datetime | None = None) -> StageView:
 
 
 def request_line(status: PromotionStatus) -> str:
-    """Who asked for it, and from which commit the image was built."""
+    """Who asked for it, and from which commit the image was built; of a rollback, what for."""
+    if status.rollback:
+        where = status.rollback.endpoint or "every target"
+        to = f"version {status.rollback.version}" if status.rollback.version else "the last good version"
+        return one_line(f"rollback of {where} to {to}, requested by {status.requested_by} (claimed): {status.rollback.reason}")
     return f"requested by {status.requested_by} (claimed), commit {status.commit or 'unknown'}"
 
 
@@ -221,7 +225,8 @@ def champion_line(champion: ChampionSummary) -> str:
     """What one target served when the evidence was gathered, in words that stay true after the rollout."""
     place = f"{champion.endpoint} ({champion.region})" if champion.region else champion.endpoint
     unmeasured = f" ({champion.unmeasured})" if champion.unmeasured else ""
-    return one_line(f"{place}: {champion.package or 'none'}{unmeasured}")
+    drift = f" (changed by hand: {champion.drift}; who approves adopts it)" if champion.drift else ""
+    return one_line(f"{place}: {champion.package or 'none'}{unmeasured}{drift}")
 
 
 def evidence_command(promotion_id: str) -> str:
@@ -238,11 +243,12 @@ def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
     # Evidence of an older release has the first container's image alone.
     containers = evidence.containers or (PackageContainer(image=evidence.model_image),)
     return (
+        *((("purpose", one_line(evidence.purpose)),) if evidence.purpose else ()),
         ("model", evidence.package.arn),
         *(fact for container in containers for fact in _container_facts(container)),
-        ("image", evidence.image),
+        *((("image", evidence.image),) if evidence.image else ()),
         *(("image", one_line(line)) for line in (evidence.image_origin.lines if evidence.image_origin else ())),
-        ("taskdef", f"{evidence.taskdef.file} at {evidence.taskdef.commit[:12]}"),
+        *((("taskdef", f"{evidence.taskdef.file} at {evidence.taskdef.commit[:12]}"),) if evidence.taskdef.commit else ()),
         *((("spec", f"promotion.yaml last changed by {changed.line}"),) if changed else ()),
         *(("report", _report_fact(report)) for report in evidence.reports),
         *((("smoke", f"the request's body is the git blob {evidence.smoke}"),) if evidence.smoke else ()),

@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from activities.taskdefs import AppSnapshot
     from slipway.errors import NeedsPersonError
-    from slipway.findings import Finding, Findings
+    from slipway.findings import Finding, FindingList
     from slipway.oci.reference import ImageReference
     from slipway.policy.check import account_of
     from slipway.temporal.failures import to_application_error
@@ -34,7 +34,7 @@ def crosses_accounts(app: AppSnapshot) -> bool:
     return roles or spec.model.package_group.startswith("arn:") or bool(ecr and cluster and ecr.account != cluster)
 
 
-def missing_access(found: Findings) -> ApplicationError | None:
+def missing_access(found: FindingList) -> ApplicationError | None:
     """The error that parks a promotion which would fail for want of permissions; none where it would not."""
     refusals = found.refusals
     if not refusals:

@@ -22,6 +22,7 @@ with workflow.unsafe.imports_passed_through():
         identity_line,
         ledger_line,
         outcome_line,
+        request_line,
         stage_view,
         waiting_line,
         who_line,
@@ -68,6 +69,8 @@ def on_timeline(waiting: WaitingFor) -> str:
 
 
 def _headline(status: PromotionStatus) -> str:
+    if status.rollback:
+        return f"**{markdown(status.id)}**: {markdown(request_line(status))}"
     digest = status.image.rpartition("@")[2][:19]
     commit = f", built from {code_span(status.commit[:12])}" if status.commit else ""
     return f"**{markdown(status.id)}**: {code_span(digest)}{commit}, requested by {markdown(status.requested_by)} (claimed)"

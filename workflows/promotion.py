@@ -33,19 +33,19 @@ from workflows.activity_options import ABORT_GRACE, CHANGE, COPY, GIT, READ, STO
 from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
 from workflows.event_commit import commit_to_register, held_in_place, keep_commit, verification
+from workflows.going_back import RollbackStages
 from workflows.payloads import read_start
 from workflows.pinned import cannot_read_anew, changed_parts, done_already, unreadable_gates
 from workflows.stages import EndedError
 from workflows.state import known
 from workflows.task_runner import PipedTaskFollower, TaskRunner
 from workflows.undo import stop_task
-from workflows.undoing import UndoingWorkflow
 from workflows.waves import Waves
 
 
 @workflow.defn
-class PromotionWorkflow(UndoingWorkflow):
-    """The six stages. The workflow completes whatever becomes of the promotion; `outcome` says what did."""
+class PromotionWorkflow(RollbackStages):
+    """The six stages, of a promotion or of a rollback. It completes whatever becomes of it; `outcome` says what did."""
 
     @workflow.init
     def __init__(self, *payloads: Any) -> None:
@@ -83,10 +83,16 @@ class PromotionWorkflow(UndoingWorkflow):
     async def _promote(self) -> None:
         if self._refusal:
             raise EndedError(Outcome.refused, self._refusal)
-        await self._stage(StageName.image, self._copy_image)
-        await self._stage(StageName.taskdef, self._write_taskdef)
-        await self._stage(StageName.task, self._run_task)
-        await self._stage(StageName.pipeline, self._train)
+        if self._request.rollback:
+            await self._stage(StageName.image, self._read_to_go_back)
+            await self._stage(StageName.taskdef, self._need_nothing)
+            await self._stage(StageName.task, self._need_nothing)
+            await self._stage(StageName.pipeline, self._find_former_package)
+        else:
+            await self._stage(StageName.image, self._copy_image)
+            await self._stage(StageName.taskdef, self._write_taskdef)
+            await self._stage(StageName.task, self._run_task)
+            await self._stage(StageName.pipeline, self._train)
         await self._stage(StageName.approval, self._approve)
         await self._stage(StageName.rollout, self._roll_out)
 
@@ -269,7 +275,7 @@ class PromotionWorkflow(UndoingWorkflow):
     async def _approve(self) -> None:
         state, package = self._state, known(self._state.package)
         if state.stage.state is not StageState.waiting:
-            if state.stage.attempts > 1 and workflow.patched("read-gates-anew"):
+            if state.stage.attempts > 1 and not self._request.rollback and workflow.patched("read-gates-anew"):
                 await self._read_gates_anew()
             state.evidence = await self._gather_evidence(package)
             self._view.show()
@@ -283,6 +289,10 @@ class PromotionWorkflow(UndoingWorkflow):
         if state.stage.state is not StageState.waiting:
             await self._check_access(package)
         decided = await self._ask_approvers(evidence, package)
+        if self._request.rollback:
+            # Its package is approved in the registry, and stays so.
+            self._summarize(decided)
+            return
         self._plan_rejection(package)
         approval = SetApproval(
             package=package,
@@ -349,6 +359,7 @@ class PromotionWorkflow(UndoingWorkflow):
             smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
             rollout=spec.rollout,
             image_origin=self._state.image_origin,
+            purpose=self._purpose,
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")
 
@@ -374,6 +385,8 @@ class PromotionWorkflow(UndoingWorkflow):
         return f"approved by {names}, on the evidence {evidence.hash}"
 
     def _plan_rejection(self, package: ModelPackage) -> None:
+        if self._request.rollback:
+            return  # the package was approved before, and that is not this rollback's to undo
         self._state.plan(Planned(stage=StageName.approval, inverse="reject the package", undo=RejectPackage(package=package)))
 
     # --- 6 rollout ---
@@ -383,8 +396,13 @@ class PromotionWorkflow(UndoingWorkflow):
             await self._approve()
             self._state.void = False
             self._view.index(state=State.running)
+        if self._request.rollback:
+            await self._require_no_rollout()
+        waves = Waves(self._origin, self._state, self._summarize, self._notice, self._wait, self._breathe)
         try:
-            await Waves(self._origin, self._state, self._summarize, self._notice, self._wait, self._breathe).run()
+            await waves.run()
+            if workflow.patched("record-served"):
+                await self._record_served(waves.plans)
         except FailureError as error:
             if report_of(error).voids_approval:
                 self._state.void, self._state.round = True, None
@@ -396,7 +414,7 @@ class PromotionWorkflow(UndoingWorkflow):
         """No package is left pending: that would ask people about a model that this promotion gave up."""
         package = self._state.package
         planned = any(planned.stage is StageName.approval for planned in self._state.compensations)
-        if package and not planned and workflow.patched("reject-undecided-package"):
+        if package and not planned and not self._request.rollback and workflow.patched("reject-undecided-package"):
             self._plan_rejection(package)
 
     def _keep_effects(self) -> None:

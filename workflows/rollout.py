@@ -31,6 +31,8 @@ with workflow.unsafe.imports_passed_through():
 from workflows.activity_options import CHANGE, READ, follow, shown
 from workflows.payloads import read, refusal
 
+SUMMARY_LIMIT = 100
+"""Characters of an answer that the timeline shows beside a pause."""
 CREATION = timedelta(hours=1)
 """Beyond an update's own time: what SageMaker may take to bring instances up."""
 
@@ -65,9 +67,21 @@ class RolloutWorkflow:
         if verdict.end is not RolloutEnd.served or not request.smoke_payload:
             self._show(plan, verdict.end)
             return result(plan, verdict)
-        answer = await self._smoke(request, request.smoke_payload)
+        answer = await self._ask(request, request.smoke_payload)
         self._show(plan, "served" if answer.ok else "served, but did not answer")
         return result(plan, verdict, answer)
+
+    async def _ask(self, request: RolloutRequest, payload: str) -> SmokeAnswer:
+        """The first right answer, or the last one."""
+        asked, tries = request.smoke, request.smoke.tries if request.smoke else 1
+        answer = await self._smoke(request, payload)
+        for number in range(2, tries + 1):
+            if answer.ok or asked is None:
+                break
+            self._show(request.plan, f"served, asked {number} times of {tries}")
+            await workflow.sleep(asked.pause, summary=f"try {number} of {tries}: {answer.error}"[:SUMMARY_LIMIT])
+            answer = await self._smoke(request, payload)
+        return answer
 
     @staticmethod
     async def _update(request: RolloutRequest) -> EndpointVerdict:
@@ -116,6 +130,8 @@ class RolloutWorkflow:
             commit=request.spec_commit,
             payload=payload,
             content_type=request.smoke_content_type,
+            status=request.smoke.status if request.smoke else 200,
+            values=request.smoke.values if request.smoke else (),
         )
         return await workflow.execute_activity_method(
             EndpointActivities.smoke_endpoint, smoke, **shown(READ, f"ask {request.plan.target.endpoint} with {payload}")

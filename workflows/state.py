@@ -211,6 +211,7 @@ class PromotionState(BaseModel):
             evidence_summary=EvidenceSummary.of(self.evidence) if self.evidence else None,
             decisions=self.decisions,
             identity=self.identity,
+            rollback=request.rollback,
         )
 
     # --- Transitions ---

@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.endpoints.activities import EndpointActivities
     from activities.endpoints.messages import (
         Approved,
+        EndpointPlan,
         PlanRollout,
         Preflight,
         RestoreEndpoint,
@@ -183,7 +184,8 @@ class Waves:
         request = self._state.rollouts[position].request
         before = Preflight(plan=request.plan, current_config=request.previous_config, scaling=request.scaling)
         again = UpdateEndpoint(
-            plan=request.plan.model_copy(update={"origin": self._origin}), previous_config=request.previous_config
+            plan=request.plan.model_copy(update={"origin": self._origin, "adopted": self._adopted(request.plan.target)}),
+            previous_config=request.previous_config,
         )
         found = await workflow.execute_activity_method(
             EndpointActivities.look_again, again, **shown(READ, f"look at {request.plan.target.endpoint} again")
@@ -210,6 +212,7 @@ class Waves:
             smoke_payload=smoke.payload if smoke else None,
             smoke_content_type=smoke.content_type if smoke else "application/json",
             scaling=found.scaling,
+            smoke=smoke,
         )
 
     def _asked(self, target: Target) -> PlanRollout:
@@ -223,7 +226,14 @@ class Waves:
             strategy=rollout.strategy,
             settings=rollout.settings,
             origin=self._origin,
+            adopted=self._adopted(target),
         )
+
+    def _adopted(self, target: Target) -> str | None:
+        """The config that people saw at a target and accepted, although no promotion left it there."""
+        asked = self._app.spec.spec.approval.mode == "manual"
+        champions = known(self._state.evidence).champions
+        return next((each.drifted_to for each in champions if each.target == target and each.drifted_to and asked), None)
 
     def _approved(self, target: Target) -> Approved:
         evidence = known(self._state.evidence)
@@ -234,9 +244,17 @@ class Waves:
             deliveries=self._state.delivered_approvals,
         )
 
-    async def _child(self, request: RolloutRequest) -> RolloutResult:
+    @property
+    def plans(self) -> list[EndpointPlan]:
+        """The plans of the targets that were rolled out, with what the worker checks them by."""
+        return [self._checked(rollout.request.plan) for rollout in self._state.rollouts if rollout.served]
+
+    def _checked(self, plan: EndpointPlan) -> EndpointPlan:
         # An older release recorded plans without it.
-        plan = request.plan.model_copy(update={"origin": self._origin, "approved": self._approved(request.plan.target)})
+        return plan.model_copy(update={"origin": self._origin, "approved": self._approved(plan.target)})
+
+    async def _child(self, request: RolloutRequest) -> RolloutResult:
+        plan = self._checked(request.plan)
         account = f"-{plan.target.role_arn.split(':')[4]}" if plan.target.role_arn else ""
         return await workflow.execute_child_workflow(
             RolloutWorkflow.run,

@@ -16,7 +16,7 @@ from activities.repositories import Repositories, app_at
 from slipway.app.lint import App
 from slipway.app.regions import region_of_app
 from slipway.aws.clients import Aws
-from slipway.findings import Finding, Findings, Level
+from slipway.findings import Finding, FindingList, Level
 
 
 class AccessActivities:
@@ -32,7 +32,7 @@ class AccessActivities:
         self._repositories = repositories
 
     @activity.defn
-    async def check_access(self, request: CheckAccess) -> Findings:
+    async def check_access(self, request: CheckAccess) -> FindingList:
         """Looks at the roles of the targets, the package group, and who may pull and read what. Reads only.
 
         A check that cannot be made is a warning.
@@ -43,7 +43,7 @@ class AccessActivities:
         origin = request.origin
         app = await app_at(await self._repositories.open(origin.app), origin.app, origin.commit)
         found = [finding async for finding in self._look(request, app)]
-        return Findings(findings=tuple(dict.fromkeys(found)))
+        return FindingList(findings=tuple(dict.fromkeys(found)))
 
     async def _look(self, request: CheckAccess, app: App) -> AsyncIterator[Finding]:
         region = region_of_app(app.spec, app.pipecd.ecs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from activities.endpoints import deployment, invocation
 from activities.endpoints.approved import require_approved
 from activities.endpoints.carried import config_arguments, not_carried
 from activities.endpoints.deployment import RolloutState
+from activities.endpoints.drift import mark, require_no_drift, unmark
 from activities.endpoints.former import Former, read_former
 from activities.endpoints.listing import followed_endpoints
 from activities.endpoints.messages import (
@@ -82,11 +84,12 @@ class EndpointActivities:
         created = endpoint is None or deployment.is_going_to(endpoint, fresh.config)
         plan = fresh if created else plan_rollout(asked, serving)
         await check_preconditions(account, plan, endpoint)
+        unknown = await require_no_drift(account, plan, endpoint) if endpoint is not None and not created else []
         former = await read_former(account, plan, plan.former) if plan.former else None
         return Preflight(
             plan=plan,
             current_config=None if endpoint and endpoint["EndpointStatus"] in {"Creating", "Failed"} else serving,
-            warnings=tuple(await self._warnings(account, plan, endpoint, former)),
+            warnings=(*unknown, *await self._warnings(account, plan, endpoint, former)),
             scaling=await scaling_in_the_way(account, plan, former) if former else None,
         )
 
@@ -254,7 +257,17 @@ class EndpointActivities:
         if model and (container := container_to_ask(model, plan.package.arn)):
             to["TargetContainerHostname"] = container
         runtime = self._aws.runtime(plan.region, plan.target.role_arn)
-        return await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, to)
+        answer = await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, to)
+        return invocation.judge(answer, request.status, request.values)
+
+    @activity.defn
+    async def mark_endpoint(self, plan: EndpointPlan) -> None:
+        """Leaves on the endpoint what it serves now, so that a later change by hand is seen. A retry leaves the same.
+
+        Raises:
+            NeedsPersonError: It serves something else.
+        """
+        await mark(self._account(plan), plan)
 
     @activity.defn
     async def restore_endpoint(self, request: RestoreEndpoint) -> Compensation:
@@ -270,6 +283,9 @@ class EndpointActivities:
         endpoint = await self._at_rest(request.plan, stop)
         await stop.release()
         done = await self._restore(request, endpoint)
+        if done.state is LedgerState.undone and request.previous_config:
+            with contextlib.suppress(NeedsPersonError):  # the endpoint is back all the same
+                await unmark(self._account(request.plan), request.plan, request.previous_config)
         return done.model_copy(update={"note": f"{done.note}; {stop.problem}"}) if stop.problem else done
 
     async def _restore(self, request: RestoreEndpoint, endpoint: DescribeEndpointOutputTypeDef | None) -> Compensation:

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ReadTimeoutError
 
 from activities.endpoints.messages import SmokeAnswer
+from slipway.app.metric_paths import values_at
+from slipway.app.spec import ExpectedValue
 from slipway.aws.clients import INVOKE_TIMEOUT, Aws
 from slipway.aws.errors import answer_of
-from slipway.errors import RefusedError, SlipwayError
+from slipway.errors import RefusedError, SlipwayError, cap
+from slipway.text import one_line
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 REQUEST_LIMIT = 6 * 1_024 * 1_024
 """The limit of InvokeEndpoint for many years; a smoke request needs no more."""
+BODY_LIMIT = 1_024 * 1_024
+"""Bytes of the answer that are looked at."""
+VALUE_SHOWN = 100
+"""Characters of a wrong value that are told."""
 ANSWER_LIMIT = 1_000
 """Characters of the answer that are kept."""
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What came back from the model, even a bad answer."""
+
+    status: int
+    """The model's own HTTP status; 0 where it did not answer."""
+    body: bytes
+    error: str = ""
+    """What the model or the endpoint said instead of an answer."""
+
+
 async def invoke(
     aws: Aws, runtime: SageMakerRuntimeClient, endpoint: str, body: bytes, content_type: str, to: Mapping[str, str]
-) -> SmokeAnswer:
+) -> Answered:
     """Sends the request and returns the answer, even a bad one.
 
     Args:
@@ -41,18 +62,59 @@ async def invoke(
     if len(body) > REQUEST_LIMIT:
         raise RefusedError(tried, f"the payload has {len(body):,} bytes", f"keep it under {REQUEST_LIMIT:,} bytes")
 
-    def ask() -> str:
+    def ask() -> bytes:
         answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType=content_type, Accept=content_type, Body=body, **to)
-        return answer["Body"].read(4 * ANSWER_LIMIT).decode(errors="replace")[:ANSWER_LIMIT]
+        return answer["Body"].read(BODY_LIMIT)
 
     try:
-        text = await aws.call(tried, ask)
+        content = await aws.call(tried, ask)
     except SlipwayError as error:
         said = model_error(error)
         if said is None:
             raise
-        return SmokeAnswer(ok=False, body="", error=said)
-    return SmokeAnswer(ok=True, body=text)
+        return Answered(status=_model_status(error), body=b"", error=said)
+    return Answered(status=HTTPStatus.OK, body=content)
+
+
+def judge(answer: Answered, status: int, values: Sequence[ExpectedValue]) -> SmokeAnswer:
+    """Whether an answer is the right one.
+
+    Args:
+        answer: What came back.
+        status: The HTTP status that is wanted.
+        values: What it must have.
+    """
+    text = answer.body.decode(errors="replace")[:ANSWER_LIMIT]
+    if answer.status != status:
+        said = answer.error or f"the status is {answer.status}"
+        wanted = "" if status == HTTPStatus.OK else f"; the status {status} is wanted"
+        return SmokeAnswer(ok=False, body=text, error=f"{said}{wanted}"[:ANSWER_LIMIT])
+    if not values:
+        return SmokeAnswer(ok=True, body=text)
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return SmokeAnswer(ok=False, body=text, error="the answer is not JSON, and values of it are wanted")
+    wrong = [said for value in values if (said := _objection(document, value))]
+    return SmokeAnswer(ok=not wrong, body=text, error="; ".join(wrong)[:ANSWER_LIMIT])
+
+
+def _objection(document: Any, wanted: ExpectedValue) -> str:
+    """How an answer lacks a value; empty where it has it."""
+    found: Any = next(values_at(document, wanted.path), None)
+    if wanted.text is not None:
+        right, shown = found == wanted.text, repr(wanted.text)
+    else:
+        number = wanted.number or 0.0
+        right = type(found) in {int, float} and abs(float(found) - number) <= wanted.tolerance
+        shown = f"{number:g} ± {wanted.tolerance:g}"
+    return "" if right else f"{wanted.path} is {cap(one_line(repr(found)), VALUE_SHOWN)}, and {shown} is wanted"
+
+
+def _model_status(error: SlipwayError) -> int:
+    """The HTTP status of a model that answered with an error."""
+    response: Any = getattr(error.__cause__, "response", {})
+    return int(response.get("OriginalStatusCode", 0))
 
 
 def model_error(error: SlipwayError) -> str | None:

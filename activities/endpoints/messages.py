@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue
 from activities.origin import Origin
 from slipway.api import AppRef, Message, ModelPackage, PackageContainer, ServedEndpoint, SignedCommand
 from slipway.app.endpoint_settings import EndpointSettings
-from slipway.app.spec import Target, Variant
+from slipway.app.spec import ExpectedValue, SmokeRequest, Target, Variant
 from slipway.app.strategy import Strategy
 from slipway.decisions.command import Delivery
 
@@ -43,6 +43,8 @@ class PlanRollout(Message):
     """Absent where an older release recorded the input."""
     approved: Approved | None = None
     """What the effect is compared with. Absent where an older release recorded the input, and before the rollout begins."""
+    adopted: str | None = None
+    """The endpoint config, left there by no promotion, that the approvers saw and accepted; none where there was none."""
 
 
 class EndpointPlan(PlanRollout):
@@ -116,6 +118,10 @@ class Smoke(Message):
     commit: str
     payload: str
     content_type: str
+    status: int = 200
+    """The HTTP status that is wanted."""
+    values: tuple[ExpectedValue, ...] = ()
+    """What the answer must have."""
 
 
 class SmokeAnswer(Message):
@@ -191,6 +197,8 @@ class RolloutRequest(Message):
     scaling: Scaling | None = None
     """Taken off before the update, and put back after it. None where nothing has to be, and where an older release recorded the
     input."""
+    smoke: SmokeRequest | None = None
+    """The whole smoke request. Absent where an older release recorded the input."""
 
 
 class RolloutResult(Message):

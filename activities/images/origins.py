@@ -14,7 +14,7 @@ from activities.guard import Guard
 from activities.images.registries import open_registry
 from activities.origin import Origin
 from slipway.api import BuildProvenance, ImageOrigin, ImageSigner
-from slipway.app.signers import SIGNERS_LIMIT, Signer
+from slipway.app.signers import SIGNERS_LIMIT, RequiredSigner
 from slipway.app.spec import SPEC_FILE, Image
 from slipway.aws.clients import Aws
 from slipway.cosign.attached import read_attached, read_build_attestations
@@ -22,7 +22,7 @@ from slipway.cosign.keyless import SigstoreRoot
 from slipway.cosign.keys import load_key
 from slipway.cosign.provenance import contradiction, is_provenance, read_provenance
 from slipway.cosign.statements import FormatError, Statement, read_statement
-from slipway.cosign.verify import Verdict, verify_attached
+from slipway.cosign.verify import Verification, verify_attached
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.oci.manifests import ImageRepository
 from slipway.oci.reference import ImageReference
@@ -51,7 +51,7 @@ class Demand:
     """Who must have signed an image: one of these."""
 
     where: str
-    signers: tuple[Signer, ...]
+    signers: tuple[RequiredSigner, ...]
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class ImageOrigins:
         who = tuple(dict.fromkeys(signed.who for signed in verdict.signatures))
         return _Signed(ImageOrigin(signers=who, provenance=tuple(provenance)), place, verdict.others)
 
-    async def _verdict(self, image: ImageReference, signers: Sequence[Signer]) -> Verdict:
+    async def _verdict(self, image: ImageReference, signers: Sequence[RequiredSigner]) -> Verification:
         async with await open_registry(self._aws, image) as registry:
             attached = await read_attached(ImageRepository(registry, image.repository), image.reference)
         # In a thread: other promotions go on meanwhile.
@@ -204,7 +204,7 @@ class ImageOrigins:
         return found
 
 
-def _unmet(demands: Iterable[Demand], verdict: Verdict) -> list[Demand]:
+def _unmet(demands: Iterable[Demand], verdict: Verification) -> list[Demand]:
     return [demand for demand in demands if not any(signed.signer in demand.signers for signed in verdict.signatures)]
 
 
@@ -232,7 +232,7 @@ def _require_agreement(image: str, provenance: Sequence[BuildProvenance]) -> Non
     )
 
 
-def _not_signed(image: str, unmet: Sequence[Demand], verdict: Verdict) -> RefusedError:
+def _not_signed(image: str, unmet: Sequence[Demand], verdict: Verification) -> RefusedError:
     asked = "; ".join(f"{demand.where} asks for one by {_named(demand.signers)}" for demand in unmet)
     counted = [f"one by {who.line} is none of these" for who in dict.fromkeys(signed.who for signed in verdict.signatures)]
     reasons = list(dict.fromkeys([*counted, *(one_line(each)[:OBJECTION_LIMIT] for each in verdict.objections)]))
@@ -245,12 +245,12 @@ def _not_signed(image: str, unmet: Sequence[Demand], verdict: Verdict) -> Refuse
     )
 
 
-def _named(signers: Sequence[Signer]) -> str:
+def _named(signers: Sequence[RequiredSigner]) -> str:
     names = [ImageSigner(key=load_key(signer.key).fingerprint).line if signer.key else _identity(signer) for signer in signers]
     more = f", or {len(names) - OBJECTIONS_LIMIT} others" if len(names) > OBJECTIONS_LIMIT else ""
     return " or ".join(names[:OBJECTIONS_LIMIT]) + more
 
 
-def _identity(signer: Signer) -> str:
+def _identity(signer: RequiredSigner) -> str:
     subject = signer.subject or f"whom {signer.subject_pattern} matches"
     return ImageSigner(subject=subject, issuer=signer.issuer or "").line

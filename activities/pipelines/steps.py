@@ -61,9 +61,15 @@ def steps_named(steps: Sequence[StepReport], wanted: str) -> tuple[StepReport, .
     ranks: tuple[Callable[[StepReport], bool], ...] = (
         lambda step: step.name in {wanted, f"{wanted}{_REGISTERS}"},
         lambda step: step.display_name == wanted,
-        lambda step: bool(found := _MADE_UP.fullmatch(step.name)) and found["base"] == wanted[:_BASE],
+        lambda step: _function_of(step) == wanted[:_BASE],
     )
-    return next((found for rank in ranks if (found := tuple(filter(rank, steps)))), ())
+    return next((found for rank in ranks if (found := tuple(step for step in steps if rank(step)))), ())
+
+
+def _function_of(step: StepReport) -> str | None:
+    """The function that a step is of, cut as the SDK cuts it; none for a step with a name of its own."""
+    found = _MADE_UP.fullmatch(step.name)
+    return found["base"] if found else None
 
 
 def told(steps: Sequence[StepReport]) -> str:

@@ -272,13 +272,18 @@ class TaskSearch:
 
     async def _tasks(self) -> Tasks:
         if self._known is None:
-            origin, commit = self._request.origin, self._request.commit
-            path = app_file(origin.app.folder, self._app.pipecd.ecs.task_definition_file)
-            # Where the image was there already, the commit is only the branch's head of then.
-            change = await self._repository.last_change(commit, path)
-            since = change.commit if change else commit
+            origin, since = self._request.origin, await self._brought_by()
             self._known = Tasks(self._aws, self._repository, origin, self._app, since)
         return self._known
+
+    async def _brought_by(self) -> str:
+        """The commit that brought the image. Where the image was there already, the request names only the head of then."""
+        origin, commit = self._request.origin, self._request.commit
+        if not await self._repository.contains(origin.app.branch, commit):
+            return origin.commit  # it was taken off the branch, and nothing of it will be deployed
+        path = app_file(origin.app.folder, self._app.pipecd.ecs.task_definition_file)
+        change = await self._repository.last_change(commit, path)
+        return change.commit if change else commit
 
     async def _may_do(self, former: PipedTask) -> bool:
         """Whether the task of before is still the one: it runs, or has succeeded."""

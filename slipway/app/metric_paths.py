@@ -41,13 +41,14 @@ def check_metric_path(path: str) -> str:
     return path
 
 
-def values_at(report: Mapping[str, Any], path: str) -> Iterator[Any]:
-    """Everything that a path can mean in a report.
+def values_at(report: Any, path: str) -> Iterator[Any]:
+    """Everything that a path can mean in a report, or in another JSON document.
 
     A key may contain dots itself, so every way to cut the path is tried, the longest key first. Then comes what it is as an
     expression.
     """
-    yield from _by_keys(report, path)
+    if isinstance(report, Mapping):
+        yield from _by_keys(cast("Mapping[str, Any]", report), path)
     if not _MARKS.search(path):
         return
     try:

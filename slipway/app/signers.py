@@ -75,7 +75,7 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
-class Signer(SpecModel):
+class RequiredSigner(SpecModel):
     """One whose signature counts: the holder of a key, or a keyless identity."""
 
     key: Annotated[str, Bounds(min_length=1, max_length=KEY_LIMIT), when_reading(_key)] | None = None
@@ -104,4 +104,4 @@ class Signer(SpecModel):
         return compiled(self.subject_pattern).fullmatch(subject.encode()) is not None
 
 
-SignedBy = Annotated[tuple[Signer, ...], Bounds(max_length=SIGNERS_LIMIT)]
+SignedBy = Annotated[tuple[RequiredSigner, ...], Bounds(max_length=SIGNERS_LIMIT)]

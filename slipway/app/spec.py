@@ -275,6 +275,25 @@ class Variant(SpecModel):
     live endpoint's model has."""
 
 
+class ExpectedValue(SpecModel):
+    """A value that the answer, which is JSON then, must have."""
+
+    path: Annotated[str, Bounds(min_length=1, max_length=256), when_reading(check_metric_path)]
+    """Where it is: keys with dots between them, or JMESPath as in a gate, as `predictions[0].score` or `[0][0]`."""
+    number: float | None = None
+    """The number that is wanted there. Not together with `text`."""
+    tolerance: Annotated[float, Bounds(ge=0)] = 0
+    """How far the number may be from the one that is wanted."""
+    text: Annotated[str, Bounds(max_length=1_000)] | None = None
+    """The text that is wanted there."""
+
+    @rule
+    def _wants_one(self) -> None:
+        """One of `number` and `text`."""
+        if (self.number is None) == (self.text is None):
+            raise ValueError("has neither or both of number and text; give one")
+
+
 class SmokeRequest(SpecModel):
     """One request that a new model must answer before it is kept. Asynchronous endpoints cannot be asked."""
 
@@ -282,6 +301,14 @@ class SmokeRequest(SpecModel):
     """The file with the request's body, in the application's folder."""
     content_type: MimeType = "application/json"
     """The request's content type."""
+    tries: Annotated[int, Bounds(ge=1, le=20)] = 1
+    """How often it is sent at most: the first right answer decides."""
+    pause: Annotated[Duration, between("0s", "10m")] = timedelta(seconds=30)
+    """How long to wait between two tries."""
+    status: Annotated[int, Bounds(ge=100, le=599)] = 200
+    """The HTTP status that the model must answer with."""
+    values: Annotated[tuple[ExpectedValue, ...], Bounds(max_length=50)] = ()
+    """What the answer must have."""
 
 
 class Target(SpecModel):
@@ -324,9 +351,10 @@ class Rollout(SpecModel):
     """Rolled out one after the other; a wave that fails stops those behind it."""
     on_failure: Literal["stop", "rollbackWave", "rollbackAll"] = "rollbackAll"
     """What follows where a target does not keep the model, or an alarm goes off during a soak. What has not begun does not begin,
-    and the target itself goes back in any case. `stop`: the promotion parks. `rollbackWave`: the target's wave goes back, the
-    last target first, and the promotion parks. `rollbackAll`: everything goes back, and the promotion ends. Of a promotion that
-    parks, `retry` rolls out again what does not serve the model, and `abort` puts everything back."""
+    what is being updated is stopped, and both that and the target itself go back in any case. `stop`: the promotion parks.
+    `rollbackWave`: the target's wave goes back, the last target first, and the promotion parks. `rollbackAll`: everything goes
+    back, and the promotion ends. Of a promotion that parks, `retry` rolls out again what does not serve the model, and `abort`
+    puts everything back."""
 
     @rule
     def _each_target_once(self) -> None:

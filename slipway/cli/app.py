@@ -108,6 +108,22 @@ COMMANDS = (
         (f'slipway abort {ID} --by ana --reason "wrong branch"',),
     ),
     Listed(
+        "rollback",
+        "rollback:rollback",
+        "Take an application or one endpoint back to a model that was approved before. Approvers decide on it as on a promotion.",
+        (
+            'slipway rollback screening --reason "recall fell since Monday"',
+            'slipway rollback screening-prod --to 7 --reason "recall fell" --wait',
+        ),
+    ),
+    Listed(
+        "history",
+        "history:history",
+        "Show what each target served when, by which promotion and whose approval, and whether it was changed by hand since. "
+        "Needs a worker.",
+        ("slipway history screening", "slipway history screening-prod --at 2026-01-31T12:00 --json"),
+    ),
+    Listed(
         "decision",
         "decision:decision",
         "Print the document of a decision, to sign it by hand with ssh-keygen; or put document and signature together for a "

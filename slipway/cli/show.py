@@ -43,7 +43,8 @@ def show_status(status: PromotionStatus, progress: tuple[str, ...] = (), link: s
         progress: What its activities say they do right now.
         link: Its page in the Temporal UI.
     """
-    parts = [Text(status.id, style="bold"), Text(status.image), Text(request_line(status), style="dim")]
+    image = [Text(status.image)] if status.image else []
+    parts = [Text(status.id, style="bold"), *image, Text(request_line(status), style="dim")]
     if link:
         parts.append(Text(link, style="dim"))
     below = [Text(f"  {line}", style="cyan") for line in progress]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slipway.api import ImageSigner
-from slipway.app.signers import Signer
+from slipway.app.signers import RequiredSigner
 from slipway.cosign.attached import BUNDLES, DSSE, SIMPLE_SIGNING, Attached
 from slipway.cosign.keyless import SigstoreRoot, verify_bundle
 from slipway.cosign.keys import PublicKey, load_key
@@ -44,7 +44,7 @@ _FORMER_KEYLESS = "it is keyless in the format of cosign 2, without the log's pr
 class Signed:
     """A signature of an image by somebody who is asked for."""
 
-    signer: Signer
+    signer: RequiredSigner
     """As the spec or the policy names them."""
     who: ImageSigner
 
@@ -58,7 +58,7 @@ class Attestation:
 
 
 @dataclass
-class Verdict:
+class Verification:
     """What is known of an image by its signatures."""
 
     signatures: list[Signed] = field(default_factory=list[Signed])
@@ -68,9 +68,9 @@ class Verdict:
     objections: list[str] = field(default_factory=list[str])
     """Why something that is attached does not count."""
 
-    def together(self, other: Verdict) -> Verdict:
+    def together(self, other: Verification) -> Verification:
         """This and what is known by what is attached to the same image elsewhere."""
-        return Verdict(
+        return Verification(
             self.signatures + other.signatures,
             self.attestations + other.attestations,
             self.others + other.others,
@@ -78,7 +78,9 @@ class Verdict:
         )
 
 
-def verify_attached(attached: Sequence[Attached], digest: str, signers: Sequence[Signer], root: SigstoreRoot) -> Verdict:
+def verify_attached(
+    attached: Sequence[Attached], digest: str, signers: Sequence[RequiredSigner], root: SigstoreRoot
+) -> Verification:
     """What is known of an image by what is attached to it.
 
     Args:
@@ -106,9 +108,13 @@ class _Look:
     """One look through what is attached."""
 
     def __init__(
-        self, digest: str, keys: Sequence[tuple[Signer, PublicKey]], people: Sequence[Signer], verifier: Verifier | None
+        self,
+        digest: str,
+        keys: Sequence[tuple[RequiredSigner, PublicKey]],
+        people: Sequence[RequiredSigner],
+        verifier: Verifier | None,
     ) -> None:
-        self.verdict = Verdict()
+        self.verdict = Verification()
         self._digest = digest
         self._keys = keys
         self._people = people

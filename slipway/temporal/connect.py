@@ -34,6 +34,10 @@ _WORDS = (
 """What a failed connection's message holds, and what that means."""
 PROMOTION = "PromotionWorkflow"
 """The workflow's name, for those who start and list promotions and do not import its code."""
+HISTORY = "HistoryWorkflow"
+"""The name of the workflow that answers what an application's targets served."""
+HISTORY_ACTIVITY = "read_history"
+"""The one activity that it may run."""
 ROLLOUT = "RolloutWorkflow"
 """The name of the workflow that rolls out to one target, as a child of the promotion."""
 

@@ -23,7 +23,7 @@ from temporalio.worker import (
 
 from slipway.aws.errors import classify
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError, cap
-from slipway.temporal.connect import PROMOTION, ROLLOUT, WATCH
+from slipway.temporal.connect import HISTORY, HISTORY_ACTIVITY, PROMOTION, ROLLOUT, WATCH
 from slipway.temporal.failures import to_application_error
 
 BEAT_EVERY = 3.0
@@ -79,6 +79,8 @@ def refuse_stranger(info: activity.Info, args: Sequence[Any]) -> None:
     Raises:
         RefusedError: Something else asked for it.
     """
+    if (info.workflow_type, info.activity_type) == (HISTORY, HISTORY_ACTIVITY):
+        return  # it reads what is on record, for whoever may start it
     promotion_id = next((found for found in map(_promotion_id, args) if found), None)
     if info.workflow_type == WATCH and info.activity_type == _LOOK:
         return

@@ -18,6 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from slipway.errors import NeedsPersonError, TransientError
 from slipway.temporal import search_attributes as attributes
+from slipway.temporal.connect import PROMOTION
 
 _ENDED = "'Completed', 'Failed', 'Canceled', 'Terminated', 'TimedOut'"
 """How the last run of a chain closes; the others are `ContinuedAsNew`."""
@@ -35,6 +36,18 @@ def recorded_state(description: WorkflowExecution) -> str:
     if is_running(description) or description.status is WorkflowExecutionStatus.COMPLETED:
         return description.typed_search_attributes.get(attributes.STATE) or "running"
     return description.status.name.lower() if description.status else "gone"
+
+
+def running_rollouts(slug: str) -> str:
+    """The query for the promotions of an application that are at their rollout.
+
+    Args:
+        slug: The application's short name, which has letters, digits and hyphens only.
+    """
+    return (
+        f"WorkflowType = '{PROMOTION}' AND {attributes.APP.name} = '{slug}' AND {attributes.STAGE.name} = 'rollout' "
+        "AND ExecutionStatus = 'Running'"
+    )
 
 
 class EndedRun(NamedTuple):

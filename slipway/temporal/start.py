@@ -79,16 +79,19 @@ def how_to_start(request: PromotionRequest, *details: str) -> Start:
         request: The request.
         details: More lines of Markdown; empty ones are left out.
     """
+    what = request.rollback.reason if request.rollback else request.image
     commit = f"commit {code_span(request.commit or 'unknown')} into {code_span(request.app.repository)}"
     return Start(
-        static_summary=one_line(f"{request.app.folder} {request.digest[:19]}, requested by {request.requested_by} (claimed)"),
-        static_details="\n\n".join(line for line in (markdown(request.image), commit, *details) if line),
+        static_summary=one_line(
+            f"{request.app.folder} {request.digest[:19] or 'rollback'}, requested by {request.requested_by} (claimed)"
+        ),
+        static_details="\n\n".join(line for line in (markdown(what), commit, *details) if line),
         # The promotion's activities and rollouts inherit it, so that a server with fairness serves the apps in turn.
         priority=Priority(fairness_key=fairness_key(request)),
         search_attributes=TypedSearchAttributes(
             [
-                SearchAttributePair(attributes.APP, app_of(request)),
-                SearchAttributePair(attributes.DIGEST, request.digest),
+                SearchAttributePair(attributes.APP, request.slug),
+                SearchAttributePair(attributes.DIGEST, digest_shown(request)),
                 SearchAttributePair(attributes.STAGE, StageName.image.value),
                 SearchAttributePair(attributes.STATE, State.running.value),
             ]
@@ -101,20 +104,20 @@ def promotion(client: Client, promotion_id: str) -> Handle:
     return client.get_workflow_handle(promotion_id, result_type=PromotionStatus)
 
 
+def digest_shown(request: PromotionRequest) -> str:
+    """What is searchable as the digest: for a rollback, which has none, the id of the first attempt."""
+    return request.digest or attempt_of(request, 1).promotion_id
+
+
 def attempt_of(request: PromotionRequest, attempt: int) -> PromotionRequest:
     """The same request as another attempt."""
     return request.model_copy(update={"attempt": attempt})
 
 
-def app_of(request: PromotionRequest) -> str:
-    """The application's short name, as its promotions' ids begin."""
-    return attempt_of(request, 1).promotion_id.rpartition("-")[0]
-
-
 def fairness_key(request: PromotionRequest) -> str:
     """What all promotions of an application share, and no other application has: at most 64 bytes."""
     app = request.app
-    return f"{app_of(request)}-{short_hash('app', 1, normalise_url(app.repository), app.branch, app_file(app.folder))}"
+    return f"{request.slug}-{short_hash('app', 1, normalise_url(app.repository), app.branch, app_file(app.folder))}"
 
 
 async def find_latest(client: Client, request: PromotionRequest) -> tuple[int, WorkflowExecutionDescription] | None:
@@ -123,7 +126,7 @@ async def find_latest(client: Client, request: PromotionRequest) -> tuple[int, W
     The list is a moment late and knows each attempt, even where the first ones are forgotten; a look at one id is never late.
     """
     first = attempt_of(request, 1).promotion_id
-    query = f"WorkflowType = '{PROMOTION}' AND {attributes.DIGEST.name} = '{request.digest}'"
+    query = f"WorkflowType = '{PROMOTION}' AND {attributes.DIGEST.name} = '{digest_shown(request)}'"
     listed = [_attempt_in(found.id, first) async for found in client.list_workflows(query)]
     attempt = max(listed, default=0)
     latest = await _describe(client, attempt_of(request, attempt).promotion_id) if attempt else None

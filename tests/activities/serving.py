@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import tarfile
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -34,7 +37,16 @@ from slipway.aws.clients import Aws
 from tests.support.signed_images import origins_of
 
 ALARM = "screening-5xx"
+PATIENCE = 60
 CANARY = Strategy(canary=Canary(percent=50, wait=timedelta(minutes=5)), alarms=(ALARM,))
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not await asyncio.to_thread(condition):
+        assert time.monotonic() < deadline, f"timeout after {PATIENCE} s waiting for {what}"
+        await asyncio.sleep(0.02)
 
 
 class Serving:
@@ -138,9 +150,10 @@ class Serving:
         assert (await self.follow(plan)).end is RolloutEnd.served
         return plan
 
-    async def smoke(self, plan: EndpointPlan) -> SmokeAnswer:
+    async def smoke(self, plan: EndpointPlan, **wanted: Any) -> SmokeAnswer:
         commit = self.deployment.push({"request.json": "{}"})
-        smoke = Smoke(plan=plan, app=self.deployment.app, commit=commit, payload="request.json", content_type="application/json")
+        app, json_type = self.deployment.app, "application/json"
+        smoke = Smoke(plan=plan, app=app, commit=commit, payload="request.json", content_type=json_type, **wanted)
         return await self.run(self.activities.smoke_endpoint, smoke)
 
     async def restore(self, plan: EndpointPlan, previous: str | None) -> Any:

@@ -139,7 +139,7 @@ async def test_given_an_image_of_another_repository_in_the_file_when_it_is_verif
 
 @pytest.fixture
 def checks(aws: Aws, repositories: Repositories, tmp_path: Path) -> Checks:
-    approvers, origins = Approvers(repositories, Signers(tmp_path / "keys")), origins_of(aws, repositories.policies)
+    approvers, origins = Approvers(repositories, Signers(tmp_path / "keys")), origins_of(aws, repositories)
     approvals = Approvals(approvers, EvidenceActivities(aws, repositories, origins).gather_evidence)
     return Checks(Guard(repositories), approvals, origins, aws)
 

@@ -179,6 +179,16 @@ async def test_given_a_later_commit_with_another_image_when_piped_has_run_nothin
         await run(tasks.find_task, team.find(commit))
 
 
+async def test_given_a_commit_that_was_taken_off_the_branch_when_its_task_is_looked_for_then_none_is_found(
+    team: Team, tasks: TaskActivities, run: Any
+) -> None:
+    commit = team.bring(DIGEST)
+    team.runs(commit)
+    team.deployment.drop_head()
+    with pytest.raises(NeedsPersonError, match="brings another image"):
+        await run(tasks.find_task, team.find(commit))
+
+
 async def test_given_a_tag_that_pipeds_event_watcher_wrote_when_its_task_is_looked_for_then_what_ecs_pulled_decides(
     team: Team, tasks: TaskActivities, run: Any
 ) -> None:
@@ -259,21 +269,3 @@ async def test_given_an_abort_when_piped_has_run_no_task_then_there_is_none_to_s
 ) -> None:
     commit = team.bring(DIGEST)
     assert await run(tasks.find_task, team.find(commit, for_undo=True, within=timedelta(hours=1))) is None
-
-
-async def test_given_a_tag_that_piped_wrote_when_its_task_is_looked_for_then_the_digest_that_it_pulled_decides(
-    team: Team, tasks: TaskActivities, run: Any
-) -> None:
-    spec = team.deployment.file("promotion.yaml").replace("screening-ci", "screening")
-    team.deployment.push({"promotion.yaml": spec.replace("image-update}", "image-update, writer: pipecd}")})
-    tagged = f"{team.registry}/screening:v1"
-    digest = team.pushed("true")
-    commit = team.deployment.push({"taskdef.yaml": team.template.replace("{image}", tagged)})
-    image = f"{team.registry}/screening@{digest}"
-    team.origin = Origin(request=PromotionRequest(app=team.deployment.app, image=image), commit=commit)
-    arn = run_as_piped(team.ecs, team.account, commit, tagged)
-    assert (await run(tasks.find_task, team.find(commit, within=timedelta(minutes=1)))).task.arn == arn
-    other = PromotionRequest(app=team.deployment.app, image=f"{team.registry}/screening@{DIGEST}")
-    team.origin = Origin(request=other, commit=commit)
-    with pytest.raises(NeedsPersonError):
-        await run(tasks.find_task, team.find(commit))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,14 +11,13 @@ import pytest
 
 from activities.endpoints.messages import EndpointPlan, RolloutEnd, UpdateEndpoint
 from slipway.api import LedgerState
-from slipway.app.spec import Canary, Linear, Strategy
+from slipway.app.strategy import Canary, Linear, Strategy
 from slipway.errors import NeedsPersonError
-from tests.activities.serving import ALARM, Serving
+from tests.activities.serving import ALARM, Serving, until
 
 LONG = timedelta(minutes=20)
 TO_CANARY = Strategy(canary=Canary(percent=50, wait=LONG), bake=LONG, alarms=(ALARM,))
 BY_STEPS = Strategy(linear=Linear(percent=50, wait=LONG), bake=LONG, alarms=(ALARM,))
-PATIENCE = 60
 
 
 def endpoint(serving: Serving) -> dict[str, Any]:
@@ -46,13 +43,6 @@ def answered_by(serving: Serving) -> str:
 def alarm(serving: Serving) -> dict[str, Any]:
     [found] = serving.cloudwatch.describe_alarms(AlarmNames=[ALARM])["MetricAlarms"]
     return found
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not await asyncio.to_thread(condition):
-        assert time.monotonic() < deadline, f"timeout waiting for {what}"
-        await asyncio.sleep(0.02)
 
 
 async def updating(serving: Serving, strategy: Strategy, at: float) -> tuple[EndpointPlan, EndpointPlan]:

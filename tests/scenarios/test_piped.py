@@ -14,7 +14,7 @@ from slipway.errors import FailureReport
 from slipway.temporal.start import send_update
 from tests.scenarios.test_found import given_a_task_that_runs
 from tests.support.scenario import Scenario
-from tests.support.waiting import summary_of, until_parked
+from tests.support.waiting import summary_of, until, until_parked
 
 pytestmark = pytest.mark.timeout(400)
 OTHER_IMAGE = f"screening-pipeline@sha256:{'b' * 64}"
@@ -34,6 +34,12 @@ async def then_it_parks(scenario: Scenario) -> FailureReport:
     assert status.waiting_for
     assert status.waiting_for.failure
     return status.waiting_for.failure
+
+
+def answered(status: PromotionStatus) -> str:
+    """What was answered to the step that an operator is waited for because of; nothing where nobody is."""
+    failure = status.waiting_for.failure if status.waiting_for else None
+    return failure.answered if failure else ""
 
 
 async def then_it_is_promoted(scenario: Scenario) -> PromotionStatus:
@@ -110,6 +116,9 @@ async def test_given_a_colleague_who_brings_another_image_when_piped_deploys_tha
     failure = await then_it_parks(scenario)
     later = scenario.team.remote.head()
     assert failure.answered.startswith(f"the later commit {later[:12]} brings another image, and piped ran the task ")
+    await scenario.when_an_operator_says("abort")
+    # The colleague changed the very line that would be put back: a second abort leaves it.
+    await until(scenario.handle, lambda status: "were changed since" in answered(status), "the revert to need a person")
     await scenario.when_an_operator_says("abort")
     status = await scenario.then_it_ends(Outcome.aborted)
     assert OTHER_IMAGE in scenario.team.remote.read(f"{FOLDER}/taskdef.yaml")

@@ -58,6 +58,11 @@ class Scenario:
         assert self._handle, "no promotion was started"
         return self._handle
 
+    @property
+    def app(self) -> str:
+        """The application's short name."""
+        return self.handle.id.rpartition("-")[0]
+
     async def connect(self) -> Client:
         """A client of the team's namespace."""
         return await Client.connect(
@@ -104,6 +109,14 @@ class Scenario:
             *("start", "--repository", repository or self.team.remote.url, "--branch", branch, "--folder", folder),
             *("--image", image, "--commit", COMMIT, "--requested-by", "ci", "--json"),
         )
+        assert done.returncode == 0, done.stderr
+        self._handle = promotion(await self.connect(), json.loads(done.stdout.splitlines()[-1])["id"])
+        return self
+
+    async def when_it_is_taken_back(self, reason: str) -> Self:
+        """Somebody starts a rollback of the app, by the command."""
+        options = ("--reason", reason, "--requested-by", "cy", "--json")
+        done = await asyncio.to_thread(self.crew.slipway, "rollback", self.app, *options)
         assert done.returncode == 0, done.stderr
         self._handle = promotion(await self.connect(), json.loads(done.stdout.splitlines()[-1])["id"])
         return self

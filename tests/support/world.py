@@ -46,8 +46,10 @@ from activities.event_commits import HeldImage, VerifyImage
 from activities.evidence import GatherEvidence
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
 from activities.limits import LimitsInterceptor
+from activities.origin import Origin
 from activities.packages import FindModelPackage, FoundPackage
 from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
+from activities.records import FindFormerPackage, RecordServed
 from activities.registry import ApprovalSet, CreateModelPackage, SetApproval, WithdrawApproval
 from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, WriteImage
 from activities.tasks.messages import (
@@ -78,15 +80,18 @@ from slipway.api import (
     rollout_queue,
 )
 from slipway.app.gates import GateResult
+from slipway.app.going_back import spec_of_rollback
 from slipway.app.pipecd import EcsApp, EventHandler, Replacement
 from slipway.app.spec import Approval, Rollout, Target, Wave
 from slipway.app.spec_reader import parse_spec
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.evidence_hash import hash_of, sha256_of
-from slipway.findings import Finding, Findings
+from slipway.findings import Finding, FindingList
 from slipway.progress import TaskProgress
+from slipway.served import History, HistoryRequest
 from slipway.temporal.failures import to_application_error
 from slipway.temporal.interceptor import SlipwayInterceptor
+from workflows.history import HistoryWorkflow
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
 from workflows.watch import WatchWorkflow
@@ -152,6 +157,11 @@ class World:
         task_queue: A worker's own.
     """
 
+    makes_execution: bool = True
+    piped_runs: bool = True
+    """Whether piped has run a task when it is looked for."""
+    task_had_ended: bool = False
+
     def __init__(self, task_queue: str) -> None:
         self.task_queue = task_queue
         self.spec = SPEC
@@ -195,10 +205,9 @@ class World:
         """The automatic scaling that updates need taken off."""
         self.findings: list[tuple[Finding, ...]] = []
         """What the next looks at other accounts find."""
-        self.makes_execution = True
-        self.piped_runs = True
-        """Whether piped has run a task when it is looked for."""
-        self.task_had_ended = False
+        self.smoke_errors: list[str] = []
+        """What the first requests are answered, before `smoke_error` counts."""
+        self.history = History(app="screening", targets=())
         self.news = asyncio.Queue[BranchNews]()
         """What is found on a branch, one look after the other."""
 
@@ -264,7 +273,8 @@ class World:
             event="image-update", replacements=(Replacement(file="taskdef.yaml", yaml_field="$.containerDefinitions[0].image"),)
         )
         ecs = EcsApp(cluster_arn="arn:aws:ecs:us-east-1:222222222222:cluster/ml", task_definition_file="taskdef.yaml")
-        return AppSnapshot(commit=self.head, spec=self.spec, ecs=ecs, handler=handler, identity=self.identity)
+        spec = spec_of_rollback(self.spec, asked.rollback.endpoint) if asked.rollback else self.spec
+        return AppSnapshot(commit=self.head, spec=spec, ecs=ecs, handler=handler, identity=self.identity)
 
     @activity.defn
     async def resolve_image(self, asked: ResolveImage) -> ResolvedImage:
@@ -408,6 +418,7 @@ class World:
             steps=asked.steps,
             rollback_plan="the former config is put back",
             containers=self.containers,
+            purpose=asked.purpose,
         )
         found = evidence.model_dump(mode="json")
         return evidence.model_copy(update={"hash": self.evidence or hash_of(found), "sha256": sha256_of(found)})
@@ -426,9 +437,9 @@ class World:
         )
 
     @activity.defn
-    async def check_access(self, asked: CheckAccess) -> Findings:
+    async def check_access(self, asked: CheckAccess) -> FindingList:
         await self._enter(asked)
-        return Findings(findings=self.findings.pop(0) if self.findings else ())
+        return FindingList(findings=self.findings.pop(0) if self.findings else ())
 
     @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:
@@ -487,12 +498,37 @@ class World:
     @activity.defn
     async def smoke_endpoint(self, asked: Smoke) -> SmokeAnswer:
         await self._enter(asked)
-        body = "" if self.smoke_error else '{"malignant": true}'
+        error = self.smoke_errors.pop(0) if self.smoke_errors else self.smoke_error
+        body = "" if error else '{"malignant": true}'
         return SmokeAnswer(
-            ok=not self.smoke_error,
+            ok=not error,
             body=body,
-            error=self.smoke_error,
+            error=error,
         )
+
+    @activity.defn
+    async def mark_endpoint(self, plan: EndpointPlan) -> None:
+        await self._enter(plan)
+
+    @activity.defn
+    async def record_served(self, asked: RecordServed) -> None:
+        await self._enter(asked)
+
+    @activity.defn
+    async def require_no_rollout(self, origin: Origin) -> None:
+        await self._enter(origin)
+
+    @activity.defn
+    async def find_former_package(self, asked: FindFormerPackage) -> FoundPackage:
+        await self._enter(asked)
+        version = asked.version or 2
+        arn = f"arn:aws:sagemaker:us-east-1:222222222222:model-package/{asked.group}/{version}"
+        return FoundPackage(arn=arn, version=version, region="us-east-1", witness="served before")
+
+    @activity.defn
+    async def read_history(self, asked: HistoryRequest) -> History:
+        await self._enter(asked)
+        return self.history
 
     @activity.defn
     async def restore_endpoint(self, asked: RestoreEndpoint) -> Compensation:
@@ -541,7 +577,7 @@ async def working_without_followers(
     client: Client, world: World, runner: WorkflowRunner | None = None, version: WorkerDeploymentVersion | None = None
 ) -> AsyncGenerator[None]:
     """The same, but nobody takes up what only waits."""
-    workflows = (PromotionWorkflow, WatchWorkflow)
+    workflows = (PromotionWorkflow, HistoryWorkflow, WatchWorkflow)
     promotions = worker_of(client, world, world.task_queue, workflows, VersioningBehavior.AUTO_UPGRADE, runner, version)
     queue = rollout_queue(world.task_queue)
     async with promotions, worker_of(client, world, queue, (RolloutWorkflow,), VersioningBehavior.PINNED, runner, version):

@@ -32,7 +32,8 @@ from slipway.api import (
 )
 from slipway.app.gates import GateResult
 from slipway.app.pipecd import EcsApp, EventHandler, Replacement
-from slipway.app.spec import TARGETS_SIZE, Gate, Rollout, Strategy, Target, Wave
+from slipway.app.spec import TARGETS_SIZE, Gate, Rollout, Target, Wave
+from slipway.app.strategy import Strategy
 from slipway.temporal.start import start_promotion
 from tests.support.world import NOW, SPEC, World, approval, request, working
 from workflows import carried, new_run

@@ -10,7 +10,8 @@ from temporalio.client import Client
 
 from activities.endpoints.messages import RolloutEnd
 from slipway.api import LedgerState, OperatorCommand, Outcome, StageName
-from slipway.app.spec import Canary, Strategy
+from slipway.app.spec import ExpectedValue, SmokeRequest
+from slipway.app.strategy import Canary, Strategy
 from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import until_parked
 from tests.support.world import World, approval, needs_person, request
@@ -25,8 +26,16 @@ async def handle(client: Client, world: World) -> Handle:
 
 
 def set_strategy(world: World, strategy: Strategy) -> None:
+    change_rollout(world, strategy=strategy)
+
+
+def set_smoke(world: World, smoke: SmokeRequest) -> None:
+    change_rollout(world, smoke=smoke)
+
+
+def change_rollout(world: World, **parts: object) -> None:
     spec = world.spec.spec
-    rollout = spec.rollout.model_copy(update={"strategy": strategy})
+    rollout = spec.rollout.model_copy(update=parts)
     world.spec = world.spec.model_copy(update={"spec": spec.model_copy(update={"rollout": rollout})})
 
 
@@ -94,3 +103,28 @@ async def test_given_an_update_under_way_when_it_is_aborted_then_the_receipt_and
     status = await handle.result()
     assert said in receipt.text
     assert any(said in notice for notice in status.notices)
+
+
+async def test_given_a_model_that_is_slow_to_answer_when_it_is_asked_several_times_then_the_first_right_answer_decides(
+    world: World, client: Client
+) -> None:
+    world.set_approval(approval(mode="auto"))
+    set_smoke(world, SmokeRequest(payload="smoke.json", tries=3, pause=timedelta(seconds=1)))
+    world.smoke_errors = ["not loaded yet"]
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    assert (await handle.result()).outcome is Outcome.promoted
+    assert len(world.asked("smoke_endpoint")) == 2
+
+
+async def test_given_a_model_that_never_answers_right_when_all_tries_are_over_then_it_goes_back(
+    world: World, client: Client
+) -> None:
+    world.set_approval(approval(mode="auto"))
+    wanted = ExpectedValue(path="score", number=0.9, tolerance=0.1)
+    set_smoke(world, SmokeRequest(payload="smoke.json", tries=2, pause=timedelta(0), status=201, values=(wanted,)))
+    world.smoke_error = "score is 0.1, and 0.9 ± 0.1 is wanted"
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    status = await handle.result()
+    assert status.outcome is Outcome.rolled_back
+    assert "score is 0.1" in status.reason
+    assert [(asked.status, asked.values) for asked in world.asked("smoke_endpoint")] == [(201, (wanted,))] * 2

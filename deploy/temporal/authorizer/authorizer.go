@@ -16,7 +16,8 @@ import (
 const (
 	promotion = "PromotionWorkflow"
 	// watch follows a deployment branch. The worker starts one for each branch of its policy, by itself.
-	watch = "WatchWorkflow"
+	watch   = "WatchWorkflow"
+	history = "HistoryWorkflow"
 )
 
 // asked are the members of a start that `slipway start` sends. The others change how a promotion runs: a timeout or a time skip
@@ -90,6 +91,8 @@ func (a *authorizer) objection(claims *authorization.Claims, target *authorizati
 		return ""
 	case isWorkflow && has(PermissionWorker) && call == "StartWorkflowExecution" && a.startsWatch(target.Request):
 		return ""
+	case isWorkflow && has(PermissionPeople) && a.asksForHistory(call, target.Request):
+		return ""
 	case isWorkflow && has(PermissionCI) && byCI[call]:
 		return ""
 	case isWorkflow && has(PermissionCI):
@@ -125,6 +128,21 @@ func (a *authorizer) objectionToStart(request *workflowservice.StartWorkflowExec
 		request.GetWorkflowIdConflictPolicy() != enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL {
 		return "the permission ci starts a promotion once: with the reuse policy RejectDuplicate and the conflict policy Fail"
 	}
+	if other := otherMember(request); other != "" {
+		return fmt.Sprintf("the permission ci starts promotions as `slipway start` does, without %s", other)
+	}
+	return ""
+}
+
+// asksForHistory is whether a call starts the workflow that reads what served where, as `slipway history` does. It changes nothing.
+func (a *authorizer) asksForHistory(call string, request any) bool {
+	start, isStart := request.(*workflowservice.StartWorkflowExecutionRequest)
+	return call == "StartWorkflowExecution" && isStart && start.GetWorkflowType().GetName() == history &&
+		start.GetTaskQueue().GetName() == a.taskQueue && otherMember(start) == ""
+}
+
+// otherMember is a member of a start that Slipway's commands do not send; empty where there is none.
+func otherMember(request *workflowservice.StartWorkflowExecutionRequest) string {
 	other := ""
 	request.ProtoReflect().Range(func(member protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
 		if !asked[member.Name()] {
@@ -132,10 +150,7 @@ func (a *authorizer) objectionToStart(request *workflowservice.StartWorkflowExec
 		}
 		return other == ""
 	})
-	if other != "" {
-		return fmt.Sprintf("the permission ci starts promotions as `slipway start` does, without %s", other)
-	}
-	return ""
+	return other
 }
 
 func deny(reason string) authorization.Result {

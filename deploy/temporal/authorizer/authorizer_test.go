@@ -113,6 +113,13 @@ func TestEachPermissionCoversItsCallsAndNoOther(t *testing.T) {
 		{"StartWorkflowExecution", startWith(func(r *start_) { r.WorkflowType.Name = "RolloutWorkflow" }), "admin"},
 		{"StartWorkflowExecution", startWith(func(r *start_) { r.WorkflowType.Name = watch }), "worker admin"},
 		{"StartWorkflowExecution", startWith(func(r *start_) { r.WorkflowType.Name, r.TaskQueue.Name = watch, "other" }), "admin"},
+		{"StartWorkflowExecution", startWith(func(r *start_) { r.WorkflowType.Name = history }), "people admin"},
+		{"StartWorkflowExecution", startWith(func(r *start_) {
+			r.WorkflowType.Name, r.CompletionCallbacks = history, []*commonpb.Callback{{}}
+		}), "admin"},
+		{"StartWorkflowExecution", startWith(func(r *start_) {
+			r.WorkflowType.Name, r.TaskQueue.Name = history, "slipway-rollouts"
+		}), "admin"},
 		{"StartWorkflowExecution", startWith(func(r *start_) { r.TaskQueue.Name = "slipway-followers" }), "admin"},
 		{"StartWorkflowExecution", startWith(func(r *start_) {
 			r.WorkflowIdConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING

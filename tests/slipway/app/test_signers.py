@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from slipway.app.lint import read_app
 from slipway.app.problems import Severity
-from slipway.app.signers import Signer
+from slipway.app.signers import RequiredSigner
 from tests.slipway.app.test_lint import FILES, SPEC, reading
 from tests.support.signed_images import Key
 
@@ -98,4 +98,4 @@ def test_given_referrers_that_stay_behind_when_a_signature_is_asked_for_then_it_
 def test_given_a_pattern_when_a_subject_is_held_against_it_then_the_whole_of_it_counts(
     pattern: str, subject: str, covered: bool
 ) -> None:
-    assert Signer(issuer=GITHUB, subject_pattern=pattern).covers(subject) is covered
+    assert RequiredSigner(issuer=GITHUB, subject_pattern=pattern).covers(subject) is covered

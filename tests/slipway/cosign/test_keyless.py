@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from slipway.app.signers import Signer
+from slipway.app.signers import RequiredSigner
 from slipway.cosign.attached import SIMPLE_SIGNING, Attached
 from slipway.cosign.keyless import SigstoreRoot
-from slipway.cosign.verify import SIGNATURE_ANNOTATION, Verdict, verify_attached
+from slipway.cosign.verify import SIGNATURE_ANNOTATION, Verification, verify_attached
 from slipway.errors import NeedsPersonError
 from tests.support.own_sigstore import OwnSigstore
 from tests.support.signed_images import BUNDLE, SLSA_1, Key, encoded, payload_of, statement_of
@@ -29,9 +29,9 @@ def sigstore(tmp_path_factory: pytest.TempPathFactory) -> OwnSigstore:
     return OwnSigstore(tmp_path_factory.mktemp("sigstore"))
 
 
-def verdict_on(bundle: bytes, root: Path, **signer: str) -> Verdict:
+def verdict_on(bundle: bytes, root: Path, **signer: str) -> Verification:
     """What is known of the image where this person has to have signed it."""
-    asked = Signer.model_validate({"issuer": ISSUER, **(signer or {"subject": WORKFLOW})})
+    asked = RequiredSigner.model_validate({"issuer": ISSUER, **(signer or {"subject": WORKFLOW})})
     return verify_attached([Attached(BUNDLE, bundle, {})], DIGEST, [asked], SigstoreRoot(root))
 
 
@@ -156,7 +156,7 @@ def test_given_a_keyless_signature_of_cosign_2_when_it_is_verified_then_the_obje
 ) -> None:
     payload = payload_of(DIGEST)
     annotations = {SIGNATURE_ANNOTATION: encoded(Key().sign(payload)), "dev.sigstore.cosign/certificate": "-----BEGIN"}
-    signer = Signer(issuer=ISSUER, subject=WORKFLOW)
+    signer = RequiredSigner(issuer=ISSUER, subject=WORKFLOW)
     attached = [Attached(SIMPLE_SIGNING, payload, annotations)]
     verdict = verify_attached(attached, DIGEST, [signer], SigstoreRoot(sigstore.file))
     assert "--new-bundle-format" in verdict.objections[0]
@@ -167,7 +167,7 @@ def test_given_a_root_that_is_replaced_when_a_bundle_is_verified_then_the_new_on
     (tmp_path / "two").mkdir()
     one, two = OwnSigstore(tmp_path / "one"), OwnSigstore(tmp_path / "two")
     root, bundle = SigstoreRoot(one.file), Attached(BUNDLE, two.bundle(statement_of(DIGEST), WORKFLOW), {})
-    signer = Signer(issuer=ISSUER, subject=WORKFLOW)
+    signer = RequiredSigner(issuer=ISSUER, subject=WORKFLOW)
     assert verify_attached([bundle], DIGEST, [signer], root).signatures == []
     one.file.write_bytes(two.file.read_bytes())
     assert len(verify_attached([bundle], DIGEST, [signer], root).signatures) == 1

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from slipway.app.signers import Signer
+from slipway.app.signers import RequiredSigner
 from slipway.cosign.attached import SIMPLE_SIGNING, Attached
 from slipway.cosign.keyless import SigstoreRoot
 from slipway.cosign.keys import load_key
-from slipway.cosign.verify import SIGNATURE_ANNOTATION, Verdict, verify_attached
+from slipway.cosign.verify import SIGNATURE_ANNOTATION, Verification, verify_attached
 from slipway.errors import NeedsPersonError, RefusedError
 from tests.support.signed_images import (
     BUNDLE,
@@ -29,10 +29,10 @@ DIGEST = f"sha256:{'a' * 64}"
 OTHER = f"sha256:{'b' * 64}"
 
 
-def verdict_on(*layers: Layer, by: Key, digest: str = DIGEST) -> Verdict:
+def verdict_on(*layers: Layer, by: Key, digest: str = DIGEST) -> Verification:
     """What is known of the image where this key has to have signed it."""
     attached = [Attached(layer.media_type, layer.content, layer.annotations or {}) for layer in layers]
-    return verify_attached(attached, digest, [Signer(key=by.pem)], SigstoreRoot(None))
+    return verify_attached(attached, digest, [RequiredSigner(key=by.pem)], SigstoreRoot(None))
 
 
 def bundle_layer(key: Key, statement: bytes) -> Layer:
@@ -157,12 +157,14 @@ def test_given_a_signature_annotation_that_is_missing_or_no_base64_then_it_does_
 
 
 def test_given_something_too_large_when_it_is_verified_then_the_objection_says_so() -> None:
-    verdict = verify_attached([Attached(BUNDLE, b"", {}, large=True)], DIGEST, [Signer(key=Key().pem)], SigstoreRoot(None))
+    verdict = verify_attached(
+        [Attached(BUNDLE, b"", {}, large=True)], DIGEST, [RequiredSigner(key=Key().pem)], SigstoreRoot(None)
+    )
     assert verdict.objections == ["it is too large to be looked at"]
 
 
 def test_given_no_trusted_root_when_a_keyless_signer_is_asked_for_then_a_person_is_told_what_to_set() -> None:
-    signer = Signer(issuer="https://issuer.example.com", subject="ana@example.com")
+    signer = RequiredSigner(issuer="https://issuer.example.com", subject="ana@example.com")
     with pytest.raises(NeedsPersonError, match="SLIPWAY_SIGSTORE_ROOT"):
         verify_attached([], DIGEST, [signer], SigstoreRoot(None))
 
@@ -170,4 +172,4 @@ def test_given_no_trusted_root_when_a_keyless_signer_is_asked_for_then_a_person_
 def test_given_a_weak_key_when_an_image_is_verified_then_it_is_refused() -> None:
     weak = Key(rsa.generate_private_key(65537, 1024))  # noqa: S505 -- it is refused for that
     with pytest.raises(RefusedError, match="2,048"):
-        verify_attached([], DIGEST, [Signer(key=weak.pem)], SigstoreRoot(None))
+        verify_attached([], DIGEST, [RequiredSigner(key=weak.pem)], SigstoreRoot(None))

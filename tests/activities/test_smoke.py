@@ -1,0 +1,68 @@
+"""What counts as the right answer to a smoke request."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from activities.endpoints.invocation import Answered, judge
+from slipway.app.spec import ExpectedValue
+from tests.activities.serving import Serving
+
+ANSWER = {"predictions": [{"label": "cat", "score": 0.97}], "model": "first"}
+
+
+def answered(document: Any, status: int = 200) -> Answered:
+    return Answered(status=status, body=json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    ("document", "wanted"),
+    [
+        (ANSWER, ExpectedValue(path="model", text="first")),
+        (ANSWER, ExpectedValue(path="predictions[0].score", number=0.97)),
+        (ANSWER, ExpectedValue(path="predictions[0].score", number=0.95, tolerance=0.05)),
+        (ANSWER, ExpectedValue(path="predictions[?label=='cat'].score | [0]", number=1, tolerance=0.1)),
+        ([[0.5, 0.25]], ExpectedValue(path="[0][1]", number=0.25)),
+    ],
+)
+def test_given_an_answer_that_has_what_is_wanted_then_it_is_right(document: Any, wanted: ExpectedValue) -> None:
+    assert judge(answered(document), 200, (wanted,)).ok
+
+
+@pytest.mark.parametrize(
+    ("document", "wanted", "said"),
+    [
+        (ANSWER, ExpectedValue(path="model", text="second"), "model is 'first', and 'second' is wanted"),
+        (ANSWER, ExpectedValue(path="predictions[0].score", number=0.9, tolerance=0.01), "0.9 ± 0.01 is wanted"),
+        (ANSWER, ExpectedValue(path="none", number=1), "none is None, and 1 ± 0 is wanted"),
+        ({"malignant": True}, ExpectedValue(path="malignant", number=1), "malignant is True"),
+        ([1], ExpectedValue(path="model", text="first"), "model is None"),
+    ],
+)
+def test_given_an_answer_that_lacks_what_is_wanted_then_it_says_what_it_has(
+    document: Any, wanted: ExpectedValue, said: str
+) -> None:
+    answer = judge(answered(document), 200, (wanted,))
+    assert not answer.ok
+    assert said in answer.error
+
+
+def test_given_an_answer_that_is_no_json_when_values_are_wanted_then_it_says_so() -> None:
+    answer = judge(Answered(status=200, body=b"<html>"), 200, (ExpectedValue(path="a", number=1),))
+    assert (answer.ok, answer.error) == (False, "the answer is not JSON, and values of it are wanted")
+
+
+async def test_given_a_model_that_refuses_the_request_when_that_status_is_wanted_then_it_is_right(serving: Serving) -> None:
+    plan = await serving.serve("strict", status=422)
+    assert (await serving.smoke(plan, status=422)).ok
+    answer = await serving.smoke(plan)
+    assert not answer.ok
+    assert "422" in answer.error
+
+
+def test_given_a_model_that_answers_when_another_status_is_wanted_then_it_is_wrong() -> None:
+    answer = judge(answered(ANSWER), 422, ())
+    assert (answer.ok, answer.error) == (False, "the status is 200; the status 422 is wanted")
