@@ -239,7 +239,7 @@ class Checks:
         if app.spec.spec.git.writer == "slipway":
             return ""
         _agree(origin, "the commit", request.commit, origin.commit)
-        repository = await self._guard.open(origin)
+        repository = await self._guard.repository_of(origin)
         return await require_held(self._aws, repository, origin.app, app.handler, origin.commit, _source(origin, app))
 
     async def _run_task(self, request: RunTask) -> None:

@@ -70,12 +70,20 @@ class Guard:
         Raises:
             RefusedError: The policy does not name the branch, or the commit is not on it.
         """
-        repository, branch = await self._repositories.open(origin.app), origin.app.branch
+        repository, branch = await self.repository_of(origin), origin.app.branch
         if not await repository.contained(branch, origin.commit):
             raise _not_on_branch(repository, branch, origin.commit)
 
+    async def repository_of(self, origin: Origin) -> Repository:
+        """The deployment repository of a promotion.
+
+        Raises:
+            RefusedError: The policy names neither the repository nor the branch.
+        """
+        return await self._repositories.open(origin.app)
+
     async def _app_of(self, origin: Origin) -> App:
-        repository = await self._repositories.open(origin.app)
+        repository = await self.repository_of(origin)
         await _require_on_branch(repository, origin.app.branch, origin.commit)
         folder = app_file(origin.app.folder)
         key = (normalise_url(origin.app.repository), origin.app.branch, folder, origin.commit)
@@ -94,7 +102,7 @@ class Guard:
         Raises:
             RefusedError: The commit is not on the branch, or the policy does not allow what the file names.
         """
-        repository = await self._repositories.open(origin.app)
+        repository = await self.repository_of(origin)
         await _require_on_branch(repository, origin.app.branch, commit)
         file = app.pipecd.ecs.task_definition_file
         read = partial(read_files, repository, origin.app, commit)

@@ -50,6 +50,8 @@ HAPPY = [
     "update_endpoint",
     "follow_endpoint",
     "smoke_endpoint",
+    "mark_endpoint",
+    "record_served",
 ]
 
 
