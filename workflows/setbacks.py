@@ -85,11 +85,10 @@ class Setbacks:
     async def _restore(self, target: Target, reason: str) -> str:
         """Put one target back. One that cannot be keeps its place on the ledger, so that an abort tries again."""
         planned = self._state.restore_of(self._position(target))
-        undo = planned.undo
-        if not isinstance(undo, RestoreTarget):
-            raise TypeError(f"{planned.inverse} is not how a target goes back")
+        if planned is None or not isinstance(planned.undo, RestoreTarget):
+            return f"{target.endpoint} is not put back: no way back is planned"
         try:
-            done = await restore_endpoint(undo, reason, self._origin)
+            done = await restore_endpoint(planned.undo, reason, self._origin)
         except FailureError as error:
             if is_cancelled_exception(error):
                 raise

@@ -307,18 +307,23 @@ class PromotionState(BaseModel):
         """Replace the plan of a target that nothing was done at, and its way back."""
         before = self.restore_of(at)
         self.rollouts = (*self.rollouts[:at], TargetRollout(request=request), *self.rollouts[at + 1 :])
-        others = (known for known in self.compensations if known is before or not known.is_for(restore))
-        self.compensations = tuple(restore if known is before else known for known in others)
+        others = tuple(known for known in self.compensations if known is before or not known.is_for(restore))
+        replaced = tuple(restore if known is before else known for known in others)
+        self.compensations = replaced if before else (*replaced, restore)
 
-    def restore_of(self, at: int) -> Planned:
-        """The way back of a target, by its place among the rollouts: the latest one, where the target was put back before."""
+    def restore_of(self, at: int) -> Planned | None:
+        """The way back of a target, by its place among the rollouts: the latest one, where the target was put back before.
+
+        Earlier releases planned none where an endpoint of another account had the same name and region.
+        """
         plan = self.rollouts[at].request.plan
-        return next(
+        ways = (
             known
             for known in reversed(self.compensations)
             if isinstance(known.undo, RestoreTarget)
             and (known.undo.request.plan.target, known.undo.request.plan.config) == (plan.target, plan.config)
         )
+        return next(ways, None)
 
     def take_back(self, at: int, done: Planned) -> None:
         """Record that a target was put back: it is rolled out anew, if at all."""

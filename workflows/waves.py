@@ -255,7 +255,7 @@ class Waves:
 
     async def _child(self, request: RolloutRequest) -> RolloutResult:
         plan = self._checked(request.plan)
-        account = f"-{plan.target.role_arn.split(':')[4]}" if plan.target.role_arn else ""
+        account = f"-{account}" if (account := account_of(plan)) else ""
         return await workflow.execute_child_workflow(
             RolloutWorkflow.run,
             request.model_copy(update={"plan": plan, "spec_commit": self._app.commit}),
@@ -279,11 +279,18 @@ def stop(running: Sequence[asyncio.Task[RolloutResult | None]]) -> None:
             child.cancel()
 
 
+def account_of(plan: EndpointPlan) -> str:
+    """The account of another one's endpoint; empty for the worker's own."""
+    return plan.target.role_arn.split(":")[4] if plan.target.role_arn else ""
+
+
 def way_back_of(found: Preflight) -> Planned:
     """How a rollout is undone, by what was found before it."""
     plan, former = found.plan, found.current_config
     inverse = f"restore {plan.target.endpoint}" if former else f"delete {plan.target.endpoint}"
     if found.scaling:
         inverse += " and its automatic scaling"
+    account = account_of(plan)
+    place = f"{plan.region}, {account}" if account and workflow.patched("name-the-account") else plan.region
     restore = RestoreEndpoint(plan=plan, previous_config=former, reason="", scaling=found.scaling)
-    return Planned(stage=StageName.rollout, inverse=f"{inverse} ({plan.region})", undo=RestoreTarget(request=restore))
+    return Planned(stage=StageName.rollout, inverse=f"{inverse} ({place})", undo=RestoreTarget(request=restore))

@@ -12,7 +12,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner
 
 from activities.endpoints.messages import RolloutEnd
 from slipway.api import LedgerState, OperatorCommand, Outcome, PromotionStatus, StageName
-from slipway.app.spec import Strategy
+from slipway.app.spec import Target, Wave
+from slipway.app.strategy import Strategy
 from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import summary_of, until, until_parked
 from tests.support.world import World, approval, needs_person, request, working
@@ -231,3 +232,15 @@ async def test_given_alarms_that_cannot_be_watched_when_it_is_retried_then_the_s
     await retry(handle)
     assert (await handle.result()).outcome is Outcome.promoted
     assert endpoints(world, "update_endpoint") == ["a", "b"]
+
+
+async def test_given_endpoints_of_one_name_in_two_accounts_when_they_go_back_then_each_of_them_does(
+    client: Client, world: World
+) -> None:
+    roles = [f"arn:aws:iam::{account}:role/slipway-rollout" for account in ("333333333333", "444444444444")]
+    world.set_waves(waves=(Wave(targets=tuple(Target(endpoint="a", role_arn=role) for role in roles)),))
+    world.verdicts["a"] = RolloutEnd.rolled_back
+    status = await (await start(client, world)).result()
+    assert status.outcome is Outcome.rolled_back
+    assert {asked.plan.target.role_arn for asked in world.asked("restore_endpoint")} == set(roles)
+    assert set(ledger(status)) == {"restore a (us-east-1, 333333333333)", "restore a (us-east-1, 444444444444)"}
