@@ -63,7 +63,7 @@ class Rule:
 
 
 ANY = ("*",)
-THROTTLES = ("Throttl*", "TooManyRequests*", "RequestLimitExceeded", "SlowDown")
+THROTTLES = ("*Throttl*", "TooManyRequests*", "RequestLimitExceeded", "SlowDown", "OverLimit")
 RULES = (
     # Passes by itself.
     Rule(
@@ -146,6 +146,12 @@ RULES = (
         Ending.needs_person,
         "let Application Auto Scaling reach the alarms of its policies, by its service-linked role; then retry",
     ),
+    Rule(
+        ("Kms*",),
+        Ending.needs_person,
+        "let the worker's role use the KMS key of the event queue",
+        operations=("ReceiveMessage",),
+    ),
     Rule(("KmsException",), Ending.needs_person, "let the worker's role use the repository's KMS key, then retry"),
     Rule(("BlockedException",), Ending.needs_person, "AWS has blocked the account: ask AWS Support, then retry"),
     Rule(("RegionDisabledException",), Ending.needs_person, "activate STS for the region in the account, then retry"),
@@ -183,6 +189,12 @@ RULES = (
         ("PlatformUnknownException", "PlatformTaskDefinitionIncompatibilityException", "UnsupportedFeatureException"),
         Ending.needs_person,
         "correct the task definition or the launch type in the app's folder, then start again",
+    ),
+    Rule(
+        ("InvalidAddress", "InvalidSecurity", "InvalidIdFormat", "ReceiptHandle*", "UnsupportedOperation", "*Batch*"),
+        Ending.needs_person,
+        "see that SLIPWAY_EVENT_QUEUE names the queue, and its settings",
+        operations=("ReceiveMessage", "DeleteMessageBatch"),
     ),
     Rule(("ModelError",), Ending.needs_person, "see the log of the model's container; then retry, or abort"),
     Rule(("ClientException",), Ending.needs_person, "fix what ECS says, then retry; or abort"),

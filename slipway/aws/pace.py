@@ -40,6 +40,7 @@ class Pace:
         now = time.monotonic()
         if wrong:
             self._doublings = min(self._doublings + 1, DOUBLINGS)
-            self._until = now + self.seconds
+            # What was slowed down has looked again by then. Others come to their rounds at about the same time as it.
+            self._until = now + 2 * self.seconds
         elif now >= self._until:
             self._doublings = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ class Poller(Generic[V]):
         self._hinted: dict[str, None] = {}
         """Keys to look at out of turn, the first hint first."""
         self._woken = asyncio.Event()
+        self._looked = -math.inf
+        """When the last look was, by the event loop's clock."""
 
     async def until(
         self,
@@ -161,6 +164,8 @@ class Poller(Generic[V]):
     async def _poll(self) -> None:
         clock = asyncio.get_running_loop().time
         begun = clock()
+        # What was hinted while nobody waited does not come sooner after the look before.
+        await asyncio.sleep(self._looked + min(LEAST_PAUSE, self._own.seconds) - clock())
         await self._look_out_of_turn()
         while self._waiting:
             # A follower that was just told comes back for the next state; one that has seen enough does not.
@@ -206,6 +211,7 @@ class Poller(Generic[V]):
             return dict.fromkeys(keys, error)
 
     def _take(self, answers: Answers[V]) -> None:
+        self._looked = asyncio.get_running_loop().time()
         errors = [answer for answer in answers.values() if isinstance(answer, TransientError)]
         self._own.note(wrong=0 < len(errors) == len(answers))
         self._account.note(wrong=any(map(is_throttle, errors)))

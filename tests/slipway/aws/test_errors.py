@@ -26,7 +26,7 @@ from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, Transie
 POLICIES = Path(__file__).parents[3] / "deploy" / "iam"
 NO_CALLS = {"iam:PassRole", "sts:TagSession", "sts:SetSourceIdentity"}
 """Actions that AWS checks and that are no operation."""
-NAMED_OTHERWISE = {"s3:ListBucket": "s3:ListObjectsV2"}
+NAMED_OTHERWISE = {"s3:ListBucket": "s3:ListObjectsV2", "sqs:DeleteMessage": "sqs:DeleteMessageBatch"}
 """Actions whose operation has another name."""
 
 
@@ -40,7 +40,18 @@ def operations() -> dict[str, OperationModel]:
     """Every operation of the services that Slipway calls, by its IAM action."""
     session = botocore.session.get_session()
     found: dict[str, OperationModel] = {}
-    for service in ("application-autoscaling", "cloudwatch", "ecr", "ecs", "logs", "s3", "sagemaker", "sagemaker-runtime", "sts"):
+    for service in (
+        "application-autoscaling",
+        "cloudwatch",
+        "ecr",
+        "ecs",
+        "logs",
+        "s3",
+        "sagemaker",
+        "sagemaker-runtime",
+        "sqs",
+        "sts",
+    ):
         model = session.get_service_model(service)
         for name in model.operation_names:
             found[f"{service.removesuffix('-runtime')}:{name}"] = model.operation_model(name)

@@ -273,6 +273,21 @@ async def test_given_a_flood_of_hints_when_they_come_then_looks_are_a_second_apa
     assert all(later - sooner >= 0.99 for sooner, later in itertools.pairwise(source.times))
 
 
+async def test_given_a_hint_when_it_comes_while_a_follower_is_busy_then_the_next_look_is_a_second_later() -> None:
+    source = Source()
+    poller = Poller(Described(source), 60)
+
+    async def work() -> None:
+        with poller.following("one"):
+            await poller.next("one")
+            poller.hint("one")
+            await poller.next("one")
+
+    await in_activity(work)
+    sooner, later = source.times
+    assert later - sooner >= 0.99
+
+
 async def test_given_a_deadline_when_it_comes_between_two_rounds_then_it_is_looked_at_once_more() -> None:
     source = Source()
     poller = Poller(Described(source), 60)
