@@ -13,7 +13,7 @@ from slipway.cli.explain import explain
 from slipway.cli.out import print_error
 
 
-class Listed(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command as the list has it."""
 
     name: str
@@ -26,13 +26,13 @@ class Listed(NamedTuple):
 IMAGE = "111111111111.dkr.ecr.us-east-1.amazonaws.com/screening-ci"
 ID = "screening-0123456789ab"
 COMMANDS = (
-    Listed(
+    CommandEntry(
         "setup",
         "setup:setup",
         "Make the Temporal namespace and the search attributes that Slipway needs. Safe to repeat.",
         ("slipway setup", "slipway setup --retention 90d"),
     ),
-    Listed(
+    CommandEntry(
         "start",
         "start:start",
         "Start the promotion of one image. Same app, same digest, one promotion: a CI job that runs twice follows the first.",
@@ -45,7 +45,7 @@ COMMANDS = (
             f"slipway start --repository git@github.com:acme/apps.git --again \\\n    --image {IMAGE}:v7",
         ),
     ),
-    Listed(
+    CommandEntry(
         "look",
         "look:look",
         "Look at a deployment branch now for images that PipeCD's event watcher wrote, and show what was started for them.",
@@ -54,32 +54,32 @@ COMMANDS = (
             "slipway look --repository git@github.com:acme/apps.git \\\n    --branch production --json",
         ),
     ),
-    Listed(
+    CommandEntry(
         "list",
         "list:list_promotions",
         "List promotions, the newest first.",
         ("slipway list", "slipway list --state parked --json", "slipway list --app screening --wide --limit 5"),
     ),
-    Listed(
+    CommandEntry(
         "status",
         "status:status",
         "Show one promotion: its stages, what it waits for, and how it ended.",
         (f"slipway status {ID}", f"slipway status {ID} --json"),
     ),
-    Listed(
+    CommandEntry(
         "watch",
         "watch:watch",
         "Follow one promotion to its end, with the live progress of tasks, pipeline steps and traffic.",
         (f"slipway watch {ID}", f"slipway watch {ID} --timeout 10m"),
     ),
-    Listed(
+    CommandEntry(
         "evidence",
         "evidence:evidence",
         "Show what a promotion's approvers decide on, also after its end: gates, champions, rollback. Needs a worker. "
         "The hash is computed again from what is shown.",
         (f"slipway evidence {ID}", f"slipway evidence {ID} --json > evidence.json"),
     ),
-    Listed(
+    CommandEntry(
         "approve",
         "approve:approve",
         "Approve the model of a promotion that waits for approval. Needs the evidence's hash, a yes on the terminal, or --yes.",
@@ -89,25 +89,25 @@ COMMANDS = (
             f"slipway approve {ID} --by ana --sign --key ~/.ssh/id_ed25519",
         ),
     ),
-    Listed(
+    CommandEntry(
         "reject",
         "reject:reject",
         "Reject the model of a promotion that waits for approval; what the promotion did is undone. Asks as approve does.",
         (f'slipway reject {ID} --by ana --reason "too slow"', f"slipway reject {ID} --by ana --evidence 3f1c9a2b7d604e58"),
     ),
-    Listed(
+    CommandEntry(
         "retry",
         "retry:retry",
         "Try a parked stage again, once its cause is fixed.",
         (f'slipway retry {ID} --by ana --reason "the quota was raised"',),
     ),
-    Listed(
+    CommandEntry(
         "abort",
         "abort:abort",
         "End a promotion at any time; what it did is undone, the last first.",
         (f'slipway abort {ID} --by ana --reason "wrong branch"',),
     ),
-    Listed(
+    CommandEntry(
         "rollback",
         "rollback:rollback",
         "Take an application or one endpoint back to a model that was approved before. Approvers decide on it as on a promotion.",
@@ -116,14 +116,14 @@ COMMANDS = (
             'slipway rollback screening-prod --to 7 --reason "recall fell" --wait',
         ),
     ),
-    Listed(
+    CommandEntry(
         "history",
         "history:history",
         "Show what each target served when, by which promotion and whose approval, and whether it was changed by hand since. "
         "Needs a worker.",
         ("slipway history screening", "slipway history screening-prod --at 2026-01-31T12:00 --json"),
     ),
-    Listed(
+    CommandEntry(
         "decision",
         "decision:decision",
         "Print the document of a decision, to sign it by hand with ssh-keygen; or put document and signature together for a "
@@ -134,7 +134,7 @@ COMMANDS = (
             "slipway decision --attach decision.json",
         ),
     ),
-    Listed(
+    CommandEntry(
         "verify",
         "verify:verify",
         "Check the signatures of a promotion's decisions against an allowed_signers file. With a file it needs neither Temporal "
@@ -145,19 +145,19 @@ COMMANDS = (
             f"slipway verify {ID} --allowed-signers allowed_signers",
         ),
     ),
-    Listed(
+    CommandEntry(
         "lint",
         "lint:lint",
         "Check an application's files as a promotion would. Needs neither Temporal nor AWS.",
         ("slipway lint apps/screening", "slipway lint apps/screening --format github", "slipway lint . --json"),
     ),
-    Listed(
+    CommandEntry(
         "policy",
         "policy:policy",
         "Check a worker's policy, which says what each app may do. Needs neither Temporal nor AWS.",
         ("slipway policy lint policy.yaml", "slipway policy lint policy.yaml --json"),
     ),
-    Listed(
+    CommandEntry(
         "schema",
         "schema:schema",
         "Print the JSON Schema of promotion.yaml, for editors. Needs neither Temporal nor AWS.",
