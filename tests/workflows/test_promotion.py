@@ -323,15 +323,6 @@ async def test_given_a_model_that_does_not_answer_then_the_endpoint_is_put_back(
     assert world.names.count("restore_endpoint") == 1
 
 
-async def test_given_an_undo_that_fails_then_the_others_go_on_and_it_is_left_to_a_person(client: Client, world: World) -> None:
-    world.accuracy = 0.1
-    world.fail("stop_task", needs_person())
-    status = await (await start(client, world)).result()
-    states = {entry.inverse: entry.state for entry in status.ledger}
-    assert states["stop the task"] is LedgerState.needs_person
-    assert states["revert the commit"] is LedgerState.undone
-
-
 async def test_given_the_same_app_and_digest_when_it_is_started_twice_then_there_is_one_promotion(
     client: Client, world: World
 ) -> None:
