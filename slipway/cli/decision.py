@@ -14,7 +14,7 @@ from temporalio.client import Client
 from slipway.api import DOCUMENT_LIMIT, SIGNATURE_LIMIT, SignedCommand
 from slipway.cli.common import By, Reason, person
 from slipway.cli.exits import Exit
-from slipway.cli.naming import Execution, Package, Task
+from slipway.cli.naming import NOTHING, Execution, Named, Package, Task
 from slipway.cli.reading import open_with_status, query_evidence, required
 from slipway.cli.signing import Expires, make_document
 from slipway.decisions.document import DecisionDocument, Kind, parse_document
@@ -54,8 +54,8 @@ async def decision(
     if not (promotion_id and kind):
         answered = "it needs a promotion's id and --kind, or --attach and the document's file"
         raise RefusedError("reading the command line", answered, "see `slipway decision --help`")
-    named = {"execution": execution, "package": package, "task": task}
-    document = await document_of(await connect(), kind, promotion_id, person(by), reason, expires, **named)
+    named = Named(execution, package, task)
+    document = await document_of(await connect(), kind, promotion_id, person(by), reason, expires, named)
     # No line end: the file is signed letter for letter, and the document has none.
     sys.stdout.write(document.canonical())
     return Exit.ok
@@ -68,10 +68,7 @@ async def document_of(
     who: str,
     reason: str,
     expires: timedelta | None,
-    *,
-    execution: str = "",
-    package: str = "",
-    task: str = "",
+    named: Named = NOTHING,
 ) -> DecisionDocument:
     """The document of a decision on a promotion as it is now.
 
@@ -82,9 +79,7 @@ async def document_of(
         who: Who decides.
         reason: Why.
         expires: How long it may be handed in; none for the usual time.
-        execution: The ARN of the execution that a retry is to follow, or to stop.
-        package: The ARN of the package that a retry is to take.
-        task: The ARN of the task that a retry is to follow.
+        named: What a retry names.
 
     Raises:
         RefusedError: A value is not allowed, there is no evidence to decide on, or the promotion is over.
@@ -94,7 +89,7 @@ async def document_of(
     found = await query_evidence(opened.handle)
     if kind in {"approve", "reject"}:
         required(opened.status, found).check()
-    return make_document(kind, opened, found, who, reason, expires, execution=execution, package=package, task=task)
+    return make_document(kind, opened, found, who, reason, expires, named)
 
 
 def attached(file: Path) -> str:

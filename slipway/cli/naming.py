@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -32,3 +33,18 @@ Task = Annotated[
         "ran several. It must run the promotion's image, for the commit that brought it or a later one that has it still.",
     ),
 ]
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a retry names. Empty: it is looked for."""
+
+    execution: str = ""
+    """The ARN of the pipeline execution to follow, or to stop."""
+    package: str = ""
+    """The ARN of the model package to take."""
+    task: str = ""
+    """The ARN of the ECS task to follow."""
+
+
+NOTHING = Named()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal
 
 from temporalio.client import Client
@@ -9,6 +10,7 @@ from temporalio.client import Client
 from slipway.api import OperatorCommand
 from slipway.cli.common import checked
 from slipway.cli.deciding import send
+from slipway.cli.naming import NOTHING, Named
 from slipway.cli.out import Out
 from slipway.cli.reading import open_promotion, open_with_status, query_evidence
 from slipway.cli.signing import Signing, find_key, make_document, show_document
@@ -22,10 +24,7 @@ async def operate(
     reason: str,
     out: Out,
     signing: Signing,
-    *,
-    execution: str = "",
-    package: str = "",
-    task: str = "",
+    named: Named = NOTHING,
 ) -> int:
     """Send the command.
 
@@ -37,20 +36,18 @@ async def operate(
         reason: Why.
         out: Where to print.
         signing: Whether to sign, and with what.
-        execution: The ARN of the execution that a retry is to follow.
-        package: The ARN of the package that a retry is to take.
-        task: The ARN of the task that a retry is to follow.
+        named: What a retry names.
 
     Raises:
         RefusedError: A value is not allowed, there is no key to sign with, or the promotion is over.
         WorkflowUpdateFailedError: The promotion does not take it.
     """
-    command = checked(OperatorCommand, name, by=who, reason=reason, execution=execution, package=package, task=task)
+    command = checked(OperatorCommand, name, by=who, reason=reason, **asdict(named))
     if not signing.sign:
         return await send(await open_promotion(client, promotion_id), name, command, who, out)
     find_key(signing.key)
     opened = await open_with_status(client, promotion_id)
     found = await query_evidence(opened.handle)
-    document = make_document(name, opened, found, who, reason, signing.expires, execution=execution, package=package, task=task)
+    document = make_document(name, opened, found, who, reason, signing.expires, named)
     out.show(show_document(document))
     return await send(opened.handle, name, signing.sign_document(document), who, out)

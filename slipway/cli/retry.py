@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slipway.cli.common import AsJson, By, PromotionId, Reason, person
-from slipway.cli.naming import Execution, Package, Task
+from slipway.cli.naming import Execution, Named, Package, Task
 from slipway.cli.operating import operate
 from slipway.cli.out import Out
 from slipway.cli.signing import Signing
@@ -26,5 +26,5 @@ async def retry(
 ) -> int:
     """Try a parked stage again, once its cause is fixed."""
     client, out = await connect(), Out(as_json=as_json)
-    named = {"execution": execution, "package": package, "task": task}
-    return await operate(client, "retry", promotion_id, person(by), reason, out, signing, **named)
+    named = Named(execution, package, task)
+    return await operate(client, "retry", promotion_id, person(by), reason, out, signing, named)

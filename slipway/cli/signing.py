@@ -18,6 +18,7 @@ from rich.text import Text
 
 from slipway.api import IdentityLevel, SignedCommand
 from slipway.cli.common import Length, checked
+from slipway.cli.naming import NOTHING, Named
 from slipway.cli.reading import FoundEvidence, Opened
 from slipway.decisions.document import DecisionDocument, Kind
 from slipway.decisions.signatures import sign
@@ -100,10 +101,7 @@ def make_document(
     who: str,
     reason: str,
     expires: timedelta | None,
-    *,
-    execution: str = "",
-    package: str = "",
-    task: str = "",
+    named: Named = NOTHING,
 ) -> DecisionDocument:
     """The document of a decision on what a promotion is now.
 
@@ -122,9 +120,9 @@ def make_document(
         issued=issued,
         expires=issued + (expires or COUNTS_FOR),
         reason=reason,
-        use_execution=execution,
-        use_package=package,
-        use_task=task,
+        use_execution=named.execution,
+        use_package=named.package,
+        use_task=named.task,
     )
 
 
