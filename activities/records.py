@@ -14,10 +14,8 @@ from activities.endpoints.served import SageMakerAccount, group_of
 from activities.guard import known_origin
 from activities.origin import Origin
 from activities.packages import FoundPackage, describe_package
-from activities.repositories import Repositories, findings_at
+from activities.repositories import Repositories, app_at
 from slipway.api import AppRef, Message, ModelPackage, SignedCommand
-from slipway.app.lint import App
-from slipway.app.problems import FileError
 from slipway.app.regions import region_of_app
 from slipway.app.spec import SPEC_FILE, Target, group_name
 from slipway.app.spec_reader import parse_spec
@@ -192,7 +190,8 @@ class RecordActivities:
         Raises:
             RefusedError: The policy does not name the application, or its spec has no such target.
         """
-        app = await self._app_now(request.app)
+        repository = await self._repositories.open(request.app)
+        app = await app_at(repository, request.app, await repository.head(request.app.branch))
         spec, region = app.spec.spec, region_of_app(app.spec, app.pipecd.ecs)
         targets = [target for target in spec.rollout.targets if request.endpoint in {"", target.endpoint}]
         if not targets:
@@ -218,13 +217,6 @@ class RecordActivities:
             for each in found
         ]
         return History(app=app.spec.metadata.name, targets=tuple(shown), notices=tuple(notices))
-
-    async def _app_now(self, ref: AppRef) -> App:
-        repository = await self._repositories.open(ref)
-        findings = await findings_at(repository, ref, await repository.head(ref.branch))
-        if findings.app is None:
-            raise FileError(f"reading {ref.folder} of {repository.shown}", findings.errors)
-        return findings.app
 
     async def _scopes(self, app: AppRef, records: Sequence[Served]) -> Mapping[str, set[str]]:
         """The endpoints of the spec at each recorded commit, where it can be read."""

@@ -7,7 +7,8 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.endpoints.activities import EndpointActivities
     from activities.endpoints.messages import EndpointPlan
-    from activities.records import FindFormerPackage, RecordActivities, RecordServed
+    from activities.endpoints.served import group_of
+    from activities.records import FindFormerPackage, RecordActivities, RecordServed, version_of
     from activities.taskdefs import ReadApp, TaskdefActivities
     from slipway.api import ModelPackage, TaskdefCommit
     from slipway.aws.clients import region_of
@@ -84,10 +85,10 @@ class RollbackStages(UndoingWorkflow):
 
     def _left_packages(self, package: ModelPackage) -> tuple[ModelPackage, ...]:
         """The packages of the group that the targets served before."""
-        group = package.arn.rpartition("/")[0]
+        group = group_of(package.arn)
         champions = dict.fromkeys(champion.package for champion in known(self._state.evidence).champions if champion.package)
         return tuple(
-            ModelPackage(arn=arn, version=int(arn.rpartition("/")[2]), region=region_of(arn))
+            ModelPackage(arn=arn, version=version_of(arn), region=region_of(arn))
             for arn in champions
-            if arn != package.arn and arn.rpartition("/")[0] == group and arn.rpartition("/")[2].isdecimal()
+            if arn != package.arn and group_of(arn) == group and version_of(arn)
         )
