@@ -34,6 +34,7 @@ from slipway.app.endpoint_settings import EndpointSettings
 from slipway.app.spec import Gate, Target, Variant
 from slipway.app.strategy import Canary, Strategy
 from slipway.aws.clients import Aws
+from tests.support.alarms import put_alarm
 from tests.support.signed_images import origins_of
 
 ALARM = "screening-5xx"
@@ -74,18 +75,7 @@ class Serving:
         self.put_alarm()
 
     def put_alarm(self, state: str = "OK") -> None:
-        self.cloudwatch.put_metric_alarm(
-            AlarmName=ALARM,
-            Namespace="Slipway/Tests",
-            MetricName=self.account,
-            Statistic="Sum",
-            Period=60,
-            EvaluationPeriods=1,
-            Threshold=1,
-            ComparisonOperator="GreaterThanOrEqualToThreshold",
-            TreatMissingData="ignore",
-        )
-        self.cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue=state, StateReason="the test says so")
+        put_alarm(self.cloudwatch, ALARM, self.account, state)
 
     def package(self, name: str, approval: str = "Approved", accuracy: float = 0.95, **behaviour: Any) -> ModelPackage:
         """A registered model that answers its name, with a metrics report."""

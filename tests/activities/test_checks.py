@@ -24,8 +24,8 @@ from activities.origin import Origin
 from activities.pipelines.messages import Execution
 from activities.registry import CreateModelPackage, SetApproval, WithdrawApproval
 from activities.repositories import Repositories
-from activities.taskdefs import ReadApp, RevertImage, TaskdefActivities, WriteImage
-from activities.tasks.messages import RegisteredTaskDefinition, RegisterTaskDefinition, RunTask, StartedTask, StopTask
+from activities.taskdefs import ReadApp, RevertImage, TaskdefActivities
+from activities.tasks.messages import RegisteredTaskDefinition, RunTask, StartedTask, StopTask
 from slipway.api import AppRef, ModelPackage, PromotionRequest
 from slipway.app.lint import App
 from slipway.app.spec import Container, Report, Target
@@ -34,6 +34,7 @@ from slipway.errors import NeedsPersonError, RefusedError
 from slipway.policy.model import AppEntry, Limits, WorkerPolicy, policy_of_branches
 from slipway.policy.source import Signers
 from tests.activities.test_registered import names_of, registered
+from tests.support.effects import register_task_definition, write_image
 from tests.support.piped import run_as_piped
 from tests.support.signed_images import origins_of
 
@@ -132,19 +133,8 @@ class Office:
             "copy_image": CopyImage(
                 source=origin.request.image, target_repository=f"{self.registry}/screening", tag="x", origin=origin
             ),
-            "write_image": WriteImage(
-                app=origin.app,
-                promotion_id=origin.promotion_id,
-                handler=app.handler,
-                event="image-update",
-                image=image,
-                requested_by="ci",
-                source_commit="",
-                origin=origin,
-            ),
-            "register_task_definition": RegisterTaskDefinition(
-                app=origin.app, commit=committed, file="taskdef.yaml", region="us-east-1", image=image, origin=origin
-            ),
+            "write_image": write_image(origin, app, image),
+            "register_task_definition": register_task_definition(origin, committed, image),
             "run_task": RunTask(
                 promotion_id=origin.promotion_id,
                 attempt=1,

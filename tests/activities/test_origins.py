@@ -19,8 +19,6 @@ from activities.images.activities import ImageActivities
 from activities.images.messages import CopyImage, ResolvedImage, ResolveImage
 from activities.origin import Origin
 from activities.repositories import Repositories
-from activities.taskdefs import WriteImage
-from activities.tasks.messages import RegisterTaskDefinition
 from slipway.api import BuildProvenance, ImageOrigin, ImageSigner, PromotionRequest
 from slipway.app.spec import Image
 from slipway.aws.clients import Aws
@@ -29,6 +27,7 @@ from slipway.cosign.keys import load_key
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.policy.model import AppEntry, WorkerPolicy, policy_of_branches
 from slipway.policy.source import Signers
+from tests.support.effects import register_task_definition, write_image
 from tests.support.own_sigstore import OwnSigstore
 from tests.support.signed_images import (
     BUNDLE,
@@ -237,19 +236,8 @@ async def test_given_no_signature_when_somebody_schedules_what_comes_after_the_c
     app = await release.guard.permit(origin)
     image = f"{app.spec.spec.image.target}@{release.image.digest}"
     requests = {
-        "write_image": WriteImage(
-            app=origin.app,
-            promotion_id=origin.promotion_id,
-            handler=app.handler,
-            event="image-update",
-            image=image,
-            requested_by="ci",
-            source_commit="",
-            origin=origin,
-        ),
-        "register_task_definition": RegisterTaskDefinition(
-            app=origin.app, commit=origin.commit, file="taskdef.yaml", region="us-east-1", image=image, origin=origin
-        ),
+        "write_image": write_image(origin, app, image),
+        "register_task_definition": register_task_definition(origin, origin.commit, image),
     }
     with pytest.raises(NeedsPersonError, match="no signature"):
         await release.check(name, requests[name])

@@ -14,6 +14,7 @@ from slipway.aws.clients import Aws
 from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError
 from tests.activities.conftest import Run
+from tests.support.alarms import put_alarm
 
 HERE = AlarmPlace(region="us-east-1", role_arn=None)
 
@@ -26,18 +27,7 @@ class Alarms:
         self._sandbox, self._account = sandbox, account
 
     def put(self, name: str, state: str = "OK") -> None:
-        self._cloudwatch.put_metric_alarm(
-            AlarmName=name,
-            Namespace="Slipway/Tests",
-            MetricName=self._account,
-            Statistic="Sum",
-            Period=60,
-            EvaluationPeriods=1,
-            Threshold=1,
-            ComparisonOperator="GreaterThanOrEqualToThreshold",
-            TreatMissingData="ignore",
-        )
-        self._cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="the test says so")
+        put_alarm(self._cloudwatch, name, self._account, state)
 
     def looks(self) -> int:
         return len(self._sandbox.calls("cloudwatch", "DescribeAlarms", self._account))

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from slipway.api import PromotionStatus, StageName, StageState
 from slipway.temporal.start import Handle
 
+T = TypeVar("T")
 PATIENCE = 45.0
 
 
 async def until(handle: Handle, condition: Callable[[PromotionStatus], bool], what: str) -> PromotionStatus:
     """The promotion's status, as soon as the condition holds for it."""
-    deadline = time.monotonic() + PATIENCE
+    return await answered(lambda: handle.query("status", result_type=PromotionStatus), condition, what)
+
+
+async def answered(ask: Callable[[], Awaitable[T]], condition: Callable[[T], bool], what: str, patience: float = PATIENCE) -> T:
+    """The first answer for which the condition holds.
+
+    Args:
+        ask: Asked again and again.
+        condition: What is waited for.
+        what: The same in words.
+        patience: Seconds.
+    """
+    deadline = time.monotonic() + patience
     while True:
-        status = await handle.query("status", result_type=PromotionStatus)
-        if condition(status):
-            return status
-        assert time.monotonic() < deadline, f"timeout after {PATIENCE:.0f} s waiting for {what}; it is {status}"
+        answer = await ask()
+        if condition(answer):
+            return answer
+        assert time.monotonic() < deadline, f"timeout after {patience:.0f} s waiting for {what}; it is {answer}"
         await asyncio.sleep(0.02)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Self
 
@@ -20,6 +19,7 @@ from slipway.watch import WatchedBranch, WatchStatus
 from tests.support.event_watcher import Event, EventWatcher
 from tests.support.owned import OwnedScenario
 from tests.support.scenario import COMMIT, PATIENCE
+from tests.support.waiting import answered
 
 EVENT = "sm-pipeline-pipecd-image-update"
 
@@ -79,16 +79,8 @@ class WatchedScenario(OwnedScenario):
 
     async def until_watch(self, condition: Callable[[WatchStatus], bool], what: str) -> WatchStatus:
         """What the watch says, as soon as the condition holds for it."""
-        handle, deadline = await self.watch(), time.monotonic() + PATIENCE
-        while True:
-            status = await handle.query("watch", result_type=WatchStatus)
-            if condition(status):
-                return status
-            assert time.monotonic() < deadline, f"timeout after {PATIENCE:.0f} s waiting for {what}: {status}"
-            await asyncio.sleep(0.05)
+        handle = await self.watch()
+        return await answered(lambda: handle.query("watch", result_type=WatchStatus), condition, what, PATIENCE)
 
     async def _until_listed(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not await self.promotions():
-            assert time.monotonic() < deadline, f"timeout after {PATIENCE:.0f} s waiting for a promotion"
-            await asyncio.sleep(0.05)
+        await answered(self.promotions, bool, "a promotion", PATIENCE)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable
 from uuid import uuid4
 
@@ -18,7 +16,7 @@ from slipway.temporal.failures import to_application_error
 from slipway.temporal.start import promotion, start_promotion
 from slipway.temporal.watches import WatchHandle, ask_to_look, start_watch
 from slipway.watch import OpenApp, SeenBranch, WatchedBranch, WatchInput, WatchStatus
-from tests.support.waiting import PATIENCE, until_asked
+from tests.support.waiting import answered, until_asked
 from tests.support.world import SOURCE, World, request
 
 SEEN = SeenBranch(commit="a" * 40, apps=("apps/screening",))
@@ -33,13 +31,7 @@ def found(asked: PromotionRequest, *superseded: str) -> FoundImage:
 
 
 async def until(handle: WatchHandle, condition: Callable[[WatchStatus], bool]) -> WatchStatus:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        status = await handle.query("watch", result_type=WatchStatus)
-        if condition(status):
-            return status
-        assert time.monotonic() < deadline, f"timeout; it is {status}"
-        await asyncio.sleep(0.02)
+    return await answered(lambda: handle.query("watch", result_type=WatchStatus), condition, "the watch")
 
 
 async def test_given_a_new_image_then_its_promotion_runs_as_any_other(client: Client, world: World) -> None:
