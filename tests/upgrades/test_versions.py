@@ -107,7 +107,8 @@ def fail_the_task(world: World) -> None:
 
 def roll_out_in_two_waves(world: World) -> None:
     world.set_approval(approval(mode="auto"))
-    world.set_waves(("screening-staging",), ("screening-prod",), soak=timedelta(seconds=6))
+    # It outlasts the move on a busy machine: a queue learns some seconds late which version is current.
+    world.set_waves(("screening-staging",), ("screening-prod",), soak=timedelta(seconds=20))
 
 
 @pytest.mark.parametrize(
