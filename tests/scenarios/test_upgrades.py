@@ -12,7 +12,7 @@ import pytest
 from demo.stack import BINARIES
 from demo.team import FOLDER
 from slipway.api import LedgerState, Outcome, StageName, StageState
-from tests.support.older import FIRST, SIGNING, older_worker
+from tests.support.older import FIRST, FORMER, older_worker
 from tests.support.scenario import Scenario
 
 pytestmark = pytest.mark.timeout(300)
@@ -25,7 +25,7 @@ async def test_given_a_promotion_when_the_worker_is_replaced_at_each_wait_then_i
     scenario: Scenario, good_image: str, first: str
 ) -> None:
     """Parked, waiting for approval, soaking: at each wait the older worker hands over to today's, or takes over from it."""
-    older = await asyncio.to_thread(older_worker, SIGNING)
+    older = await asyncio.to_thread(older_worker, FORMER)
     workers: Iterator[Path] = cycle([older, TODAYS] if first == "older" else [TODAYS, older])
     await scenario.when_the_worker_is(next(workers))
     scenario.given_its_file("promotion.yaml", "- targets: [{endpoint: screening-prod}]", TWO_WAVES)

@@ -14,8 +14,12 @@ from demo.team import ROOT
 
 FIRST = "52a14908a548862bae43157c0f96a68988df0ffb"
 """The commit that compatibility is promised from: its promotions go on with today's worker."""
-SIGNING = "52eb769ff59a8f73f326b272e74c689c12d5c2ae"
-"""A commit whose worker knows signed decisions, and all that today's schedules: each goes on with the other's promotions."""
+FORMER = "30aed0314aa2b307f6bb6ede31400fa98a3d6c76"
+"""The newest commit whose worker has every step of today's: each goes on with the other's promotions.
+
+A promotion that has taken a step which the former worker lacks cannot go back to it (docs/operations.md). So a commit that adds one moves
+this constant to itself, in the commit after it.
+"""
 UV = Path(sys.executable).parent / "uv"
 
 
