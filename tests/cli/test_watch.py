@@ -45,6 +45,11 @@ async def test_given_a_waiting_promotion_when_the_watch_is_limited_then_the_exit
     await handle.terminate()
 
 
+def take_interrupts() -> None:
+    """As in a terminal. A shell that runs the tests in the background has them ignored, which programs inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 async def test_given_a_watch_when_it_is_interrupted_once_then_the_process_ends(
     shell: Shell, world: World, client: Client
 ) -> None:
@@ -53,7 +58,12 @@ async def test_given_a_watch_when_it_is_interrupted_once_then_the_process_ends(
     outer, inner = pty.openpty()
     environment = {**shell.environment, "TERM": "xterm"}
     watch = await asyncio.create_subprocess_exec(
-        str(BINARIES / "slipway"), "watch", handle.id, env=environment, stdin=inner, stdout=inner
+        str(BINARIES / "slipway"),
+        *("watch", handle.id),
+        env=environment,
+        stdin=inner,
+        stdout=inner,
+        preexec_fn=take_interrupts,
     )
     try:
         seen = b""
