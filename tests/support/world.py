@@ -159,6 +159,7 @@ class World:
 
     makes_execution: bool = True
     piped_runs: bool = True
+    pipecd_says: str = ""
     """Whether piped has run a task when it is looked for."""
     task_had_ended: bool = False
 
@@ -326,7 +327,7 @@ class World:
         if not self.piped_runs:
             return None
         arn = asked.named or f"arn:aws:ecs:us-east-1:222222222222:task/ml/piped-{len(self.asked('find_task'))}"
-        return FoundTask(task=StartedTask(arn=arn, cluster="ml", started_at=NOW), commit=asked.commit)
+        return FoundTask(task=StartedTask(arn=arn, cluster="ml", started_at=NOW), commit=asked.commit, pipecd=self.pipecd_says)
 
     @activity.defn
     async def follow_task(self, asked: FollowTask) -> TaskVerdict:
