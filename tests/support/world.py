@@ -159,8 +159,9 @@ class World:
 
     makes_execution: bool = True
     piped_runs: bool = True
-    pipecd_says: str = ""
     """Whether piped has run a task when it is looked for."""
+    pipecd_says: str = ""
+    """What PipeCD's API says of the task."""
     task_had_ended: bool = False
 
     def __init__(self, task_queue: str) -> None:
