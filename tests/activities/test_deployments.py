@@ -252,10 +252,10 @@ async def test_given_a_later_commit_that_keeps_the_image_when_pipecd_deploys_tha
 async def test_given_a_task_that_names_another_application_when_it_is_found_then_it_parks_and_says_both(desk: Desk) -> None:
     commit = desk.team.bring(DIGEST)
     desk.server.deploy(commit)
-    arn = desk.team.runs(commit, application="somebody's")
+    arn = desk.team.runs(commit, application="somebody-else")
     report = await desk.parks(desk.team.find(commit, within=PATIENT))
     assert report.answered == (
-        f"of the task {arn}: its tags name the application somebody's, and the application of this file is a in PipeCD"
+        f"of the task {arn}: its tags name the application somebody-else, and the application of this file is a in PipeCD"
     )
     assert report.remedy.startswith("find out who ran it; slipway retry")
 
