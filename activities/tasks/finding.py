@@ -69,14 +69,14 @@ class TaskSearch:
         if self._witness:
             self._heard = await self._witness.ask(tasks, self._request.former)
         task = await self._by_tags(tasks, listed)
-        if self._heard is None or self._heard.silence:
+        if self._witness is None or self._heard is None or self._heard.silence:
             return task.found(told=self.progress) if task else None
         if task is None:
-            self._check_deployed(self._heard)
+            await self._check_deployed(self._witness, self._heard)
             return None
-        return self._confirmed(task, self._heard)
+        return await self._confirmed(task, self._witness, self._heard)
 
-    def _confirmed(self, task: PipedTask, heard: Heard) -> FoundTask | None:
+    async def _confirmed(self, task: PipedTask, witness: DeploymentWitness, heard: Heard) -> FoundTask | None:
         """The task with its deployment; none while PipeCD has yet to begin that, or rolls it back.
 
         Raises:
@@ -90,13 +90,14 @@ class TaskSearch:
             raise NeedsPersonError(self.tried, f"of the task {task.arn}: {wrong}", f"find out who ran it; {remedy}")
         if deployment and deployment.state.has_run:
             return task.found(deployment.id, deployment.line)
-        said = f"piped ran the task {task.arn}, and {deployment.sentence if deployment else heard.told}"
+        ran = f"piped ran the task {task.arn}, and"
         if deployment and deployment.state.has_failed:
-            raise NeedsPersonError(self.tried, said, f"see the deployment's log in PipeCD; {remedy}")
-        self._unconfirmed = said
+            said = f"{ran} {await witness.failure(deployment)}"
+            raise NeedsPersonError(self.tried, said, f"see the deployment in PipeCD; {remedy}")
+        self._unconfirmed = f"{ran} {deployment.sentence if deployment else heard.told}"
         return None
 
-    def _check_deployed(self, heard: Heard) -> None:
+    async def _check_deployed(self, witness: DeploymentWitness, heard: Heard) -> None:
         """Checks that a task may still come.
 
         Raises:
@@ -104,10 +105,11 @@ class TaskSearch:
         """
         if heard.newest and heard.newest.state.has_failed:
             remedy = (
-                "see the deployment's log in PipeCD, fix the cause, and sync the application there; retry once the new "
+                "see the deployment in PipeCD, fix the cause, and sync the application there; retry once the new "
                 "deployment is there, or abort"
             )
-            raise NeedsPersonError(self.tried, f"{heard.newest.sentence}, and no task of it is seen", remedy)
+            said = f"no task of it is seen: {await witness.failure(heard.newest)}"
+            raise NeedsPersonError(self.tried, said, remedy)
         if heard.application and heard.application.is_disabled and not heard.newest:
             raise NeedsPersonError(self.tried, heard.told, "enable the application in PipeCD, then retry; or abort")
 

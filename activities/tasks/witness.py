@@ -5,6 +5,7 @@ It never starts, syncs or cancels anything. Where PipeCD does not answer, the ta
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 from dataclasses import dataclass
 from itertools import takewhile
@@ -129,6 +130,13 @@ class DeploymentWitness:
             later=tuple(each for each in deployments if brings.get(each.commit) is Brings.other),
             former=former,
         )
+
+    async def failure(self, deployment: PipecdDeployment) -> str:
+        """A deployment that has failed, with the last error in its log where there is one."""
+        with contextlib.suppress(SlipwayError):
+            if error := await self._api.last_error(deployment.id):
+                return f"{deployment.sentence}, and its log says: {error}"
+        return deployment.sentence
 
     async def _application(self) -> PipecdApplication:
         """The application of the file, as PipeCD knows it.

@@ -24,15 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18slipway/pipecd/api.proto\x12\x17grpc.service.apiservice\"H\n\x17ListApplicationsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64isabled\x18\x04 \x01(\x08\x12\r\n\x05limit\x18\x07 \x01(\x05\"V\n\x18ListApplicationsResponse\x12:\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32$.grpc.service.apiservice.Application\"@\n\x16ListDeploymentsRequest\x12\x17\n\x0f\x61pplication_ids\x18\x03 \x03(\t\x12\r\n\x05limit\x18\x06 \x01(\x05\"S\n\x17ListDeploymentsResponse\x12\x38\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32#.grpc.service.apiservice.Deployment\"\xa5\x01\n\x0b\x41pplication\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x32\n\x08git_path\x18\x07 \x01(\x0b\x32 .grpc.service.apiservice.GitPath\x12\x36\n\nsync_state\x18\r \x01(\x0b\x32\".grpc.service.apiservice.SyncState\x12\x10\n\x08\x64isabled\x18\x64 \x01(\x08\"f\n\x07GitPath\x12\x34\n\x04repo\x18\x01 \x01(\x0b\x32&.grpc.service.apiservice.GitRepository\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x17\n\x0f\x63onfig_filename\x18\x04 \x01(\t\"/\n\rGitRepository\x12\x0e\n\x06remote\x18\x02 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x03 \x01(\t\"A\n\tSyncState\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x14\n\x0cshort_reason\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xc9\x01\n\nDeployment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0e\x61pplication_id\x18\x02 \x01(\t\x12\x31\n\x07trigger\x18\x14 \x01(\x0b\x32 .grpc.service.apiservice.Trigger\x12\x39\n\x06status\x18\x1e \x01(\x0e\x32).grpc.service.apiservice.DeploymentStatus\x12\x15\n\rstatus_reason\x18\x1f \x01(\t\x12\x12\n\ncreated_at\x18\x65 \x01(\x03\":\n\x07Trigger\x12/\n\x06\x63ommit\x18\x01 \x01(\x0b\x32\x1f.grpc.service.apiservice.Commit\"\x16\n\x06\x43ommit\x12\x0c\n\x04hash\x18\x01 \x01(\t*\xc1\x01\n\x10\x44\x65ploymentStatus\x12\x16\n\x12\x44\x45PLOYMENT_PENDING\x10\x00\x12\x16\n\x12\x44\x45PLOYMENT_PLANNED\x10\x01\x12\x16\n\x12\x44\x45PLOYMENT_RUNNING\x10\x02\x12\x1b\n\x17\x44\x45PLOYMENT_ROLLING_BACK\x10\x03\x12\x16\n\x12\x44\x45PLOYMENT_SUCCESS\x10\x04\x12\x16\n\x12\x44\x45PLOYMENT_FAILURE\x10\x05\x12\x18\n\x14\x44\x45PLOYMENT_CANCELLED\x10\x06\x32\xfb\x01\n\nAPIService\x12w\n\x10ListApplications\x12\x30.grpc.service.apiservice.ListApplicationsRequest\x1a\x31.grpc.service.apiservice.ListApplicationsResponse\x12t\n\x0fListDeployments\x12/.grpc.service.apiservice.ListDeploymentsRequest\x1a\x30.grpc.service.apiservice.ListDeploymentsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18slipway/pipecd/api.proto\x12\x17grpc.service.apiservice\"H\n\x17ListApplicationsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64isabled\x18\x04 \x01(\x08\x12\r\n\x05limit\x18\x07 \x01(\x05\"V\n\x18ListApplicationsResponse\x12:\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32$.grpc.service.apiservice.Application\"@\n\x16ListDeploymentsRequest\x12\x17\n\x0f\x61pplication_ids\x18\x03 \x03(\t\x12\r\n\x05limit\x18\x06 \x01(\x05\"S\n\x17ListDeploymentsResponse\x12\x38\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32#.grpc.service.apiservice.Deployment\"-\n\x14ListStageLogsRequest\x12\x15\n\rdeployment_id\x18\x01 \x01(\t\"\xbf\x01\n\x15ListStageLogsResponse\x12Q\n\nstage_logs\x18\x01 \x03(\x0b\x32=.grpc.service.apiservice.ListStageLogsResponse.StageLogsEntry\x1aS\n\x0eStageLogsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.grpc.service.apiservice.StageLog:\x02\x38\x01\"=\n\x08StageLog\x12\x31\n\x06\x62locks\x18\x01 \x03(\x0b\x32!.grpc.service.apiservice.LogBlock\"=\n\x08LogBlock\x12\x0b\n\x03log\x18\x02 \x01(\t\x12\x10\n\x08severity\x18\x03 \x01(\x05\x12\x12\n\ncreated_at\x18\x0e \x01(\x03\"\xa5\x01\n\x0b\x41pplication\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x32\n\x08git_path\x18\x07 \x01(\x0b\x32 .grpc.service.apiservice.GitPath\x12\x36\n\nsync_state\x18\r \x01(\x0b\x32\".grpc.service.apiservice.SyncState\x12\x10\n\x08\x64isabled\x18\x64 \x01(\x08\"f\n\x07GitPath\x12\x34\n\x04repo\x18\x01 \x01(\x0b\x32&.grpc.service.apiservice.GitRepository\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x17\n\x0f\x63onfig_filename\x18\x04 \x01(\t\"/\n\rGitRepository\x12\x0e\n\x06remote\x18\x02 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x03 \x01(\t\"A\n\tSyncState\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x14\n\x0cshort_reason\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xc9\x01\n\nDeployment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0e\x61pplication_id\x18\x02 \x01(\t\x12\x31\n\x07trigger\x18\x14 \x01(\x0b\x32 .grpc.service.apiservice.Trigger\x12\x39\n\x06status\x18\x1e \x01(\x0e\x32).grpc.service.apiservice.DeploymentStatus\x12\x15\n\rstatus_reason\x18\x1f \x01(\t\x12\x12\n\ncreated_at\x18\x65 \x01(\x03\":\n\x07Trigger\x12/\n\x06\x63ommit\x18\x01 \x01(\x0b\x32\x1f.grpc.service.apiservice.Commit\"\x16\n\x06\x43ommit\x12\x0c\n\x04hash\x18\x01 \x01(\t*\xc1\x01\n\x10\x44\x65ploymentStatus\x12\x16\n\x12\x44\x45PLOYMENT_PENDING\x10\x00\x12\x16\n\x12\x44\x45PLOYMENT_PLANNED\x10\x01\x12\x16\n\x12\x44\x45PLOYMENT_RUNNING\x10\x02\x12\x1b\n\x17\x44\x45PLOYMENT_ROLLING_BACK\x10\x03\x12\x16\n\x12\x44\x45PLOYMENT_SUCCESS\x10\x04\x12\x16\n\x12\x44\x45PLOYMENT_FAILURE\x10\x05\x12\x18\n\x14\x44\x45PLOYMENT_CANCELLED\x10\x06\x32\xeb\x02\n\nAPIService\x12w\n\x10ListApplications\x12\x30.grpc.service.apiservice.ListApplicationsRequest\x1a\x31.grpc.service.apiservice.ListApplicationsResponse\x12t\n\x0fListDeployments\x12/.grpc.service.apiservice.ListDeploymentsRequest\x1a\x30.grpc.service.apiservice.ListDeploymentsResponse\x12n\n\rListStageLogs\x12-.grpc.service.apiservice.ListStageLogsRequest\x1a..grpc.service.apiservice.ListStageLogsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'slipway.pipecd.api_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEPLOYMENTSTATUS']._serialized_start=1043
-  _globals['_DEPLOYMENTSTATUS']._serialized_end=1236
+  _globals['_LISTSTAGELOGSRESPONSE_STAGELOGSENTRY']._loaded_options = None
+  _globals['_LISTSTAGELOGSRESPONSE_STAGELOGSENTRY']._serialized_options = b'8\001'
+  _globals['_DEPLOYMENTSTATUS']._serialized_start=1410
+  _globals['_DEPLOYMENTSTATUS']._serialized_end=1603
   _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=53
   _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=125
   _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=127
@@ -41,20 +43,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDEPLOYMENTSREQUEST']._serialized_end=279
   _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_start=281
   _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_end=364
-  _globals['_APPLICATION']._serialized_start=367
-  _globals['_APPLICATION']._serialized_end=532
-  _globals['_GITPATH']._serialized_start=534
-  _globals['_GITPATH']._serialized_end=636
-  _globals['_GITREPOSITORY']._serialized_start=638
-  _globals['_GITREPOSITORY']._serialized_end=685
-  _globals['_SYNCSTATE']._serialized_start=687
-  _globals['_SYNCSTATE']._serialized_end=752
-  _globals['_DEPLOYMENT']._serialized_start=755
-  _globals['_DEPLOYMENT']._serialized_end=956
-  _globals['_TRIGGER']._serialized_start=958
-  _globals['_TRIGGER']._serialized_end=1016
-  _globals['_COMMIT']._serialized_start=1018
-  _globals['_COMMIT']._serialized_end=1040
-  _globals['_APISERVICE']._serialized_start=1239
-  _globals['_APISERVICE']._serialized_end=1490
+  _globals['_LISTSTAGELOGSREQUEST']._serialized_start=366
+  _globals['_LISTSTAGELOGSREQUEST']._serialized_end=411
+  _globals['_LISTSTAGELOGSRESPONSE']._serialized_start=414
+  _globals['_LISTSTAGELOGSRESPONSE']._serialized_end=605
+  _globals['_LISTSTAGELOGSRESPONSE_STAGELOGSENTRY']._serialized_start=522
+  _globals['_LISTSTAGELOGSRESPONSE_STAGELOGSENTRY']._serialized_end=605
+  _globals['_STAGELOG']._serialized_start=607
+  _globals['_STAGELOG']._serialized_end=668
+  _globals['_LOGBLOCK']._serialized_start=670
+  _globals['_LOGBLOCK']._serialized_end=731
+  _globals['_APPLICATION']._serialized_start=734
+  _globals['_APPLICATION']._serialized_end=899
+  _globals['_GITPATH']._serialized_start=901
+  _globals['_GITPATH']._serialized_end=1003
+  _globals['_GITREPOSITORY']._serialized_start=1005
+  _globals['_GITREPOSITORY']._serialized_end=1052
+  _globals['_SYNCSTATE']._serialized_start=1054
+  _globals['_SYNCSTATE']._serialized_end=1119
+  _globals['_DEPLOYMENT']._serialized_start=1122
+  _globals['_DEPLOYMENT']._serialized_end=1323
+  _globals['_TRIGGER']._serialized_start=1325
+  _globals['_TRIGGER']._serialized_end=1383
+  _globals['_COMMIT']._serialized_start=1385
+  _globals['_COMMIT']._serialized_end=1407
+  _globals['_APISERVICE']._serialized_start=1606
+  _globals['_APISERVICE']._serialized_end=1969
 # @@protoc_insertion_point(module_scope)

@@ -54,6 +54,41 @@ class ListDeploymentsResponse(_message.Message):
     deployments: _containers.RepeatedCompositeFieldContainer[Deployment]
     def __init__(self, deployments: _Optional[_Iterable[_Union[Deployment, _Mapping]]] = ...) -> None: ...
 
+class ListStageLogsRequest(_message.Message):
+    __slots__ = ("deployment_id",)
+    DEPLOYMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    deployment_id: str
+    def __init__(self, deployment_id: _Optional[str] = ...) -> None: ...
+
+class ListStageLogsResponse(_message.Message):
+    __slots__ = ("stage_logs",)
+    class StageLogsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: StageLog
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[StageLog, _Mapping]] = ...) -> None: ...
+    STAGE_LOGS_FIELD_NUMBER: _ClassVar[int]
+    stage_logs: _containers.MessageMap[str, StageLog]
+    def __init__(self, stage_logs: _Optional[_Mapping[str, StageLog]] = ...) -> None: ...
+
+class StageLog(_message.Message):
+    __slots__ = ("blocks",)
+    BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    blocks: _containers.RepeatedCompositeFieldContainer[LogBlock]
+    def __init__(self, blocks: _Optional[_Iterable[_Union[LogBlock, _Mapping]]] = ...) -> None: ...
+
+class LogBlock(_message.Message):
+    __slots__ = ("log", "severity", "created_at")
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    log: str
+    severity: int
+    created_at: int
+    def __init__(self, log: _Optional[str] = ..., severity: _Optional[int] = ..., created_at: _Optional[int] = ...) -> None: ...
+
 class Application(_message.Message):
     __slots__ = ("id", "name", "git_path", "sync_state", "disabled")
     ID_FIELD_NUMBER: _ClassVar[int]

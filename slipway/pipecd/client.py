@@ -7,6 +7,7 @@ with them. The key is read anew for each call, so that it can be changed, and is
 from __future__ import annotations
 
 import asyncio
+import os
 import posixpath
 import re
 from collections.abc import Callable
@@ -40,6 +41,8 @@ REASON_LIMIT = 300
 """Characters of a reason that are kept."""
 INVALID_CONFIG = 4
 """The state of an application whose file piped cannot read."""
+ERROR = 2
+"""The severity of an error in a stage's log."""
 OLD_CONFIG_FILENAME = ".pipe.yaml"
 """The file of an application that names none, from before PipeCD had `app.pipecd.yaml`."""
 RECONNECT_MILLISECONDS = 10_000
@@ -152,6 +155,8 @@ class PipecdApi:
         plaintext: bool = False,
         seconds: float = CALL_SECONDS,
     ) -> None:
+        # Each handshake that fails would write a line between the worker's own, and the errors here say it all.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         self.address = address
         self._key_file = key_file
         self._ca_file = ca_file
@@ -204,6 +209,24 @@ class PipecdApi:
         # An older server might not know the filter.
         found = [_deployment(each) for each in answer.deployments[:LISTED] if _id(each.application_id) == application]
         return tuple(sorted(found, key=lambda each: each.created_at, reverse=True))
+
+    async def last_error(self, deployment: str) -> str:
+        """The last error in the logs of a deployment's stages; empty where there is none.
+
+        Args:
+            deployment: PipeCD's id of it.
+
+        Raises:
+            SlipwayError: PipeCD does not answer, or refuses to.
+        """
+        from slipway.pipecd.api_pb2 import ListStageLogsRequest, ListStageLogsResponse  # noqa: PLC0415
+
+        tried = f"asking PipeCD at {self.address} for the log of the deployment {deployment}"
+        request = ListStageLogsRequest(deployment_id=deployment)
+        answer = await self._call(tried, "ListStageLogs", request, ListStageLogsResponse.FromString)
+        blocks = (block for stage in answer.stage_logs.values() for block in stage.blocks if block.severity == ERROR)
+        last = max(blocks, key=lambda block: block.created_at, default=None)
+        return _reason(last.log) if last else ""
 
     async def close(self) -> None:
         """Close the connection."""

@@ -146,7 +146,7 @@ async def test_given_a_deployment_that_did_not_go_well_when_there_is_no_task_the
     desk.server.deploy(commit, status, reason)
     report = await desk.parks(desk.team.find(commit, within=PATIENT))
     name = api_pb2.DeploymentStatus.Name(status).removeprefix("DEPLOYMENT_")
-    assert report.answered == f"PipeCD's deployment d1 of {commit[:12]} is {name} ({reason}), and no task of it is seen"
+    assert report.answered == f"no task of it is seen: PipeCD's deployment d1 of {commit[:12]} is {name} ({reason})"
     assert "sync the application there; retry once the new deployment is there" in report.remedy
     desk.server.deploy(commit)
     arn = desk.team.runs(commit)
@@ -157,10 +157,14 @@ async def test_given_a_deployment_that_failed_after_its_task_began_when_it_is_fo
     desk: Desk,
 ) -> None:
     commit = desk.team.bring(DIGEST)
-    desk.server.deploy(commit, api_pb2.DEPLOYMENT_FAILURE, "Timed out while executing stage ANALYSIS")
+    desk.server.deploy(commit, api_pb2.DEPLOYMENT_FAILURE, "Failed while executing stage SCRIPT_RUN")
+    desk.server.errors["d1"] = "exit status 7"
     arn = desk.team.runs(commit)
     report = await desk.parks(desk.team.find(commit))
-    assert report.answered.startswith(f"piped ran the task {arn}, and PipeCD's deployment d1")
+    assert report.answered == (
+        f"piped ran the task {arn}, and PipeCD's deployment d1 of {commit[:12]} is FAILURE (Failed while executing stage "
+        "SCRIPT_RUN), and its log says: exit status 7"
+    )
     assert f"slipway retry {desk.team.origin.promotion_id} --task {arn}" in report.remedy
     found = await desk.find(desk.team.find(commit, named=arn))
     assert (found.task.arn, found.pipecd) == (arn, "deployment d1 FAILURE by PipeCD")
@@ -178,7 +182,7 @@ async def test_given_a_task_that_failed_when_a_newer_one_is_waited_for_then_only
     assert "PipeCD has no newer deployment; the last one: PipeCD's deployment d1" in report.answered
     desk.server.deploy(commit, api_pb2.DEPLOYMENT_FAILURE, "Failed")
     report = await desk.parks(desk.team.find(commit, former=former, within=PATIENT))
-    assert report.answered.startswith("PipeCD's deployment d2")
+    assert report.answered.startswith("no task of it is seen: PipeCD's deployment d2")
     desk.server.deploy(commit)
     newer = desk.team.runs(commit, digest)
     found = await desk.find(desk.team.find(commit, former=former))

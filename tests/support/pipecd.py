@@ -27,6 +27,8 @@ class PipecdServer:
         self.applications: list[api_pb2.Application] = []
         self.deployments: list[api_pb2.Deployment] = []
         """The one that changed last comes first."""
+        self.errors: dict[str, str] = {}
+        """The last error in a deployment's log, by the deployment's id."""
         self.asked: list[str] = []
         """The methods that were called with the right key."""
         self.on_deployments: Callable[[], None] = lambda: None
@@ -37,7 +39,11 @@ class PipecdServer:
         """Answers wait for it."""
         self.released.set()
         self._server = grpc.server(ThreadPoolExecutor(4))
-        methods = {"ListApplications": self._list_applications, "ListDeployments": self._list_deployments}
+        methods = {
+            "ListApplications": self._list_applications,
+            "ListDeployments": self._list_deployments,
+            "ListStageLogs": self._list_stage_logs,
+        }
         handlers: dict[str, Any] = {
             name: grpc.unary_unary_rpc_method_handler(self._behind_the_key(method)) for name, method in methods.items()
         }
@@ -106,3 +112,11 @@ class PipecdServer:
         request = api_pb2.ListDeploymentsRequest.FromString(data)
         found = [each for each in self.deployments if each.application_id == request.application_ids[0]]
         return api_pb2.ListDeploymentsResponse(deployments=found[: request.limit]).SerializeToString()
+
+    def _list_stage_logs(self, data: bytes) -> bytes:
+        self.asked.append("ListStageLogs")
+        error = self.errors.get(api_pb2.ListStageLogsRequest.FromString(data).deployment_id)
+        lines = [("Start applying the ECS task definition", 0), ("A try failed", 2), (error, 2), ("End", 0)] if error else []
+        blocks = [api_pb2.LogBlock(log=log, severity=severity, created_at=at) for at, (log, severity) in enumerate(lines, 1)]
+        stages = {"s1": api_pb2.StageLog(blocks=blocks[2:]), "s2": api_pb2.StageLog(blocks=blocks[:2])}
+        return api_pb2.ListStageLogsResponse(stage_logs=stages).SerializeToString()

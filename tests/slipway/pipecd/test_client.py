@@ -77,6 +77,14 @@ async def test_given_deployments_when_they_are_asked_for_then_the_newest_comes_f
     assert oldest.sentence == f"PipeCD's deployment d1 of {COMMIT[:12]} is FAILURE (Failed while executing stage ECS_SYNC)"
 
 
+async def test_given_the_logs_of_a_deployments_stages_when_they_are_read_then_the_last_error_counts(
+    server: PipecdServer, api: PipecdApi
+) -> None:
+    server.errors["d1"] = "Failed to run ECS task:\n\x1b[31mAccessDenied"
+    assert await api.last_error("d1") == "Failed to run ECS task: �[31mAccessDenied"
+    assert await api.last_error("d2") == ""
+
+
 async def test_given_what_a_stranger_might_answer_when_it_is_read_then_it_is_cut_and_harmless(
     server: PipecdServer, api: PipecdApi
 ) -> None:
@@ -95,7 +103,7 @@ async def test_given_what_a_stranger_might_answer_when_it_is_read_then_it_is_cut
 
 
 def test_given_the_messages_when_they_are_compared_with_pipecds_then_the_numbers_are_its_own() -> None:
-    """As `service.proto`, `application.proto`, `deployment.proto` and `common.proto` of pipe-cd/pipecd have them."""
+    """As `service.proto` of pipe-cd/pipecd has them, and the files of its models."""
     numbers = {
         name: {field.name: field.number for field in message.fields}
         for name, message in api_pb2.DESCRIPTOR.message_types_by_name.items()
@@ -105,6 +113,10 @@ def test_given_the_messages_when_they_are_compared_with_pipecds_then_the_numbers
         "ListApplicationsResponse": {"applications": 1},
         "ListDeploymentsRequest": {"application_ids": 3, "limit": 6},
         "ListDeploymentsResponse": {"deployments": 1},
+        "ListStageLogsRequest": {"deployment_id": 1},
+        "ListStageLogsResponse": {"stage_logs": 1},
+        "StageLog": {"blocks": 1},
+        "LogBlock": {"log": 2, "severity": 3, "created_at": 14},
         "Application": {"id": 1, "name": 2, "git_path": 7, "sync_state": 13, "disabled": 100},
         "GitPath": {"repo": 1, "path": 2, "config_filename": 4},
         "GitRepository": {"remote": 2, "branch": 3},
