@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import sys
 from datetime import timedelta
@@ -13,6 +14,10 @@ from functools import partial
 import structlog
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+# Before temporalio imports gRPC: each TLS handshake that fails would write a line of its own between the worker's.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig

@@ -24,6 +24,7 @@ from slipway.temporal.start import has_worker
 from slipway.worker.arguments import read_arguments
 from slipway.worker.settings import WorkerSettings, default_work_folder
 from tests.support.pipecd import KEY, PipecdServer
+from tests.support.secured import write_certificates
 from worker import wrong_setting
 
 
@@ -152,14 +153,18 @@ async def test_given_no_credentials_and_a_repository_that_is_not_there_then_warn
 
 
 @pytest.mark.parametrize(
-    ("key", "event"), [(KEY, "PipeCD answers"), ("S3CRET", "PipeCD cannot be asked")], ids=["its-key", "another-key"]
+    ("key", "is_secured", "event"),
+    [(KEY, False, "PipeCD answers"), ("S3CRET", False, "PipeCD cannot be asked"), (KEY, True, "PipeCD cannot be asked")],
+    ids=["its-key", "another-key", "an-unknown-authority"],
 )
 async def test_given_a_pipecd_when_the_worker_starts_then_it_says_whether_that_answers_and_polls(
-    temporal: TemporalServer, client: Client, tmp_path: Path, key: str, event: str
+    temporal: TemporalServer, client: Client, tmp_path: Path, key: str, is_secured: bool, event: str
 ) -> None:
     (tmp_path / "key").write_text(key)
-    with PipecdServer() as pipecd:
-        api = {"PIPECD_API": pipecd.address, "PIPECD_API_KEY_FILE": str(tmp_path / "key"), "PIPECD_API_PLAINTEXT": "true"}
+    write_certificates(tmp_path)
+    with PipecdServer(tmp_path if is_secured else None) as pipecd:
+        plaintext = str(not is_secured)
+        api = {"PIPECD_API": pipecd.address, "PIPECD_API_KEY_FILE": str(tmp_path / "key"), "PIPECD_API_PLAINTEXT": plaintext}
         process = await start(environment(temporal, tmp_path, **{f"SLIPWAY_{name}": value for name, value in api.items()}))
         try:
             logged = await until_logged(process, event)

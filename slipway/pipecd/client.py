@@ -7,24 +7,29 @@ with them. The key is read anew for each call, so that it can be changed, and is
 from __future__ import annotations
 
 import asyncio
-import os
 import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from grpc import StatusCode, ssl_channel_credentials
+from grpc.aio import AioRpcError, Channel, UnaryUnaryMultiCallable, insecure_channel, secure_channel
 
 from slipway.errors import NeedsPersonError, SlipwayError, TransientError
+from slipway.pipecd import api_pb2
+from slipway.pipecd.api_pb2 import (
+    ListApplicationsRequest,
+    ListApplicationsResponse,
+    ListDeploymentsRequest,
+    ListDeploymentsResponse,
+    ListStageLogsRequest,
+    ListStageLogsResponse,
+)
 from slipway.text import one_line
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
-    from grpc import StatusCode
-    from grpc.aio import Channel, UnaryUnaryMultiCallable
-
-    from slipway.pipecd import api_pb2
 
 A = TypeVar("A")
 
@@ -155,8 +160,6 @@ class PipecdApi:
         plaintext: bool = False,
         seconds: float = CALL_SECONDS,
     ) -> None:
-        # Each handshake that fails would write a line between the worker's own, and the errors here say it all.
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         self.address = address
         self._key_file = key_file
         self._ca_file = ca_file
@@ -170,8 +173,6 @@ class PipecdApi:
         Raises:
             SlipwayError: It does not.
         """
-        from slipway.pipecd.api_pb2 import ListApplicationsRequest, ListApplicationsResponse  # noqa: PLC0415
-
         tried = f"asking PipeCD at {self.address} for an application"
         await self._call(tried, "ListApplications", ListApplicationsRequest(limit=1), ListApplicationsResponse.FromString)
 
@@ -185,8 +186,6 @@ class PipecdApi:
         Raises:
             SlipwayError: PipeCD does not answer, or refuses to.
         """
-        from slipway.pipecd.api_pb2 import ListApplicationsRequest, ListApplicationsResponse  # noqa: PLC0415
-
         request = ListApplicationsRequest(name=name, disabled=disabled, limit=LISTED_APPLICATIONS)
         tried = f"asking PipeCD at {self.address} for the application {one_line(name)[:ID_LIMIT]}"
         answer = await self._call(tried, "ListApplications", request, ListApplicationsResponse.FromString)
@@ -201,8 +200,6 @@ class PipecdApi:
         Raises:
             SlipwayError: PipeCD does not answer, or refuses to.
         """
-        from slipway.pipecd.api_pb2 import ListDeploymentsRequest, ListDeploymentsResponse  # noqa: PLC0415
-
         request = ListDeploymentsRequest(application_ids=[application], limit=LISTED)
         tried = f"asking PipeCD at {self.address} for the deployments of the application {application}"
         answer = await self._call(tried, "ListDeployments", request, ListDeploymentsResponse.FromString)
@@ -219,8 +216,6 @@ class PipecdApi:
         Raises:
             SlipwayError: PipeCD does not answer, or refuses to.
         """
-        from slipway.pipecd.api_pb2 import ListStageLogsRequest, ListStageLogsResponse  # noqa: PLC0415
-
         tried = f"asking PipeCD at {self.address} for the log of the deployment {deployment}"
         request = ListStageLogsRequest(deployment_id=deployment)
         answer = await self._call(tried, "ListStageLogs", request, ListStageLogsResponse.FromString)
@@ -241,10 +236,6 @@ class PipecdApi:
             TransientError: PipeCD cannot be reached, or takes too long.
             NeedsPersonError: It refuses, or does not answer as PipeCD does.
         """
-        # It takes a tenth of a second and some megabytes, which only workers that ask PipeCD need.
-        from google.protobuf.message import DecodeError  # noqa: PLC0415
-        from grpc.aio import AioRpcError  # noqa: PLC0415
-
         key = await asyncio.to_thread(self._key, tried)
         channel = await self._connected(tried)
         call: UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"{_SERVICE}{method}")
@@ -280,9 +271,6 @@ class PipecdApi:
         Raises:
             NeedsPersonError: The file of the authorities cannot be read.
         """
-        from grpc import ssl_channel_credentials  # noqa: PLC0415
-        from grpc.aio import insecure_channel, secure_channel  # noqa: PLC0415
-
         if self._channel is not None:
             return self._channel
         options = [
@@ -304,8 +292,6 @@ class PipecdApi:
 
 def _failure(tried: str, code: StatusCode, details: str, seconds: float) -> SlipwayError:
     """The error for a call that failed."""
-    from grpc import StatusCode  # noqa: PLC0415
-
     said = f"{code.name}: {one_line(details)[:REASON_LIMIT]}"
     match code:
         case StatusCode.UNAVAILABLE:
