@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import sys
 from datetime import timedelta
@@ -13,6 +14,10 @@ from functools import partial
 import structlog
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+# Before temporalio imports gRPC: each TLS handshake that fails would write a line of its own between the worker's.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
@@ -35,6 +40,7 @@ from slipway.aws.polling import Polling
 from slipway.cosign.keyless import SigstoreRoot
 from slipway.errors import SlipwayError
 from slipway.exit import hard_exit
+from slipway.pipecd.client import PipecdApi
 from slipway.policy.model import WorkerPolicy
 from slipway.policy.source import Policies, Signers
 from slipway.temporal.connect import connect
@@ -109,9 +115,9 @@ async def serve(settings: WorkerSettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    aws, polling = Aws(), Polling(settings.poll_seconds)
+    aws, polling, pipecd = Aws(), Polling(settings.poll_seconds), settings.pipecd()
     try:
-        workers = make_workers(client, settings, aws, policies, polling)
+        workers = make_workers(client, settings, aws, policies, polling, pipecd)
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(
                 health(
@@ -125,6 +131,8 @@ async def serve(settings: WorkerSettings) -> None:
                 asyncio.create_task(warn(policy)),
                 asyncio.create_task(keep_watching(client, policies, settings.task_queue)),
             ]
+            if pipecd:
+                beside.append(asyncio.create_task(greet(pipecd)))
             if settings.event_queue:
                 beside.append(asyncio.create_task(EventQueue(settings.event_queue, polling.hint).listen()))
             await stop.wait()
@@ -134,6 +142,8 @@ async def serve(settings: WorkerSettings) -> None:
             await asyncio.gather(*(worker.shutdown() for worker in workers))
     finally:
         aws.close()
+        if pipecd:
+            await pipecd.close()
     log.info("stopped")
 
 
@@ -144,7 +154,24 @@ async def warn(policy: WorkerPolicy) -> None:
         log.warning("promotions will park", tried=problem.tried, answered=problem.answered, remedy=problem.remedy)
 
 
-def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: Policies, polling: Polling) -> tuple[Worker, ...]:
+async def greet(pipecd: PipecdApi) -> None:
+    """Say whether PipeCD answers. Promotions go on without it; what it would have said is missing then."""
+    try:
+        await pipecd.check()
+    except SlipwayError as error:
+        log.warning("PipeCD cannot be asked", answered=error.report.answered, remedy=error.report.remedy, address=pipecd.address)
+    else:
+        log.info("PipeCD answers", address=pipecd.address)
+
+
+def make_workers(
+    client: Client,
+    settings: WorkerSettings,
+    aws: Aws,
+    policies: Policies,
+    polling: Polling,
+    pipecd: PipecdApi | None,
+) -> tuple[Worker, ...]:
     """One worker for each task queue: promotions and watches with their short steps, rollouts with theirs, and what only waits.
 
     A wait takes a slot for hours or days. On a queue of their own, waits never hold up a short step, an undo or a rollout.
@@ -153,7 +180,7 @@ def make_workers(client: Client, settings: WorkerSettings, aws: Aws, policies: P
     approvers = Approvers(repositories, Signers(settings.work_folder.resolve()))
     guard = Guard(repositories)
     origins = ImageOrigins(aws, guard, SigstoreRoot(settings.sigstore_root))
-    activities = all_activities(aws, repositories, approvers, origins, polling, settings.watch_seconds)
+    activities = all_activities(aws, repositories, approvers, origins, polling, settings.watch_seconds, pipecd)
     approvals = Approvals(approvers, EvidenceActivities(aws, repositories, origins).gather_evidence)
     short = short_activities(activities)
     make = partial(

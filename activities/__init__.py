@@ -25,12 +25,19 @@ from activities.tasks.activities import TaskActivities
 from activities.waiting import is_follower
 from slipway.aws.clients import Aws
 from slipway.aws.polling import Polling
+from slipway.pipecd.client import PipecdApi
 
 Activity = Callable[..., Any]
 
 
 def all_activities(
-    aws: Aws, repositories: Repositories, approvers: Approvers, origins: ImageOrigins, polling: Polling, watch_every: float
+    aws: Aws,
+    repositories: Repositories,
+    approvers: Approvers,
+    origins: ImageOrigins,
+    polling: Polling,
+    watch_every: float,
+    pipecd: PipecdApi | None = None,
 ) -> list[Activity]:
     """Every activity, for the worker to register.
 
@@ -41,6 +48,7 @@ def all_activities(
         origins: Looks who signed an image.
         polling: How what is followed is looked at.
         watch_every: Seconds between two looks at deployment branches.
+        pipecd: PipeCD's API; none where the worker may not ask it.
     """
     return [
         found
@@ -49,7 +57,7 @@ def all_activities(
             TaskdefActivities(repositories),
             EventCommitActivities(aws, repositories),
             AccessActivities(aws, repositories),
-            TaskActivities(aws, repositories, polling),
+            TaskActivities(aws, repositories, polling, pipecd),
             PipelineActivities(aws, polling),
             RegistryActivities(aws),
             RecordActivities(aws, repositories),

@@ -31,8 +31,8 @@ from activities.records import RecordServed
 from activities.registry import CreateModelPackage, SetApproval, WithdrawApproval
 from activities.tags import PROMOTION_TAG
 from activities.taskdefs import RevertImage, WriteImage
-from activities.tasks.finding import PipedTask, Tasks, by_piped
 from activities.tasks.messages import RegisterTaskDefinition, RunTask, StopTask
+from activities.tasks.piped import PipedTask, Tasks, by_piped
 from slipway.api import ModelPackage
 from slipway.app.lint import App
 from slipway.app.regions import region_of_app

@@ -23,6 +23,8 @@ from slipway.git.mirror import Author
 from slipway.temporal.start import has_worker
 from slipway.worker.arguments import read_arguments
 from slipway.worker.settings import WorkerSettings, default_work_folder
+from tests.support.pipecd import KEY, PipecdServer
+from tests.support.secured import write_certificates
 from worker import wrong_setting
 
 
@@ -151,6 +153,38 @@ async def test_given_no_credentials_and_a_repository_that_is_not_there_then_warn
 
 
 @pytest.mark.parametrize(
+    ("key", "is_secured", "event"),
+    [(KEY, False, "PipeCD answers"), ("S3CRET", False, "PipeCD cannot be asked"), (KEY, True, "PipeCD cannot be asked")],
+    ids=["its-key", "another-key", "an-unknown-authority"],
+)
+async def test_given_a_pipecd_when_the_worker_starts_then_it_says_whether_that_answers_and_polls(
+    temporal: TemporalServer, client: Client, tmp_path: Path, key: str, is_secured: bool, event: str
+) -> None:
+    (tmp_path / "key").write_text(key)
+    write_certificates(tmp_path)
+    with PipecdServer(tmp_path if is_secured else None) as pipecd:
+        plaintext = str(not is_secured)
+        api = {"PIPECD_API": pipecd.address, "PIPECD_API_KEY_FILE": str(tmp_path / "key"), "PIPECD_API_PLAINTEXT": plaintext}
+        process = await start(environment(temporal, tmp_path, **{f"SLIPWAY_{name}": value for name, value in api.items()}))
+        try:
+            logged = await until_logged(process, event)
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert logged["address"] == pipecd.address
+    assert "S3CRET" not in str(logged)
+
+
+def test_given_an_address_of_pipecd_without_a_key_then_it_is_said_which_setting_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLIPWAY_REPOSITORIES", "file:///repositories/*")
+    monkeypatch.setenv("SLIPWAY_PIPECD_API", "pipecd.example.com:443")
+    with pytest.raises(ValidationError, match="SLIPWAY_PIPECD_API needs SLIPWAY_PIPECD_API_KEY_FILE"):
+        WorkerSettings()  # pyright: ignore[reportCallIssue] -- the environment fills it
+
+
+@pytest.mark.parametrize(
     ("content", "told"), [("apps: []", "is required and absent"), (None, "set SLIPWAY_POLICY to a file that can be read")]
 )
 async def test_given_a_policy_that_cannot_be_used_then_the_worker_does_not_start(
@@ -194,6 +228,8 @@ def test_given_arguments_then_no_worker_starts(arguments: list[str], code: int) 
         ("SLIPWAY_GIT_EMAIL", "", "1 to 200"),
         ("SLIPWAY_GIT_SIGNING_KEY", "/nowhere/key", "names no file"),
         ("SLIPWAY_SIGSTORE_ROOT", "/nowhere/trusted_root.json", "it cannot be read: No such file"),
+        ("SLIPWAY_PIPECD_API", "https://pipecd.example.com", "should match pattern"),
+        ("SLIPWAY_PIPECD_API_KEY_FILE", "/nowhere/key", "it cannot be read: No such file"),
     ],
 )
 def test_given_git_settings_that_are_wrong_then_it_is_said_which_and_what_to_write(

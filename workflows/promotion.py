@@ -172,7 +172,8 @@ class PromotionWorkflow(RollbackStages):
         found, verdict = await PipedTaskFollower(state, self._origin, self._check_abort).run(
             known(state.app).spec.spec.task.timeout
         )
-        self._summarize(f"{exits_line(verdict)}; piped ran it for {found.commit[:12]}")
+        told = f"; {found.pipecd}" if found.pipecd else ""
+        self._summarize(f"{exits_line(verdict)}; piped ran it for {found.commit[:12]}{told}")
 
     async def _launch_task(self) -> None:
         state, app = self._state, known(self._state.app)

@@ -12,7 +12,7 @@ from temporalio import activity
 from activities.compensation import Compensation
 from activities.repositories import Repositories, app_at, read_files
 from activities.tags import ATTEMPT_TAG, HASH_TAG, PROMOTION_TAG
-from activities.tasks.finding import TaskSearch, list_tasks
+from activities.tasks.finding import TaskSearch
 from activities.tasks.messages import (
     FindTask,
     FollowTask,
@@ -24,6 +24,7 @@ from activities.tasks.messages import (
     StopTask,
     TaskVerdict,
 )
+from activities.tasks.piped import list_tasks
 from activities.tasks.verdict import RUN_AGAIN, RUN_AGAIN_BY_PIPED, judge_task
 from activities.waiting import deadline_after, follower
 from slipway.api import LedgerState
@@ -37,6 +38,7 @@ from slipway.aws.polling import Polling, Scope
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
 from slipway.git.rules import app_file
 from slipway.names import TOKEN_LENGTH, short_hash
+from slipway.pipecd.client import PipecdApi
 from slipway.progress import ContainerState, TaskProgress
 from slipway.text import pluralize
 
@@ -62,11 +64,13 @@ class TaskActivities:
         aws: Where to find AWS.
         repositories: Where the task definition is read from.
         polling: How the tasks that are followed are looked at.
+        pipecd: PipeCD's API, as the second witness of what piped ran; none where the worker may not ask it.
     """
 
-    def __init__(self, aws: Aws, repositories: Repositories, polling: Polling) -> None:
+    def __init__(self, aws: Aws, repositories: Repositories, polling: Polling, pipecd: PipecdApi | None = None) -> None:
         self._aws = aws
         self._repositories = repositories
+        self._pipecd = pipecd
         self._tasks = polling.pollers(self._tasks_at, account_of)
         self._families = polling.pollers(self._families_at, account_of)
 
@@ -151,20 +155,24 @@ class TaskActivities:
             It; none where there is none and it was to be stopped.
 
         Raises:
-            NeedsPersonError: piped ran none in time, or several, or has gone on to a later commit with another image.
+            NeedsPersonError: piped ran none in time, or several, or has gone on to a later commit with another image; or PipeCD
+                says that the deployment failed, or otherwise than the task's tags.
         """
         origin = request.origin
         repository = await self._repositories.open(origin.app)
         app = await app_at(repository, origin.app, origin.commit)
-        search = TaskSearch(self._aws, repository, request, app)
+        search = TaskSearch(self._aws, repository, request, app, self._pipecd)
         families, family = self._families.at(app.pipecd.ecs.cluster_arn, request.region), app.taskdef["family"]
         deadline = deadline_after(request.within)
         with families.following(family):
             while True:
                 listed = await families.next(family, deadline)
-                heartbeat_search(listed)
-                if found := await search.find(listed):
-                    return found.found
+                heartbeat_search(listed, search.progress)
+                found = await search.find(listed)
+                if found:
+                    return found
+                if search.progress:
+                    heartbeat_search(listed, search.progress)
                 if request.for_undo:
                     return None
                 if datetime.now(UTC) >= deadline:
@@ -349,9 +357,10 @@ def is_forgotten(task: StartedTask) -> bool:
     return datetime.now(UTC) - task.started_at > DESCRIBE_LAG
 
 
-def heartbeat_search(listed: Collection[TaskTypeDef]) -> None:
-    """Heartbeat that piped's task is not there yet."""
-    activity.heartbeat(TaskProgress(status=f"waiting for piped, {pluralize(len(listed), 'task')} of the family so far"))
+def heartbeat_search(listed: Collection[TaskTypeDef], told: str) -> None:
+    """Heartbeat that piped's task is not there yet, and what PipeCD says where it was asked."""
+    said = f"; {told}" if told else ""
+    activity.heartbeat(TaskProgress(status=f"waiting for piped, {pluralize(len(listed), 'task')} of the family so far{said}"))
 
 
 def heartbeat_task(task: TaskTypeDef | None) -> None:

@@ -1,186 +1,31 @@
-"""Which task piped ran for the image of a promotion: piped's tags say for which commit, git what that commit brings."""
+"""Which task piped ran for the image of a promotion: piped's tags say for which commit, git what that commit brings.
+
+Where the worker may ask PipeCD, it is a second witness: it says how the deployment is that ran the task, or that ran none.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import Enum
 from typing import TYPE_CHECKING
 
-from activities.event_commits import value_at, value_if_there
-from activities.guard import promoted_image
-from activities.origin import Origin
-from activities.tasks.messages import FindTask, FoundTask, StartedTask
-from activities.tasks.verdict import definitions_of, has_succeeded
+from activities.tasks.messages import FindTask, FoundTask
+from activities.tasks.piped import Brings, PipedTask, Tasks, by_piped
+from activities.tasks.verdict import has_succeeded
+from activities.tasks.witness import DeploymentWitness, Heard
 from slipway.app.durations import format_duration
 from slipway.app.lint import App
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError
 from slipway.git.repository import Repository
 from slipway.git.rules import app_file
+from slipway.pipecd.client import DeploymentState, PipecdApi
 from slipway.text import pluralize
 
 if TYPE_CHECKING:
-    from types_boto3_ecs import ECSClient
-    from types_boto3_ecs.literals import DesiredStatusType
     from types_boto3_ecs.type_defs import TaskTypeDef
 
-MANAGED_BY_TAG = "pipecd-dev-managed-by"
-APPLICATION_TAG = "pipecd-dev-application"
-COMMIT_TAG = "pipecd-dev-commit-hash"
-PIPED = "piped"
-LISTED = 300
-"""Tasks of one family and state that are looked at."""
-BATCH = 100
-"""Tasks that one DescribeTasks takes."""
 NAMED = 5
 """Tasks that a message names."""
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-class Brings(Enum):
-    """What a commit brings, as seen from the one that brought the promotion's image."""
-
-    image = "the image still"
-    other = "another image, later"
-    nothing = "nothing of it: it is older, or on another branch"
-
-
-@dataclass(frozen=True)
-class PipedTask:
-    """A task that piped ran, by its tags.
-
-    Args:
-        task: As ECS describes it, with its tags.
-        commit: The commit that piped deployed.
-        application: PipeCD's id of the application.
-    """
-
-    task: TaskTypeDef
-    commit: str
-    application: str
-
-    @property
-    def arn(self) -> str:
-        """The task's ARN."""
-        return self.task.get("taskArn", "")
-
-    @property
-    def created_at(self) -> datetime:
-        """When ECS accepted it."""
-        return self.task.get("createdAt", datetime.min.replace(tzinfo=UTC))
-
-    @property
-    def has_stopped(self) -> bool:
-        """Whether it has ended."""
-        return self.task.get("lastStatus") == "STOPPED"
-
-    @property
-    def id(self) -> str:
-        """The last part of its ARN."""
-        return self.arn.rpartition("/")[2]
-
-    @property
-    def found(self) -> FoundTask:
-        """The task for the workflow."""
-        task = StartedTask(
-            arn=self.arn,
-            cluster=self.task.get("clusterArn", ""),
-            started_at=self.created_at,
-            definition=self.task.get("taskDefinitionArn", ""),
-        )
-        return FoundTask(task=task, commit=self.commit, application=self.application)
-
-
-def by_piped(task: TaskTypeDef) -> PipedTask | None:
-    """The task, if its tags say that piped ran it for a commit. Whoever may run tasks can write such tags."""
-    tags = {tag.get("key", ""): tag.get("value", "") for tag in task.get("tags", [])}
-    commit = tags.get(COMMIT_TAG, "")
-    if tags.get(MANAGED_BY_TAG) != PIPED or not _COMMIT.fullmatch(commit):
-        return None
-    return PipedTask(task, commit, tags.get(APPLICATION_TAG, ""))
-
-
-class Tasks:
-    """Judges whether piped's tasks run the image of one promotion.
-
-    Args:
-        aws: Where to find AWS.
-        repository: The deployment repository.
-        origin: The promotion.
-        app: Its files at the promotion's commit.
-        since: The commit that brought the image, or an earlier one; where piped writes the image, one that has it.
-    """
-
-    def __init__(self, aws: Aws, repository: Repository, origin: Origin, app: App, since: str) -> None:
-        self._aws = aws
-        self._repository = repository
-        self._origin = origin
-        self._app = app
-        self._since = since
-        self._brings: dict[str, Brings] = {}
-        self._images: dict[str, bool] = {}
-        self._value = "" if app.spec.spec.git.writer == "pipecd" else promoted_image(origin, app)
-
-    async def is_own(self, task: PipedTask) -> bool:
-        """Whether the task is one of the app's family and cluster, and runs the promoted image for a commit that brings it."""
-        return await self.may_be_own(task) and (task.has_stopped or await self._is_resolved(task))
-
-    async def may_be_own(self, task: PipedTask) -> bool:
-        """The same, where the image is a tag that ECS has not pulled yet."""
-        return self._is_of_the_app(task) and await self.brings(task.commit) is Brings.image and await self.runs_image(task)
-
-    def _is_of_the_app(self, task: PipedTask) -> bool:
-        cluster, family = self._app.pipecd.ecs.cluster_arn, self._app.taskdef["family"]
-        name, _, _ = task.task.get("taskDefinitionArn", "").rpartition("/")[2].partition(":")
-        return name == family and task.task.get("clusterArn", "").rpartition("/")[2] == cluster.rpartition("/")[2]
-
-    async def brings(self, commit: str) -> Brings:
-        """What a commit brings. What is said of a commit once does not change."""
-        if commit not in self._brings:
-            self._brings[commit] = await self._look_at(commit)
-        return self._brings[commit]
-
-    async def _look_at(self, commit: str) -> Brings:
-        branch = self._origin.app.branch
-        if not await self._repository.contains(branch, commit) or not await self._repository.descends(commit, self._since):
-            return Brings.nothing
-        return Brings.image if await self._has_image(commit) else Brings.other
-
-    async def _has_image(self, commit: str) -> bool:
-        """Whether a commit has the image where the event's handler writes it. Nothing needs to be rendered for that."""
-        found = await value_if_there(self._repository, self._origin.app, self._app.handler, commit)
-        return found == await self._written()
-
-    async def _written(self) -> str:
-        """The image as the file has it: by its digest, or as piped's event watcher wrote it, which may be by a tag."""
-        self._value = self._value or await value_at(self._repository, self._origin.app, self._app.handler, self._since)
-        return self._value
-
-    async def runs_image(self, task: PipedTask) -> bool:
-        """Whether the task's revision runs the image. piped runs by family, so another's revision may have come between."""
-        return await self._names_image(task) and self._digests(task) <= {self._origin.request.digest}
-
-    async def _names_image(self, task: PipedTask) -> bool:
-        definition = task.task.get("taskDefinitionArn", "")
-        if definition not in self._images:
-            written = await self._written()
-            containers = await definitions_of(self._aws, task.arn, definition)
-            images = {found.get("name", ""): found.get("image", "") for found in containers}
-            self._images[definition] = all(images.get(name) == written for name in self._app.containers)
-        return self._images[definition]
-
-    async def _is_resolved(self, task: PipedTask) -> bool:
-        return "@" in await self._written() or bool(self._digests(task))
-
-    def _digests(self, task: PipedTask) -> set[str]:
-        """What ECS has pulled for a tag. By digest only that can be pulled which is named."""
-        if "@" in self._value:
-            return set()
-        containers = (each for each in task.task.get("containers", []) if each.get("name") in self._app.containers)
-        return {digest for each in containers if (digest := each.get("imageDigest"))}
 
 
 class TaskSearch:
@@ -191,25 +36,90 @@ class TaskSearch:
         repository: The deployment repository.
         request: What is looked for.
         app: The application's files at the promotion's commit.
+        pipecd: PipeCD's API, where the worker may ask it.
     """
 
-    def __init__(self, aws: Aws, repository: Repository, request: FindTask, app: App) -> None:
+    def __init__(self, aws: Aws, repository: Repository, request: FindTask, app: App, pipecd: PipecdApi | None = None) -> None:
         self._aws = aws
         self._repository = repository
         self._request = request
         self._app = app
         self._known: Tasks | None = None
+        # What is stopped is stopped whatever PipeCD says.
+        self._witness = DeploymentWitness(pipecd, request.origin.app, app) if pipecd and not request.for_undo else None
+        self._heard: Heard | None = None
+        self._unconfirmed = ""
 
-    async def find(self, listed: Sequence[TaskTypeDef]) -> PipedTask | None:
-        """The task; none if none is seen yet.
+    @property
+    def progress(self) -> str:
+        """What PipeCD said at the last look; empty where it was not asked."""
+        return self._heard.progress if self._heard else ""
+
+    async def find(self, listed: Sequence[TaskTypeDef]) -> FoundTask | None:
+        """The task; none if none is seen yet, or PipeCD has not begun its deployment.
 
         Args:
             listed: The tasks of the family on the cluster.
 
         Raises:
+            NeedsPersonError: piped ran several, or has gone on to a later commit that brings another image; or PipeCD says
+                that the deployment failed, or otherwise than the task's tags.
+        """
+        tasks, self._unconfirmed = await self._tasks(), ""
+        if self._witness:
+            self._heard = await self._witness.ask(tasks, self._request.former)
+        task = await self._by_tags(tasks, listed)
+        if self._witness is None or self._heard is None or self._heard.silence:
+            return task.found(told=self.progress) if task else None
+        if task is None:
+            await self._check_deployed(self._witness, self._heard)
+            return None
+        return await self._confirmed(task, self._witness, self._heard)
+
+    async def _confirmed(self, task: PipedTask, witness: DeploymentWitness, heard: Heard) -> FoundTask | None:
+        """The task with its deployment; none while PipeCD has yet to begin that, or rolls it back.
+
+        Raises:
+            NeedsPersonError: PipeCD contradicts the tags, or says that the deployment failed.
+        """
+        deployment = heard.deployment_of(task)
+        if self._request.named:
+            return task.found(deployment.id, deployment.line) if deployment else task.found(told=heard.contradiction(task))
+        remedy = f"{self._to_name(task.arn)} follows it all the same; or abort"
+        if wrong := heard.contradiction(task):
+            raise NeedsPersonError(self.tried, f"of the task {task.arn}: {wrong}", f"find out who ran it; {remedy}")
+        if deployment and deployment.state.has_run:
+            return task.found(deployment.id, deployment.line)
+        ran = f"piped ran the task {task.arn}, and"
+        if deployment and deployment.state.has_failed:
+            said = f"{ran} {await witness.failure(deployment)}"
+            raise NeedsPersonError(self.tried, said, f"see the deployment in PipeCD; {remedy}")
+        self._unconfirmed = f"{ran} {deployment.sentence if deployment else heard.told}"
+        return None
+
+    async def _check_deployed(self, witness: DeploymentWitness, heard: Heard) -> None:
+        """Checks that a task may still come.
+
+        Raises:
+            NeedsPersonError: The deployment has failed, or PipeCD leaves the application alone.
+        """
+        if heard.newest and heard.newest.state.has_failed:
+            remedy = (
+                "see the deployment in PipeCD, fix the cause, and sync the application there; retry once the new "
+                "deployment is there, or abort"
+            )
+            said = f"no task of it is seen: {await witness.failure(heard.newest)}"
+            raise NeedsPersonError(self.tried, said, remedy)
+        if heard.application and heard.application.is_disabled and not heard.newest:
+            raise NeedsPersonError(self.tried, heard.told, "enable the application in PipeCD, then retry; or abort")
+
+    async def _by_tags(self, tasks: Tasks, listed: Sequence[TaskTypeDef]) -> PipedTask | None:
+        """The task by its tags.
+
+        Raises:
             NeedsPersonError: piped ran several, or has gone on to a later commit that brings another image.
         """
-        tasks, former = await self._tasks(), self._request.former
+        former = self._request.former
         piped = [each for task in listed if (each := by_piped(task))]
         if self._request.for_undo:
             return self._to_stop([each for each in piped if await tasks.may_be_own(each)])
@@ -221,8 +131,7 @@ class TaskSearch:
             return again
         new = [each for each in own if former is None or each.created_at > former.started_at]
         if len(new) > 1:
-            remedy = f"name the one to follow: slipway retry {self._request.origin.promotion_id} --task <arn>; or abort"
-            raise self._several(new, remedy)
+            raise self._several(new, f"name the one to follow: {self._to_name('<arn>')}; or abort")
         if not new:
             await self._check_later(tasks, piped)
         return new[0] if new else None
@@ -256,13 +165,33 @@ class TaskSearch:
         head = await self._repository.head(self._request.origin.app.branch)
         if await tasks.brings(head) is Brings.other:
             return self._superseded(head, "and piped deploys the newest commit")
-        waited = format_duration(self._request.within)
-        said = f"piped ran none in {waited} (spec.task.timeout){await self._seen(tasks, listed)}"
-        remedy = (
+        waited = f"in {format_duration(self._request.within)} (spec.task.timeout)"
+        told = f"; {self._heard.told}" if self._heard else ""
+        if self._unconfirmed:
+            remedy = (
+                f"see the deployment's log in PipeCD; retry looks again, {self._to_name('<arn>')} follows the task all the same"
+            )
+            return NeedsPersonError(self.tried, f"{self._unconfirmed} {waited}", f"{remedy}; or abort")
+        said = f"piped ran none {waited}{await self._seen(tasks, listed)}{told}"
+        return NeedsPersonError(self.tried, said, self._to_do)
+
+    @property
+    def _to_do(self) -> str:
+        """What an operator can do where there is no task."""
+        newest = self._heard.newest if self._heard else None
+        if newest and newest.state is DeploymentState.SUCCESS:
+            return (
+                "piped takes a call that ECS accepted for success, also where ECS then placed no task: see the cluster's "
+                "capacity and network; sync the application in PipeCD; then retry, or abort"
+            )
+        return (
             "look in PipeCD whether the application has a deployment of this commit, and whether that failed, was skipped or "
             "waits; sync the application there if it has none; then retry, or abort"
         )
-        return NeedsPersonError(self.tried, said, remedy)
+
+    def _to_name(self, task: str) -> str:
+        """The command by which an operator names a task."""
+        return f"slipway retry {self._request.origin.promotion_id} --task {task}"
 
     @property
     def tried(self) -> str:
@@ -293,15 +222,20 @@ class TaskSearch:
         """Checks that piped has not gone by the image.
 
         Raises:
-            NeedsPersonError: It ran a later commit that brings another image, which still is the newest.
+            NeedsPersonError: It ran or deployed a later commit that brings another image, which still is the newest.
         """
         later = [each for each in piped if await tasks.brings(each.commit) is Brings.other]
-        if not later:
+        deployed = self._heard.later[:1] if self._heard and not self._heard.newest else ()
+        if not later and not deployed:
             return
         head = await self._repository.head(self._request.origin.app.branch)
-        if await tasks.brings(head) is Brings.other:
+        if await tasks.brings(head) is not Brings.other:
+            return
+        if later:
             last = max(later, key=lambda each: each.created_at)
             raise self._superseded(last.commit, f"and piped ran the task {last.id} for that")
+        for deployment in deployed:
+            raise self._superseded(deployment.commit, f"and {deployment.sentence}")
 
     def _superseded(self, commit: str, so: str) -> NeedsPersonError:
         said = f"the later commit {commit[:12]} brings another image, {so}"
@@ -310,7 +244,9 @@ class TaskSearch:
 
     def _several(self, found: Sequence[PipedTask], remedy: str) -> NeedsPersonError:
         named = ", ".join(f"{each.arn} (of {each.commit[:12]})" for each in found[:NAMED])
-        said = f"piped ran {len(found)}: {named}"
+        heard = self._heard or Heard()
+        told = "".join(f"; {each}" for each in (heard.silence, *(each.sentence for each in heard.own[:NAMED])) if each)
+        said = f"piped ran {len(found)}: {named}{told}"
         return NeedsPersonError(self.tried, said, remedy)
 
     async def _seen(self, tasks: Tasks, listed: Sequence[TaskTypeDef]) -> str:
@@ -326,24 +262,3 @@ class TaskSearch:
         if others := len(listed) - len(piped):
             parts.append(f"{pluralize(others, 'task')} of the family without piped's tags")
         return "".join(f"; {part}" for part in parts)
-
-
-async def list_tasks(aws: Aws, ecs: ECSClient, cluster: str, family: str) -> tuple[TaskTypeDef, ...]:
-    """The tasks of a family on a cluster with their tags; ECS forgets stopped ones after about an hour."""
-    tried = f"listing the tasks of the family {family} on the cluster {cluster}"
-    arns: dict[str, None] = {}
-    # Those that run first: one that stops meanwhile is in one of the lists.
-    statuses: tuple[DesiredStatusType, ...] = ("RUNNING", "STOPPED")
-    for status in statuses:
-        pages = ecs.get_paginator("list_tasks").paginate(
-            cluster=cluster, family=family, desiredStatus=status, PaginationConfig={"MaxItems": LISTED}
-        )
-        arns |= dict.fromkeys((await aws.call(tried, pages.build_full_result))["taskArns"])
-    names = list(arns)
-    found: list[TaskTypeDef] = []
-    for start in range(0, len(names), BATCH):
-        described = await aws.call(
-            tried, ecs.describe_tasks, cluster=cluster, tasks=names[start : start + BATCH], include=["TAGS"]
-        )
-        found += described["tasks"]
-    return tuple(found)

@@ -59,6 +59,8 @@ class StartedTask(Message):
     """The ARN of its task definition; empty where an older release recorded the task."""
     stopped_at: datetime | None = None
     """When it had stopped; none before that, and where it is not known."""
+    deployment: str = ""
+    """PipeCD's id of the deployment that ran it; empty where Slipway did, and where PipeCD was not heard."""
 
 
 class FindTask(Message):
@@ -87,6 +89,8 @@ class FoundTask(Message):
     """The commit that piped deployed: the one that brought the image, or a later one that has it still."""
     application: str = ""
     """PipeCD's id of the application."""
+    pipecd: str = ""
+    """What PipeCD's API said of it, or why it said nothing; empty where the worker does not ask PipeCD."""
 
 
 class FollowTask(Message):

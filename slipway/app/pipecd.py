@@ -208,6 +208,8 @@ class PipecdApp(PipecdModel):
     encryption: Encryption | None = None
     file: str = APP_FILE
     """The file's name in the application's folder."""
+    name: str = ""
+    """The application's name in PipeCD; empty where the file has none."""
     input_path: tuple[str, ...] = ("spec", "input")
     """Where the file has the input."""
 
@@ -262,7 +264,7 @@ class _AppReader:
         path = self._input_path()
         defaults = {} if path == ("spec", "input") and self._at(("kind",)) != V1 else {"run_standalone_task": False}
         ecs = self._model(EcsApp, path, {}, defaults)
-        events = self._at(("spec", "eventWatcher"))
+        events, name = self._at(("spec", "eventWatcher")), self._at(("spec", "name"))
         count = len(events) if isinstance(events, list) else 0  # pyright: ignore[reportUnknownArgumentType]
         handlers = [self._handler(("spec", "eventWatcher", index)) for index in range(count)]
         return ecs and PipecdApp(
@@ -271,6 +273,7 @@ class _AppReader:
             attachment=self._files(Attachment, "attachment", "targets"),
             encryption=self._files(Encryption, "encryption", "decryptionTargets"),
             file=self._document.file,
+            name=name if isinstance(name, str) else "",
             input_path=path,
         )
 

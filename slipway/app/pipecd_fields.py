@@ -46,7 +46,7 @@ class Field:
 BOTH, ONLY_V0, ONLY_V1, NONE = "v0, v1", "v0", "v1", "none"
 _READ, _PASSED, _REFUSED, _IGNORED = Handling.read, Handling.passed_on, Handling.refused, Handling.ignored
 FIELDS = (
-    Field("name", BOTH, _IGNORED, "names the app in PipeCD's console; Slipway's own name is `metadata.name`"),
+    Field("name", BOTH, _IGNORED, "names the app in PipeCD, where Slipway may look it up; its own name is `metadata.name`"),
     Field("labels", BOTH, _IGNORED, "for PipeCD's console; the labels of events are under `eventWatcher`"),
     Field("description", BOTH, _IGNORED, "for PipeCD's console"),
     Field("plugin", ONLY_V1, _IGNORED, "names the plugin; the input says that it is an ECS app"),

@@ -14,6 +14,7 @@ from slipway.api import TASK_QUEUE
 from slipway.errors import RefusedError
 from slipway.git.mirror import Author
 from slipway.git.rules import AllowedBranch, split_branch
+from slipway.pipecd.client import PipecdApi
 from slipway.policy.model import policy_of_branches
 from slipway.policy.source import Policies, fixed, policies_at
 
@@ -68,7 +69,8 @@ def readable_file(file: Path | None) -> Path | None:
         return None
     try:
         with file.open("rb"):
-            return file.resolve()
+            # Links are kept: what a mounted secret links to is another file after each change.
+            return file.absolute()
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror or error}") from error
 
@@ -105,6 +107,15 @@ class WorkerSettings(BaseSettings):
     watch_seconds: Annotated[float, Field(gt=0, le=3_600)] = 30.0
     """Seconds between two looks at a deployment branch on which PipeCD's event watcher writes images (git.writer: pipecd). Other
     branches are looked at 20 times less often."""
+    pipecd_api: Annotated[str, Field(pattern=r"^(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})?$")] = ""
+    """Host and port of PipeCD's API, as `pipecd.example.com:443`: where piped runs the task (task.launcher: pipecd), PipeCD is
+    asked how its deployment is (docs/pipecd.md). Without it, the tags on the tasks are the only witness of piped."""
+    pipecd_api_key_file: Annotated[Path | None, AfterValidator(readable_file)] = None
+    """The file of an API key of PipeCD; READ_ONLY suffices. It is read again for each call."""
+    pipecd_api_ca_file: Annotated[Path | None, AfterValidator(readable_file)] = None
+    """The file of the certificate authorities, in PEM, that PipeCD's certificate is checked by; the usual ones without it."""
+    pipecd_api_plaintext: bool = False
+    """Whether PipeCD is asked without TLS. The key then goes over the network as it is."""
     task_queue: Annotated[str, Field(min_length=1)] = TASK_QUEUE
     """The Temporal task queue."""
     versioned: bool = False
@@ -155,9 +166,22 @@ class WorkerSettings(BaseSettings):
             raise ValueError("set either SLIPWAY_REPOSITORIES or SLIPWAY_POLICY")
         return self
 
+    @model_validator(mode="after")
+    def _may_ask_pipecd(self) -> Self:
+        if self.pipecd_api and self.pipecd_api_key_file is None:
+            raise ValueError("SLIPWAY_PIPECD_API needs SLIPWAY_PIPECD_API_KEY_FILE, the file of an API key of PipeCD")
+        return self
+
     def author(self) -> Author:
         """Who the worker's commits are by."""
         return Author(self.git_author, self.git_email, self.git_signing_key)
+
+    def pipecd(self) -> PipecdApi | None:
+        """PipeCD's API; none where it is not to be asked."""
+        if not self.pipecd_api or self.pipecd_api_key_file is None:
+            return None
+        plaintext = self.pipecd_api_plaintext
+        return PipecdApi(self.pipecd_api, self.pipecd_api_key_file, self.pipecd_api_ca_file, plaintext=plaintext)
 
     def policies(self) -> Policies:
         """What apps may do.

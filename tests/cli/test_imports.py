@@ -16,7 +16,7 @@ PROGRAM = """\
 import sys
 from slipway.cli.app import run
 run(sys.argv[1:])
-print(sorted({"temporalio", "boto3"} & set(sys.modules)), file=sys.stderr)
+print(sorted({"temporalio", "boto3", "grpc"} & set(sys.modules)), file=sys.stderr)
 """
 
 

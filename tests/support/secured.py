@@ -84,7 +84,7 @@ class SecuredTemporal:
         self.port = free_port()
         self.address = f"localhost:{self.port}"
         self._issuer = ec.generate_private_key(ec.SECP256R1())
-        _write_certificates(folder)
+        write_certificates(folder)
         _write_keys(folder / "keys.json", self._issuer)
         (folder / "server.yaml").write_text("# enable-template\n" + yaml.safe_dump(self._configuration(authorizer)))
         environment = {
@@ -176,7 +176,8 @@ def _write_keys(file: Path, issuer: ec.EllipticCurvePrivateKey) -> None:
     file.write_text(json.dumps({"keys": [{**key, "x": _encode(point.x.to_bytes(32)), "y": _encode(point.y.to_bytes(32))}]}))
 
 
-def _write_certificates(folder: Path) -> None:
+def write_certificates(folder: Path) -> None:
+    """An authority `ca.pem`, and `server.pem` with `server-key.pem` for a server on the loopback address."""
     authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]

@@ -160,6 +160,8 @@ class World:
     makes_execution: bool = True
     piped_runs: bool = True
     """Whether piped has run a task when it is looked for."""
+    pipecd_says: str = ""
+    """What PipeCD's API says of the task."""
     task_had_ended: bool = False
 
     def __init__(self, task_queue: str) -> None:
@@ -326,7 +328,7 @@ class World:
         if not self.piped_runs:
             return None
         arn = asked.named or f"arn:aws:ecs:us-east-1:222222222222:task/ml/piped-{len(self.asked('find_task'))}"
-        return FoundTask(task=StartedTask(arn=arn, cluster="ml", started_at=NOW), commit=asked.commit)
+        return FoundTask(task=StartedTask(arn=arn, cluster="ml", started_at=NOW), commit=asked.commit, pipecd=self.pipecd_says)
 
     @activity.defn
     async def follow_task(self, asked: FollowTask) -> TaskVerdict:

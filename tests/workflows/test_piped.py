@@ -34,6 +34,14 @@ async def test_given_a_task_of_piped_when_it_is_promoted_then_slipway_registers_
     assert summary_of(status, StageName.task) == f"exit codes: pipeline 0; piped ran it for {'b' * 12}"
 
 
+async def test_given_a_worker_that_asks_pipecd_when_the_task_is_found_then_the_stage_names_the_witness(
+    client: Client, world: World
+) -> None:
+    world.pipecd_says = "deployment d1 SUCCESS by PipeCD"
+    status = await until_asked(await start(client, world))
+    assert summary_of(status, StageName.task).endswith(f"piped ran it for {'b' * 12}; deployment d1 SUCCESS by PipeCD")
+
+
 async def test_given_a_task_that_failed_when_it_is_retried_then_it_is_told_which_one_and_nothing_is_stopped(
     client: Client, world: World
 ) -> None:

@@ -1,0 +1,1 @@
+"""PipeCD's public API, of which Slipway reads applications and deployments."""
