@@ -5,6 +5,7 @@ Its methods are the transitions that people see. They are pure: the time is pass
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime
 from typing import TypeVar
 
@@ -72,6 +73,8 @@ class TargetRollout(Message):
 
     request: RolloutRequest
     served: ServedEndpoint | None = None
+    marked: bool = False
+    """Whether its endpoint's tag says so."""
 
 
 class PromotionState(BaseModel):
@@ -331,11 +334,18 @@ class PromotionState(BaseModel):
         self.compensations = tuple(done if known is before else known for known in self.compensations)
         self.rollouts = (*self.rollouts[:at], *self.rollouts[at + 1 :])
 
-    def serve(self, served: dict[int, ServedEndpoint]) -> None:
-        """Record what targets serve, by their position among the rollouts."""
+    def serve(self, served: dict[int, ServedEndpoint], marked: Container[int] = ()) -> None:
+        """Record what targets serve, by their position among the rollouts.
+
+        Args:
+            served: What they serve.
+            marked: Those whose endpoint's tag says so.
+        """
         limit = ANSWERS_SIZE // max(len(known(self.app).spec.spec.rollout.targets), 1)
         self.rollouts = tuple(
-            rollout.model_copy(update={"served": with_short_answer(served[at], limit)}) if at in served else rollout
+            rollout.model_copy(update={"served": with_short_answer(served[at], limit), "marked": at in marked})
+            if at in served
+            else rollout
             for at, rollout in enumerate(self.rollouts)
         )
 

@@ -207,3 +207,5 @@ class RolloutResult(Message):
     end: RolloutEnd
     served: ServedEndpoint
     reason: str = ""
+    marked: bool = False
+    """Whether the endpoint's tag says what it serves. The rollouts of older releases left that to their promotion."""
