@@ -1,7 +1,7 @@
 """One promotion to as many endpoints as a spec may name: `python -m bench.thousand [number]`.
 
-It is no part of `make bench`, for a thousand endpoints take many minutes and a compiler of C. All parts are the real ones, but for
-what copies, builds and trains. Each endpoint has a container of its own, whose program is small enough to run a thousand times.
+It is no part of `make bench`, for a thousand endpoints take many minutes and a compiler of C. All parts are the real ones, but
+for what copies, builds and trains. Each endpoint has a container of its own, whose program is small enough for a thousand.
 """
 
 from __future__ import annotations

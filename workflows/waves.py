@@ -128,7 +128,7 @@ class Waves:
             stopped = [
                 self._state.rollouts[position].request.plan.target
                 for position, result in zip(positions, results, strict=True)
-                if isinstance(result, BaseException) and is_cancelled_exception(result)
+                if isinstance(result, BaseException) and (is_cancelled_exception(result) or puts_back_what_broke())
             ]
             await self._setbacks.act_on(failed, stopped)
         for result in results:
@@ -314,6 +314,14 @@ def stop(running: Sequence[asyncio.Task[RolloutResult | None]]) -> None:
     if running and workflow.patched("stop-the-wave"):
         for child in running:
             child.cancel()
+
+
+def puts_back_what_broke() -> bool:
+    """Whether a rollout that could not go on is put back as well, where another one shows that the model is bad.
+
+    SageMaker goes on with an update that nobody follows any more. Earlier releases left that to the operator.
+    """
+    return workflow.patched("put-back-what-broke")
 
 
 def account_of(plan: EndpointPlan) -> str:
