@@ -158,11 +158,11 @@ class Scene:
             case "good":
                 return {}
 
-    def _package(self, name: str, approval: str, **behaviour: Any) -> str:
-        key, s3 = f"{self.name}/{name}", self.ground.client("s3")
+    def _package(self, label: str, approval: str, **behaviour: Any) -> str:
+        key, s3 = f"{self.name}/{label}", self.ground.client("s3")
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            info, content = member("model.json", json.dumps({"name": name} | behaviour).encode())
+            info, content = member("model.json", json.dumps({"name": label} | behaviour).encode())
             archive.addfile(info, io.BytesIO(content))
         s3.put_object(Bucket=self.ground.bucket, Key=f"{key}.tar.gz", Body=packed.getvalue())
         s3.put_object(Bucket=self.ground.bucket, Key=f"{key}.json", Body=json.dumps({"accuracy": {"value": 0.95}}).encode())
