@@ -103,7 +103,7 @@ class RolloutWorkflow:
         end_if_aborted()
         await workflow.execute_activity_method(
             EndpointActivities.update_endpoint,
-            UpdateEndpoint(plan=plan, previous_config=request.previous_config),
+            UpdateEndpoint(plan=plan, previous_config=request.previous_config, previous_modified=request.previous_modified),
             **shown(CHANGE, f"update {plan.target.endpoint}"),
         )
         end_if_aborted()

@@ -314,6 +314,14 @@ class PromotionState(BaseModel):
         replaced = tuple(restore if known is before else known for known in others)
         self.compensations = replaced if before else (*replaced, restore)
 
+    def find_again(self, at: int, modified: datetime | None) -> None:
+        """Record when a target, which is as it was planned, had been changed last before it is tried again."""
+        if modified is None:
+            return
+        rollout = self.rollouts[at]
+        found = rollout.request.model_copy(update={"previous_modified": modified})
+        self.rollouts = (*self.rollouts[:at], rollout.model_copy(update={"request": found}), *self.rollouts[at + 1 :])
+
     def restore_of(self, at: int) -> Planned | None:
         """The way back of a target, by its place among the rollouts: the latest one, where the target was put back before.
 

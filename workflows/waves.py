@@ -229,6 +229,7 @@ class Waves:
         before = Preflight(plan=request.plan, current_config=request.previous_config, scaling=request.scaling)
         same = (found.plan.config, found.current_config) == (before.plan.config, before.current_config)
         if same and not is_scaled_otherwise(found.scaling, before.scaling):
+            self._state.find_again(position, found.modified)
             return
         self._warn(found)
         self._state.plan_again(position, self._request_of(found), way_back_of(found))
@@ -250,6 +251,7 @@ class Waves:
             smoke_content_type=smoke.content_type if smoke else "application/json",
             scaling=found.scaling,
             smoke=smoke,
+            previous_modified=found.modified,
         )
 
     def _asked(self, target: Target) -> PlanRollout:

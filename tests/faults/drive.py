@@ -200,6 +200,8 @@ class Drive:
     async def _steer(self, status: PromotionStatus) -> None:
         failure = status.waiting_for.failure if status.waiting_for else None
         undoing = bool(status.reason)
+        at = next((report.name for report in status.stages if report.state is StageState.parked), StageName.rollout)
+        assert at in {StageName.approval, StageName.rollout}, f"it does not come to its approval: {failure}"
         steering = self._steering.pop(0) if self._steering else self._last_steering(undoing)
         self._say(f"parked ({failure.answered if failure else 'no reason'}), so {steering}")
         if steering.heals:

@@ -60,7 +60,7 @@ class Trained(World):
     @activity.defn
     async def register_task_definition(self, asked: RegisterTaskDefinition) -> RegisteredTaskDefinition:
         account = asked.image.partition(".")[0]
-        arn = f"arn:aws:ecs:{asked.region}:{account}:task-definition/screening:1"
+        arn = f"arn:aws:ecs:{asked.region}:{account}:task-definition/screening-pipeline:1"
         return RegisteredTaskDefinition(arn=arn, containers=asked.containers, reused=True)
 
     @activity.defn
