@@ -26,11 +26,11 @@ from temporalio.client import Client
 from bench.figures import line_of, told
 from demo.stack import REGION
 from demo.team import ROOT
-from slipway.api import AppRef, Outcome, PromotionRequest, PromotionStatus, StageName
+from slipway.api import AppRef, Outcome, PromotionRequest, PromotionStatus, StageName, StageState
 from slipway.served import TAG
 from slipway.temporal.start import Handle, start_promotion
 from tests.faults.ground import SAMPLE_ACCOUNT, Ground
-from tests.support.waiting import summary_of
+from tests.support.waiting import state_of
 
 MOST = 1_000
 OF_A_WAVE = 50
@@ -223,7 +223,7 @@ async def promote(ground: Ground, request: PromotionRequest) -> tuple[PromotionS
         asked = time.monotonic()
         status = await handle.query("status", result_type=PromotionStatus)
         query = max(query, time.monotonic() - asked)
-        if summary_of(status, StageName.rollout) == "" and status.outcome is None:
+        if state_of(status, StageName.rollout) is StageState.pending:
             approval = time.monotonic()
         description = await client.get_workflow_handle(handle.id).describe()
         raw = description.raw_description

@@ -217,7 +217,8 @@ class Drive:
         if undoing:
             self._undo_parks += 1
             return Steering("retry" if self._undo_parks <= UNDO_TRIES else "abort", heals=True)
-        return Steering("retry" if self.retries <= len(self.schedule.steering) else "abort", heals=True)
+        may_end_well = self.schedule.model in {"good", "recovers"} and self.retries <= len(self.schedule.steering)
+        return Steering("retry" if may_end_well else "abort", heals=True)
 
     def _heal(self) -> None:
         self._clear()

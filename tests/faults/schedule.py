@@ -18,6 +18,7 @@ ON_FAILURE: tuple[OnFailure, ...] = ("stop", "rollbackWave", "rollbackAll")
 MODELS: tuple[Model, ...] = ("wrong", "fails", "recovers", "crashes")
 CALM: tuple[Action, ...] = ("abort", "alarm")
 STEERS: tuple[Steer, ...] = ("retry", "retry", "abort")
+SCALING = "application-autoscaling"
 MUTATIONS = (
     ("sagemaker", "CreateModel"),
     ("sagemaker", "CreateEndpointConfig"),
@@ -27,9 +28,9 @@ MUTATIONS = (
     ("sagemaker", "AddTags"),
     ("sagemaker", "UpdateModelPackage"),
     ("sagemaker-runtime", "InvokeEndpoint"),
-    ("application-autoscaling", "DeregisterScalableTarget"),
-    ("application-autoscaling", "RegisterScalableTarget"),
-    ("application-autoscaling", "PutScalingPolicy"),
+    (SCALING, "DeregisterScalableTarget"),
+    (SCALING, "RegisterScalableTarget"),
+    (SCALING, "PutScalingPolicy"),
 )
 """The calls after which something may happen. The test makes none of them while a promotion runs."""
 READS = (
@@ -40,7 +41,7 @@ READS = (
     ("sagemaker", "ListTags"),
     ("sagemaker", "ListEndpoints"),
     ("cloudwatch", "DescribeAlarms"),
-    ("application-autoscaling", "DescribeScalableTargets"),
+    (SCALING, "DescribeScalableTargets"),
 )
 FAULTS = ("throttle", "server-error", "reset", "lost-answer", "denied")
 DIALS = ("capacity", "rollback", "rollback with a reason", "rollback-failed")
@@ -129,7 +130,9 @@ def schedule_of(number: int) -> Schedule:
     """One example by its number. One in four has a worker that dies, which costs ten seconds until another one takes over."""
     random = Random(number)
     kind = random.choice(KINDS)
-    waves = random.choice(((1,), (2,), (1, 1), (1, 2)))
+    waves = random.choice(((1,), (1,), (2,), (1, 1), (1, 2)))
+    new_target, scaled, soaks = random.random() < 0.3, random.random() < 0.3, random.random() < 0.5
+    moments = _moments(new_target=new_target, updates=sum(waves) > new_target, scaled=scaled, soaks=soaks and len(waves) > 1)
     actions: tuple[Action, ...] = random.choice((CALM, CALM, CALM, (*CALM, "kill")))
     return Schedule(
         number=number,
@@ -138,11 +141,11 @@ def schedule_of(number: int) -> Schedule:
         has_bake=random.random() < 0.5 and kind != "rolling",
         waves=waves,
         at_once=random.choice((None, None, 1)),
-        soaks=random.random() < 0.5,
+        soaks=soaks,
         on_failure=random.choice(ON_FAILURE),
         instances=random.randint(1, 4),
-        new_target=random.random() < 0.3,
-        scaled=random.random() < 0.3,
+        new_target=new_target,
+        scaled=scaled,
         marked=random.random() < 0.5,
         model=random.choice(MODELS) if random.random() < 0.5 else "good",
         tries=random.randint(1, 2),
@@ -150,8 +153,8 @@ def schedule_of(number: int) -> Schedule:
         rejects=random.random() < 0.05,
         dials=tuple((random.randrange(sum(waves)), random.choice(DIALS)) for _ in range(random.choice((0, 0, 1)))),
         faults=tuple(_fault(random) for _ in range(random.randint(0, 3))),
-        events=tuple(Event(_moment(random), random.choice(actions)) for _ in range(random.randint(0, 3))),
-        steering=tuple(Steering(random.choice(STEERS), heals=random.random() < 0.5) for _ in range(random.randint(0, 3))),
+        events=tuple(Event(random.choice(random.choice(moments)), random.choice(actions)) for _ in range(random.randint(0, 3))),
+        steering=tuple(Steering(random.choice(STEERS), heals=random.random() < 0.5) for _ in range(random.randint(0, 2))),
     )
 
 
@@ -160,12 +163,14 @@ def _fault(random: Random) -> Fault:
     return Fault(service, operation, random.choice(FAULTS), random.choice((1, 1, 1, 3)))
 
 
-def _moment(random: Random) -> Moment:
-    """Some moment of a rollout, or of its undoing."""
-    match random.choice(("call", "call", "share", "soak", "undoing", "begin")):
-        case "call":
-            return Moment("call", *random.choice(MUTATIONS))
-        case "share":
-            return Moment("share", share=random.choice((0.0, 0.5, 1.0)), at=random.randint(0, 2))
-        case other:
-            return Moment(other)
+def _moments(*, new_target: bool, updates: bool, scaled: bool, soaks: bool) -> list[list[Moment]]:
+    """The moments that a rollout may have, kind by kind. An event whose moment never comes would hold up those behind it."""
+    never = {
+        *(("CreateEndpoint", "DeleteEndpoint") if not new_target else ()),
+        *(("UpdateEndpoint",) if not updates else ()),
+        *((operation for service, operation in MUTATIONS if service == SCALING) if not (scaled and updates) else ()),
+    }
+    calls = [Moment("call", service, operation) for service, operation in MUTATIONS if operation not in never]
+    shares = [Moment("share", share=share, at=at) for share in (0.0, 0.5, 1.0) for at in range(3)]
+    soak = [[Moment("soak")]] if soaks else []
+    return [calls, calls, shares, [Moment("begin")], [Moment("undoing")], *soak]
