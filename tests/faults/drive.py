@@ -175,9 +175,10 @@ class Drive:
                 await asyncio.to_thread(self._set_alarm, "ALARM")
             case "kill":
                 self.killed += 1
-                await asyncio.to_thread(self.scene.ground.crew.worker.kill)
+                # Not on a thread of its own: a worker ends with the thread that started it.
+                self.scene.ground.crew.worker.kill()
                 self._release()
-                await asyncio.to_thread(self.scene.ground.crew.start_worker)
+                self.scene.ground.crew.start_worker()
 
     def _set_alarm(self, state: str) -> None:
         self.alarm = state
