@@ -122,8 +122,8 @@ class Judge:
         if package["ModelApprovalStatus"] != wanted and undone and (promoted or self._status.package):
             found.append(f"the package is {package['ModelApprovalStatus']}, and should be {wanted}")
         recorded = f"{SERVED}{self._status.id}" in package.get("CustomerMetadataProperties", {})
-        if promoted and not recorded:
-            found.append("the package has no record that it serves")
+        if recorded != promoted and (promoted or undone):
+            found.append(f"the package has {'a' if recorded else 'no'} record that it serves")
         return found
 
     def _of_alarm(self) -> list[str]:
