@@ -127,7 +127,7 @@ def schedules() -> st.SearchStrategy[Schedule]:
 
 
 def schedule_of(number: int) -> Schedule:
-    """One example by its number. One in three may have a worker that dies, which costs ten seconds until another one takes over."""
+    """One example by its number. In one of three the worker may die: that costs ten seconds."""
     random = Random(number)
     kind = random.choice(KINDS)
     waves = random.choice(((1,), (1,), (2,), (1, 1), (1, 2)))
