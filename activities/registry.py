@@ -30,6 +30,7 @@ from slipway.aws.errors import answer_of
 from slipway.decisions.command import Delivery
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.names import short_hash
+from slipway.served import SERVED
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.literals import ModelApprovalStatusType
@@ -223,12 +224,25 @@ class RegistryActivities:
             if "does not exist" not in answer_of(error)[1]:
                 raise
             return Compensation(state=LedgerState.kept, note="the package does not exist any more")
+        await self._take_off_record(request)
         note = (
             "the package was already rejected"
             if done.before == done.after
             else f"the package went from {done.before} to Rejected"
         )
         return Compensation(state=LedgerState.undone, note=note)
+
+    async def _take_off_record(self, request: WithdrawApproval) -> None:
+        """A promotion that is aborted right after it recorded the package as served has put its targets back."""
+        record = f"{SERVED}{request.origin.promotion_id}" if request.origin else ""
+        found = await describe_package(self._aws, request.package.arn)
+        if record in found.get("CustomerMetadataProperties", {}):
+            await self._aws.call(
+                f"taking off {request.package.arn} that it served",
+                self._aws.sagemaker(request.package.region).update_model_package,
+                ModelPackageArn=request.package.arn,
+                CustomerMetadataPropertiesToRemove=[record],
+            )
 
 
 def job_of(tried: str, steps: Sequence[StepReport], name: str, kind: str) -> str:

@@ -92,7 +92,7 @@ class Crew:
             "SLIPWAY_METRICS_PORT": str(free_port()),
         }
         self._worker_environment = self._environment | settings
-        self.worker = self._make_worker(BINARIES / "slipway-worker")
+        self.worker = self.make_worker(str(BINARIES / "slipway-worker"))
 
     def __enter__(self) -> Self:
         """Set Temporal up, and start the worker."""
@@ -113,11 +113,12 @@ class Crew:
     def replace_worker(self, program: Path) -> None:
         """Stop the worker as an upgrade does, and start another program in its place."""
         self.worker.stop()
-        self.worker = self._make_worker(program)
+        self.worker = self.make_worker(str(program))
         self.start_worker()
 
-    def _make_worker(self, program: Path) -> Child:
-        return Child("worker", [str(program)], self._worker_environment, self._folder)
+    def make_worker(self, *command: str) -> Child:
+        """A worker by another command, to be put in the place of `worker` while that does not run."""
+        return Child("worker", [*command], self._worker_environment, self._folder)
 
     def slipway(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `slipway` command as one of them does, and return what it printed."""

@@ -65,9 +65,13 @@ class RollbackStages(UndoingWorkflow):
         where = going_back.endpoint or "every target"
         return f"rollback of {where} to version {known(self._state.package).version}: {going_back.reason}"
 
-    async def _record_served(self, plans: list[EndpointPlan]) -> None:
-        """Leave on the targets and on the package what serves now, so that it is known when Temporal has forgotten it."""
-        for plan in plans:
+    async def _record_served(self, unmarked: list[EndpointPlan]) -> None:
+        """Leave on record what serves now, so that it is known when Temporal has forgotten it.
+
+        Args:
+            unmarked: The targets that rollouts of an older release have left without a mark.
+        """
+        for plan in unmarked:
             summary = f"record what {plan.target.endpoint} serves"
             await self._step(EndpointActivities.mark_endpoint, plan, CHANGE, summary)
         state, package = self._state, known(self._state.package)

@@ -403,7 +403,7 @@ class PromotionWorkflow(RollbackStages):
         try:
             await waves.run()
             if workflow.patched("record-served"):
-                await self._record_served(waves.plans)
+                await self._record_served(waves.unmarked)
         except FailureError as error:
             if report_of(error).voids_approval:
                 self._state.void, self._state.round = True, None

@@ -64,12 +64,26 @@ class RolloutWorkflow:
             verdict = await self._update(request)
         else:
             verdict = await self._update_without(request, ChangeScaling(plan=plan, scaling=request.scaling))
-        if verdict.end is not RolloutEnd.served or not request.smoke_payload:
+        if verdict.end is not RolloutEnd.served:
             self._show(plan, verdict.end)
             return result(plan, verdict)
-        answer = await self._ask(request, request.smoke_payload)
-        self._show(plan, "served" if answer.ok else "served, but did not answer")
-        return result(plan, verdict, answer)
+        answer = await self._ask(request, request.smoke_payload) if request.smoke_payload else None
+        if answer and not answer.ok:
+            self._show(plan, "served, but did not answer")
+            return result(plan, verdict, answer)
+        marked = await self._mark(plan)
+        self._show(plan, "served")
+        return result(plan, verdict, answer).model_copy(update={"marked": marked})
+
+    @staticmethod
+    async def _mark(plan: EndpointPlan) -> bool:
+        """Leave on the endpoint what it serves now. Its promotion may have a thousand, and would do so one after the other."""
+        if not workflow.patched("mark-in-rollout"):
+            return False
+        end_if_aborted()
+        summary = f"record what {plan.target.endpoint} serves"
+        await workflow.execute_activity_method(EndpointActivities.mark_endpoint, plan, **shown(CHANGE, summary))
+        return True
 
     async def _ask(self, request: RolloutRequest, payload: str) -> SmokeAnswer:
         """The first right answer, or the last one."""
@@ -89,7 +103,7 @@ class RolloutWorkflow:
         end_if_aborted()
         await workflow.execute_activity_method(
             EndpointActivities.update_endpoint,
-            UpdateEndpoint(plan=plan, previous_config=request.previous_config),
+            UpdateEndpoint(plan=plan, previous_config=request.previous_config, previous_modified=request.previous_modified),
             **shown(CHANGE, f"update {plan.target.endpoint}"),
         )
         end_if_aborted()

@@ -52,7 +52,8 @@ class Setbacks:
 
         Args:
             failed: The targets that did not keep the model.
-            stopped: Those of their wave whose update was stopped for that. They are between two models, so they go back too.
+            stopped: Those of their wave whose update was stopped for that, or could not go on. They may be between two models,
+                so they go back too.
 
         Raises:
             EndedError: Everything goes back.

@@ -5,6 +5,7 @@ Its methods are the transitions that people see. They are pure: the time is pass
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime
 from typing import TypeVar
 
@@ -72,6 +73,8 @@ class TargetRollout(Message):
 
     request: RolloutRequest
     served: ServedEndpoint | None = None
+    marked: bool = False
+    """Whether its endpoint's tag says so."""
 
 
 class PromotionState(BaseModel):
@@ -311,6 +314,14 @@ class PromotionState(BaseModel):
         replaced = tuple(restore if known is before else known for known in others)
         self.compensations = replaced if before else (*replaced, restore)
 
+    def find_again(self, at: int, modified: datetime | None) -> None:
+        """Record when a target, which is as it was planned, had been changed last before it is tried again."""
+        if modified is None:
+            return
+        rollout = self.rollouts[at]
+        found = rollout.request.model_copy(update={"previous_modified": modified})
+        self.rollouts = (*self.rollouts[:at], rollout.model_copy(update={"request": found}), *self.rollouts[at + 1 :])
+
     def restore_of(self, at: int) -> Planned | None:
         """The way back of a target, by its place among the rollouts: the latest one, where the target was put back before.
 
@@ -331,11 +342,18 @@ class PromotionState(BaseModel):
         self.compensations = tuple(done if known is before else known for known in self.compensations)
         self.rollouts = (*self.rollouts[:at], *self.rollouts[at + 1 :])
 
-    def serve(self, served: dict[int, ServedEndpoint]) -> None:
-        """Record what targets serve, by their position among the rollouts."""
+    def serve(self, served: dict[int, ServedEndpoint], marked: Container[int] = ()) -> None:
+        """Record what targets serve, by their position among the rollouts.
+
+        Args:
+            served: What they serve.
+            marked: Those whose endpoint's tag says so.
+        """
         limit = ANSWERS_SIZE // max(len(known(self.app).spec.spec.rollout.targets), 1)
         self.rollouts = tuple(
-            rollout.model_copy(update={"served": with_short_answer(served[at], limit)}) if at in served else rollout
+            rollout.model_copy(update={"served": with_short_answer(served[at], limit), "marked": at in marked})
+            if at in served
+            else rollout
             for at, rollout in enumerate(self.rollouts)
         )
 

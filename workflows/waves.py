@@ -37,6 +37,8 @@ from workflows.soak import Soak, Wait
 from workflows.state import PromotionState, TargetRollout, known
 
 OFF_MEANWHILE = "its automatic scaling is off while it is updated, since SageMaker takes no other instance type beside it"
+LOOKS_AT_ONCE = 10
+"""Targets of a wave that are looked at at the same time: each takes some ten calls of AWS."""
 NAMES_SHOWN = 10
 """Endpoints that a stage's line names."""
 
@@ -105,7 +107,7 @@ class Waves:
         self._summarize(f"version {self._package.version} on {pluralize(len(self._state.served), 'endpoint')}")
 
     async def _roll_out(self, wave: Wave) -> None:
-        positions = [await self._plan(target) for target in wave.targets if not self._is_served(target)]
+        positions = await self._plan_all([target for target in wave.targets if not self._is_served(target)])
         requests = [self._state.rollouts[position].request for position in positions]
         self._summarize(f"updating {named(requests)}")
         # Each that has begun comes to rest before any of them is judged.
@@ -113,7 +115,10 @@ class Waves:
         ended = [
             (position, result) for position, result in zip(positions, results, strict=True) if isinstance(result, RolloutResult)
         ]
-        self._state.serve({position: result.served for position, result in ended if result.end is RolloutEnd.served})
+        self._state.serve(
+            {position: result.served for position, result in ended if result.end is RolloutEnd.served},
+            {position for position, result in ended if result.marked},
+        )
         failed = [
             Failed(self._state.rollouts[position].request.plan.target, f"{result.served.endpoint}: {result.reason}")
             for position, result in ended
@@ -123,7 +128,7 @@ class Waves:
             stopped = [
                 self._state.rollouts[position].request.plan.target
                 for position, result in zip(positions, results, strict=True)
-                if isinstance(result, BaseException) and is_cancelled_exception(result)
+                if isinstance(result, BaseException) and (is_cancelled_exception(result) or puts_back_what_broke())
             ]
             await self._setbacks.act_on(failed, stopped)
         for result in results:
@@ -163,35 +168,68 @@ class Waves:
         position = self._positions.get(target)
         return position is not None and self._state.rollouts[position].served is not None
 
-    async def _plan(self, target: Target) -> int:
-        """The position of a target's rollout, which is planned with its way back before anything there is changed."""
-        position = self._positions.get(target)
-        if position is not None:
-            if workflow.patched("look-again"):
-                await self._look_again(position)
-            return position
-        found = await workflow.execute_activity_method(
-            EndpointActivities.preflight, self._asked(target), **shown(READ, f"preflight {target.endpoint}")
-        )
-        self._warn(found)
-        self._state.plan(way_back_of(found))
-        self._state.rollouts = (*self._state.rollouts, TargetRollout(request=self._request_of(found)))
-        self._positions[target] = len(self._state.rollouts) - 1
-        return self._positions[target]
+    async def _plan_all(self, targets: Sequence[Target]) -> list[int]:
+        """The positions of some targets' rollouts, which are planned with their ways back before anything there is changed.
 
-    async def _look_again(self, position: int) -> None:
-        """Plan a rollout that failed anew, where its own update is neither under way nor made: others may have been there."""
+        Raises:
+            ActivityError: One of them cannot be rolled out. The others are planned all the same.
+        """
+        if len(targets) == 1 or not workflow.patched("preflight-together"):
+            return [self._plan(target, await self._look(target)) for target in targets]
+        gate = asyncio.Semaphore(LOOKS_AT_ONCE)
+
+        async def look(target: Target) -> Preflight | None:
+            async with gate:
+                return await self._look(target)
+
+        found = await asyncio.gather(*map(look, targets), return_exceptions=True)
+        planned = [
+            self._plan(target, each) for target, each in zip(targets, found, strict=True) if not isinstance(each, BaseException)
+        ]
+        for each in found:
+            if isinstance(each, BaseException):
+                raise each
+        return planned
+
+    async def _look(self, target: Target) -> Preflight | None:
+        """What is at a target before it is rolled out, or before a rollout that failed is tried again; none for no new look."""
+        position = self._positions.get(target)
+        if position is None:
+            return await workflow.execute_activity_method(
+                EndpointActivities.preflight, self._asked(target), **shown(READ, f"preflight {target.endpoint}")
+            )
+        if not workflow.patched("look-again"):
+            return None
         request = self._state.rollouts[position].request
-        before = Preflight(plan=request.plan, current_config=request.previous_config, scaling=request.scaling)
         again = UpdateEndpoint(
             plan=request.plan.model_copy(update={"origin": self._origin, "adopted": self._adopted(request.plan.target)}),
             previous_config=request.previous_config,
         )
-        found = await workflow.execute_activity_method(
+        return await workflow.execute_activity_method(
             EndpointActivities.look_again, again, **shown(READ, f"look at {request.plan.target.endpoint} again")
         )
+
+    def _plan(self, target: Target, found: Preflight | None) -> int:
+        """The position of a target's rollout, which is planned by what was found."""
+        position = self._positions.get(target)
+        if position is not None:
+            if found:
+                self._plan_again(position, found)
+            return position
+        before = known(found)
+        self._warn(before)
+        self._state.plan(way_back_of(before))
+        self._state.rollouts = (*self._state.rollouts, TargetRollout(request=self._request_of(before)))
+        self._positions[target] = len(self._state.rollouts) - 1
+        return self._positions[target]
+
+    def _plan_again(self, position: int, found: Preflight) -> None:
+        """Plan a rollout that failed anew, where its own update is neither under way nor made: others may have been there."""
+        request = self._state.rollouts[position].request
+        before = Preflight(plan=request.plan, current_config=request.previous_config, scaling=request.scaling)
         same = (found.plan.config, found.current_config) == (before.plan.config, before.current_config)
         if same and not is_scaled_otherwise(found.scaling, before.scaling):
+            self._state.find_again(position, found.modified)
             return
         self._warn(found)
         self._state.plan_again(position, self._request_of(found), way_back_of(found))
@@ -213,6 +251,7 @@ class Waves:
             smoke_content_type=smoke.content_type if smoke else "application/json",
             scaling=found.scaling,
             smoke=smoke,
+            previous_modified=found.modified,
         )
 
     def _asked(self, target: Target) -> PlanRollout:
@@ -245,9 +284,9 @@ class Waves:
         )
 
     @property
-    def plans(self) -> list[EndpointPlan]:
-        """The plans of the targets that were rolled out, with what the worker checks them by."""
-        return [self._checked(rollout.request.plan) for rollout in self._state.rollouts if rollout.served]
+    def unmarked(self) -> list[EndpointPlan]:
+        """The plans of the targets whose rollouts left no mark on them, with what the worker checks them by."""
+        return [self._checked(rollout.request.plan) for rollout in self._state.rollouts if rollout.served and not rollout.marked]
 
     def _checked(self, plan: EndpointPlan) -> EndpointPlan:
         # An older release recorded plans without it.
@@ -277,6 +316,14 @@ def stop(running: Sequence[asyncio.Task[RolloutResult | None]]) -> None:
     if running and workflow.patched("stop-the-wave"):
         for child in running:
             child.cancel()
+
+
+def puts_back_what_broke() -> bool:
+    """Whether a rollout that could not go on is put back as well, where another one shows that the model is bad.
+
+    SageMaker goes on with an update that nobody follows any more. Earlier releases left that to the operator.
+    """
+    return workflow.patched("put-back-what-broke")
 
 
 def account_of(plan: EndpointPlan) -> str:

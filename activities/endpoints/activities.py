@@ -91,6 +91,7 @@ class EndpointActivities:
             current_config=None if endpoint and endpoint["EndpointStatus"] in {"Creating", "Failed"} else serving,
             warnings=(*unknown, *await self._warnings(account, plan, endpoint, former)),
             scaling=await scaling_in_the_way(account, plan, former) if former else None,
+            modified=endpoint["LastModifiedTime"] if endpoint else None,
         )
 
     @activity.defn
@@ -380,8 +381,13 @@ def _failed_creation(endpoint: DescribeEndpointOutputTypeDef, request: UpdateEnd
 
 
 def _rolled_back_since(endpoint: DescribeEndpointOutputTypeDef, request: UpdateEndpoint) -> bool:
-    """Whether an earlier attempt of this activity made the update, and AWS has undone it before this attempt looks."""
+    """Whether an earlier attempt of this activity made the update, and AWS has undone it before this attempt looks.
+
+    What changed the endpoint right before preflight, as a rollback after which an operator tried again at once, is no such sign.
+    """
     info = activity.info()
+    if request.previous_modified and endpoint["LastModifiedTime"] <= request.previous_modified:
+        return False
     return (
         info.attempt > 1
         and endpoint["EndpointStatus"] == "InService"

@@ -85,6 +85,8 @@ class Preflight(Message):
     """For example: the endpoint has one instance, too few for a canary: the update is all at once."""
     scaling: Scaling | None = None
     """The automatic scaling that the update needs taken off. Mostly none."""
+    modified: datetime | None = None
+    """When the endpoint was changed last, by SageMaker's clock. None where there is none, and where nothing was planned anew."""
 
 
 class UpdateEndpoint(Message):
@@ -92,6 +94,8 @@ class UpdateEndpoint(Message):
 
     plan: EndpointPlan
     previous_config: str | None = Field(description="What preflight found; None creates the endpoint.")
+    previous_modified: datetime | None = None
+    """When the endpoint had been changed last by then. Absent where an older release recorded the input."""
 
 
 class FollowEndpoint(Message):
@@ -199,6 +203,8 @@ class RolloutRequest(Message):
     input."""
     smoke: SmokeRequest | None = None
     """The whole smoke request. Absent where an older release recorded the input."""
+    previous_modified: datetime | None = None
+    """When the endpoint had been changed last, as preflight found it. Absent where an older release recorded the input."""
 
 
 class RolloutResult(Message):
@@ -207,3 +213,5 @@ class RolloutResult(Message):
     end: RolloutEnd
     served: ServedEndpoint
     reason: str = ""
+    marked: bool = False
+    """Whether the endpoint's tag says what it serves. The rollouts of older releases left that to their promotion."""

@@ -159,18 +159,10 @@ def numbers_of(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     return itertools.islice(_walk(report, "", 1), NUMBERS_LIMIT)
 
 
-def kept(numbers: Iterable[tuple[str, float]], named: Collection[str], spare: int) -> dict[str, float]:
+def kept(numbers: Collection[tuple[str, float]], named: Collection[str], spare: int) -> dict[str, float]:
     """The numbers at the named paths, and as many others as are spared, first by name."""
-    found: dict[str, float] = {}
-
-    def others() -> Iterator[tuple[str, float]]:
-        for path, number in numbers:
-            if path in named:
-                found[path] = number
-            else:
-                yield path, number
-
-    rest = heapq.nsmallest(spare, others())
+    found = {path: number for path, number in numbers if path in named}
+    rest = heapq.nsmallest(spare, ((path, number) for path, number in numbers if path not in named))
     return dict(sorted((dict(rest) | found).items()))
 
 

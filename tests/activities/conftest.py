@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess, TestImage, build_image, fresh_account, layer_of, libraries_of, member
+from slipway_sandbox.testing import SandboxProcess, TestImage, fresh_account
 from temporalio.testing import ActivityEnvironment
 
 from activities.endpoints.activities import EndpointActivities
@@ -23,6 +22,7 @@ from slipway.policy.model import policy_of_branches
 from slipway.policy.source import fixed
 from tests.activities.by_hand import ByHand
 from tests.activities.serving import Serving
+from tests.support.model_server import model_server
 
 I = TypeVar("I")  # noqa: E741 -- input and output
 O = TypeVar("O")  # noqa: E741
@@ -209,54 +209,10 @@ def repositories(deployment: Deployment, tmp_path: Path) -> Repositories:
     return Repositories(fixed(policy_of_branches([deployment.app.repository])), tmp_path / "cache")
 
 
-SERVE = """#!{interpreter} -IS
-import json, os
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-MODEL = json.load(open("/opt/ml/model/model.json"))
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *arguments):
-        pass
-
-    def do_GET(self):
-        self.answer(200, b"")
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer(MODEL.get("status", 200), json.dumps({{"model": MODEL["name"]}}).encode())
-
-    def answer(self, status, body):
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080"))), Handler).serve_forever()
-"""
-
-
 @pytest.fixture(scope="session")
 def serving_image() -> TestImage:
-    """A model's container on this machine's own Python: it answers its model's name, or the status that the model says."""
-    interpreter = str(Path(sys.executable).resolve())
-    listing = (
-        "import sys, json, http.server, encodings.idna, encodings.latin_1, encodings.ascii\n"
-        "for module in list(sys.modules.values()): print(getattr(module, '__file__', None) or '')"
-    )
-    printed = subprocess.run([interpreter, "-IS", "-c", listing], check=True, capture_output=True, text=True).stdout
-    modules = {Path(line) for line in printed.splitlines() if line and Path(line).is_file()}
-    binaries = [Path(interpreter), *(module for module in modules if module.suffix == ".so")]
-    files = {Path(interpreter), *modules, *(Path(library) for binary in binaries for library in libraries_of(binary))}
-    serve = member("usr/local/bin/serve", SERVE.format(interpreter=interpreter).encode())
-    layer = layer_of(*(member(str(path).lstrip("/"), path.read_bytes()) for path in sorted(files)), serve)
-    label = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
-    return build_image([layer], labels={label: "true"}, env=["PATH=/usr/local/bin:/usr/bin:/bin"])
+    """A model's container that answers its model's name, or the status that the model says."""
+    return model_server()
 
 
 @pytest.fixture

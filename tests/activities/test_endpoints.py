@@ -94,6 +94,20 @@ async def test_given_an_update_that_rolled_back_while_the_worker_was_dead_when_i
     assert serving.calls("UpdateEndpoint") == 1
 
 
+async def test_given_a_rollback_right_before_when_an_update_is_tried_again_after_a_throttle_then_it_is_made(
+    serving: Serving,
+) -> None:
+    first = await serving.serve()
+    second = serving.package("second")
+    serving.fate("rollback")
+    await serving.update(serving.plan(second, first.config), first.config)
+    await serving.follow(serving.plan(second, first.config))
+    found = await serving.preflight(second)
+    request = UpdateEndpoint(plan=found.plan, previous_config=first.config, previous_modified=found.modified)
+    await serving.run.again(serving.activities.update_endpoint, request)
+    assert (await serving.follow(found.plan)).end is RolloutEnd.served
+
+
 @pytest.mark.parametrize("reason", [None, "the new fleet did not answer"])
 async def test_given_a_rollback_by_the_platform_when_it_is_followed_then_it_is_a_verdict_even_if_silent(
     serving: Serving, reason: str | None

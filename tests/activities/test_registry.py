@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 from slipway_sandbox.testing import SandboxProcess, build_image, layer_of, member, push_image
 
+from activities.origin import Origin
 from activities.registry import RegistryActivities, SetApproval, WithdrawApproval
-from slipway.api import LedgerState, ModelPackage
+from slipway.api import AppRef, LedgerState, ModelPackage, PromotionRequest
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.served import SERVED
 
 
 @pytest.fixture
@@ -97,6 +99,19 @@ async def test_given_an_approval_when_it_is_withdrawn_twice_then_the_package_is_
     shown = sagemaker.describe_model_package(ModelPackageName=package.arn)
     assert (shown["ModelApprovalStatus"], shown["ApprovalDescription"]) == ("Rejected", "the canary rolled back")
     assert updates(sandbox, account) == 1
+
+
+async def test_given_a_record_that_a_package_serves_when_its_promotion_is_undone_then_that_record_alone_is_taken_off(
+    registry: RegistryActivities, run: Any, package: ModelPackage, sagemaker: Any
+) -> None:
+    asked = PromotionRequest(app=AppRef(repository="file:///app.git", folder="screening"), image=f"i@sha256:{'a' * 64}")
+    records = {f"{SERVED}{asked.promotion_id}": "now", f"{SERVED}another": "before"}
+    sagemaker.update_model_package(ModelPackageArn=package.arn, CustomerMetadataProperties=records)
+    origin = Origin(request=asked, commit="c" * 40)
+    await run(registry.withdraw_approval, WithdrawApproval(package=package, reason="aborted", origin=origin))
+    assert sagemaker.describe_model_package(ModelPackageName=package.arn)["CustomerMetadataProperties"] == {
+        f"{SERVED}another": "before"
+    }
 
 
 async def test_given_a_status_that_is_none_when_it_is_set_then_it_is_refused(

@@ -11,13 +11,14 @@ import pytest
 
 from activities.endpoints.messages import EndpointPlan, RolloutEnd, UpdateEndpoint
 from slipway.api import LedgerState
-from slipway.app.strategy import Canary, Linear, Strategy
+from slipway.app.strategy import Canary, Linear, Rolling, Strategy
 from slipway.errors import NeedsPersonError
 from tests.activities.serving import ALARM, Serving, until
 
 LONG = timedelta(minutes=20)
 TO_CANARY = Strategy(canary=Canary(percent=50, wait=LONG), bake=LONG, alarms=(ALARM,))
 BY_STEPS = Strategy(linear=Linear(percent=50, wait=LONG), bake=LONG, alarms=(ALARM,))
+BY_BATCHES = Strategy(rolling=Rolling(percent=50, wait=LONG), alarms=(ALARM,))
 
 
 def endpoint(serving: Serving) -> dict[str, Any]:
@@ -79,8 +80,8 @@ class Watch:
 
 @pytest.mark.parametrize(
     ("strategy", "at"),
-    [(TO_CANARY, 0), (TO_CANARY, 0.5), (TO_CANARY, 1), (BY_STEPS, 0), (BY_STEPS, 0.5), (BY_STEPS, 1)],
-    ids=["canary-creating", "canary-part", "canary-bake", "linear-creating", "linear-part", "linear-bake"],
+    [(strategy, at) for strategy in (TO_CANARY, BY_STEPS, BY_BATCHES) for at in (0, 0.5, 1)],
+    ids=[f"{kind}-{phase}" for kind in ("canary", "linear", "rolling") for phase in ("creating", "part", "all")],
 )
 async def test_given_alarms_when_an_update_is_undone_at_any_phase_then_the_new_model_gets_no_more_traffic(
     serving: Serving, strategy: Strategy, at: float

@@ -198,6 +198,8 @@ class World:
         """What the platform ends the next tasks by."""
         self.endless: set[str] = set()
         """The endpoints whose updates go on without end."""
+        self.unfollowed: set[str] = set()
+        """The endpoints that the worker may not look at."""
         self.restores_meet = asyncio.Barrier(1)
         """So many endpoints have to be restored at the same time."""
         self.served_since: str | None = None
@@ -486,6 +488,8 @@ class World:
     @activity.defn
     async def follow_endpoint(self, asked: FollowEndpoint) -> EndpointVerdict:
         await self._enter(asked)
+        if asked.plan.target.endpoint in self.unfollowed:
+            raise needs_person()
         if asked.plan.target.endpoint in self.endless:
             await asyncio.Event().wait()
         end = self.verdicts.get(asked.plan.target.endpoint, RolloutEnd.served)

@@ -108,6 +108,18 @@ async def test_given_stop_when_a_target_fails_while_another_one_is_updated_then_
     assert set(ledger(status).values()) == {LedgerState.kept}
 
 
+async def test_given_stop_when_a_target_fails_beside_one_that_cannot_be_followed_then_both_go_back(
+    client: Client, world: World
+) -> None:
+    world.set_waves(("a", "b"), on_failure="stop")
+    world.unfollowed = {"a"}
+    world.verdicts["b"] = RolloutEnd.rolled_back
+    handle = await start(client, world)
+    parked = await until_parked(handle, StageName.rollout)
+    assert set(endpoints(world, "restore_endpoint")) == {"a", "b"}
+    assert set(ledger(parked).values()) == {LedgerState.undone}
+
+
 async def test_given_rollback_of_the_wave_when_a_target_fails_then_its_wave_goes_back_the_last_target_first(
     client: Client, world: World
 ) -> None:

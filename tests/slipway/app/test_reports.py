@@ -25,9 +25,12 @@ def test_given_a_report_when_it_is_read_then_only_numbers_stay() -> None:
     assert numbers(report) == {"auc.value": 0.97, "rows": 569}
 
 
-def test_given_the_metric_of_a_gate_behind_many_others_when_numbers_are_kept_then_it_is_among_them() -> None:
+@pytest.mark.parametrize(("spare", "others"), [(2, {"explanations.0": 0, "explanations.1": 1}), (0, {})])
+def test_given_the_metric_of_a_gate_behind_many_others_when_numbers_are_kept_then_it_is_among_them(
+    spare: int, others: dict[str, float]
+) -> None:
     report = {f"explanations.{index}": index for index in range(2_000)} | {"rmse": 2.5}
-    assert kept(numbers_of(report), {"rmse"}, 2) == {"explanations.0": 0, "explanations.1": 1, "rmse": 2.5}
+    assert kept(dict(numbers_of(report)).items(), {"rmse"}, spare) == {**others, "rmse": 2.5}
 
 
 def test_given_keys_that_cannot_be_shown_or_are_too_long_when_a_report_is_read_then_they_are_passed_over() -> None:
