@@ -357,6 +357,7 @@ class PromotionWorkflow(RollbackStages):
             steps=self._state.steps,
             origin=self._origin,
             smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
+            smoke_schema=spec.rollout.smoke.answer_schema if spec.rollout.smoke else None,
             rollout=spec.rollout,
             image_origin=self._state.image_origin,
             purpose=self._purpose,

@@ -132,6 +132,7 @@ class RolloutWorkflow:
             content_type=request.smoke_content_type,
             status=request.smoke.status if request.smoke else 200,
             values=request.smoke.values if request.smoke else (),
+            answer_schema=request.smoke.answer_schema if request.smoke else None,
         )
         return await workflow.execute_activity_method(
             EndpointActivities.smoke_endpoint, smoke, **shown(READ, f"ask {request.plan.target.endpoint} with {payload}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -39,12 +40,14 @@ from activities.repositories import Repositories
 from activities.tags import PROMOTION_TAG
 from activities.waiting import deadline_after, follower
 from slipway.api import LedgerState
+from slipway.app.answer_schema import AnswerSchema
 from slipway.app.durations import format_duration
 from slipway.aws.clients import Aws
 from slipway.aws.errors import answer_of
 from slipway.aws.looking import Source
 from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError, SlipwayError, TransientError
+from slipway.git.repository import Repository
 from slipway.git.rules import app_file
 
 if TYPE_CHECKING:
@@ -245,8 +248,9 @@ class EndpointActivities:
 
         A model that fails is an answer with `ok` false.
         """
-        path = app_file(request.app.folder, request.payload)
-        body = await (await self._repositories.open(request.app)).read(request.commit, path)
+        repository = await self._repositories.open(request.app)
+        body = await repository.read(request.commit, app_file(request.app.folder, request.payload))
+        schema = await self._schema_of(request, repository)
         plan = request.plan
         account = self._account(plan)
         endpoint, model = await account.endpoint(plan.target.endpoint), await account.model(plan.model)
@@ -258,7 +262,19 @@ class EndpointActivities:
             to["TargetContainerHostname"] = container
         runtime = self._aws.runtime(plan.region, plan.target.role_arn)
         answer = await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, to)
-        return invocation.judge(answer, request.status, request.values)
+        # In a thread: a stranger's answer and schema may take seconds.
+        return await asyncio.to_thread(invocation.judge, answer, request.status, request.values, schema)
+
+    @staticmethod
+    async def _schema_of(request: Smoke, repository: Repository) -> AnswerSchema | None:
+        if request.answer_schema is None:
+            return None
+        content = await repository.read(request.commit, app_file(request.app.folder, request.answer_schema))
+        try:
+            return await asyncio.to_thread(AnswerSchema.parse, content)
+        except ValueError as error:
+            tried = f"reading the schema {request.answer_schema} at {request.commit[:12]}"
+            raise NeedsPersonError(tried, f"it {error}", "correct it on the branch, then retry") from error
 
     @activity.defn
     async def mark_endpoint(self, plan: EndpointPlan) -> None:

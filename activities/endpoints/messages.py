@@ -122,6 +122,8 @@ class Smoke(Message):
     """The HTTP status that is wanted."""
     values: tuple[ExpectedValue, ...] = ()
     """What the answer must have."""
+    answer_schema: str | None = None
+    """Path of the answer's JSON Schema in the app's folder."""
 
 
 class SmokeAnswer(Message):

@@ -309,6 +309,11 @@ class SmokeRequest(SpecModel):
     """The HTTP status that the model must answer with."""
     values: Annotated[tuple[ExpectedValue, ...], Bounds(max_length=50)] = ()
     """What the answer must have."""
+    # `schema` itself is a name of pydantic's.
+    answer_schema: Annotated[AppFile | None, Field(alias="schema", exclude_if=lambda file: file is None)] = None
+    """The file with the JSON Schema of the answer, which is JSON then, in the application's folder: draft 2020-12, or 7 where its
+    `$schema` says so, up to 64,000 bytes. It refers to parts of itself only, its expressions are RE2's, `format` is not checked,
+    and `unevaluatedProperties` and `unevaluatedItems` are not taken."""
 
 
 class Target(SpecModel):
