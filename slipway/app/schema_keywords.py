@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
-STEPS_LIMIT = 500_000
+STEPS_LIMIT = 100_000
 """Keywords that are applied, and values that they go through, in one comparison: a few seconds."""
 NOT_APPLIED = frozenset({"$dynamicRef", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties"})
 """Keywords that the library applies by functions that nothing counts."""
 _LOOPS = frozenset({"contains", "propertyNames", "patternProperties", "additionalProperties", "uniqueItems"})
 """Keywords that go through a value by themselves. What they descend into is counted where it is applied."""
+_REFERENCE_STEPS = 3
+"""What a reference costs, which is looked up each time."""
 _EXPRESSIONS_KEPT = 256
 _NAMES_SHOWN = 5
 
@@ -71,7 +73,7 @@ def _counted(keyword: str, function: Keyword, steps: _Steps) -> Keyword:
     def apply(validator: Validator, value: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError] | None:
         width = len(cast("Any", value)) if isinstance(value, dict | list) else 1
         loops = len(cast("Any", instance)) if keyword in _LOOPS and isinstance(instance, dict | list) else 1
-        steps.take(width * loops)
+        steps.take(_REFERENCE_STEPS if keyword == "$ref" else width * loops)
         return function(validator, value, instance, schema)
 
     return apply

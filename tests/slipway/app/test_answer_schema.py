@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from slipway.app import schema_keywords
 from slipway.app.answer_schema import SCHEMA_LIMIT, AnswerSchema
 
 PREDICTIONS = {
@@ -111,15 +112,16 @@ def nested(depth: int) -> Any:
         ({"$ref": "#"}, 1, "refers to itself without an end"),
         ({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}, 1, "refers to itself without an end"),
         (nested(60), 1, "it takes more than"),
-        ({"contains": {"const": 1}, "minContains": 2}, [2] * 600_000, "it takes more than"),
+        ({"contains": {"const": 1}, "minContains": 2}, [2] * 5_000, "it takes more than"),
         ({"$ref": "#/examples/0", "examples": [{"$ref": "https://example.com/a.json"}]}, 1, "cannot be held against"),
         ({"$ref": "#/examples/0", "examples": [{"unevaluatedItems": False}]}, [1], "not supported"),
         ({"$ref": "#/examples/0", "examples": [{"pattern": "(?=look)"}]}, "a", "cannot be held against"),
     ],
 )
 def test_given_a_schema_that_would_not_end_or_would_load_then_the_answer_is_not_right(
-    document: Any, answer: Any, said: str
+    document: Any, answer: Any, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(schema_keywords, "STEPS_LIMIT", 2_000)
     assert said in schema(document).objection(answer)
 
 
@@ -128,5 +130,5 @@ def test_given_an_expression_that_hangs_other_engines_then_the_comparison_ends()
 
 
 def test_given_many_objects_when_they_must_differ_then_the_comparison_ends() -> None:
-    assert schema({"uniqueItems": True}).objection([{"a": at} for at in range(100_000)]) == ""
-    assert "has an item twice" in schema({"uniqueItems": True}).objection([{"a": 1}, {"a": 1}])
+    assert schema({"uniqueItems": True}).objection([{"a": at} for at in range(50_000)]) == ""
+    assert "uniqueItems: true is wanted" in schema({"uniqueItems": True}).objection([{"a": 1}, {"a": 1}])
