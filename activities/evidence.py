@@ -295,7 +295,8 @@ def traffic_of(strategy: Strategy) -> str:
         steps = f"{batch} at a time, each watched for {format_duration(rolling.wait)}"
     bake = f", the old fleet stays for {format_duration(strategy.bake)}" if strategy.bake else ""
     alarms = f"back on the alarm {' or '.join(strategy.alarms)}" if strategy.alarms else "no alarm takes it back"
-    return f"{steps}{bake}, {alarms}"
+    metrics = "".join(f", or where it breaches {metric.words}" for metric in strategy.metrics)
+    return f"{steps}{bake}, {alarms}{metrics}"
 
 
 def rollback_of(champion: Champion) -> str:

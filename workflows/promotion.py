@@ -404,6 +404,9 @@ class PromotionWorkflow(RollbackStages):
             await waves.run()
             if workflow.patched("record-served"):
                 await self._record_served(waves.plans)
+            keep = known(self._state.app).spec.spec.rollout.keep
+            if keep != "all" and workflow.patched("clean-up"):
+                await waves.clean_up(keep)
         except FailureError as error:
             if report_of(error).voids_approval:
                 self._state.void, self._state.round = True, None

@@ -119,7 +119,8 @@ class RolloutWorkflow:
                 with contextlib.suppress(ActivityError):
                     await workflow.execute_activity_method(ScalingActivities.put_back_scaling, scaling, **options)
             raise
-        await workflow.execute_activity_method(ScalingActivities.put_back_scaling, scaling, **options)
+        if not verdict.stopped:  # the update goes on until its way back stops it, which puts the scaling back
+            await workflow.execute_activity_method(ScalingActivities.put_back_scaling, scaling, **options)
         return verdict
 
     @staticmethod
@@ -178,6 +179,7 @@ def result(plan: EndpointPlan, verdict: EndpointVerdict, answer: SmokeAnswer | N
     return RolloutResult(
         end=end,
         reason=reason,
+        unjudged=verdict.unjudged,
         served=ServedEndpoint(
             endpoint=plan.target.endpoint,
             region=plan.region,

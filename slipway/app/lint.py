@@ -368,6 +368,9 @@ class _Linter:
         if (kind or strategy.bake) and not strategy.alarms:
             message = "without alarms SageMaker rolls nothing back while the traffic moves and the old fleet is kept"
             self._warn(SPEC_FILE, (*at, "strategy"), message, "name alarms, as alarms: [screening-5xx]")
+        elif strategy.metrics and not strategy.alarms:
+            message = "without alarms nothing stops an update: where a metric breaches, the former config follows after its end"
+            self._warn(SPEC_FILE, (*at, "strategy", "metrics"), message, "name alarms, as alarms: [screening-5xx]")
         if rollout.smoke:
             self._check_smoke(rollout.smoke)
 
