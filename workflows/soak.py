@@ -99,7 +99,7 @@ class Soak:
             endpoint=plan.target.endpoint,
             variant=plan.variant.name,
             config=plan.config,
-            former=plan.former,
+            former=plan.former or rollout.request.previous_config,
             since=known(self._state.wave_complete_at),
         )
 

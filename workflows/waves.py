@@ -270,9 +270,7 @@ class Waves:
         Args:
             keep: How many former configs of each target stay.
         """
-        cleaned = tuple(
-            CleanedTarget(target=plan.target, region=plan.region, config=plan.config, former=plan.former) for plan in self.plans
-        )
+        cleaned = tuple(map(cleaned_target, (rollout.request for rollout in self._state.rollouts if rollout.served)))
         request = CleanUp(targets=cleaned, keep=keep, origin=self._origin)
         try:
             done = await workflow.execute_activity_method(
@@ -315,6 +313,14 @@ def stop(running: Sequence[asyncio.Task[RolloutResult | None]]) -> None:
     if running and workflow.patched("stop-the-wave"):
         for child in running:
             child.cancel()
+
+
+def cleaned_target(request: RolloutRequest) -> CleanedTarget:
+    """The target of a rollout that is done."""
+    plan = request.plan
+    return CleanedTarget(
+        target=plan.target, region=plan.region, config=plan.config, former=plan.former or request.previous_config
+    )
 
 
 def account_of(plan: EndpointPlan) -> str:
