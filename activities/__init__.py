@@ -10,6 +10,7 @@ from activities.approvers import Approvers
 from activities.branches import BranchActivities
 from activities.decisions import DecisionActivities
 from activities.endpoints.activities import EndpointActivities
+from activities.endpoints.cleaning import CleanUpActivities
 from activities.endpoints.scaling_activities import ScalingActivities
 from activities.endpoints.soaking import SoakActivities
 from activities.event_commits import EventCommitActivities
@@ -66,6 +67,7 @@ def all_activities(
             EndpointActivities(aws, repositories, polling),
             ScalingActivities(aws),
             SoakActivities(aws, polling),
+            CleanUpActivities(aws),
             BranchActivities(aws, repositories, watch_every),
         )
         for found in activities_of(instance)

@@ -185,6 +185,7 @@ def _gathering(origin: Origin, app: App, package: ModelPackage, signed: Evidence
         steps=signed.steps if signed else (),
         origin=origin,
         smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
+        smoke_schema=spec.rollout.smoke.answer_schema if spec.rollout.smoke else None,
         rollout=spec.rollout,
         image_origin=signed.image_origin if signed else None,
     )

@@ -14,6 +14,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from activities.access.messages import CheckAccess
 from activities.approvals import Approvals
+from activities.endpoints.cleaning import CleanUp
 from activities.endpoints.messages import ChangeScaling, EndpointPlan, PlanRollout, RestoreEndpoint, UpdateEndpoint
 from activities.endpoints.plan import NEW_VARIANT, plan_rollout
 from activities.endpoints.scaling import DIMENSION
@@ -75,6 +76,7 @@ OF_ROLLBACKS = frozenset(
         "mark_endpoint",
         "record_served",
         "restore_endpoint",
+        "clean_up",
     }
 )
 """The activities that a rollback may run beside `READS`. It has no gates, so it must approve no package."""
@@ -147,6 +149,7 @@ class Checks:
             "prepare_endpoint": self._prepare_endpoint,
             "update_endpoint": self._update_endpoint,
             "restore_endpoint": self._restore_endpoint,
+            "clean_up": self._clean_up,
             "take_off_scaling": self._take_off_scaling,
             "take_off_scaling_again": self._undo_scaling,
             "put_back_scaling": self._undo_scaling,
@@ -337,6 +340,17 @@ class Checks:
         for package in (request.package, *request.left):
             _agree_on_group(origin, package.arn, app)
         await self._approvals.require_record(origin, app, request)
+
+    async def _clean_up(self, request: CleanUp) -> None:
+        # What is removed needs no decision: the activity looks that the promotion's own config is served, and the others are not.
+        origin = known_origin("clean_up", request.origin)
+        app = await self._guard.permit(origin)
+        rollout = app.spec.spec.rollout
+        _agree(origin, "what is kept", request.keep, rollout.keep)
+        for cleaned in request.targets:
+            if cleaned.target not in rollout.targets:
+                _agree(origin, "the endpoint", cleaned.target.endpoint, ", ".join(target.endpoint for target in rollout.targets))
+            _agree(origin, "the region", cleaned.region, cleaned.target.region or _region(app))
 
     async def _look_again(self, request: UpdateEndpoint) -> None:
         await self._preflight(request.plan)

@@ -76,6 +76,8 @@ class GatherEvidence(Message):
     """Absent where an older release recorded the input."""
     smoke: str | None = None
     """Path of the smoke request's body in the app's folder."""
+    smoke_schema: str | None = None
+    """Path of its answer's JSON Schema there."""
     rollout: Rollout | None = None
     """How the targets are rolled out. Absent where an older release recorded the input."""
     image_origin: ImageOrigin | None = None
@@ -124,7 +126,8 @@ class EvidenceActivities:
             rollback_plan="\n".join(rollback_of(champion) for champion in champions),
             containers=containers,
             reports=reports,
-            smoke=await self._smoke(request),
+            smoke=await self._blob(request, request.smoke),
+            smoke_schema=await self._blob(request, request.smoke_schema),
             spec_change=await self._spec_change(request),
             image_origin=await self._image_origin(request),
             purpose=request.purpose,
@@ -132,10 +135,11 @@ class EvidenceActivities:
         found = evidence.model_dump(mode="json")
         return evidence.model_copy(update={"hash": hash_of(found), "sha256": sha256_of(found)})
 
-    async def _smoke(self, request: GatherEvidence) -> str | None:
-        if request.smoke is None or request.origin is None:
+    async def _blob(self, request: GatherEvidence, file: str | None) -> str | None:
+        """The git blob of a file of the app's."""
+        if file is None or request.origin is None:
             return None
-        path = app_file(request.app.folder, request.smoke)
+        path = app_file(request.app.folder, file)
         body = await (await self._repositories.open(request.app)).read(request.origin.commit, path)
         return hashlib.sha1(b"blob %d\0" % len(body) + body, usedforsecurity=False).hexdigest()
 
@@ -291,7 +295,8 @@ def traffic_of(strategy: Strategy) -> str:
         steps = f"{batch} at a time, each watched for {format_duration(rolling.wait)}"
     bake = f", the old fleet stays for {format_duration(strategy.bake)}" if strategy.bake else ""
     alarms = f"back on the alarm {' or '.join(strategy.alarms)}" if strategy.alarms else "no alarm takes it back"
-    return f"{steps}{bake}, {alarms}"
+    metrics = "".join(f", or where it breaches {metric.words}" for metric in strategy.metrics)
+    return f"{steps}{bake}, {alarms}{metrics}"
 
 
 def rollback_of(champion: Champion) -> str:

@@ -337,6 +337,8 @@ class Evidence(Message):
     """The package's report files as they were read."""
     smoke: str | None = None
     """The git blob of the smoke request's body."""
+    smoke_schema: str | None = None
+    """The git blob of the JSON Schema that its answer is held against."""
     spec_change: SpecChange | None = None
     """Who last changed `promotion.yaml`, up to the commit that counts. None where an older release gathered the evidence."""
     rollout_plan: tuple[str, ...] = ()

@@ -39,5 +39,9 @@ def hashed_name(stem: str, kind: str, version: int, *parts: NamePart) -> str:
         version: The version of the tuple.
         parts: What the named thing is made of.
     """
-    slug = re.sub(r"[^a-zA-Z0-9]+", "-", stem)[: NAME_LIMIT - HASH_DIGITS - 1].strip("-") or "model"
-    return f"{slug}-{short_hash(kind, version, *parts, digits=HASH_DIGITS)}"
+    return f"{slug_of(stem)}-{short_hash(kind, version, *parts, digits=HASH_DIGITS)}"
+
+
+def slug_of(stem: str) -> str:
+    """The part of a name that people recognise."""
+    return re.sub(r"[^a-zA-Z0-9]+", "-", stem)[: NAME_LIMIT - HASH_DIGITS - 1].strip("-") or "model"

@@ -252,6 +252,7 @@ def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
         *((("spec", f"promotion.yaml last changed by {changed.line}"),) if changed else ()),
         *(("report", _report_fact(report)) for report in evidence.reports),
         *((("smoke", f"the request's body is the git blob {evidence.smoke}"),) if evidence.smoke else ()),
+        *((("smoke", f"the answer's schema is the git blob {evidence.smoke_schema}"),) if evidence.smoke_schema else ()),
         *(("champion", line) for line in champions),
         *(("rollout", f"{champion.target.endpoint}: {plan}") for champion, plan in plans),
         *(("rollback", line) for line in evidence.rollback_plan.splitlines()),

@@ -44,6 +44,8 @@ GIT = _options(timedelta(minutes=10), timedelta(hours=2))
 """Clones, commits and pushes."""
 COPY = _options(timedelta(hours=1), timedelta(hours=4))
 """Copies gigabytes between registries."""
+CLEAN = _options(timedelta(minutes=10), timedelta(minutes=20))
+"""Removes what is not needed any more, which a promotion waits for at its end; the next one goes on."""
 STOP = _options(timedelta(minutes=10), timedelta(hours=1))
 """Stops a task, before the next one is run."""
 OUTAGE = timedelta(days=7)

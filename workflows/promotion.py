@@ -358,6 +358,7 @@ class PromotionWorkflow(RollbackStages):
             steps=self._state.steps,
             origin=self._origin,
             smoke=spec.rollout.smoke.payload if spec.rollout.smoke else None,
+            smoke_schema=spec.rollout.smoke.answer_schema if spec.rollout.smoke else None,
             rollout=spec.rollout,
             image_origin=self._state.image_origin,
             purpose=self._purpose,
@@ -404,6 +405,9 @@ class PromotionWorkflow(RollbackStages):
             await waves.run()
             if workflow.patched("record-served"):
                 await self._record_served(waves.unmarked)
+            keep = known(self._state.app).spec.spec.rollout.keep
+            if keep != "all" and workflow.patched("clean-up"):
+                await waves.clean_up(keep)
         except FailureError as error:
             if report_of(error).voids_approval:
                 self._state.void, self._state.round = True, None

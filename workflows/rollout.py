@@ -133,7 +133,8 @@ class RolloutWorkflow:
                 with contextlib.suppress(ActivityError):
                     await workflow.execute_activity_method(ScalingActivities.put_back_scaling, scaling, **options)
             raise
-        await workflow.execute_activity_method(ScalingActivities.put_back_scaling, scaling, **options)
+        if not verdict.stopped:  # the update goes on until its way back stops it, which puts the scaling back
+            await workflow.execute_activity_method(ScalingActivities.put_back_scaling, scaling, **options)
         return verdict
 
     @staticmethod
@@ -146,6 +147,7 @@ class RolloutWorkflow:
             content_type=request.smoke_content_type,
             status=request.smoke.status if request.smoke else 200,
             values=request.smoke.values if request.smoke else (),
+            answer_schema=request.smoke.answer_schema if request.smoke else None,
         )
         return await workflow.execute_activity_method(
             EndpointActivities.smoke_endpoint, smoke, **shown(READ, f"ask {request.plan.target.endpoint} with {payload}")
@@ -191,6 +193,7 @@ def result(plan: EndpointPlan, verdict: EndpointVerdict, answer: SmokeAnswer | N
     return RolloutResult(
         end=end,
         reason=reason,
+        unjudged=verdict.unjudged,
         served=ServedEndpoint(
             endpoint=plan.target.endpoint,
             region=plan.region,

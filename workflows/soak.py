@@ -1,4 +1,4 @@
-"""Between two waves: the wave before serves for some time, and the alarms of its targets are watched."""
+"""Between two waves: the wave before serves for some time, and the alarms and metrics of its targets are watched."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.endpoints.messages import AlarmPlace, WatchAlarms, WatchedAlarms
+    from activities.endpoints.messages import AlarmPlace, WatchAlarms, WatchedAlarms, WatchedModel
     from activities.endpoints.soaking import SoakActivities
     from activities.origin import Origin
     from slipway.app.spec import Wave
 
 from workflows.activity_options import follow, shown
 from workflows.setbacks import Failed
-from workflows.state import PromotionState, known
+from workflows.state import PromotionState, TargetRollout, known
 
 Wait = Callable[[Callable[[], bool], timedelta], Awaitable[None]]
 
@@ -40,10 +40,10 @@ class Soak:
         self._strategy = known(state.app).spec.spec.rollout.strategy
 
     async def before(self, number: int, wave: Wave) -> list[Failed]:
-        """Let the waves before serve, and find the targets where an alarm went off meanwhile.
+        """Let the waves before serve, and find the targets where an alarm went off or a metric breached its rule meanwhile.
 
         Raises:
-            ActivityError: The alarms cannot be watched.
+            ActivityError: The alarms or metrics cannot be watched.
         """
         # The first wave follows none, also where it was put back and is rolled out again.
         if number == 1 or self._state.wave_complete_at is None or not wave.soak:
@@ -56,7 +56,11 @@ class Soak:
             while (left := until - workflow.now()) > timedelta(0) and not is_done(watch):
                 self._summarize(f"wave {number - 1} serves; wave {number} follows at {until:%Y-%m-%d %H:%M:%S} UTC")
                 await self._wait(lambda: is_done(watch), left)
-            return self._failed(await watch) if watch else []
+            if watch is None:
+                return []
+            watched = await watch
+            self._state.judge(watched.unjudged)
+            return self._failed(watched)
         except BaseException as error:
             # A new run watches anew, and what it leaves behind ends by itself: it only reads.
             if watch and is_cancelled_exception(error):
@@ -64,31 +68,58 @@ class Soak:
             raise
 
     def _is_watched(self) -> bool:
-        return bool(self._strategy.alarms and self._state.served) and workflow.patched("watch-alarms-in-soak")
+        watched = self._strategy.alarms or self._strategy.metrics
+        return bool(watched and self._state.served) and workflow.patched("watch-alarms-in-soak")
+
+    @property
+    def _serving(self) -> list[TargetRollout]:
+        """The rollouts of the targets that serve the model."""
+        return [rollout for rollout in self._state.rollouts if rollout.served]
 
     async def _watch(self, until: datetime) -> WatchedAlarms:
-        places = dict.fromkeys(
-            AlarmPlace(region=rollout.request.plan.region, role_arn=rollout.request.plan.target.role_arn)
-            for rollout in self._state.rollouts
-            if rollout.served
+        alarms, metrics = self._strategy.alarms, self._strategy.metrics
+        watch = WatchAlarms(
+            places=tuple(dict.fromkeys(map(place_of, self._serving))) if alarms else (),
+            alarms=alarms,
+            until=until,
+            origin=self._origin,
+            models=tuple(map(self._watched, self._serving)) if metrics else (),
+            metrics=metrics,
         )
-        watch = WatchAlarms(places=tuple(places), alarms=self._strategy.alarms, until=until, origin=self._origin)
-        summary = f"watch {', '.join(self._strategy.alarms)} until {until:%Y-%m-%d %H:%M:%S} UTC"
+        names = dict.fromkeys([*alarms, *(metric.title for metric in metrics)])
+        summary = f"watch {', '.join(names)} until {until:%Y-%m-%d %H:%M:%S} UTC"
         return await workflow.execute_activity_method(
             SoakActivities.watch_alarms, watch, **shown(follow(until - workflow.now()), summary)
         )
 
+    def _watched(self, rollout: TargetRollout) -> WatchedModel:
+        plan = rollout.request.plan
+        return WatchedModel(
+            place=place_of(rollout),
+            endpoint=plan.target.endpoint,
+            variant=plan.variant.name,
+            config=plan.config,
+            former=plan.former or rollout.request.previous_config,
+            since=known(self._state.wave_complete_at),
+        )
+
     def _failed(self, watched: WatchedAlarms) -> list[Failed]:
-        """The targets that serve where an alarm went off."""
+        """The targets that serve where an alarm went off or a metric breached its rule."""
         failed: list[Failed] = []
-        for rollout in self._state.rollouts:
-            plan = rollout.request.plan
-            here = AlarmPlace(region=plan.region, role_arn=plan.target.role_arn)
-            firing = [alarm.name for alarm in watched.firing if alarm.place == here]
-            if rollout.served and firing:
-                reason = f"{plan.target.endpoint}: the alarm {', '.join(firing)} went off while it served"
-                failed.append(Failed(plan.target, reason))
+        for at, rollout in enumerate(self._serving):
+            target = rollout.request.plan.target
+            firing = [alarm.name for alarm in watched.firing if alarm.place == place_of(rollout)]
+            said = [f"the alarm {', '.join(firing)} went off while it served"] if firing else []
+            said += [breach.said for breach in watched.breaches if breach.model == at]
+            if said:
+                failed.append(Failed(target, f"{target.endpoint}: {'; '.join(said)}"))
         return failed
+
+
+def place_of(rollout: TargetRollout) -> AlarmPlace:
+    """Where a target's alarms are."""
+    plan = rollout.request.plan
+    return AlarmPlace(region=plan.region, role_arn=plan.target.role_arn)
 
 
 def is_done(watch: asyncio.Task[WatchedAlarms] | None) -> bool:

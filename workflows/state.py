@@ -5,7 +5,7 @@ Its methods are the transitions that people see. They are pure: the time is pass
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.endpoints.messages import RolloutRequest
+    from activities.endpoints.messages import RolloutRequest, Unjudged
     from activities.pipelines.messages import Execution
     from activities.taskdefs import AppSnapshot
     from activities.tasks.messages import StartedTask
@@ -75,6 +75,8 @@ class TargetRollout(Message):
     served: ServedEndpoint | None = None
     marked: bool = False
     """Whether its endpoint's tag says so."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """Rules on metrics that could not be judged so far."""
 
 
 class PromotionState(BaseModel):
@@ -355,6 +357,37 @@ class PromotionState(BaseModel):
             if at in served
             else rollout
             for at, rollout in enumerate(self.rollouts)
+        )
+
+    def leave_unjudged(self, unjudged: dict[int, tuple[Unjudged, ...]]) -> None:
+        """Record which rules could not be judged during the update, by the targets' position among the rollouts."""
+        self.rollouts = tuple(
+            rollout.model_copy(update={"unjudged": unjudged[at]}) if unjudged.get(at) else rollout
+            for at, rollout in enumerate(self.rollouts)
+        )
+
+    def judge(self, unjudged: Sequence[Unjudged]) -> None:
+        """Record which rules a soak did not judge either, by the position of those that serve."""
+        still = {(each.model, each.rule): each for each in unjudged}
+        serving = [at for at, rollout in enumerate(self.rollouts) if rollout.served]
+        places = {at: model for model, at in enumerate(serving)}
+
+        def left(at: int, rollout: TargetRollout) -> TargetRollout:
+            found = (still.get((places[at], each.rule)) for each in rollout.unjudged)
+            return rollout.model_copy(update={"unjudged": tuple(each for each in found if each)})
+
+        self.rollouts = tuple(
+            left(at, rollout) if rollout.unjudged and at in places else rollout for at, rollout in enumerate(self.rollouts)
+        )
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """What could not be judged at the targets that serve, as `prod: ModelLatency p99: too few requests (12 of 100)`."""
+        return tuple(
+            f"{rollout.request.plan.target.endpoint}: {each.said}"
+            for rollout in self.rollouts
+            if rollout.served
+            for each in rollout.unjudged
         )
 
     def _change(self, **changes: object) -> None:

@@ -11,6 +11,7 @@ from temporalio.exceptions import FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.endpoints.activities import EndpointActivities
+    from activities.endpoints.cleaning import CleanedTarget, CleanedUp, CleanUp, CleanUpActivities
     from activities.endpoints.messages import (
         Approved,
         EndpointPlan,
@@ -27,9 +28,10 @@ with workflow.unsafe.imports_passed_through():
     from slipway.api import StageName, rollout_queue
     from slipway.app.spec import Target, Wave
     from slipway.temporal import search_attributes as attributes
+    from slipway.temporal.failures import report_of
     from slipway.text import pluralize
 
-from workflows.activity_options import READ, shown
+from workflows.activity_options import CLEAN, READ, shown
 from workflows.compensations import Planned, RestoreTarget
 from workflows.rollout import RolloutWorkflow
 from workflows.setbacks import Failed, Setbacks
@@ -48,6 +50,12 @@ def named(requests: Sequence[RolloutRequest]) -> str:
     names = [request.plan.target.endpoint for request in requests]
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+def shortened(lines: Sequence[str]) -> list[str]:
+    """The first of some lines, and how many more there are."""
+    left = len(lines) - NAMES_SHOWN
+    return [*lines[:NAMES_SHOWN], *([f"and {left} more"] if left > 0 else [])]
 
 
 class Waves:
@@ -104,7 +112,12 @@ class Waves:
                 await self._setbacks.act_on(failed)
             await self._roll_out(wave)
             self._state.wave_complete_at = workflow.now()
-        self._summarize(f"version {self._package.version} on {pluralize(len(self._state.served), 'endpoint')}")
+        unjudged = shortened(self._state.unjudged)
+        for said in unjudged:
+            self._notice(f"a metric was not judged: {said}")
+        self._summarize(
+            "; ".join([f"version {self._package.version} on {pluralize(len(self._state.served), 'endpoint')}", *unjudged])
+        )
 
     async def _roll_out(self, wave: Wave) -> None:
         positions = await self._plan_all([target for target in wave.targets if not self._is_served(target)])
@@ -115,10 +128,12 @@ class Waves:
         ended = [
             (position, result) for position, result in zip(positions, results, strict=True) if isinstance(result, RolloutResult)
         ]
+        served = {position: result for position, result in ended if result.end is RolloutEnd.served}
         self._state.serve(
-            {position: result.served for position, result in ended if result.end is RolloutEnd.served},
+            {position: result.served for position, result in served.items()},
             {position for position, result in ended if result.marked},
         )
+        self._state.leave_unjudged({position: result.unjudged for position, result in served.items()})
         failed = [
             Failed(self._state.rollouts[position].request.plan.target, f"{result.served.endpoint}: {result.reason}")
             for position, result in ended
@@ -288,6 +303,27 @@ class Waves:
         """The plans of the targets whose rollouts left no mark on them, with what the worker checks them by."""
         return [self._checked(rollout.request.plan) for rollout in self._state.rollouts if rollout.served and not rollout.marked]
 
+    async def clean_up(self, keep: int) -> None:
+        """Remove what earlier promotions made for the targets, but for the last of it. What goes wrong holds up nothing.
+
+        Args:
+            keep: How many former configs of each target stay.
+        """
+        cleaned = tuple(map(cleaned_target, (rollout.request for rollout in self._state.rollouts if rollout.served)))
+        request = CleanUp(targets=cleaned, keep=keep, origin=self._origin)
+        try:
+            done = await workflow.execute_activity_method(
+                CleanUpActivities.clean_up, request, **shown(CLEAN, f"remove former configs and models but for the last {keep}")
+            )
+        except FailureError as error:
+            if is_cancelled_exception(error):
+                raise
+            done = CleanedUp(failures=(report_of(error).answered,))
+        for failure in done.failures:
+            self._notice(f"former configs and models were not all removed: {failure}")
+        if done.line:
+            self._summarize(f"{self._state.stage.summary}; {done.line}")
+
     def _checked(self, plan: EndpointPlan) -> EndpointPlan:
         # An older release recorded plans without it.
         return plan.model_copy(update={"origin": self._origin, "approved": self._approved(plan.target)})
@@ -324,6 +360,14 @@ def puts_back_what_broke() -> bool:
     SageMaker goes on with an update that nobody follows any more. Earlier releases left that to the operator.
     """
     return workflow.patched("put-back-what-broke")
+
+
+def cleaned_target(request: RolloutRequest) -> CleanedTarget:
+    """The target of a rollout that is done."""
+    plan = request.plan
+    return CleanedTarget(
+        target=plan.target, region=plan.region, config=plan.config, former=plan.former or request.previous_config
+    )
 
 
 def account_of(plan: EndpointPlan) -> str:

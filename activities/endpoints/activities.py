@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 
 from activities.compensation import Compensation
-from activities.endpoints import deployment, invocation
+from activities.endpoints import deployment
 from activities.endpoints.approved import require_approved
-from activities.endpoints.carried import config_arguments, not_carried
 from activities.endpoints.deployment import RolloutState
 from activities.endpoints.drift import mark, require_no_drift, unmark
-from activities.endpoints.former import Former, read_former
+from activities.endpoints.former import read_former
 from activities.endpoints.listing import followed_endpoints
 from activities.endpoints.messages import (
     EndpointPlan,
@@ -29,11 +29,13 @@ from activities.endpoints.messages import (
     SmokeAnswer,
     UpdateEndpoint,
 )
+from activities.endpoints.metric_watch import Metrics, MetricWatch, first_ended, reason_of, watched
 from activities.endpoints.plan import plan_rollout
 from activities.endpoints.preflight import alarms_firing, check_preconditions, require_not_scaled_now
-from activities.endpoints.preparation import changed, environment_of_package, prepare
+from activities.endpoints.preparation import changed, prepare, warnings_of
 from activities.endpoints.scaling import scaling_in_the_way
-from activities.endpoints.served import SageMakerAccount, account_of, container_to_ask, is_missing
+from activities.endpoints.served import SageMakerAccount, account_of, is_missing
+from activities.endpoints.smoking import smoke
 from activities.endpoints.stopping import UpdateStop
 from activities.repositories import Repositories
 from activities.tags import PROMOTION_TAG
@@ -45,7 +47,6 @@ from slipway.aws.errors import answer_of
 from slipway.aws.looking import Source
 from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError, SlipwayError, TransientError
-from slipway.git.rules import app_file
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
@@ -59,13 +60,14 @@ class EndpointActivities:
     Args:
         aws: Where to find AWS.
         repositories: Where smoke requests are read from.
-        polling: How followed endpoints are looked at.
+        polling: How followed endpoints and their metrics are looked at.
     """
 
     def __init__(self, aws: Aws, repositories: Repositories, polling: Polling) -> None:
         self._aws = aws
         self._repositories = repositories
         self._endpoints = polling.pollers(self._endpoints_at, account_of)
+        self._metrics = Metrics(aws, polling)
 
     @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:
@@ -89,7 +91,7 @@ class EndpointActivities:
         return Preflight(
             plan=plan,
             current_config=None if endpoint and endpoint["EndpointStatus"] in {"Creating", "Failed"} else serving,
-            warnings=(*unknown, *await self._warnings(account, plan, endpoint, former)),
+            warnings=(*unknown, *await warnings_of(account, plan, endpoint, former)),
             scaling=await scaling_in_the_way(account, plan, former) if former else None,
             modified=endpoint["LastModifiedTime"] if endpoint else None,
         )
@@ -109,18 +111,6 @@ class EndpointActivities:
         if endpoint is not None and deployment.is_going_to(endpoint, request.plan.config):
             return Preflight(plan=request.plan, current_config=request.previous_config)
         return await self.preflight(request.plan)
-
-    @staticmethod
-    async def _warnings(
-        account: SageMakerAccount, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef | None, former: Former | None
-    ) -> list[str]:
-        variants = config_arguments(plan, former)["ProductionVariants"]
-        types = [variant["InstanceType"] for variant in variants if "InstanceType" in variant]
-        if endpoint is None or former is None:
-            return deployment.strategy_warnings(plan, types, deployment.SHIFTS_NEED)
-        package = await environment_of_package(account, plan)
-        instances = deployment.smallest_fleet(endpoint)
-        return [*not_carried(plan, former, package), *deployment.strategy_warnings(plan, types, instances)]
 
     @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:
@@ -205,12 +195,18 @@ class EndpointActivities:
     async def follow_endpoint(self, request: FollowEndpoint) -> EndpointVerdict:
         """Waits until no deployment runs, and judges the endpoint by the config and the package that it serves. Reads only.
 
+        Where a metric of the new fleet breaches its rule meanwhile, it waits no longer: the update is to be stopped.
+
         Raises:
             NeedsPersonError: It is broken, serves something else than it says, or the deployment did not end in time.
         """
         plan = request.plan
         tried = f"following the endpoint {plan.target.endpoint} to {plan.config}"
-        endpoint = await self._until(plan, deployment.Settled(plan.config), deadline_after(request.timeout))
+        metrics = await self._metrics.watch([watched(plan)], plan.strategy.metrics)
+        settled = self._until(plan, deployment.Settled(plan.config), deadline_after(request.timeout))
+        if await first_ended(settling := asyncio.ensure_future(settled), metrics.until_breach()) is not settling:
+            return await self._stopped(plan, metrics)
+        endpoint = await settling
         if endpoint is None:
             raise NeedsPersonError(
                 tried, "the endpoint is gone", "see who deleted it; retry creates it, abort ends the promotion"
@@ -219,7 +215,16 @@ class EndpointActivities:
         if state is RolloutState.moving:
             said = f"it is still {endpoint['EndpointStatus']} after {format_duration(request.timeout)}"
             raise NeedsPersonError(tried, said, "see it in SageMaker; retry follows it again, abort restores the former config")
-        return await self._verdict(plan, endpoint, state)
+        verdict = await self._verdict(plan, endpoint, state)
+        return await _judged(verdict, metrics) if verdict.end is RolloutEnd.served else verdict
+
+    async def _stopped(self, plan: EndpointPlan, metrics: MetricWatch) -> EndpointVerdict:
+        """The verdict on an update that is under way, and is not to go on."""
+        endpoint = await self._account(plan).endpoint(plan.target.endpoint)
+        config = endpoint.get("EndpointConfigName", "") if endpoint else ""
+        package = await self._account(plan).package_of(config, plan.variant.name, plan.package.arn) if config else None
+        reason = reason_of(metrics)
+        return EndpointVerdict(end=RolloutEnd.rolled_back, config=config, package=package, reason=reason, stopped=True)
 
     async def _verdict(self, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef, state: RolloutState) -> EndpointVerdict:
         account = self._account(plan)
@@ -246,20 +251,7 @@ class EndpointActivities:
 
         A model that fails is an answer with `ok` false.
         """
-        path = app_file(request.app.folder, request.payload)
-        body = await (await self._repositories.open(request.app)).read(request.commit, path)
-        plan = request.plan
-        account = self._account(plan)
-        endpoint, model = await account.endpoint(plan.target.endpoint), await account.model(plan.model)
-        to: dict[str, str] = {}
-        # Of several variants, and of containers that are asked one by one, the one that got the package answers.
-        if endpoint and len(endpoint.get("ProductionVariants", [])) > 1 and plan.variant.name:
-            to["TargetVariant"] = plan.variant.name
-        if model and (container := container_to_ask(model, plan.package.arn)):
-            to["TargetContainerHostname"] = container
-        runtime = self._aws.runtime(plan.region, plan.target.role_arn)
-        answer = await invocation.invoke(self._aws, runtime, plan.target.endpoint, body, request.content_type, to)
-        return invocation.judge(answer, request.status, request.values)
+        return await smoke(self._aws, self._repositories, request)
 
     @activity.defn
     async def mark_endpoint(self, plan: EndpointPlan) -> None:
@@ -358,6 +350,14 @@ class EndpointActivities:
 
     def _account(self, plan: EndpointPlan) -> SageMakerAccount:
         return SageMakerAccount(self._aws, plan.region, plan.target.role_arn)
+
+
+async def _judged(verdict: EndpointVerdict, metrics: MetricWatch) -> EndpointVerdict:
+    """The verdict on a model that is served, by a last look at its metrics."""
+    await metrics.look_once_more()
+    if metrics.breaches:
+        return verdict.model_copy(update={"end": RolloutEnd.rolled_back, "reason": reason_of(metrics)})
+    return verdict.model_copy(update={"unjudged": metrics.unjudged})
 
 
 def heartbeat_endpoint(endpoint: DescribeEndpointOutputTypeDef | None) -> None:

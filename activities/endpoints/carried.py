@@ -13,7 +13,7 @@ from activities.endpoints.former import Former
 from activities.endpoints.messages import EndpointPlan
 from activities.endpoints.plan import NEW_VARIANT
 from activities.endpoints.served import containers_of
-from activities.tags import PROMOTION_TAG, SCALING_TAG
+from activities.tags import ENDPOINT_TAG, PROMOTION_TAG, SCALING_TAG
 from slipway.errors import NeedsPersonError
 
 OF_THE_PACKAGE = frozenset({"Image", "ModelDataUrl", "ModelDataSource", "ModelPackageName"})
@@ -107,7 +107,8 @@ def _require_kind(plan: EndpointPlan, former: Former) -> None:
 
 def _tags(plan: EndpointPlan, former: Mapping[str, str]) -> list[dict[str, str]]:
     carried = {key: value for key, value in former.items() if not key.startswith(RESERVED) and key != SCALING_TAG}
-    return [{"Key": key, "Value": value} for key, value in {**carried, PROMOTION_TAG: plan.promotion_id}.items()]
+    own = {PROMOTION_TAG: plan.promotion_id, ENDPOINT_TAG: plan.target.endpoint}
+    return [{"Key": key, "Value": value} for key, value in {**carried, **own}.items()]
 
 
 def not_carried(plan: EndpointPlan, former: Former, package: Mapping[str, str]) -> list[str]:

@@ -198,7 +198,7 @@ def strategy_warnings(plan: EndpointPlan, types: Sequence[str], instances: int) 
     careful = strategy.kind or strategy.bake or strategy.alarms
     if not types:
         said = f"{endpoint} has no instances: SageMaker updates it all at once, without a bake and without alarms"
-        return [said] if careful else []
+        return [said] if careful or strategy.metrics else []
     warnings: list[str] = []
     if is_at_once(strategy, instances):
         part = f"canary of {strategy.canary.percent} %" if strategy.canary else "linear shift" if strategy.linear else "batch"
@@ -208,6 +208,8 @@ def strategy_warnings(plan: EndpointPlan, types: Sequence[str], instances: int) 
         warnings.append(f"SageMaker updates {old} all at once and without a bake, whatever the strategy says")
     if careful and not strategy.alarms:
         warnings.append("the strategy names no alarms: SageMaker rolls back by itself only on failures of its own")
+    if strategy.metrics and not strategy.alarms:
+        warnings.append("the strategy names no alarms: where a metric breaches its rule, the update has to end first")
     return warnings
 
 

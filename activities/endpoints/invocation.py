@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ReadTimeoutError
 
 from activities.endpoints.messages import SmokeAnswer
+from slipway.app.answer_schema import AnswerSchema
 from slipway.app.metric_paths import values_at
 from slipway.app.spec import ExpectedValue
 from slipway.aws.clients import INVOKE_TIMEOUT, Aws
@@ -76,26 +77,30 @@ async def invoke(
     return Answered(status=HTTPStatus.OK, body=content)
 
 
-def judge(answer: Answered, status: int, values: Sequence[ExpectedValue]) -> SmokeAnswer:
-    """Whether an answer is the right one.
+def judge(answer: Answered, status: int, values: Sequence[ExpectedValue], schema: AnswerSchema | None = None) -> SmokeAnswer:
+    """Whether an answer is the right one. A large one takes seconds to hold against a schema.
 
     Args:
         answer: What came back.
         status: The HTTP status that is wanted.
         values: What it must have.
+        schema: What it must be.
     """
     text = answer.body.decode(errors="replace")[:ANSWER_LIMIT]
     if answer.status != status:
         said = answer.error or f"the status is {answer.status}"
         wanted = "" if status == HTTPStatus.OK else f"; the status {status} is wanted"
         return SmokeAnswer(ok=False, body=text, error=f"{said}{wanted}"[:ANSWER_LIMIT])
-    if not values:
+    if not values and schema is None:
         return SmokeAnswer(ok=True, body=text)
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):
-        return SmokeAnswer(ok=False, body=text, error="the answer is not JSON, and values of it are wanted")
+        wanted = "values of it are" if values else "one that fits a schema is"
+        return SmokeAnswer(ok=False, body=text, error=f"the answer is not JSON, and {wanted} wanted")
     wrong = [said for value in values if (said := _objection(document, value))]
+    if schema and (said := schema.objection(document)):
+        wrong.append(said)
     return SmokeAnswer(ok=not wrong, body=text, error="; ".join(wrong)[:ANSWER_LIMIT])
 
 

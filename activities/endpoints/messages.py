@@ -12,6 +12,7 @@ from slipway.api import AppRef, Message, ModelPackage, PackageContainer, ServedE
 from slipway.app.endpoint_settings import EndpointSettings
 from slipway.app.spec import ExpectedValue, SmokeRequest, Target, Variant
 from slipway.app.strategy import Strategy
+from slipway.app.watched_metrics import WatchedMetric
 from slipway.decisions.command import Delivery
 
 
@@ -105,6 +106,46 @@ class FollowEndpoint(Message):
     timeout: timedelta
 
 
+class AlarmPlace(Message):
+    """An account and region with alarms."""
+
+    region: str
+    role_arn: str | None
+    """The role to look as; none for the worker's own."""
+
+
+class WatchedModel(Message):
+    """A new model at an endpoint, whose metrics are watched."""
+
+    place: AlarmPlace
+    endpoint: str
+    variant: str | None
+    """None: the only one."""
+    config: str
+    former: str | None
+    """The config that was served before; None where there was none."""
+    since: datetime
+    """Since when its requests count."""
+
+
+class Breach(Message):
+    """A rule on a metric that a new model does not meet."""
+
+    model: int = 0
+    """The model's place among those that were watched."""
+    said: str
+
+
+class Unjudged(Message):
+    """A rule on a metric that could not be judged."""
+
+    model: int = 0
+    """The model's place among those that were watched."""
+    rule: int
+    """The rule's place in the spec."""
+    said: str
+
+
 class EndpointVerdict(Message):
     """What the endpoint serves after the deployment, by the config that it names."""
 
@@ -112,6 +153,10 @@ class EndpointVerdict(Message):
     config: str
     package: str | None
     reason: str = ""
+    stopped: bool = False
+    """Whether the update is still under way, and is to be stopped: a metric breaches its rule."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """Rules on metrics that could not be judged."""
 
 
 class Smoke(Message):
@@ -126,6 +171,8 @@ class Smoke(Message):
     """The HTTP status that is wanted."""
     values: tuple[ExpectedValue, ...] = ()
     """What the answer must have."""
+    answer_schema: str | None = None
+    """Path of the answer's JSON Schema in the app's folder."""
 
 
 class SmokeAnswer(Message):
@@ -147,14 +194,6 @@ class RestoreEndpoint(Message):
     """The automatic scaling that the rollout takes off."""
 
 
-class AlarmPlace(Message):
-    """An account and region with alarms."""
-
-    region: str
-    role_arn: str | None
-    """The role to look as; none for the worker's own."""
-
-
 class WatchAlarms(Message):
     """Input of `watch_alarms`."""
 
@@ -164,6 +203,10 @@ class WatchAlarms(Message):
     until: datetime
     """When nobody needs to look any more."""
     origin: Origin | None = None
+    models: tuple[WatchedModel, ...] = ()
+    """The models whose metrics are watched, too."""
+    metrics: tuple[WatchedMetric, ...] = ()
+    """The rules on them."""
 
 
 class FiringAlarm(Message):
@@ -178,6 +221,10 @@ class WatchedAlarms(Message):
 
     firing: tuple[FiringAlarm, ...] = ()
     """None where the time was over before one went off."""
+    breaches: tuple[Breach, ...] = ()
+    """Metrics that breached their rules. None where the time was over before one did."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """Rules on metrics that could not be judged, as many as fit."""
 
 
 class RolloutEnd(StrEnum):
@@ -215,3 +262,5 @@ class RolloutResult(Message):
     reason: str = ""
     marked: bool = False
     """Whether the endpoint's tag says what it serves. The rollouts of older releases left that to their promotion."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """Rules on metrics that could not be judged."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from activities.endpoints import deployment
+from activities.endpoints.measuring import Fleet, Wanted, Window, measure
 from activities.endpoints.messages import EndpointPlan
+from activities.endpoints.plan import NEW_VARIANT
 from activities.endpoints.served import SageMakerAccount
 from activities.packages import describe_package
 from slipway.app.durations import format_duration
@@ -42,6 +44,7 @@ async def check_preconditions(
         _check_endpoint(tried, plan, endpoint)
         _check_batches(tried, plan, endpoint)
     await _check_alarms(tried, account, plan.strategy.alarms)
+    await _check_metrics(account, plan)
     await _check_package(tried, account, plan)
 
 
@@ -96,6 +99,13 @@ async def _check_alarms(tried: str, account: SageMakerAccount, alarms: Sequence[
     if firing:
         said = f"the alarm {', '.join(firing)} is already in ALARM, and would roll the update back at once"
         raise NeedsPersonError(tried, said, "bring the endpoint back to health, then retry")
+
+
+async def _check_metrics(account: SageMakerAccount, plan: EndpointPlan) -> None:
+    """They can be looked at: a permission that is missing is found before the update."""
+    fleet = Fleet(plan.target.endpoint, plan.variant.name or NEW_VARIANT, plan.former or plan.config)
+    window = Window.between(datetime.now(UTC), datetime.now(UTC))
+    await measure(account, [Wanted(fleet, rule.metric, rule.statistic, window) for rule in plan.strategy.metrics])
 
 
 async def _check_package(tried: str, account: SageMakerAccount, plan: EndpointPlan) -> None:

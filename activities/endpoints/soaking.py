@@ -1,14 +1,16 @@
-"""Stage 6 between two waves: the alarms that would have rolled an update back are watched on."""
+"""Stage 6 between two waves: the alarms and metrics that would have rolled an update back are watched on."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
 from contextlib import AsyncExitStack
+from typing import Any
 
 from temporalio import activity
 
 from activities.endpoints.messages import AlarmPlace, FiringAlarm, WatchAlarms, WatchedAlarms
+from activities.endpoints.metric_watch import Metrics
 from activities.endpoints.preflight import alarm_states
 from activities.endpoints.served import SageMakerAccount, account_of
 from activities.waiting import follower
@@ -25,35 +27,41 @@ class SoakActivities:
 
     Args:
         aws: Where to find AWS.
-        polling: How alarms are looked at.
+        polling: How alarms and metrics are looked at.
     """
 
     def __init__(self, aws: Aws, polling: Polling) -> None:
         self._aws = aws
         self._alarms = polling.pollers(self._alarms_at, account_of)
+        self._metrics = Metrics(aws, polling)
 
     @activity.defn
     @follower
     async def watch_alarms(self, request: WatchAlarms) -> WatchedAlarms:
-        """Waits until an alarm goes off or the time is over. Reads only.
+        """Waits until an alarm goes off, a metric breaches its rule, or the time is over. Reads only.
 
         Raises:
             NeedsPersonError: An alarm is not there any more.
         """
+        metrics = await self._metrics.watch(request.models, request.metrics)
         async with AsyncExitStack() as stack:
-            watches = {
+            alarms = {
                 asyncio.create_task(self._watch(request, place, name)): FiringAlarm(name=name, place=place)
                 for place in request.places
                 for name in request.alarms
             }
-            for task in watches:
+            breach = asyncio.create_task(metrics.until_breach(request.until))
+            for task in (*alarms, breach):
                 stack.callback(task.cancel)
-            left: Collection[asyncio.Task[bool]] = watches
+            left: Collection[asyncio.Task[Any]] = {*alarms, breach}
             while left:
                 done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-                if firing := [watches[task] for task in done if task.result()]:
-                    return WatchedAlarms(firing=tuple(firing))
-            return WatchedAlarms()
+                firing = tuple(alarm for task, alarm in alarms.items() if task in done and task.result())
+                if breach in done:
+                    breach.result()
+                if firing or metrics.breaches:
+                    return WatchedAlarms(firing=firing, breaches=metrics.breaches, unjudged=metrics.unjudged)
+            return WatchedAlarms(unjudged=metrics.unjudged)
 
     async def _watch(self, request: WatchAlarms, place: AlarmPlace, name: str) -> bool:
         """Whether one alarm goes off in time."""

@@ -75,6 +75,7 @@ def build(world: World) -> Sandbox:
     scaling = AutoscalingQuotas(world)
     hosting = Hosting(world, containers, roles, registry, tags, quotas, targets)
     moto.on_alarm_call = hosting.alarms.note
+    moto.percentile = hosting.alarms.percentile
     rooms: list[Room] = [
         ecr,
         ecr.quotas,

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from slipway.app.answer_schema import AnswerSchema
 from slipway.app.attachment import Read, render_file, uses
 from slipway.app.ecs_api import wrong_words
 from slipway.app.pipecd import APP_FILE, EventHandler, PipecdApp, app_of
@@ -18,7 +19,7 @@ from slipway.app.pipecd_fields import warnings_of
 from slipway.app.problems import FileError, Problem, Severity, shown
 from slipway.app.regions import region_of_app
 from slipway.app.replacements import FileChange, apply_event
-from slipway.app.spec import SPEC_FILE, Event, ModelPromotion, Rollout
+from slipway.app.spec import SPEC_FILE, Event, ModelPromotion, Rollout, SmokeRequest
 from slipway.app.spec_reader import spec_of
 from slipway.app.targets import twins
 from slipway.app.taskdef import TaskDefinition, container_images, load_taskdef, taskdef_of
@@ -367,10 +368,26 @@ class _Linter:
         if (kind or strategy.bake) and not strategy.alarms:
             message = "without alarms SageMaker rolls nothing back while the traffic moves and the old fleet is kept"
             self._warn(SPEC_FILE, (*at, "strategy"), message, "name alarms, as alarms: [screening-5xx]")
-        if rollout.smoke and self._read(rollout.smoke.payload) is None:
-            self._error(
-                SPEC_FILE, (*at, "smoke", "payload"), f"{rollout.smoke.payload} is not there", "add it to the app's folder"
-            )
+        elif strategy.metrics and not strategy.alarms:
+            message = "without alarms nothing stops an update: where a metric breaches, the former config follows after its end"
+            self._warn(SPEC_FILE, (*at, "strategy", "metrics"), message, "name alarms, as alarms: [screening-5xx]")
+        if rollout.smoke:
+            self._check_smoke(rollout.smoke)
+
+    def _check_smoke(self, smoke: SmokeRequest) -> None:
+        at, help_ = ("spec", "rollout", "smoke"), "add it to the app's folder"
+        if self._read(smoke.payload) is None:
+            self._error(SPEC_FILE, (*at, "payload"), f"{smoke.payload} is not there", help_)
+        if smoke.answer_schema is None:
+            return
+        content = self._read(smoke.answer_schema)
+        if content is None:
+            self._error(SPEC_FILE, (*at, "schema"), f"{smoke.answer_schema} is not there", help_)
+            return
+        try:
+            AnswerSchema.parse(content)
+        except ValueError as error:
+            self._error(SPEC_FILE, (*at, "schema"), f"{smoke.answer_schema} {error}", "correct the schema")
 
     def _check_batches(self, rollout: Rollout) -> None:
         rolling, count = rollout.strategy.rolling, rollout.variant.instance_count

@@ -32,6 +32,8 @@ SPEC_FILE = "promotion.yaml"
 TARGETS_SIZE = 300_000
 """Bytes of all targets as JSON. Temporal takes 2 MB a message, and the evidence names each target with what it serves."""
 
+KEPT_CONFIGS = 10
+"""Former endpoint configs of a target that stay, where the spec does not say."""
 _NAME_63 = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
 
 
@@ -309,6 +311,11 @@ class SmokeRequest(SpecModel):
     """The HTTP status that the model must answer with."""
     values: Annotated[tuple[ExpectedValue, ...], Bounds(max_length=50)] = ()
     """What the answer must have."""
+    # `schema` itself is a name of pydantic's.
+    answer_schema: Annotated[AppFile | None, Field(alias="schema", exclude_if=lambda file: file is None)] = None
+    """The file with the JSON Schema of the answer, which is JSON then, in the application's folder: draft 2020-12, or 7 where its
+    `$schema` says so, up to 64,000 bytes. It refers to parts of itself only, its expressions are RE2's, `format` is not checked,
+    and `unevaluatedProperties` and `unevaluatedItems` are not taken."""
 
 
 class Target(SpecModel):
@@ -349,6 +356,12 @@ class Rollout(SpecModel):
     """Absent: no request is made."""
     waves: Annotated[tuple[Wave, ...], Bounds(min_length=1, max_length=20)]
     """Rolled out one after the other; a wave that fails stops those behind it."""
+    keep: Annotated[
+        Annotated[int, Bounds(ge=1, le=1_000)] | Literal["all"], Field(exclude_if=lambda keep: keep == KEPT_CONFIGS)
+    ] = KEPT_CONFIGS
+    """How many endpoint configs of earlier promotions stay for each target, beside what it serves. Once the promotion has ended
+    well, older ones are removed, with their models: only what Slipway made for the target, and nothing that an endpoint of the
+    account uses. `all`: nothing is removed."""
     on_failure: Literal["stop", "rollbackWave", "rollbackAll"] = "rollbackAll"
     """What follows where a target does not keep the model, or an alarm goes off during a soak. What has not begun does not begin,
     what is being updated is stopped, and both that and the target itself go back in any case. `stop`: the promotion parks.

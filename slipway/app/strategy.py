@@ -14,6 +14,7 @@ from pydantic import Field
 from slipway.app.durations import Duration, between
 from slipway.app.rules import Bounds, rule
 from slipway.app.spec_model import SpecModel
+from slipway.app.watched_metrics import WatchedMetric
 from slipway.text import pluralize
 
 Kind = Literal["canary", "linear", "rolling"]
@@ -103,6 +104,9 @@ class Strategy(SpecModel):
     """How long the old fleet is kept after all traffic has moved."""
     alarms: Annotated[tuple[Annotated[str, Bounds(min_length=1, max_length=255)], ...], Bounds(max_length=10)] = ()
     """CloudWatch alarms that roll the update back when one goes off. Without any, nothing is rolled back by AWS."""
+    metrics: Annotated[tuple[WatchedMetric, ...], Bounds(max_length=10), Field(exclude_if=lambda metrics: not metrics)] = ()
+    """Metrics of the new model that Slipway watches during the update and the soaks. One that breaches puts the target back: an
+    update is stopped by one of `alarms`, and where there are none, it has to end first."""
     timeout: Annotated[Duration, between("10m", "8h")] = timedelta(hours=8)
     """How long the whole update may take (`MaximumExecutionTimeoutInSeconds`)."""
 

@@ -140,8 +140,8 @@ class Serving:
         assert (await self.follow(plan)).end is RolloutEnd.served
         return plan
 
-    async def smoke(self, plan: EndpointPlan, **wanted: Any) -> SmokeAnswer:
-        commit = self.deployment.push({"request.json": "{}"})
+    async def smoke(self, plan: EndpointPlan, files: dict[str, str] | None = None, **wanted: Any) -> SmokeAnswer:
+        commit = self.deployment.push({"request.json": "{}", **(files or {})})
         app, json_type = self.deployment.app, "application/json"
         smoke = Smoke(plan=plan, app=app, commit=commit, payload="request.json", content_type=json_type, **wanted)
         return await self.run(self.activities.smoke_endpoint, smoke)

@@ -15,6 +15,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.approvals import Approvals
 from activities.approvers import Approvers
 from activities.checks import READS, Checks, actor_of
+from activities.endpoints.cleaning import CleanedTarget, CleanUp
 from activities.endpoints.messages import ChangeScaling, EndpointPlan, PlanRollout, RestoreEndpoint, Scaling, UpdateEndpoint
 from activities.endpoints.plan import plan_rollout
 from activities.evidence import EvidenceActivities
@@ -28,7 +29,7 @@ from activities.taskdefs import ReadApp, RevertImage, TaskdefActivities
 from activities.tasks.messages import RegisteredTaskDefinition, RunTask, StartedTask, StopTask
 from slipway.api import AppRef, ModelPackage, PromotionRequest
 from slipway.app.lint import App
-from slipway.app.spec import Container, Report, Target
+from slipway.app.spec import KEPT_CONFIGS, Container, Report, Target
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.policy.model import AppEntry, Limits, WorkerPolicy, policy_of_branches
@@ -52,6 +53,12 @@ SCALED: dict[str, Any] = {
 def scaling_of(endpoint: str, **more: Any) -> Scaling:
     """A variant's scaling as a promotion records it."""
     return Scaling(target={**SCALED, "ResourceId": f"endpoint/{endpoint}/variant/AllTraffic"}, **more)
+
+
+def cleaned_target(**changes: Any) -> CleanedTarget:
+    """The app's target, once a promotion is done with it."""
+    target = CleanedTarget(target=Target(endpoint="screening-prod"), region="us-east-1", config="c")
+    return target.model_copy(update=changes)
 
 
 class Owner:
@@ -148,6 +155,7 @@ class Office:
             "prepare_endpoint": plan,
             "update_endpoint": UpdateEndpoint(plan=plan, previous_config=None),
             "take_off_scaling": ChangeScaling(plan=plan, scaling=scaling_of("screening-prod")),
+            "clean_up": CleanUp(targets=(cleaned_target(),), keep=KEPT_CONFIGS, origin=origin),
         }
 
 
@@ -172,6 +180,7 @@ FORWARD = (
     "prepare_endpoint",
     "update_endpoint",
     "take_off_scaling",
+    "clean_up",
 )
 
 
@@ -244,6 +253,9 @@ async def test_given_a_commit_off_the_branch_then_the_activity_is_not_run(office
         ("prepare_endpoint", {"promotion_id": "spam-1"}),
         ("prepare_endpoint", {"config": "spam-config"}),
         ("prepare_endpoint", {"region": "eu-west-1"}),
+        ("clean_up", {"keep": 1}),
+        ("clean_up", {"targets": (cleaned_target(target=Target(endpoint="spam-prod")),)}),
+        ("clean_up", {"targets": (cleaned_target(region="eu-west-1"),)}),
         ("take_off_scaling", {"scaling": scaling_of("spam-prod")}),
         ("take_off_scaling", {"scaling": scaling_of("screening-prod", policies=({**SCALED, "ResourceId": "table/spam"},))}),
         ("take_off_scaling", {"scaling": scaling_of("screening-prod", actions=({**SCALED, "ServiceNamespace": "ecs"},))}),

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from activities.endpoints.invocation import Answered, judge
+from slipway.app.answer_schema import AnswerSchema
 from slipway.app.spec import ExpectedValue
+from slipway.errors import NeedsPersonError
 from tests.activities.serving import Serving
 
 ANSWER = {"predictions": [{"label": "cat", "score": 0.97}], "model": "first"}
@@ -66,3 +68,19 @@ async def test_given_a_model_that_refuses_the_request_when_that_status_is_wanted
 def test_given_a_model_that_answers_when_another_status_is_wanted_then_it_is_wrong() -> None:
     answer = judge(answered(ANSWER), 422, ())
     assert (answer.ok, answer.error) == (False, "the status is 200; the status 422 is wanted")
+
+
+async def test_given_a_schema_at_the_commit_when_the_model_answers_then_the_answer_is_held_against_it(serving: Serving) -> None:
+    plan = await serving.serve("typed")
+    wanted = {"right.json": '{"type": "object"}', "other.json": '{"type": "array"}', "broken.json": '{"type": "none"}'}
+    assert (await serving.smoke(plan, wanted, answer_schema="right.json")).ok
+    wrong = await serving.smoke(plan, wanted, answer_schema="other.json")
+    assert not wrong.ok
+    assert 'type: "array" is wanted' in wrong.error
+    with pytest.raises(NeedsPersonError, match="is no JSON Schema"):
+        await serving.smoke(plan, wanted, answer_schema="broken.json")
+
+
+def test_given_an_answer_that_is_no_json_when_it_must_fit_a_schema_then_it_says_so() -> None:
+    answer = judge(Answered(status=200, body=b"<html>"), 200, (), AnswerSchema.parse(b"{}"))
+    assert (answer.ok, answer.error) == (False, "the answer is not JSON, and one that fits a schema is wanted")

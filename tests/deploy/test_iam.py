@@ -69,11 +69,14 @@ WITHOUT_RESOURCE = {
     "application-autoscaling:DescribeScalingPolicies",
     "application-autoscaling:DescribeScheduledActions",
     "cloudwatch:DescribeAlarms",  # composite alarms are only told to those who may see all
+    "cloudwatch:GetMetricData",
     "cloudwatch:PutMetricData",
     "ecr:GetAuthorizationToken",
     "ecs:DescribeTaskDefinition",
     "ecs:ListTaskDefinitions",
+    "sagemaker:ListEndpointConfigs",
     "sagemaker:ListEndpoints",
+    "sagemaker:ListModels",
 }
 """Actions that AWS lets nobody bind to a resource."""
 

@@ -17,8 +17,8 @@ FIRST = "52a14908a548862bae43157c0f96a68988df0ffb"
 FORMER = "30aed0314aa2b307f6bb6ede31400fa98a3d6c76"
 """The newest commit whose worker has every step of today's: each goes on with the other's promotions.
 
-A promotion that has taken a step which the former worker lacks cannot go back to it (docs/operations.md). So a commit that adds one moves
-this constant to itself, in the commit after it.
+A promotion that has taken a step which the former worker lacks cannot go back to it (docs/operations.md).
+So a commit that adds one moves this constant to itself, in the commit after it.
 """
 UV = Path(sys.executable).parent / "uv"
 

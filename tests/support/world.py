@@ -24,7 +24,9 @@ from activities.branches import FollowBranch
 from activities.compensation import Compensation
 from activities.decisions import IdentifyPerson
 from activities.earlier_runs import EarlierRunsInterceptor
+from activities.endpoints.cleaning import CleanedUp, CleanUp
 from activities.endpoints.messages import (
+    Breach,
     ChangeScaling,
     EndpointPlan,
     EndpointVerdict,
@@ -37,6 +39,7 @@ from activities.endpoints.messages import (
     Scaling,
     Smoke,
     SmokeAnswer,
+    Unjudged,
     UpdateEndpoint,
     WatchAlarms,
     WatchedAlarms,
@@ -163,6 +166,14 @@ class World:
     pipecd_says: str = ""
     """What PipeCD's API says of the task."""
     task_had_ended: bool = False
+    breaches: tuple[Breach, ...] = ()
+    """The metrics that breach their rules while a wave soaks."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """The rules that cannot be judged, neither during an update nor in a soak."""
+    stopped: frozenset[str] = frozenset()
+    """The endpoints whose update is still under way when its verdict comes."""
+    cleaned: CleanedUp = CleanedUp()
+    """What comes of removing former configs."""
 
     def __init__(self, task_queue: str) -> None:
         self.task_queue = task_queue
@@ -453,10 +464,11 @@ class World:
     @activity.defn
     async def watch_alarms(self, asked: WatchAlarms) -> WatchedAlarms:
         await self._enter(asked)
-        while not self.firing and datetime.now(UTC) < asked.until:
+        while not (self.firing or self.breaches) and datetime.now(UTC) < asked.until:
             activity.heartbeat()
             await asyncio.sleep(0.02)
-        return WatchedAlarms(firing=tuple(FiringAlarm(name=name, place=asked.places[0]) for name in self.firing))
+        firing = tuple(FiringAlarm(name=name, place=asked.places[0]) for name in self.firing)
+        return WatchedAlarms(firing=firing, breaches=self.breaches, unjudged=self.unjudged)
 
     @activity.defn
     async def take_off_scaling(self, asked: ChangeScaling) -> None:
@@ -499,6 +511,8 @@ class World:
             config=asked.plan.config if served else "former",
             package=asked.plan.package.arn if served else None,
             reason="" if served else "the alarm screening-5xx went off",
+            stopped=asked.plan.target.endpoint in self.stopped,
+            unjudged=self.unjudged if served else (),
         )
 
     @activity.defn
@@ -515,6 +529,11 @@ class World:
     @activity.defn
     async def mark_endpoint(self, plan: EndpointPlan) -> None:
         await self._enter(plan)
+
+    @activity.defn
+    async def clean_up(self, asked: CleanUp) -> CleanedUp:
+        await self._enter(asked)
+        return self.cleaned
 
     @activity.defn
     async def record_served(self, asked: RecordServed) -> None:

@@ -52,6 +52,7 @@ HAPPY = [
     "smoke_endpoint",
     "mark_endpoint",
     "record_served",
+    "clean_up",
 ]
 
 

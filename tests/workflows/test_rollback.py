@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from temporalio.client import Client
 
+from activities.endpoints.cleaning import CleanedUp
 from slipway.api import (
     Decision,
     Evidence,
@@ -16,6 +17,7 @@ from slipway.api import (
     StageName,
     StageState,
 )
+from slipway.app.spec import KEPT_CONFIGS
 from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, refused, request
@@ -143,3 +145,29 @@ async def test_given_a_record_that_cannot_be_made_when_it_is_retried_then_no_tar
     await send_update(handle, "retry", OperatorCommand(by="ana"))
     assert (await handle.result()).outcome is Outcome.promoted
     assert len(world.asked("update_endpoint")) == 1
+
+
+async def test_given_former_configs_when_a_promotion_is_done_then_its_line_says_what_was_removed(
+    client: Client, world: World
+) -> None:
+    world.set_waves(("staging",), ("prod",))
+    world.set_approval(approval(mode="auto"))
+    world.cleaned = CleanedUp(configs=2, models=1)
+    status = await (await start(client, world, request())).result()
+    assert status.outcome is Outcome.promoted
+    assert status.stages[-1].summary == "version 3 on 2 endpoints; removed 2 endpoint configs and 1 model of earlier promotions"
+    [asked] = world.asked("clean_up")
+    assert asked.keep == KEPT_CONFIGS
+    assert [(cleaned.target.endpoint, cleaned.config) for cleaned in asked.targets] == [
+        (endpoint.endpoint, endpoint.config) for endpoint in status.endpoints
+    ]
+
+
+async def test_given_former_configs_that_cannot_be_removed_when_a_promotion_is_done_then_it_is_promoted_all_the_same(
+    client: Client, world: World
+) -> None:
+    world.set_approval(approval(mode="auto"))
+    world.fail("clean_up", needs_person("not authorized to perform sagemaker:DeleteModel"))
+    status = await (await start(client, world, request())).result()
+    assert status.outcome is Outcome.promoted
+    assert "former configs and models were not all removed: not authorized" in status.notices[-1]

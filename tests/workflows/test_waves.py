@@ -10,10 +10,11 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner
 
-from activities.endpoints.messages import RolloutEnd
+from activities.endpoints.messages import Breach, RolloutEnd, Scaling, Unjudged
 from slipway.api import LedgerState, OperatorCommand, Outcome, PromotionStatus, StageName
 from slipway.app.spec import Target, Wave
 from slipway.app.strategy import Strategy
+from slipway.app.watched_metrics import WatchedMetric
 from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import summary_of, until, until_parked
 from tests.support.world import World, approval, needs_person, request, working
@@ -21,6 +22,7 @@ from workflows import new_run
 
 SOAK = timedelta(days=1)
 ALARMS = Strategy(alarms=("screening-5xx",))
+METRICS = Strategy(metrics=(WatchedMetric(metric="Invocation5XXErrors", max=0.01),))
 
 
 async def start(client: Client, world: World) -> Handle:
@@ -191,6 +193,44 @@ async def test_given_a_soak_when_an_alarm_goes_off_then_the_waves_before_go_back
     assert status.reason == "a: the alarm screening-5xx went off while it served"
     assert endpoints(world, "restore_endpoint") == ["a"]
     assert endpoints(world, "update_endpoint") == ["a"]
+
+
+async def test_given_a_soak_when_a_metric_breaches_its_rule_then_the_waves_before_go_back(client: Client, world: World) -> None:
+    world.set_waves(("a",), ("b",), soak=SOAK, strategy=METRICS)
+    world.breaches = (Breach(model=0, said="Invocation5XXErrors is 1 over 120 requests, and at most 0.01 passes"),)
+    status = await (await start(client, world)).result()
+    assert status.outcome is Outcome.rolled_back
+    assert status.reason == "a: Invocation5XXErrors is 1 over 120 requests, and at most 0.01 passes"
+    [watched] = world.asked("watch_alarms")
+    assert (watched.places, watched.metrics) == ((), METRICS.metrics)
+    assert [(model.endpoint, model.former) for model in watched.models] == [("a", "former")]
+
+
+async def test_given_too_few_requests_when_a_promotion_is_done_then_its_line_says_what_was_not_judged(
+    client: Client, world: World
+) -> None:
+    world.set_waves(("a",), ("b",), soak=timedelta(seconds=1), strategy=METRICS)
+    world.unjudged = (Unjudged(rule=0, said="Invocation5XXErrors: too few requests (12 of 100)"),)
+    status = await (await start(client, world)).result()
+    assert status.outcome is Outcome.promoted
+    few = "Invocation5XXErrors: too few requests (12 of 100)"
+    assert status.stages[-1].summary == f"version 3 on 2 endpoints; a: {few}; b: {few}"
+    assert f"a metric was not judged: a: {few}" in " ".join(status.notices)
+
+
+async def test_given_a_metric_that_breaches_during_an_update_when_the_target_is_scaled_then_only_its_way_back_scales_it_again(
+    client: Client, world: World
+) -> None:
+    world.set_waves(("a",), strategy=METRICS)
+    world.scaling = Scaling(target={"ResourceId": "endpoint/a/variant/main"})
+    world.verdicts["a"], world.stopped = RolloutEnd.rolled_back, frozenset({"a"})
+    status = await (await start(client, world)).result()
+    assert status.outcome is Outcome.rolled_back
+    assert world.names[world.names.index("follow_endpoint") + 1 :][:3] == [
+        "take_off_scaling_again",
+        "restore_endpoint",
+        "put_back_scaling",
+    ]
 
 
 async def test_given_stop_when_an_alarm_goes_off_in_a_soak_then_a_retry_rolls_the_wave_out_and_soaks_again(

@@ -1,20 +1,27 @@
-"""What moto's CloudWatch lacks of alarms.
+"""What moto's CloudWatch lacks.
 
-PutCompositeAlarm, which moto keeps and has no name for; DescribeAlarmHistory; and a note of the metric data that it is given.
+PutCompositeAlarm, which moto keeps and has no name for; DescribeAlarmHistory; percentiles of GetMetricData, whose values moto
+does not keep; and a note of the metric data that it is given.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partialmethod
 from typing import Any
 
+from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.protocol.pages import page
 
 LARGEST_PAGE = 100
+PERCENTILE = re.compile(r"p[0-9]{1,2}(\.[0-9]+)?")
+Percentile = Callable[[Caller, dict[str, Any], str, float, float], float | None]
+"""A percentile of a metric between two moments (Unix seconds): whose, the metric as queries name it, and which, as `p90`."""
 STATE_PARTS = ("stateValue", "stateReason", "stateReasonData")
 
 
@@ -30,16 +37,31 @@ received: list[MetricData] = []
 """What moto has taken since somebody last looked. Read and written with its lock held."""
 
 
-def extend() -> None:
-    """Add all of it to moto. Called once, with its lock held."""
-    from moto.cloudwatch.responses import CloudWatchResponse  # noqa: PLC0415  (moto is imported late, as it takes long)
+def extend(percentile: Percentile) -> None:
+    """Add all of it to moto. Called once, with its lock held.
 
+    Args:
+        percentile: Knows the values of metrics.
+    """
+    from moto.cloudwatch import models  # noqa: PLC0415  (moto is imported late, as it takes long)
+    from moto.cloudwatch.responses import CloudWatchResponse  # noqa: PLC0415  (the same)
+
+    dimension: Any = models.Dimension
+    # moto's own order of dimensions is none, by which the same ones may be others.
+    dimension.__lt__ = _is_before
     methods: Any = CloudWatchResponse
     methods.put_composite_alarm = methods.put_metric_alarm
     methods.describe_alarm_history = describe_history
+    if not hasattr(methods, "moto_get_metric_data"):
+        methods.moto_get_metric_data = methods.get_metric_data
+    methods.get_metric_data = partialmethod(get_metric_data, percentile)
     if methods.put_metric_data is not put_metric_data:
         methods.moto_put_metric_data = methods.put_metric_data
         methods.put_metric_data = put_metric_data
+
+
+def _is_before(one: Any, other: Any) -> bool:
+    return (one.name, one.value) < (other.name, other.value)
 
 
 def put_metric_data(response: Any) -> Any:
@@ -48,6 +70,20 @@ def put_metric_data(response: Any) -> Any:
     asked = response._get_param  # noqa: SLF001  (see below)
     received.append(MetricData(asked("Namespace"), asked("MetricData", [])))
     return result
+
+
+def get_metric_data(response: Any, percentile: Percentile) -> Any:
+    """GetMetricData, as a method of moto's own class: percentiles are filled in."""
+    found = response.moto_get_metric_data()
+    asked = response._get_param("MetricDataQueries", [])  # noqa: SLF001  (see below)
+    queries: dict[str, Any] = {query["Id"]: query["MetricStat"] for query in asked if "MetricStat" in query}
+    caller = Caller(response.current_account, response.region, response.current_account)
+    for result in found.result["MetricDataResults"]:
+        stat = queries.get(result["id"])
+        if stat and PERCENTILE.fullmatch(stat["Stat"]):
+            starts = [at.replace(tzinfo=at.tzinfo or UTC).timestamp() for at in result["timestamps"]]
+            result["values"] = [percentile(caller, stat["Metric"], stat["Stat"], at, at + int(stat["Period"])) for at in starts]
+    return found
 
 
 def describe_history(response: Any) -> Any:

@@ -37,11 +37,12 @@ class MotoBackend:
         self.lock = threading.RLock()
         """Held while moto works; its holder may read moto's state."""
         self.on_alarm_call: Listener = _ignore
+        self.percentile: alarms.Percentile = _unknown
 
     @functools.cached_property
     def _application(self) -> Any:
         module = importlib.import_module("moto.moto_server.werkzeug_app")
-        alarms.extend()
+        alarms.extend(self._percentile)
         return module.DomainDispatcherApplication(module.create_backend_app)
 
     def load(self) -> None:
@@ -60,6 +61,9 @@ class MotoBackend:
                     for region in list(backends[owner]):
                         backends[owner][region].reset()
                         backends[owner].pop(region)
+
+    def _percentile(self, caller: Caller, metric: dict[str, Any], name: str, after: float, until: float) -> float | None:
+        return self.percentile(caller, metric, name, after, until)
 
     def answer(self, call: Incoming) -> Response:
         """Let moto answer. Calls that wait for messages do so outside of its lock.
@@ -116,6 +120,10 @@ class MotoBackend:
 
 def _ignore(_caller: Caller, _data: Sequence[alarms.MetricData]) -> None:
     """Nobody listens."""
+
+
+def _unknown(_caller: Caller, _metric: dict[str, Any], _name: str, _after: float, _until: float) -> None:
+    """Nobody knows the values."""
 
 
 def not_implemented(call: Incoming) -> AwsError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +21,31 @@ def test_given_invocations_when_cloudwatch_is_asked_then_it_counted_them(hosted:
     for _ in range(3):
         hosted.ask()
     wait_until(lambda: hosted.metric("Invocations") == 3, "three invocations in CloudWatch")
+
+
+def test_given_invocations_when_metric_data_are_asked_for_then_a_fleets_counts_and_percentiles_are_told(hosted: Hosted) -> None:
+    hosted.serve("one")
+    for _ in range(3):
+        hosted.ask()
+    config = hosted.sagemaker.describe_endpoint(EndpointName="ep")["EndpointConfigName"]
+    named = {"EndpointName": "ep", "VariantName": "AllTraffic", "EndpointConfigName": config}
+    dimensions = [{"Name": name, "Value": value} for name, value in named.items()]
+    metric = {"Namespace": "AWS/SageMaker", "MetricName": "ModelLatency", "Dimensions": dimensions}
+    start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=2)
+    queries = [
+        {"Id": name.lower(), "MetricStat": {"Metric": metric, "Period": 600, "Stat": name}}
+        for name in ("SampleCount", "Minimum", "Maximum", "p90")
+    ]
+
+    def told() -> dict[str, float]:
+        answer = hosted.cloudwatch.get_metric_data(
+            StartTime=start, EndTime=start + timedelta(minutes=9), MetricDataQueries=queries
+        )
+        return {result["Id"]: result["Values"][0] for result in answer["MetricDataResults"] if result["Values"]}
+
+    wait_until(lambda: told().get("samplecount") == 3, "three invocations in CloudWatch")
+    found = told()
+    assert found["minimum"] <= found["p90"] <= found["maximum"]
 
 
 def test_given_a_shadow_variant_when_requests_come_then_it_gets_copies_and_nobody_sees_its_answers(hosted: Hosted) -> None:
@@ -55,7 +80,7 @@ def test_given_a_data_capture_when_the_endpoint_is_described_then_it_is_shown(ho
     like="Invocations, InvocationsPerInstance, Invocation4XXErrors, Invocation5XXErrors, InvocationModelErrors, ModelLatency and "
     "OverheadLatency, by endpoint and variant, and by EndpointConfigName too",
     differs="no metrics of instances; CloudWatch lists only the series with EndpointConfigName, and answers with it where that "
-    "is not named",
+    "is not named, but for GetMetricData, which has to name it; percentiles in GetMetricData alone",
 )
 @behaviour(
     "Around an endpoint",

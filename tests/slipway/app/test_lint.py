@@ -512,3 +512,30 @@ def test_given_keys_in_any_case_and_empty_values_when_the_app_is_read_then_they_
     assert findings.problems == ()
     assert findings.app is not None
     assert findings.app.pipecd.ecs.launch_type == "FARGATE"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "smoke/response.schema.json is not there"),
+        ({"smoke/response.schema.json": '{"type": "text"}'}, "smoke/response.schema.json is no JSON Schema"),
+        ({"smoke/response.schema.json": '{"$ref": "https://example.com/a.json"}'}, "only parts of the same file"),
+    ],
+)
+def test_given_a_schema_of_the_answer_when_it_cannot_be_used_then_it_is_refused_at_its_line(
+    files: dict[str, str], said: str
+) -> None:
+    spec = SPEC.replace("smoke/request.json", "smoke/request.json, schema: smoke/response.schema.json")
+    (problem,) = read_app(reading(FILES | {"promotion.yaml": spec} | files)).errors
+    assert (problem.path, problem.line) == ("spec.rollout.smoke.schema", 14)
+    assert said in problem.message
+
+
+async def test_given_a_schema_of_the_answer_when_the_files_have_to_be_waited_for_then_it_is_asked_for() -> None:
+    spec = SPEC.replace("smoke/request.json", "smoke/request.json, schema: smoke/response.schema.json")
+    files = FILES | {"promotion.yaml": spec, "smoke/response.schema.json": '{"type": "object"}'}
+
+    async def read(paths: Collection[str]) -> dict[str, bytes | None]:
+        return {path: files[path].encode() if path in files else None for path in paths}
+
+    assert (await read_app_from(read)).problems == ()

@@ -82,6 +82,8 @@ CONDITIONS = {
     "sagemaker:pipelineversionid": ("PipelineVersionId",),
 }
 """Where a call has the values of SageMaker's own condition keys."""
+TAGGED = frozenset({"DeleteEndpointConfig", "DeleteModel"})
+"""Calls about one thing whose tags are looked up."""
 
 
 def needs(asked: Asked) -> list[Need]:
@@ -91,10 +93,19 @@ def needs(asked: Asked) -> list[Need]:
     if asked.operation in ABOUT_PACKAGES:
         resources = tuple(_packages_of(arn) for arn in resources)
     role = ROLES.get(asked.operation)
-    found = [Need(action, resources, _context(asked)), *(passes(asked, SERVICE, role) if role else ())]
+    found = [Need(action, resources, _context(asked) | _resource_tags(asked)), *(passes(asked, SERVICE, role) if role else ())]
     if asked.operation.startswith("Create") and tags_of(asked.request.get("Tags")):
         found.append(Need("sagemaker:AddTags", resources[:1], {"sagemaker:taggingaction": (asked.operation,)}))
     return found
+
+
+def _resource_tags(asked: Asked) -> dict[str, tuple[str, ...]]:
+    """The tags of what a call removes, which policies may ask for."""
+    if asked.operation not in TAGGED:
+        return {}
+    [arn] = asked.arns("sagemaker", *_templates(asked.operation))
+    tags = tags_of(asked.lookup(asked.caller, "sagemaker", "ListTags", {"ResourceArn": arn}).get("Tags"))
+    return {f"{prefix}:resourcetag/{key}".lower(): (value,) for key, value in tags.items() for prefix in ("aws", "sagemaker")}
 
 
 def _packages_of(arn: str) -> str:

@@ -22,10 +22,11 @@ from slipway_sandbox.sagemaker.hosting.alarm_rules import (
     named,
     period_of,
     points_of,
+    statistic,
     statistic_of,
 )
 from slipway_sandbox.sagemaker.hosting.composite_rules import UnknownRuleError, holds
-from slipway_sandbox.sagemaker.hosting.metrics import NAMESPACE, Metric, Metrics, Series
+from slipway_sandbox.sagemaker.hosting.metrics import NAMESPACE, Metric, Metrics, Series, dimensions_of
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,12 @@ class AlarmWatch:
             with self._lock:
                 self._due.add((caller.account, caller.region))
             self._news.set()
+
+    def percentile(self, caller: Caller, metric: dict[str, Any], name: str, after: float, until: float) -> float | None:
+        """A percentile of a metric that is known here, for GetMetricData; None where there are no values."""
+        dimensions = dimensions_of(metric.get("Dimensions") or ())
+        series = Series(caller.account, caller.region, Metric(metric["Namespace"], metric["MetricName"], dimensions))
+        return statistic(name, self._metrics.values(series, after, until))
 
     def forget(self, account: str | None) -> None:
         """Stop watching one account, or all, and forget what was measured there."""
