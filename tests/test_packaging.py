@@ -15,7 +15,7 @@ import pytest
 import slipway
 
 ROOT = Path(__file__).parents[1]
-WORKER_ONLY = ("boto3", "httpx", "pydantic_settings", "structlog")
+WORKER_ONLY = ("boto3", "grpc", "httpx", "pydantic_settings", "structlog")
 
 
 @pytest.fixture(scope="module")

@@ -162,11 +162,11 @@ class TaskSearch:
     async def none(self, listed: Sequence[TaskTypeDef]) -> NeedsPersonError:
         """The error for a task that is not there."""
         tasks = await self._tasks()
+        told = f"; {self._heard.told}" if self._heard else ""
         head = await self._repository.head(self._request.origin.app.branch)
         if await tasks.brings(head) is Brings.other:
-            return self._superseded(head, "and piped deploys the newest commit")
+            return self._superseded(head, f"and piped deploys the newest commit{told}")
         waited = f"in {format_duration(self._request.within)} (spec.task.timeout)"
-        told = f"; {self._heard.told}" if self._heard else ""
         if self._unconfirmed:
             remedy = (
                 f"see the deployment's log in PipeCD; retry looks again, {self._to_name('<arn>')} follows the task all the same"
