@@ -6,6 +6,7 @@ and the list of approvers as they are now, the promotion's first run as the serv
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -36,6 +37,8 @@ Gather = Callable[[GatherEvidence], Awaitable[Evidence]]
 """Gathers evidence from AWS and git."""
 JUDGED_FOR = 60.0
 """Seconds for which the gates of one package are not judged again: each target of a wave has two effects."""
+JUDGED_FOR_EACH = 1.0
+"""Seconds more for each target: judging them all takes some calls of AWS for each, and a rollout to hundreds takes an hour."""
 KEPT = 64
 """Packages whose verdict is kept."""
 ASK_AGAIN = "retry asks the approvers again; abort ends the promotion"
@@ -63,6 +66,7 @@ class Approvals:
         self._approvers = approvers
         self._gather = gather
         self._judged: Kept[tuple[str, str], float] = Kept(KEPT)
+        self._judging: Kept[tuple[str, str], asyncio.Lock] = Kept(KEPT)
 
     async def require_package(self, origin: Origin, app: App, request: SetApproval) -> None:
         """Checks that a package may be approved in the registry.
@@ -158,16 +162,20 @@ class Approvals:
 
     async def _judge(self, origin: Origin, app: App, package: ModelPackage) -> None:
         """Judge the gates, where they alone decide."""
-        key, now = (package.arn, origin.commit), time.monotonic()
-        judged_at = self._judged.get(key)
-        if judged_at is not None and now < judged_at + JUDGED_FOR:
-            return
-        evidence = await self._gather(_gathering(origin, app, package))
-        missed = [f"{gate.metric}: {gate.message}" for gate in evidence.gates if not gate.passed]
-        if missed:
-            tried = f"judging the gates of {package.arn}, which decide alone"
-            raise NeedsPersonError(tried, "; ".join(missed), "abort, and start again with a model that meets them")
-        self._judged[key] = now
+        key = (package.arn, origin.commit)
+        lasts = JUDGED_FOR + JUDGED_FOR_EACH * len(app.spec.spec.rollout.targets)
+        # One at a time: the targets of a wave come together, and each gathering looks at all of them.
+        async with self._judging.get_or_make(key, asyncio.Lock):
+            now = time.monotonic()
+            judged_at = self._judged.get(key)
+            if judged_at is not None and now < judged_at + lasts:
+                return
+            evidence = await self._gather(_gathering(origin, app, package))
+            missed = [f"{gate.metric}: {gate.message}" for gate in evidence.gates if not gate.passed]
+            if missed:
+                tried = f"judging the gates of {package.arn}, which decide alone"
+                raise NeedsPersonError(tried, "; ".join(missed), "abort, and start again with a model that meets them")
+            self._judged[key] = now
 
 
 def _gathering(origin: Origin, app: App, package: ModelPackage, signed: Evidence | None = None) -> GatherEvidence:

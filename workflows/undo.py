@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.tasks.activities import TaskActivities
     from activities.tasks.messages import StopTask
     from slipway.api import LedgerState
-    from slipway.errors import FailureReport, NeedsPersonError
+    from slipway.errors import Ending, FailureReport, NeedsPersonError
     from slipway.temporal.failures import report_of, to_application_error
 
 from workflows.activity_options import RESTORE, UNDO, shown
@@ -66,6 +66,8 @@ async def undo_all(
             state.settle(planned, LedgerState.needs_person, str(report))
         else:
             state.settle(planned, done.state, done.note)
+            if done.state is LedgerState.needs_person and workflow.patched("park-what-needs-a-person"):
+                failed.append((planned, not_undone(done)))
         settled()
 
     to_undo = {LedgerState.planned, LedgerState.needs_person}
@@ -78,6 +80,12 @@ async def undo_all(
     for planned in open_ones:
         await carry_out(planned)
     return failed
+
+
+def not_undone(done: Compensation) -> FailureReport:
+    """What an operator reads of an effect that could not be undone, although nothing went wrong in trying it."""
+    remedy = "put it back by hand"
+    return FailureReport(ending=Ending.needs_person, tried="undoing it", answered=done.note, remedy=remedy)
 
 
 def parks_undoing() -> bool:

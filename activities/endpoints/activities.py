@@ -290,6 +290,8 @@ class EndpointActivities:
         config = endpoint.get("EndpointConfigName", "")
         if config == request.previous_config and endpoint["EndpointStatus"] == "InService":
             return Compensation(state=LedgerState.undone, note=f"{plan.target.endpoint} serves {config}")
+        if config == request.previous_config:
+            return self._broken(plan, endpoint)
         if config != plan.config:
             note = f"{plan.target.endpoint} is {endpoint['EndpointStatus']} with {config}, which is not this promotion's"
             kept = LedgerState.kept if endpoint["EndpointStatus"] == "InService" else LedgerState.needs_person
@@ -306,10 +308,7 @@ class EndpointActivities:
     ) -> Compensation:
         name = request.plan.target.endpoint
         if endpoint["EndpointStatus"] != "InService":
-            note = (
-                f"{name} is {endpoint['EndpointStatus']}: {endpoint.get('FailureReason', 'no reason given')}; {_remedy(endpoint)}"
-            )
-            return Compensation(state=LedgerState.needs_person, note=note)
+            return self._broken(request.plan, endpoint)
         await self._update(account, request.plan, previous, endpoint)
         restored = await self._until(request.plan, lambda found: found is None or _is_at_rest(found))
         served = restored.get("EndpointConfigName") if restored else None
@@ -317,6 +316,13 @@ class EndpointActivities:
             return Compensation(state=LedgerState.undone, note=f"{name} serves {previous} again")
         reason = restored.get("FailureReason", "no reason given") if restored else "it is gone"
         return Compensation(state=LedgerState.needs_person, note=f"{name} did not go back to {previous}: {reason}")
+
+    @staticmethod
+    def _broken(plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef) -> Compensation:
+        """An update of this promotion's, or the way back from it, ended in a state that SageMaker does not leave by itself."""
+        reason = endpoint.get("FailureReason", "no reason given")
+        note = f"{plan.target.endpoint} is {endpoint['EndpointStatus']}: {reason}; {_remedy(endpoint)}"
+        return Compensation(state=LedgerState.needs_person, note=note)
 
     async def _delete(self, account: SageMakerAccount, plan: EndpointPlan) -> None:
         """Deletes the endpoint and waits until it is gone."""

@@ -5,6 +5,7 @@ The promotion runs on a real Temporal server; the lists of approvers are in a re
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,6 +57,7 @@ class Office:
         self.package: ModelPackage
         self.evidence: Evidence
         self.run = ""
+        self.gathered = 0
 
     def given_keys(self, **people: str) -> None:
         """The policy's file has these keys."""
@@ -144,6 +146,8 @@ class Office:
 
     async def _gather(self, asked: GatherEvidence) -> Evidence:
         """What the registry says now: in this world, what the promotion found."""
+        self.gathered += 1
+        await asyncio.sleep(0)  # as whatever asks AWS
         return self.world.evidence_of(asked.model_copy(update={"image": self.evidence.image}))
 
 
@@ -405,6 +409,15 @@ async def test_given_gates_that_decide_alone_when_one_is_not_met_at_the_effect_t
     office.given_floor("signed")  # a worker that has not judged them yet
     with pytest.raises(NeedsPersonError, match="does not meet min"):
         await office.roll_out()
+
+
+async def test_given_gates_that_decide_alone_when_targets_are_rolled_out_together_then_they_are_judged_once(
+    office: Office,
+) -> None:
+    office.given_file("approval: {approvers: [ana]}", "approval: {mode: auto}")
+    await office.until_asked()
+    await asyncio.gather(*(office.roll_out() for _ in range(3)))
+    assert office.gathered == 1
 
 
 async def test_given_made_up_evidence_that_names_the_checksum_of_the_real_one_then_the_approval_does_not_count(

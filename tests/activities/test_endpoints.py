@@ -139,6 +139,10 @@ async def test_given_a_rollback_that_failed_when_it_is_followed_then_a_person_is
     with pytest.raises(NeedsPersonError, match="UpdateRollbackFailed") as caught:
         await serving.follow(second)
     assert "mix of two configs" in caught.value.report.remedy
+    done = await serving.restore(second, first.config)
+    assert done.state is LedgerState.needs_person
+    assert "UpdateRollbackFailed" in done.note
+    assert "mix of two configs" in done.note
 
 
 async def test_given_a_creation_that_failed_when_it_is_retried_then_it_is_created_again(serving: Serving) -> None:

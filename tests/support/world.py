@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import textwrap
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -174,6 +174,8 @@ class World:
     """The endpoints whose update is still under way when its verdict comes."""
     cleaned: CleanedUp = CleanedUp()
     """What comes of removing former configs."""
+    unfollowed: Collection[str] = ()
+    """The endpoints that the worker may not look at."""
 
     def __init__(self, task_queue: str) -> None:
         self.task_queue = task_queue
@@ -209,8 +211,8 @@ class World:
         """What the platform ends the next tasks by."""
         self.endless: set[str] = set()
         """The endpoints whose updates go on without end."""
-        self.unfollowed: set[str] = set()
-        """The endpoints that the worker may not look at."""
+        self.unrestored: list[str] = []
+        """Why the next endpoints cannot be put back."""
         self.restores_meet = asyncio.Barrier(1)
         """So many endpoints have to be restored at the same time."""
         self.served_since: str | None = None
@@ -558,7 +560,8 @@ class World:
     @activity.defn
     async def restore_endpoint(self, asked: RestoreEndpoint) -> Compensation:
         await self.restores_meet.wait()
-        return await self._compensate(asked)
+        done = await self._compensate(asked)
+        return Compensation(state=LedgerState.needs_person, note=self.unrestored.pop(0)) if self.unrestored else done
 
     async def _compensate(self, asked: BaseModel) -> Compensation:
         await self._enter(asked)

@@ -8,11 +8,12 @@ import pytest
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from activities.endpoints.messages import RolloutEnd
 from slipway.api import IdentityLevel, LedgerState, OperatorCommand, Outcome, PromotionStatus, StageName
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import until, until_asked
-from tests.support.world import World, needs_person, request
+from tests.support.world import World, approval, needs_person, request
 
 ABORT = OperatorCommand(by="ana", reason="wrong data")
 RETRY = OperatorCommand(by="bo", reason="it is allowed now")
@@ -68,6 +69,22 @@ async def test_given_a_missing_permission_when_effects_are_undone_then_it_parks_
     found = (await handle.describe()).typed_search_attributes
     assert (found[attributes.STATE], found[attributes.WAITING_FOR]) == ("parked", "retry or abort")
     await handle.terminate()
+
+
+async def test_given_an_endpoint_that_is_broken_when_it_is_put_back_then_it_parks_until_a_person_has_mended_it(
+    client: Client, world: World
+) -> None:
+    world.set_approval(approval(mode="auto"))
+    world.verdicts["screening-prod"] = RolloutEnd.rolled_back
+    world.unrestored = ["screening-prod is UpdateRollbackFailed"]
+    handle, _ = await start_promotion(client, request(), world.task_queue)
+    parked = await until_parked_undoing(handle)
+    assert parked.waiting_for
+    assert parked.waiting_for.failure
+    assert parked.waiting_for.failure.answered == "screening-prod is UpdateRollbackFailed"
+    await send_update(handle, "retry", RETRY)
+    status = await asyncio.wait_for(handle.result(), 30)
+    assert (status.outcome, state_of(status, StageName.rollout)) == (Outcome.rolled_back, LedgerState.undone)
 
 
 async def test_given_an_undoing_that_is_parked_when_it_is_retried_then_only_what_is_left_is_undone(
