@@ -142,3 +142,20 @@ def test_given_a_target_when_its_role_is_assumed_then_only_for_its_app_and_in_th
 
     assert (code in DENIED) is not allowed
     assert code in ("", *DENIED)
+
+
+@pytest.mark.parametrize(
+    ("tags", "code"), [([{"Key": "slipway-promotion", "Value": PROMOTION}], ""), ([], "AccessDeniedException")]
+)
+def test_given_the_targets_role_when_it_removes_a_config_or_a_model_then_a_promotion_must_have_made_it(
+    sandbox: SandboxProcess, account: str, tags: list[dict[str, str]], code: str
+) -> None:
+    owner = sandbox.client("sagemaker", account)
+    container, role = PACKAGE["Containers"][0], f"arn:aws:iam::{account}:role/screening-endpoint"
+    owner.create_model(ModelName="screening-v1", PrimaryContainer=container, ExecutionRoleArn=role, Tags=tags)
+    variant = {"VariantName": "v", "ModelName": "screening-v1", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    owner.create_endpoint_config(EndpointConfigName="screening-v1", ProductionVariants=[variant], Tags=tags)
+    sagemaker = acting(sandbox, account, "rollout.json").client("sagemaker")
+
+    assert refusal_of(sagemaker.delete_endpoint_config, EndpointConfigName="screening-v1")[0] == code
+    assert refusal_of(sagemaker.delete_model, ModelName="screening-v1")[0] == code
