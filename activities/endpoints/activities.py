@@ -12,7 +12,7 @@ from temporalio import activity
 from activities.compensation import Compensation
 from activities.endpoints import deployment, invocation
 from activities.endpoints.approved import require_approved
-from activities.endpoints.carried import config_arguments, not_carried
+from activities.endpoints.carried import changed_by_spec
 from activities.endpoints.deployment import RolloutState
 from activities.endpoints.drift import mark, require_no_drift, unmark
 from activities.endpoints.former import Former, read_former
@@ -29,6 +29,7 @@ from activities.endpoints.messages import (
     SmokeAnswer,
     UpdateEndpoint,
 )
+from activities.endpoints.outlook import config_of, fallbacks_of, plan_for
 from activities.endpoints.plan import plan_rollout
 from activities.endpoints.preflight import alarms_firing, check_preconditions, require_not_scaled_now
 from activities.endpoints.preparation import changed, environment_of_package, prepare
@@ -76,19 +77,15 @@ class EndpointActivities:
                 rollout does not update, an alarm is missing or already in ALARM, or the package is not ready.
             RefusedError: The package is in another region than the target.
         """
-        fresh = plan_rollout(asked)
-        account = self._account(fresh)
+        account = self._account(plan_rollout(asked))
         endpoint = await account.endpoint(asked.target.endpoint)
-        serving = endpoint.get("EndpointConfigName") if endpoint else None
-        # An endpoint that this package's own plan created has nothing to carry over.
-        created = endpoint is None or deployment.is_going_to(endpoint, fresh.config)
-        plan = fresh if created else plan_rollout(asked, serving)
+        plan, is_new = plan_for(asked, endpoint)
         await check_preconditions(account, plan, endpoint)
-        unknown = await require_no_drift(account, plan, endpoint) if endpoint is not None and not created else []
+        unknown = await require_no_drift(account, plan, endpoint) if endpoint is not None and not is_new else []
         former = await read_former(account, plan, plan.former) if plan.former else None
         return Preflight(
             plan=plan,
-            current_config=None if endpoint and endpoint["EndpointStatus"] in {"Creating", "Failed"} else serving,
+            current_config=config_of(endpoint),
             warnings=(*unknown, *await self._warnings(account, plan, endpoint, former)),
             scaling=await scaling_in_the_way(account, plan, former) if former else None,
         )
@@ -113,13 +110,9 @@ class EndpointActivities:
     async def _warnings(
         account: SageMakerAccount, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef | None, former: Former | None
     ) -> list[str]:
-        variants = config_arguments(plan, former)["ProductionVariants"]
-        types = [variant["InstanceType"] for variant in variants if "InstanceType" in variant]
-        if endpoint is None or former is None:
-            return deployment.strategy_warnings(plan, types, deployment.SHIFTS_NEED)
-        package = await environment_of_package(account, plan)
-        instances = deployment.smallest_fleet(endpoint)
-        return [*not_carried(plan, former, package), *deployment.strategy_warnings(plan, types, instances)]
+        package = await environment_of_package(account, plan) if former else {}
+        changed = changed_by_spec(plan, former) if former else []
+        return [*(found.what for found in fallbacks_of(plan, endpoint, former, package)), *changed]
 
     @activity.defn
     async def prepare_endpoint(self, plan: EndpointPlan) -> EndpointPlan:
