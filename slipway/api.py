@@ -471,13 +471,11 @@ SUMMARY_ENTRIES = 50
 ORIGIN_LINES = 6
 ORIGIN_LIMIT = 1_000
 """Lines on the image's origin that a summary has, and characters of each."""
-UNMEASURED_LIMIT = 300
-"""Characters of a summary's reason why a champion is not measured, or a gate cannot be read."""
-
-
 FINDINGS_SHOWN = 5
 FINDING_LIMIT = 400
-"""Characters of one finding in a summary."""
+"""Findings that a summary has, and characters of each."""
+UNMEASURED_LIMIT = 300
+"""Characters of a summary's reason why a champion is not measured, or a gate cannot be read."""
 
 
 class EvidenceSummary(Message):

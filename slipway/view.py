@@ -206,7 +206,7 @@ def summary_lines(summary: EvidenceSummary) -> tuple[str, ...]:
         *(one_line(f"pipeline image: {line}") for line in summary.image_origin),
         *(one_line(f"container: {image}") for image in summary.containers),
         *(line for champion in summary.champions for line in _target_lines(champion)),
-        *(one_line(f"not as the spec says: {line}") for line in summary.findings),
+        *(one_line(f"fallback: {line}") for line in summary.findings),
         *changed,
         *more,
     )
@@ -260,7 +260,7 @@ def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
             for champion in evidence.champions
             for change in champion.changes
         ),
-        *(("not so", one_line(finding.line)) for finding in evidence.findings or ()),
+        *(("fallback", one_line(finding.line)) for finding in evidence.findings or ()),
         *(("rollback", line) for line in evidence.rollback_plan.splitlines()),
         *(("cached", line) for line in cached),
         *((("sha-256", evidence.sha256),) if evidence.sha256 else ()),

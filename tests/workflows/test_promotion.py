@@ -33,6 +33,7 @@ from workflows.activity_options import COPY
 
 HAPPY = [
     "read_app",
+    "check_ahead",
     "resolve_image",
     "check_scan",
     "copy_image",
@@ -44,6 +45,7 @@ HAPPY = [
     "follow_execution",
     "find_model_package",
     "gather_evidence",
+    "check_ahead",
     "set_approval",
     "preflight",
     "prepare_endpoint",
@@ -133,7 +135,7 @@ async def test_given_an_image_that_is_not_there_then_it_is_refused_and_nothing_i
     status = await (await start(client, world)).result()
     assert status.outcome is Outcome.refused
     assert "ImageNotFoundException" in status.reason
-    assert world.names == ["read_app", "resolve_image"]
+    assert world.names == ["read_app", "check_ahead", "resolve_image"]
     assert status.stages[0].state is StageState.failed
 
 
@@ -186,6 +188,7 @@ async def test_given_a_step_that_hangs_when_its_time_is_over_then_it_parks_and_n
 
 PARKS = {
     "read_app": StageName.image,
+    "check_ahead": StageName.image,
     "copy_image": StageName.image,
     "write_image": StageName.taskdef,
     "run_task": StageName.task,
