@@ -51,6 +51,7 @@ class Situation:
         registry = f"{self.account}.dkr.ecr.us-east-1.amazonaws.com"
         push_image(self.sandbox, self.account, "screening-ci", "v1", image)
         self.image, self.target = f"{registry}/screening-ci@{image.digest}", f"{registry}/screening@{image.digest}"
+        self.write("promotion.yaml", "approvers: [ana]", "approvers: [ana, bo]")
         origins = origins_of(aws, self.repositories)
         self.plans = PlanActivities(aws, self.repositories, origins)
         self.images = ImageActivities(aws, origins, Polling(0.05))
@@ -99,7 +100,8 @@ class Situation:
         copy = CopyImage(source=self.image, target_repository=repository, tag=self.request.tag, referrers="copy")
         return await self.run(self.images.copy_image, copy)
 
-    async def write_image(self) -> TaskdefCommit:
+    async def write_image(self) -> str:
+        """The commit with the image."""
         app = await self.run(self.taskdefs.read_app, ReadApp(app=self.deployment.app, image=self.image))
         write = WriteImage(
             app=self.deployment.app,
@@ -110,12 +112,12 @@ class Situation:
             requested_by="ci",
             source_commit="",
         )
-        return await self.run(self.taskdefs.write_image, write)
+        return (await self.run(self.taskdefs.write_image, write)).commit
 
-    async def register(self, commit: TaskdefCommit) -> RegisteredTaskDefinition:
+    async def register(self, commit: str) -> RegisteredTaskDefinition:
         register = RegisterTaskDefinition(
             app=self.deployment.app,
-            commit=commit.commit,
+            commit=commit,
             file="taskdef.yaml",
             region="us-east-1",
             image=self.target,
@@ -258,7 +260,7 @@ async def test_given_a_newer_revision_when_it_is_planned_then_the_difference_is_
         "memory: 512 → 1024",
         "containerDefinitions[pipeline].environment[TOKEN].value: (none) → (not shown)",
     ]
-    assert not (await situation.register(await situation.write_image())).reused
+    assert not (await situation.register((await situation.origin()).commit)).reused
 
 
 async def test_given_a_typo_in_a_pull_request_when_its_reference_is_planned_then_it_is_refused_and_the_branch_is_not(
