@@ -365,10 +365,10 @@ async def test_given_a_canary_on_one_instance_when_it_is_planned_then_plan_and_e
     first = serving.plan(serving.package("first"), instance_count=1)
     await serving.update(first, None)
     await serving.follow(first)
-    strategy = f"{{canary: {{percent: 25, wait: 5m}}, alarms: [{ALARM}]}}"
+    strategy = f"{{canary: {{percent: 50, wait: 5m}}, alarms: [{ALARM}]}}"
     situation.write("promotion.yaml", ROLLOUT, f"{ROLLOUT}    strategy: {strategy}\n")
     [fallback] = (await situation.plan()).findings
-    assert fallback.what == "screening-prod has 1 instance, too few for a canary of 25 %: the update is all at once"
+    assert fallback.what == "screening-prod has 1 instance, too few for a canary of 50 %: the update is all at once"
     package = situation.serving.package("second")
     assert (await situation.gathered(package)).findings == (fallback,)
     assert fallback.what in (await situation.serving.preflight(package)).warnings
