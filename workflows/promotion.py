@@ -107,13 +107,15 @@ class PromotionWorkflow(RollbackStages):
         state.app = app = await self._step(TaskdefActivities.read_app, read, GIT, "read the application's files")
         for warning in app.warnings:
             self._notice(warning)
-        await self._check_ahead(None)
+        if not workflow.patched("check-ahead"):
+            await self._check_access(None)
         spec = app.spec.spec.image
         resolve = ResolveImage(image=image, origin=self._origin)
         found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there, and signed?")
         state.image_origin = found.found
         for warning in found.warnings:
             self._notice(warning)
+        await self._check_ahead(None)
         if spec.scan:
             check = CheckScan(image=found.image, policy=spec.scan, origin=self._origin)
             summary = f"findings at or above {spec.scan.fail_on}?"
@@ -318,20 +320,23 @@ class PromotionWorkflow(RollbackStages):
 
     async def _check_ahead(self, package: ModelPackage | None) -> None:
         """Park on what would stop the promotion later: before anything is changed, and again before people are asked."""
-        found = await self._look_ahead(package)
+        if workflow.patched("check-ahead"):
+            ahead = CheckAhead(origin=self._origin, package=package)
+            self._heed(await self._step(PlanActivities.check_ahead, ahead, LOOK, "what would stop it later?"))
+        elif package:
+            await self._check_access(package)
+
+    async def _check_access(self, package: ModelPackage | None) -> None:
+        """The same as an older release began it: other accounts alone."""
+        if crosses_accounts(known(self._state.app)) and workflow.patched("check-access"):
+            check = CheckAccess(origin=self._origin, package=package)
+            self._heed(await self._step(AccessActivities.check_access, check, READ, "do the accounts let each other in?"))
+
+    def _heed(self, found: FindingList) -> None:
         for finding in found.warnings:
             self._notice_once(told(finding))
         if held_up := what_holds_up(found):
             raise held_up
-
-    async def _look_ahead(self, package: ModelPackage | None) -> FindingList:
-        if workflow.patched("check-ahead"):
-            ahead = CheckAhead(origin=self._origin, package=package)
-            return await self._step(PlanActivities.check_ahead, ahead, LOOK, "what would stop it later?")
-        if not crosses_accounts(known(self._state.app)) or not workflow.patched("check-access"):
-            return FindingList()
-        check = CheckAccess(origin=self._origin, package=package)
-        return await self._step(AccessActivities.check_access, check, READ, "do the accounts let each other in?")
 
     async def _read_gates_anew(self) -> None:
         """Pin the head of the deployment branch, so that what was corrected there counts.

@@ -32,7 +32,7 @@ async def test_given_a_permission_that_is_missing_when_it_starts_then_it_parks_w
     world.findings = [(finding(Level.refuse),)]
     handle = await start(client, world)
     parked = await until_parked(handle, StageName.image)
-    assert world.names == ["read_app", "check_ahead"]
+    assert world.names == ["read_app", "resolve_image", "check_ahead"]
     assert parked.waiting_for
     assert parked.waiting_for.failure
     assert STATEMENT in parked.waiting_for.failure.answered.splitlines()

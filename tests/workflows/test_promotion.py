@@ -33,8 +33,8 @@ from workflows.activity_options import COPY
 
 HAPPY = [
     "read_app",
-    "check_ahead",
     "resolve_image",
+    "check_ahead",
     "check_scan",
     "copy_image",
     "write_image",
@@ -135,7 +135,7 @@ async def test_given_an_image_that_is_not_there_then_it_is_refused_and_nothing_i
     status = await (await start(client, world)).result()
     assert status.outcome is Outcome.refused
     assert "ImageNotFoundException" in status.reason
-    assert world.names == ["read_app", "check_ahead", "resolve_image"]
+    assert world.names == ["read_app", "resolve_image"]
     assert status.stages[0].state is StageState.failed
 
 
