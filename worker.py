@@ -53,6 +53,7 @@ from slipway.worker.logs import set_up_logging
 from slipway.worker.settings import WorkerSettings
 from slipway.worker.watches import keep_watching
 from workflows.history import HistoryWorkflow
+from workflows.plan import PlanWorkflow
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
 from workflows.watch import WatchWorkflow
@@ -200,7 +201,7 @@ def make_workers(
     return (
         make(
             task_queue=settings.task_queue,
-            workflows=[PromotionWorkflow, HistoryWorkflow, WatchWorkflow],
+            workflows=[PromotionWorkflow, PlanWorkflow, HistoryWorkflow, WatchWorkflow],
             activities=short,
             deployment_config=deployment_of(settings, VersioningBehavior.AUTO_UPGRADE),
         ),

@@ -18,6 +18,7 @@ from activities.evidence import EvidenceActivities
 from activities.images.activities import ImageActivities
 from activities.images.origins import ImageOrigins
 from activities.pipelines.activities import PipelineActivities
+from activities.plans.activities import PlanActivities
 from activities.records import RecordActivities
 from activities.registry import RegistryActivities
 from activities.repositories import Repositories
@@ -63,6 +64,7 @@ def all_activities(
             RegistryActivities(aws),
             RecordActivities(aws, repositories),
             EvidenceActivities(aws, repositories, origins),
+            PlanActivities(aws, repositories, origins),
             DecisionActivities(approvers),
             EndpointActivities(aws, repositories, polling),
             ScalingActivities(aws),

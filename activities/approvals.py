@@ -196,6 +196,7 @@ def _gathering(origin: Origin, app: App, package: ModelPackage, signed: Evidence
         smoke_schema=spec.rollout.smoke.answer_schema if spec.rollout.smoke else None,
         rollout=spec.rollout,
         image_origin=signed.image_origin if signed else None,
+        differences=signed is not None and signed.findings is not None,
     )
 
 

@@ -23,10 +23,11 @@ from activities.event_commits import VerifyImage, require_held
 from activities.guard import Guard, known_origin, promoted_image
 from activities.images.messages import CopyImage, ResolveImage
 from activities.images.origins import ImageOrigins
-from activities.origin import Origin
+from activities.origin import Origin, actor_of
 from activities.packages import describe_package
 from activities.pipelines.finding import is_anothers
 from activities.pipelines.messages import Execution
+from activities.plans.messages import CheckAhead
 from activities.promotions import first_run_of
 from activities.records import RecordServed
 from activities.registry import CreateModelPackage, SetApproval, WithdrawApproval
@@ -38,7 +39,7 @@ from slipway.api import ModelPackage
 from slipway.app.lint import App
 from slipway.app.regions import region_of_app
 from slipway.app.spec import SPEC_FILE, Variant
-from slipway.aws.clients import Actor, Aws, acting_for, region_of
+from slipway.aws.clients import Aws, acting_for, region_of
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.git.rules import app_file, normalise_url
 from slipway.oci.reference import ImageReference
@@ -62,13 +63,16 @@ READS = frozenset(
         "find_former_package",
         "require_no_rollout",
         "read_history",
+        "plan_promotion",
     }
 )
-"""Activities that change nothing, and need no check."""
+"""Activities that change nothing, and need no check. `plan_promotion` compares what it reads with the policy, and tells of it."""
 
 
 OF_ROLLBACKS = frozenset(
     {
+        "check_access",
+        "check_ahead",
         "preflight",
         "look_again",
         "prepare_endpoint",
@@ -142,6 +146,7 @@ class Checks:
             "set_approval": self._set_approval,
             "withdraw_approval": self._withdraw_approval,
             "check_access": self._check_access,
+            "check_ahead": self._check_ahead,
             "preflight": self._preflight,
             "look_again": self._look_again,
             "mark_endpoint": self._mark_endpoint,
@@ -327,6 +332,13 @@ class Checks:
         # It only reads. But it assumes the roles that the spec names, and the policy says which they may be.
         await self._guard.permit(request.origin)
 
+    async def _check_ahead(self, request: CheckAhead) -> None:
+        # The same, and more of what the spec names.
+        package = request.package
+        app = await self._guard.permit(request.origin, *([_owner_of(package)] if package else []))
+        if package:
+            _agree_on_group(request.origin, package.arn, app)
+
     async def _preflight(self, asked: PlanRollout) -> None:
         # It only reads. But a policy that was narrowed meanwhile must stop a rollout before its first target.
         await self._guard.permit(known_origin("preflight", asked.origin), _owner_of(asked.package))
@@ -411,12 +423,6 @@ def origin_of(request: Any) -> Origin | None:
     named = (request, getattr(request, "plan", None), getattr(request, "execution", None))
     found = (getattr(part, "origin", None) for part in named)
     return next((origin for origin in found if isinstance(origin, Origin)), None)
-
-
-def actor_of(origin: Origin) -> Actor:
-    """Whom sessions of target roles name."""
-    app = f"{normalise_url(origin.app.repository)}#{origin.app.branch}#{app_file(origin.app.folder) or '.'}"
-    return Actor(promotion=origin.promotion_id, app=app)
 
 
 def _agree(origin: Origin, what: str, asked: object, written: object) -> None:

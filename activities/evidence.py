@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-from collections.abc import Collection, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence, Set
 
 from temporalio import activity
 
+from activities.champions import PackageMeter, served_at
 from activities.contents import contents_of
-from activities.endpoints.drift import drift_of
-from activities.endpoints.served import SageMakerAccount
-from activities.evidence_size import fitting_champions, fitting_plans, fitting_results
+from activities.endpoints.outlook import TargetOutlook, look_ahead
+from activities.endpoints.plan import asked_at
+from activities.evidence_size import fitting_champions, fitting_findings, fitting_plans, fitting_results
 from activities.images.origins import ImageOrigins
 from activities.origin import Origin
 from activities.packages import describe_package
@@ -25,40 +24,24 @@ from slipway.api import (
     ImageOrigin,
     Message,
     ModelPackage,
-    ReportFile,
     SpecChange,
     StepReport,
     TaskdefCommit,
 )
 from slipway.app.durations import format_duration
 from slipway.app.gates import GateResult, Rival, evaluate_gates
-from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_report, together
+from slipway.app.reports import Measurements
 from slipway.app.spec import SPEC_FILE, Gate, Rollout, Target, Wave
 from slipway.app.strategy import Strategy
-from slipway.aws.clients import Aws, place_in_s3, region_of
+from slipway.aws.clients import Aws
 from slipway.aws.patience import patiently
-from slipway.errors import NeedsPersonError, cap
 from slipway.evidence_hash import hash_of, sha256_of
+from slipway.findings import Finding
 from slipway.git.rules import app_file
 from slipway.text import pluralize
 
-if TYPE_CHECKING:
-    from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
-
-METRICS_LIMIT = 500
-"""Numbers that are kept beside those that gates name: a report may hold whole curves, too large for a workflow's history."""
 PARALLEL_TARGETS = 8
 """Targets that one gathering looks at at a time."""
-UNREAD_LIMIT = 300
-"""Characters of why a report could not be read."""
-PARALLEL_REPORTS = 2
-"""Reports that one gathering reads at a time. One may take a hundred megabytes while it is read."""
-_REPORTS = (
-    ("ModelQuality", "Statistics"),
-    ("ModelDataQuality", "Statistics"),
-    ("Bias", "Report"),
-    ("Explainability", "Report"),
-)
 
 
 class GatherEvidence(Message):
@@ -85,6 +68,8 @@ class GatherEvidence(Message):
     the promotion: then nobody looks."""
     purpose: str = ""
     """What a rollback is for."""
+    differences: bool = False
+    """Whether the evidence says what changes at each endpoint. Not where an older release recorded the input: its hash stays."""
 
 
 class EvidenceActivities:
@@ -109,9 +94,9 @@ class EvidenceActivities:
         """
         package = await describe_package(self._aws, request.package.arn)
         named = {gate.metric for gate in request.gates}
-        measured, reports = await self._metrics(package, named, METRICS_LIMIT)
+        measured, reports = await PackageMeter(self._aws, named).metrics(package)
         containers = await contents_of(self._aws, package)
-        champions, rivals = await self._champions(request, named)
+        champions, rivals, fallbacks = await self._champions(request, named)
         evidence = Evidence(
             hash="",
             package=request.package,
@@ -131,6 +116,7 @@ class EvidenceActivities:
             spec_change=await self._spec_change(request),
             image_origin=await self._image_origin(request),
             purpose=request.purpose,
+            findings=fitting_findings(fallbacks) if request.differences else None,
         )
         found = evidence.model_dump(mode="json")
         return evidence.model_copy(update={"hash": hash_of(found), "sha256": sha256_of(found)})
@@ -157,103 +143,34 @@ class EvidenceActivities:
             return None
         return await self._origins.find_again(request.origin, request.image_origin)
 
-    async def _champions(self, request: GatherEvidence, named: Set[str]) -> tuple[list[Champion], list[Rival]]:
-        """What each target serves, and the champions that the challenger is held against. Every package is measured once."""
+    async def _champions(self, request: GatherEvidence, named: Set[str]) -> tuple[list[Champion], list[Rival], list[Finding]]:
+        """What each target serves, the champions that the challenger is held against, and where the spec is not followed."""
         looks = asyncio.Semaphore(PARALLEL_TARGETS)
-
-        async def served_at(target: Target) -> Champion:
-            async with looks:
-                return await patiently(lambda: self._served(target, request))
-
-        served = await asyncio.gather(*map(served_at, request.targets))
-        packages = sorted({champion.package for champion in served if champion.package})
-        spare = METRICS_LIMIT // max(len(request.targets), 1)
-        slots = asyncio.Semaphore(PARALLEL_REPORTS)
-
-        async def measured(package: str) -> Rival:
-            async with slots:
-                return await self._rival(package, named, spare)
-
-        rivals = dict(zip(packages, await asyncio.gather(*map(measured, packages)), strict=True))
-        champions: list[Champion] = []
-        for champion in served:
-            rival = rivals[champion.package] if champion.package else Rival(name="")
-            measured_as = {"metrics": dict(rival.measured.numbers), "unmeasured": rival.unmeasured}
-            champions.append(champion.model_copy(update=measured_as))
-        # A target that already serves the challenger is no rival of it.
-        return champions, [rival for package, rival in rivals.items() if package != request.package.arn]
-
-    async def _served(self, target: Target, request: GatherEvidence) -> Champion:
-        """What a target serves, before it is measured."""
-        account = SageMakerAccount(self._aws, target.region or request.package.region, target.role_arn)
-        endpoint = await account.endpoint(target.endpoint)
-        config = endpoint.get("EndpointConfigName") if endpoint else None
-        if endpoint is None or config is None:
-            return Champion(target=target, package=None, metrics={})
         variant = request.rollout.variant.name if request.rollout else None
-        package, drift = await account.package_of(config, variant, request.package.arn), ""
-        with contextlib.suppress(NeedsPersonError):  # preflight says that the tags cannot be looked at
-            drift = await drift_of(account, endpoint)
-        return Champion(target=target, package=package, metrics={}, drift=drift, drifted_to=config if drift else "")
 
-    async def _rival(self, arn: str, named: Set[str], spare: int) -> Rival:
-        """A champion's metrics, or why there are none: reports expire. That counts only where a gate compares."""
-        name = f"the champion {arn.rpartition(':model-package/')[2]}"
-        try:
-            package = await describe_package(self._aws, arn)
-            measured, reports = await self._metrics(package, named, spare)
-        except NeedsPersonError as error:
-            return Rival(name=name, unmeasured=f"the champion cannot be measured: {error.report.answered}")
-        unmeasured = "" if measured.numbers or reports else "the champion has no evaluation report to compare with"
-        return Rival(name=name, measured=measured, unmeasured=unmeasured)
+        async def seen_at(target: Target) -> tuple[Champion, TargetOutlook | None]:
+            async with looks:
+                champion = await patiently(lambda: served_at(self._aws, target, request.package, variant))
+                is_done = champion.package == request.package.arn
+                return champion, None if is_done else await patiently(lambda: self._outlook(target, request))
 
-    async def _metrics(
-        self, package: DescribeModelPackageOutputTypeDef, named: Set[str], spare: int
-    ) -> tuple[Measurements, tuple[ReportFile, ...]]:
-        """What the package's reports in S3 and the metadata that it was registered with say; and the reports.
+        seen = await asyncio.gather(*map(seen_at, request.targets))
+        rivals = await PackageMeter(self._aws, named).rivals((champion for champion, _ in seen), len(request.targets))
+        champions: list[Champion] = []
+        for champion, outlook in seen:
+            rival = rivals[champion.package] if champion.package else Rival(name="")
+            found = {"metrics": dict(rival.measured.numbers), "unmeasured": rival.unmeasured}
+            champions.append(champion.model_copy(update={**found, "changes": outlook.changes if outlook else ()}))
+        fallbacks = [finding for _, outlook in seen if outlook for finding in outlook.fallbacks]
+        # A target that already serves the challenger is no rival of it.
+        return champions, [rival for package, rival in rivals.items() if package != request.package.arn], fallbacks
 
-        Raises:
-            NeedsPersonError: A report cannot be read, and a metric that a gate names is in none of the others.
-        """
-        parts = [measure(package.get("CustomerMetadataProperties", {}), named, spare)]
-        reports: list[ReportFile] = []
-        unread: list[NeedsPersonError] = []
-        for uri in report_uris(package.get("ModelMetrics", {})):
-            try:
-                part, report = await self._report(uri, region_of(package["ModelPackageArn"]), named, spare)
-            except NeedsPersonError as error:
-                unread.append(error)
-                reports.append(ReportFile(uri=uri, sha256="", unread=cap(error.report.answered, UNREAD_LIMIT)))
-            else:
-                parts.append(part)
-                reports.append(report)
-        measured = together(parts, named, spare)
-        if unread and not named <= measured.numbers.keys():
-            raise unread[0]
-        return measured, tuple(reports)
-
-    async def _report(self, uri: str, region: str, named: Collection[str], spare: int) -> tuple[Measurements, ReportFile]:
-        tried = f"reading the metrics {uri}"
-        bucket, key = place_in_s3(uri)
-        s3 = self._aws.s3(region)
-
-        def read() -> bytes:
-            return s3.get_object(Bucket=bucket, Key=key)["Body"].read(REPORT_LIMIT + 1)
-
-        body = await self._aws.call(tried, read)
-        try:
-            # In a thread, so that the heartbeats of other promotions go on.
-            part = await asyncio.to_thread(lambda: measure(parse_report(body), named, spare))
-        except ValueError as error:
-            remedy = "see what the pipeline's evaluation writes; then retry, or abort"
-            raise NeedsPersonError(tried, str(error), remedy) from error
-        return part, ReportFile(uri=uri, sha256=hashlib.sha256(body).hexdigest())
-
-
-def report_uris(reports: Mapping[str, Any]) -> list[str]:
-    """Where the package's reports are."""
-    found = [reports.get(kind, {}).get(part, {}).get("S3Uri") for kind, part in _REPORTS]
-    return [uri for uri in found if uri]
+    async def _outlook(self, target: Target, request: GatherEvidence) -> TargetOutlook | None:
+        if request.rollout is None or not request.differences:
+            return None
+        return await look_ahead(
+            self._aws, asked_at(target, request.rollout, request.package, request.promotion_id), asks_people=True
+        )
 
 
 def judge_gates(gates: Sequence[Gate], challenger: Measurements, rivals: Sequence[Rival]) -> tuple[GateResult, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from slipway.api import AppRef, Message, PromotionRequest
+from slipway.aws.clients import Actor
+from slipway.git.rules import app_file, normalise_url
 
 
 class Origin(Message):
@@ -21,3 +23,9 @@ class Origin(Message):
     def promotion_id(self) -> str:
         """The promotion's id, which follows from the request."""
         return self.request.promotion_id
+
+
+def actor_of(origin: Origin) -> Actor:
+    """Whom sessions of target roles name."""
+    app = f"{normalise_url(origin.app.repository)}#{origin.app.branch}#{app_file(origin.app.folder) or '.'}"
+    return Actor(promotion=origin.promotion_id, app=app)

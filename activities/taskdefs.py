@@ -188,10 +188,20 @@ async def _standing_commit(repository: Repository, head: str, request: WriteImag
     return judged
 
 
+async def changes_at(
+    repository: Repository, app: AppRef, commit: str, handler: EventHandler, image: str
+) -> tuple[FileChange, ...]:
+    """The files of a commit with an image written to where the event's handler says. Nothing is committed.
+
+    Raises:
+        RefusedError: A field is missing or no single value.
+    """
+    contents = await read_files(repository, app, commit, {replacement.file for replacement in handler.replacements})
+    return await asyncio.to_thread(apply_event, handler, image, contents.get)
+
+
 async def _write(repository: Repository, head: str, request: WriteImage) -> TaskdefCommit:
-    files = {replacement.file for replacement in request.handler.replacements}
-    contents = await read_files(repository, request.app, head, files)
-    changes = await asyncio.to_thread(apply_event, request.handler, request.image, contents.get)
+    changes = await changes_at(repository, request.app, head, request.handler, request.image)
     changed = [change for change in changes if change.changed]
     commit = head
     if changed:

@@ -15,7 +15,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from slipway.app.gates import GateResult
 from slipway.app.spec import Target
+from slipway.differences import FieldChange
 from slipway.errors import FailureReport
+from slipway.findings import Finding
 from slipway.git.rules import app_file, normalise_url
 from slipway.names import short_hash
 from slipway.people import NAME_LIMIT, check_line, check_name
@@ -85,6 +87,11 @@ class PromotionRequest(Message):
     def digest(self) -> str:
         """The image's digest, `sha256:<hex>`; empty for a rollback."""
         return self.image.rpartition("@")[2]
+
+    @property
+    def tag(self) -> str:
+        """The tag that the image gets in the target repository."""
+        return f"slipway-{self.digest.partition(':')[2][:12]}"
 
     @property
     def slug(self) -> str:
@@ -349,6 +356,8 @@ class Evidence(Message):
     """Who signed the pipeline image, and what it was built from. None where an older release gathered the evidence."""
     purpose: str = Field(default="", exclude_if=lambda purpose: not purpose)
     """What a rollback is for; empty for a promotion."""
+    findings: tuple[Finding, ...] | None = None
+    """Where the rollout does something else than the spec says. None where an older release gathered the evidence."""
 
 
 class ImageSigner(Message):
@@ -464,6 +473,9 @@ SUMMARY_ENTRIES = 50
 ORIGIN_LINES = 6
 ORIGIN_LIMIT = 1_000
 """Lines on the image's origin that a summary has, and characters of each."""
+FINDINGS_SHOWN = 5
+FINDING_LIMIT = 400
+"""Findings that a summary has, and characters of each."""
 UNMEASURED_LIMIT = 300
 """Characters of a summary's reason why a champion is not measured, or a gate cannot be read."""
 
@@ -482,6 +494,8 @@ class EvidenceSummary(Message):
     """Who last changed the spec, when, in which commit."""
     image_origin: tuple[str, ...] = ()
     """Who signed the pipeline image, and what it was built from."""
+    findings: tuple[str, ...] = ()
+    """Where the rollout does something else than the spec says, a line each."""
 
     @classmethod
     def of(cls, evidence: Evidence) -> EvidenceSummary:
@@ -500,6 +514,7 @@ class EvidenceSummary(Message):
             containers=tuple(container.image for container in evidence.containers[:SUMMARY_CONTAINERS]),
             spec_change=evidence.spec_change.line if evidence.spec_change else "",
             image_origin=tuple(line[:ORIGIN_LIMIT] for line in origin.lines[:ORIGIN_LINES]),
+            findings=tuple(finding.line[:FINDING_LIMIT] for finding in (evidence.findings or ())[:FINDINGS_SHOWN]),
         )
 
 
@@ -542,6 +557,8 @@ class Champion(Message):
     """How it differs from what the last promotion left there; empty where it does not."""
     drifted_to: str = Field(default="", exclude_if=lambda config: not config)
     """The endpoint config that it serves instead."""
+    changes: tuple[FieldChange, ...] = Field(default=(), exclude_if=lambda changes: not changes)
+    """What the rollout changes of the endpoint, or what a new one gets. Empty where an older release gathered the evidence."""
 
 
 class ModelPackage(Message):

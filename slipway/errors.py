@@ -2,8 +2,10 @@
 
     SlipwayError
     ├── TransientError    tries again by itself: a network, a throttle, a busy resource
+    │   └── ScaledNowError        an endpoint is given another number of instances at this moment
     ├── NeedsPersonError  parks the stage: a permission, a quota, a failed task or pipeline; an operator fixes it and says `retry`
-    │   └── ChangedSinceApprovalError  parks as well; `retry` asks people to approve again
+    │   ├── ChangedSinceApprovalError  parks as well; `retry` asks people to approve again
+    │   └── MayPassError               parks as well; hours before, it may still be over in time
     └── RefusedError      ends the promotion: bad input, a gate that is not met
 
 Each says what was tried, what came back, and what to do about it.
@@ -86,6 +88,10 @@ class TransientError(SlipwayError):
         self.retry_after = retry_after
 
 
+class ScaledNowError(TransientError):
+    """An endpoint gets another number of instances at this moment, by autoscaling or by hand."""
+
+
 class NeedsPersonError(SlipwayError):
     """A person can fix it; the stage parks until then."""
 
@@ -96,6 +102,10 @@ class ChangedSinceApprovalError(NeedsPersonError):
     """What would be served is not what was approved; after `retry` people are asked again."""
 
     voids_approval = True
+
+
+class MayPassError(NeedsPersonError):
+    """What keeps a stage from going on now, and may be over where the stage is hours away: an update, an alarm that is on."""
 
 
 class RefusedError(SlipwayError):

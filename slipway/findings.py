@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from slipway.api import Message
+from pydantic import BaseModel, ConfigDict
+
+from slipway.errors import SlipwayError
 
 
 class Level(StrEnum):
@@ -13,11 +15,13 @@ class Level(StrEnum):
     refuse = "refuse"
     """It would fail: nothing is changed until it is fixed."""
     warn = "warn"
-    """It may fail, or could not be looked at; it stops nothing."""
+    """It may fail, could not be looked at, or something else happens than was asked for; it stops nothing."""
 
 
-class Finding(Message):
+class Finding(BaseModel):
     """One thing that was found."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     level: Level
     what: str
@@ -25,7 +29,7 @@ class Finding(Message):
     where: str
     """What names it, as `promotion.yaml: spec.rollout`."""
     why: str
-    """What came back, or is missing."""
+    """What came back, or is missing, or what follows from it."""
     remedy: str
     """What a person can do."""
     statement: str = ""
@@ -36,9 +40,23 @@ class Finding(Message):
         """The finding in one line, without the statement."""
         return f"{self.what} ({self.where}): {self.why} -- {self.remedy}"
 
+    @classmethod
+    def of(cls, error: SlipwayError, where: str, why: str, level: Level = Level.refuse) -> Finding:
+        """What an error says that a promotion would end or park with.
 
-class FindingList(Message):
+        Args:
+            error: The error.
+            where: What names it.
+            why: What would follow from it.
+            level: What it means.
+        """
+        return cls(level=level, what=error.report.answered, where=where, why=why, remedy=error.report.remedy)
+
+
+class FindingList(BaseModel):
     """All that was found, in the order in which it was looked for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     findings: tuple[Finding, ...] = ()
 

@@ -206,6 +206,7 @@ def summary_lines(summary: EvidenceSummary) -> tuple[str, ...]:
         *(one_line(f"pipeline image: {line}") for line in summary.image_origin),
         *(one_line(f"container: {image}") for image in summary.containers),
         *(line for champion in summary.champions for line in _target_lines(champion)),
+        *(one_line(f"fallback: {line}") for line in summary.findings),
         *changed,
         *more,
     )
@@ -255,6 +256,12 @@ def evidence_facts(evidence: Evidence) -> tuple[tuple[str, str], ...]:
         *((("smoke", f"the answer's schema is the git blob {evidence.smoke_schema}"),) if evidence.smoke_schema else ()),
         *(("champion", line) for line in champions),
         *(("rollout", f"{champion.target.endpoint}: {plan}") for champion, plan in plans),
+        *(
+            ("change", one_line(f"{champion.target.endpoint}: {change.line}"))
+            for champion in evidence.champions
+            for change in champion.changes
+        ),
+        *(("fallback", one_line(finding.line)) for finding in evidence.findings or ()),
         *(("rollback", line) for line in evidence.rollback_plan.splitlines()),
         *(("cached", line) for line in cached),
         *((("sha-256", evidence.sha256),) if evidence.sha256 else ()),

@@ -127,6 +127,18 @@ async def test_given_an_image_that_is_none_then_the_step_fails_and_says_why(runn
     assert not list(runner.checkout.iterdir())
 
 
+@pytest.mark.parametrize(("would_go", "code"), [(True, 0), (False, 2)])
+async def test_given_a_plan_when_it_is_asked_for_then_it_is_in_the_summary_and_nothing_is_started(
+    runner: Runner, world: World, would_go: bool, code: int
+) -> None:
+    world.plan = world.plan.model_copy(update={"would_go": would_go})
+    ran = await runner.start(request(), plan="true", ref="refs/pull/12/merge")
+    assert ran.code == code, ran.log
+    assert "`refs/pull/12/merge`" in ran.summary
+    assert ran.outputs["plan-file"].endswith("/slipway-plan.md")
+    assert world.names == ["plan_promotion"]
+
+
 def test_given_the_action_then_each_output_and_input_is_described() -> None:
     described = [*ACTION["inputs"].values(), *ACTION["outputs"].values()]
     assert all(each["description"] for each in described)

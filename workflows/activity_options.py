@@ -36,6 +36,10 @@ def _options(start_to_close: timedelta, schedule_to_close: timedelta) -> Activit
 
 READ = _options(timedelta(minutes=2), timedelta(hours=1))
 """Reads, within seconds. What has just been created may take a minute to be listed."""
+LOOK = _options(timedelta(minutes=10), timedelta(hours=2))
+"""Looks at many things: every target of a rollout, its config and its model."""
+PLAN = _options(timedelta(minutes=10), timedelta(minutes=15))
+"""The same, while somebody waits for the answer."""
 IDENTIFY = _options(timedelta(minutes=1), timedelta(minutes=2))
 """Finds out who sent something, while that person waits for the answer."""
 CHANGE = _options(timedelta(minutes=2), timedelta(hours=1))

@@ -18,18 +18,21 @@ with workflow.unsafe.imports_passed_through():
     from activities.packages import FindModelPackage, FoundPackage
     from activities.pipelines.activities import PipelineActivities
     from activities.pipelines.messages import Execution, FindExecution, FollowExecution
+    from activities.plans.activities import PlanActivities
+    from activities.plans.messages import CheckAhead
     from activities.registry import CreateModelPackage, RegistryActivities, SetApproval
     from activities.taskdefs import ReadApp, RevertImage, TaskdefActivities, WriteImage
     from activities.tasks.activities import TaskActivities
     from activities.tasks.messages import RegisterTaskDefinition, TaskVerdict
     from slipway.api import Evidence, LedgerState, ModelPackage, Outcome, PromotionStatus, StageName, StageState
     from slipway.app.spec import group_name
+    from slipway.findings import FindingList
     from slipway.temporal.failures import report_of
     from slipway.temporal.search_attributes import State
     from slipway.text import pluralize
 
-from workflows.access import crosses_accounts, missing_access, told
-from workflows.activity_options import ABORT_GRACE, CHANGE, COPY, GIT, READ, STOP, follow, shown
+from workflows.activity_options import ABORT_GRACE, CHANGE, COPY, GIT, LOOK, READ, STOP, follow, shown
+from workflows.ahead import crosses_accounts, told, what_holds_up
 from workflows.approval import Round, Verdict
 from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
 from workflows.event_commit import commit_to_register, held_in_place, keep_commit, verification
@@ -104,13 +107,15 @@ class PromotionWorkflow(RollbackStages):
         state.app = app = await self._step(TaskdefActivities.read_app, read, GIT, "read the application's files")
         for warning in app.warnings:
             self._notice(warning)
-        await self._check_access(None)
+        if not workflow.patched("check-ahead"):
+            await self._check_access(None)
         spec = app.spec.spec.image
         resolve = ResolveImage(image=image, origin=self._origin)
         found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there, and signed?")
         state.image_origin = found.found
         for warning in found.warnings:
             self._notice(warning)
+        await self._check_ahead(None)
         if spec.scan:
             check = CheckScan(image=found.image, policy=spec.scan, origin=self._origin)
             summary = f"findings at or above {spec.scan.fail_on}?"
@@ -120,9 +125,12 @@ class PromotionWorkflow(RollbackStages):
             self._summarize(f"already in the target repository{said_of_signers(found)}")
             return
         state.plan(Planned(stage=StageName.image, inverse="keep the copy", undo=KeepImage()))
-        tag = f"slipway-{self._request.digest.partition(':')[2][:12]}"
         copy = CopyImage(
-            source=found.image, target_repository=spec.target, tag=tag, referrers=spec.referrers, origin=self._origin
+            source=found.image,
+            target_repository=spec.target,
+            tag=self._request.tag,
+            referrers=spec.referrers,
+            origin=self._origin,
         )
         copied = await self._step(ImageActivities.copy_image, copy, COPY, f"copy to {spec.target}")
         state.image = copied.image
@@ -288,7 +296,7 @@ class PromotionWorkflow(RollbackStages):
         if unreadable := unreadable_gates(evidence, known(state.app).commit, self._request.app.branch):
             raise unreadable
         if state.stage.state is not StageState.waiting:
-            await self._check_access(package)
+            await self._check_ahead(package)
         decided = await self._ask_approvers(evidence, package)
         if self._request.rollback:
             # Its package is approved in the registry, and stays so.
@@ -311,16 +319,25 @@ class PromotionWorkflow(RollbackStages):
             raise
         self._summarize(decided)
 
+    async def _check_ahead(self, package: ModelPackage | None) -> None:
+        """Park on what would stop the promotion later: before anything is changed, and again before people are asked."""
+        if workflow.patched("check-ahead"):
+            ahead = CheckAhead(origin=self._origin, package=package)
+            self._heed(await self._step(PlanActivities.check_ahead, ahead, LOOK, "what would stop it later?"))
+        elif package:
+            await self._check_access(package)
+
     async def _check_access(self, package: ModelPackage | None) -> None:
-        """Park where another account does not let somebody in: before anything is changed, and before people are asked."""
-        if not crosses_accounts(known(self._state.app)) or not workflow.patched("check-access"):
-            return
-        check = CheckAccess(origin=self._origin, package=package)
-        found = await self._step(AccessActivities.check_access, check, READ, "do the accounts let each other in?")
+        """The same as an older release began it: other accounts alone."""
+        if crosses_accounts(known(self._state.app)) and workflow.patched("check-access"):
+            check = CheckAccess(origin=self._origin, package=package)
+            self._heed(await self._step(AccessActivities.check_access, check, READ, "do the accounts let each other in?"))
+
+    def _heed(self, found: FindingList) -> None:
         for finding in found.warnings:
             self._notice_once(told(finding))
-        if missing := missing_access(found):
-            raise missing
+        if held_up := what_holds_up(found):
+            raise held_up
 
     async def _read_gates_anew(self) -> None:
         """Pin the head of the deployment branch, so that what was corrected there counts.
@@ -362,8 +379,9 @@ class PromotionWorkflow(RollbackStages):
             rollout=spec.rollout,
             image_origin=self._state.image_origin,
             purpose=self._purpose,
+            differences=True,
         )
-        return await self._step(EvidenceActivities.gather_evidence, gather, READ, "gather the evidence")
+        return await self._step(EvidenceActivities.gather_evidence, gather, LOOK, "gather the evidence")
 
     async def _ask_approvers(self, evidence: Evidence, package: ModelPackage) -> str:
         policy = known(self._state.app).spec.spec.approval

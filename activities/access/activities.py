@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from temporalio import activity
 
@@ -13,6 +13,7 @@ from activities.access.pulls import check_pull, check_pulls_of_package
 from activities.access.roles import Place, identity, places_of, role_findings
 from activities.packages import describe_package
 from activities.repositories import Repositories, app_at
+from slipway.api import ModelPackage
 from slipway.app.lint import App
 from slipway.app.regions import region_of_app
 from slipway.aws.clients import Aws
@@ -42,28 +43,44 @@ class AccessActivities:
         """
         origin = request.origin
         app = await app_at(await self._repositories.open(origin.app), origin.app, origin.commit)
-        found = [finding async for finding in self._look(request, app)]
-        return FindingList(findings=tuple(dict.fromkeys(found)))
+        found = await look_at_accounts(self._aws, app, request.package)
+        return FindingList(findings=found.findings)
 
-    async def _look(self, request: CheckAccess, app: App) -> AsyncIterator[Finding]:
-        region = region_of_app(app.spec, app.pipecd.ecs)
-        worker = await identity(self._aws, region)
-        places = places_of(app.spec.spec, worker, region)
-        usable: list[Place] = []
-        for place in places:
-            refused = await role_findings(self._aws, place, worker)
-            for finding in refused:
-                yield finding
-            if not any(finding.level is Level.refuse for finding in refused):
-                usable.append(place)
-        async for finding in check_group(self._aws, app.spec.spec.model, worker, usable, request.package):
-            yield finding
-        if request.package is None:
-            async for finding in check_pull(self._aws, app, worker):
-                yield finding
-            return
-        package = await describe_package(self._aws, request.package.arn)
-        async for finding in check_pulls_of_package(self._aws, package, usable):
-            yield finding
-        async for finding in check_artifacts(self._aws, package, worker, usable):
-            yield finding
+
+@dataclass(frozen=True)
+class AccountsFound:
+    """What was found of the accounts that an application's files name."""
+
+    findings: tuple[Finding, ...]
+    closed: frozenset[str]
+    """The roles that cannot be assumed: nothing can be asked there."""
+
+
+async def look_at_accounts(aws: Aws, app: App, package: ModelPackage | None) -> AccountsFound:
+    """What the accounts that an application's files name do not allow each other. It assumes the roles of the targets.
+
+    Args:
+        aws: Where to find AWS.
+        app: The application's files, which the policy allows.
+        package: The package to roll out; none before there is one.
+    """
+    region = region_of_app(app.spec, app.pipecd.ecs)
+    worker = await identity(aws, region)
+    found: list[Finding] = []
+    usable: list[Place] = []
+    closed: set[str] = set()
+    for place in places_of(app.spec.spec, worker, region):
+        refused = await role_findings(aws, place, worker)
+        found += refused
+        if place.role_arn and any(finding.level is Level.refuse for finding in refused):
+            closed.add(place.role_arn)
+        else:
+            usable.append(place)
+    found += [finding async for finding in check_group(aws, app.spec.spec.model, worker, usable, package)]
+    if package is None:
+        found += [finding async for finding in check_pull(aws, app, worker)]
+    else:
+        described = await describe_package(aws, package.arn)
+        found += [finding async for finding in check_pulls_of_package(aws, described, usable)]
+        found += [finding async for finding in check_artifacts(aws, described, worker, usable)]
+    return AccountsFound(tuple(dict.fromkeys(found)), frozenset(closed))

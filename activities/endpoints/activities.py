@@ -30,9 +30,10 @@ from activities.endpoints.messages import (
     UpdateEndpoint,
 )
 from activities.endpoints.metric_watch import Metrics, MetricWatch, first_ended, reason_of, watched
+from activities.endpoints.outlook import config_of, plan_for, warnings_of
 from activities.endpoints.plan import plan_rollout
 from activities.endpoints.preflight import alarms_firing, check_preconditions, require_not_scaled_now
-from activities.endpoints.preparation import changed, prepare, warnings_of
+from activities.endpoints.preparation import changed, prepare
 from activities.endpoints.scaling import scaling_in_the_way
 from activities.endpoints.served import SageMakerAccount, account_of, is_missing
 from activities.endpoints.smoking import smoke
@@ -78,19 +79,15 @@ class EndpointActivities:
                 rollout does not update, an alarm is missing or already in ALARM, or the package is not ready.
             RefusedError: The package is in another region than the target.
         """
-        fresh = plan_rollout(asked)
-        account = self._account(fresh)
+        account = self._account(plan_rollout(asked))
         endpoint = await account.endpoint(asked.target.endpoint)
-        serving = endpoint.get("EndpointConfigName") if endpoint else None
-        # An endpoint that this package's own plan created has nothing to carry over.
-        created = endpoint is None or deployment.is_going_to(endpoint, fresh.config)
-        plan = fresh if created else plan_rollout(asked, serving)
+        plan, is_new = plan_for(asked, endpoint)
         await check_preconditions(account, plan, endpoint)
-        unknown = await require_no_drift(account, plan, endpoint) if endpoint is not None and not created else []
+        unknown = await require_no_drift(account, plan, endpoint) if endpoint is not None and not is_new else []
         former = await read_former(account, plan, plan.former) if plan.former else None
         return Preflight(
             plan=plan,
-            current_config=None if endpoint and endpoint["EndpointStatus"] in {"Creating", "Failed"} else serving,
+            current_config=config_of(endpoint),
             warnings=(*unknown, *await warnings_of(account, plan, endpoint, former)),
             scaling=await scaling_in_the_way(account, plan, former) if former else None,
             modified=endpoint["LastModifiedTime"] if endpoint else None,

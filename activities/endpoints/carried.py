@@ -14,7 +14,10 @@ from activities.endpoints.messages import EndpointPlan
 from activities.endpoints.plan import NEW_VARIANT
 from activities.endpoints.served import containers_of
 from activities.tags import ENDPOINT_TAG, PROMOTION_TAG, SCALING_TAG
+from slipway.app.spec import SPEC_FILE
+from slipway.differences import FieldChange, changes_between
 from slipway.errors import NeedsPersonError
+from slipway.findings import Finding, Level
 
 OF_THE_PACKAGE = frozenset({"Image", "ModelDataUrl", "ModelDataSource", "ModelPackageName"})
 """What a container serves. All its other members are settings, and are carried over."""
@@ -111,7 +114,7 @@ def _tags(plan: EndpointPlan, former: Mapping[str, str]) -> list[dict[str, str]]
     return [{"Key": key, "Value": value} for key, value in {**carried, **own}.items()]
 
 
-def not_carried(plan: EndpointPlan, former: Former, package: Mapping[str, str]) -> list[str]:
+def not_carried(plan: EndpointPlan, former: Former, package: Mapping[str, str]) -> list[Finding]:
     """Where something else counts than what the endpoint has, or than what the spec says. Values are not told.
 
     Args:
@@ -119,18 +122,32 @@ def not_carried(plan: EndpointPlan, former: Former, package: Mapping[str, str]) 
         former: What the endpoint serves.
         package: The environment that the package sets itself.
     """
-    warnings: list[str] = []
+    found: list[Finding] = []
     other = sorted(name for name, value in former.environment.items() if package.get(name, value) != value)
     if other:
-        warnings.append(f"the package sets {', '.join(other)} to other values than the live model has: the package's count")
-    warnings += _changed_by_spec(plan, former)
+        what = f"the package sets {', '.join(other)} to other values than the live model has: the package's count"
+        why = "the package's own environment goes before the live model's"
+        found.append(_instead(f"the container of {plan.package.arn}", what, why, "see that the package's values are meant"))
     wanted, variant = plan.variant.instance_type, former.replaced
     if wanted and "InstanceType" not in variant:
         kind = "is serverless" if "ServerlessConfig" in variant else "has instance pools"
-        warnings.append(f"{plan.target.endpoint} {kind}, and stays so: instanceType {wanted} is not used")
-    elif wanted and wanted != variant["InstanceType"]:
-        warnings.append(f"{plan.target.endpoint} goes from {variant['InstanceType']} to {wanted}, which the spec names")
-    return warnings
+        what = f"{plan.target.endpoint} {kind}, and stays so: instanceType {wanted} is not used"
+        why, remedy = "a rollout does not change the kind of an endpoint", "take spec.rollout.variant.instanceType away"
+        found.append(_instead(f"{SPEC_FILE}: spec.rollout.variant.instanceType", what, why, remedy))
+    return found
+
+
+def _instead(where: str, what: str, why: str, remedy: str) -> Finding:
+    return Finding(level=Level.warn, what=what, where=where, why=why, remedy=remedy)
+
+
+def changed_by_spec(plan: EndpointPlan, former: Former) -> list[str]:
+    """What the spec changes of a live endpoint beside its model, as notices have it."""
+    changes = _changed_by_spec(plan, former)
+    wanted, variant = plan.variant.instance_type, former.replaced
+    if wanted and wanted != variant.get("InstanceType", wanted):
+        changes.append(f"{plan.target.endpoint} goes from {variant['InstanceType']} to {wanted}, which the spec names")
+    return changes
 
 
 def _changed_by_spec(plan: EndpointPlan, former: Former) -> list[str]:
@@ -159,3 +176,48 @@ def differences(found: Any, wanted: Any, path: str = "") -> Iterator[str]:
             yield path
         case _:
             pass
+
+
+OF_NEW_PACKAGE = "(the new package's)"
+"""What stands for members that a package brings, where the live container has them without one."""
+
+
+def endpoint_changes(plan: EndpointPlan, former: Former | None, named: Collection[str]) -> tuple[FieldChange, ...]:
+    """What a rollout changes of an endpoint's config and model, or what a new endpoint gets: field by field.
+
+    It compares what is live with the very arguments of the calls that a rollout makes. Tags are left out.
+
+    Args:
+        plan: The rollout.
+        former: What the endpoint serves; none for a new endpoint.
+        named: The environment variables that the package sets itself.
+
+    Raises:
+        NeedsPersonError: As `config_arguments`.
+    """
+    model = _content(model_arguments(plan, former, named))
+    wanted = {**_content(config_arguments(plan, former)), "Model": model}
+    if former is None:
+        return changes_between({}, wanted)
+    live_model = {**former.model}
+    if "PrimaryContainer" in live_model or "Containers" not in live_model:
+        live_model["PrimaryContainer"], model["PrimaryContainer"] = _compared(
+            live_model.get("PrimaryContainer", {}), model["PrimaryContainer"]
+        )
+    else:
+        at, live_containers, new = former.container, [*live_model["Containers"]], [*model["Containers"]]
+        live_containers[at], new[at] = _compared(live_containers[at], new[at])
+        live_model["Containers"], model["Containers"] = live_containers, new
+    return changes_between({**former.config, "Model": live_model}, wanted)
+
+
+def _content(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {member: value for member, value in arguments.items() if member not in {"ModelName", "EndpointConfigName", "Tags"}}
+
+
+def _compared(live: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A container and the one in its place, whose image and files come from its package."""
+    of_package = OF_THE_PACKAGE - {"ModelPackageName"}
+    if "ModelPackageName" in live:
+        return {member: value for member, value in live.items() if member not in of_package}, {**new}
+    return {**live}, {**new, **{member: OF_NEW_PACKAGE for member in of_package if member in live}}

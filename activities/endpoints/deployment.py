@@ -7,7 +7,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from activities.endpoints.messages import EndpointPlan
+from slipway.app.spec import SPEC_FILE
 from slipway.app.strategy import LARGEST_BATCH, PERCENT, SMALLEST_BATCH, Rolling, Strategy
+from slipway.findings import Finding, Level
 from slipway.progress import EndpointProgress, VariantProgress
 from slipway.text import pluralize
 
@@ -186,7 +188,7 @@ def _routing(strategy: Strategy, instances: int) -> dict[str, Any]:
     return {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
 
 
-def strategy_warnings(plan: EndpointPlan, types: Sequence[str], instances: int) -> list[str]:
+def strategy_fallbacks(plan: EndpointPlan, types: Sequence[str], instances: int) -> list[Finding]:
     """Where AWS would silently do something else than the spec says.
 
     Args:
@@ -197,20 +199,33 @@ def strategy_warnings(plan: EndpointPlan, types: Sequence[str], instances: int) 
     strategy, endpoint = plan.strategy, plan.target.endpoint
     careful = strategy.kind or strategy.bake or strategy.alarms
     if not types:
-        said = f"{endpoint} has no instances: SageMaker updates it all at once, without a bake and without alarms"
-        return [said] if careful or strategy.metrics else []
-    warnings: list[str] = []
+        what = f"{endpoint} has no instances: SageMaker updates it all at once, without a bake and without alarms"
+        why = "SageMaker shifts traffic step by step between fleets of instances only"
+        remedy = "take the strategy away, so that the spec says what happens"
+        return [_fallback(what, why, remedy)] if careful or strategy.metrics else []
+    found: list[Finding] = []
     if is_at_once(strategy, instances):
         part = f"canary of {strategy.canary.percent} %" if strategy.canary else "linear shift" if strategy.linear else "batch"
-        warnings.append(f"{endpoint} has {pluralize(instances, 'instance')}, too few for a {part}: the update is all at once")
+        what = f"{endpoint} has {pluralize(instances, 'instance')}, too few for a {part}: the update is all at once"
+        why = "all clients get the new model at the same moment"
+        found.append(_fallback(what, why, f"give it {SHIFTS_NEED} instances or more, or take the strategy away"))
     old = next((each for each in types if each.startswith("ml.inf1.")), None)
     if old:
-        warnings.append(f"SageMaker updates {old} all at once and without a bake, whatever the strategy says")
+        what = f"SageMaker updates {old} all at once and without a bake, whatever the strategy says"
+        found.append(_fallback(what, "all clients get the new model at the same moment", "use another instance type"))
     if careful and not strategy.alarms:
-        warnings.append("the strategy names no alarms: SageMaker rolls back by itself only on failures of its own")
+        what = "the strategy names no alarms: SageMaker rolls back by itself only on failures of its own"
+        why = "a model that answers wrongly or slowly is kept"
+        found.append(_fallback(what, why, "name alarms in spec.rollout.strategy.alarms"))
     if strategy.metrics and not strategy.alarms:
-        warnings.append("the strategy names no alarms: where a metric breaches its rule, the update has to end first")
-    return warnings
+        what = "the strategy names no alarms: where a metric breaches its rule, the update has to end first"
+        why = "SageMaker stops an update for an alarm only"
+        found.append(_fallback(what, why, "name an alarm in spec.rollout.strategy.alarms"))
+    return found
+
+
+def _fallback(what: str, why: str, remedy: str) -> Finding:
+    return Finding(level=Level.warn, what=what, where=f"{SPEC_FILE}: spec.rollout.strategy", why=why, remedy=remedy)
 
 
 def endpoint_progress(endpoint: DescribeEndpointOutputTypeDef) -> EndpointProgress:

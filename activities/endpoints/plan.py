@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from activities.endpoints.messages import EndpointPlan, PlanRollout
+from slipway.api import ModelPackage
+from slipway.app.spec import Rollout, Target
 from slipway.names import NamePart, hashed_name
 
 NEW_VARIANT = "AllTraffic"
@@ -35,3 +37,24 @@ def plan_rollout(asked: PlanRollout, former: str | None = None) -> EndpointPlan:
         "config": hashed_name(stem, "config", version, *model, *of_variant),
     }
     return EndpointPlan.model_validate({**dict(asked), **names, "former": former})
+
+
+def asked_at(target: Target, rollout: Rollout, package: ModelPackage, promotion_id: str, region: str = "") -> PlanRollout:
+    """What is asked of one target.
+
+    Args:
+        target: The target.
+        rollout: How the spec rolls out.
+        package: The package.
+        promotion_id: The promotion.
+        region: The region where the target names none; the package's where it is empty.
+    """
+    return PlanRollout(
+        promotion_id=promotion_id,
+        package=package,
+        target=target,
+        region=target.region or region or package.region,
+        variant=rollout.variant,
+        strategy=rollout.strategy,
+        settings=rollout.settings,
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from activities.endpoints.plan import NEW_VARIANT
 from activities.endpoints.served import SageMakerAccount
 from activities.packages import describe_package
 from slipway.app.durations import format_duration
-from slipway.errors import NeedsPersonError, RefusedError, TransientError
+from slipway.app.spec import SPEC_FILE
+from slipway.errors import MayPassError, NeedsPersonError, RefusedError, ScaledNowError
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
@@ -21,6 +23,58 @@ if TYPE_CHECKING:
 
 SCALING_TAKES = timedelta(seconds=15)
 """How long to wait until the next look at an endpoint that is scaled."""
+
+
+@dataclass(frozen=True)
+class Precondition:
+    """One thing that an update needs."""
+
+    where: str
+    """What names it."""
+    why: str
+    """What would follow if it did not hold."""
+    check: Callable[[], Awaitable[None]]
+    """Raises what is wrong."""
+
+
+def preconditions(
+    account: SageMakerAccount, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef | None
+) -> tuple[Precondition, ...]:
+    """What an update of the target needs, before and beside its package, in the order in which it is looked at.
+
+    Args:
+        account: The target's.
+        plan: The rollout.
+        endpoint: The endpoint as it was described; none for a new one.
+    """
+    name, rollout = plan.target.endpoint, f"{SPEC_FILE}: spec.rollout"
+    tried = f"checking whether {name} can take {plan.package.arn}"
+    here = f"the endpoint {name} in {plan.region}"
+
+    async def region() -> None:
+        _check_region(tried, plan)
+
+    async def state() -> None:
+        if endpoint is not None:
+            _check_endpoint(tried, plan, endpoint)
+
+    async def batches() -> None:
+        if endpoint is not None:
+            _check_batches(tried, plan, endpoint)
+
+    async def alarms() -> None:
+        await _check_alarms(tried, account, plan.strategy.alarms)
+
+    async def metrics() -> None:
+        await _check_metrics(account, plan)
+
+    return (
+        Precondition(f"{rollout}.waves, {here}", "SageMaker makes models from packages of its own region only", region),
+        Precondition(here, "SageMaker does not update an endpoint that is not in service", state),
+        Precondition(f"{rollout}.strategy.rolling, {here}", "SageMaker would refuse the update", batches),
+        Precondition(f"{rollout}.strategy.alarms, {here}", "they take a bad model back while it is rolled out", alarms),
+        Precondition(f"{rollout}.strategy.metrics, {here}", "they take a bad model back while it is rolled out", metrics),
+    )
 
 
 async def check_preconditions(
@@ -32,7 +86,12 @@ async def check_preconditions(
         NeedsPersonError: A person can fix it.
         RefusedError: Nobody can fix it.
     """
-    tried = f"checking whether {plan.target.endpoint} can take {plan.package.arn}"
+    for each in preconditions(account, plan, endpoint):
+        await each.check()
+    await _check_package(f"checking whether {plan.target.endpoint} can take {plan.package.arn}", account, plan)
+
+
+def _check_region(tried: str, plan: EndpointPlan) -> None:
     if plan.package.region != plan.region:
         said = f"the package is in {plan.package.region} and the endpoint in {plan.region}"
         raise RefusedError(
@@ -40,12 +99,6 @@ async def check_preconditions(
             said,
             "SageMaker creates models from packages of its region only: register the model there, or correct the target",
         )
-    if endpoint is not None:
-        _check_endpoint(tried, plan, endpoint)
-        _check_batches(tried, plan, endpoint)
-    await _check_alarms(tried, account, plan.strategy.alarms)
-    await _check_metrics(account, plan)
-    await _check_package(tried, account, plan)
 
 
 def _check_endpoint(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef) -> None:
@@ -54,7 +107,7 @@ def _check_endpoint(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOu
     require_not_scaled_now(tried, endpoint)
     if status in deployment.MOVING and not ours:
         going = deployment.pending_config(endpoint) or endpoint.get("EndpointConfigName")
-        raise NeedsPersonError(tried, f"it is {status} (to {going}), and not by this promotion", "retry once it is InService")
+        raise MayPassError(tried, f"it is {status} (to {going}), and not by this promotion", "retry once it is InService")
     if status not in {*deployment.MOVING, "InService"} and not (status == "Failed" and ours):
         said = f"it is {status}: {endpoint.get('FailureReason', 'no reason given')}"
         remedy = "delete it, and retry creates it" if status == "Failed" else "bring it back into service, then retry"
@@ -65,11 +118,11 @@ def require_not_scaled_now(tried: str, endpoint: DescribeEndpointOutputTypeDef) 
     """SageMaker takes no update meanwhile.
 
     Raises:
-        TransientError: The endpoint gets another number of instances at this moment, by autoscaling or by hand.
+        ScaledNowError: The endpoint gets another number of instances at this moment, by autoscaling or by hand.
     """
     if deployment.is_scaled_now(endpoint):
         said = "it is Updating, as its number of instances or its weights change"
-        raise TransientError(tried, said, "it is tried again once that is over", SCALING_TAKES)
+        raise ScaledNowError(tried, said, "it is tried again once that is over", SCALING_TAKES)
 
 
 def _check_batches(tried: str, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef) -> None:
@@ -98,7 +151,7 @@ async def _check_alarms(tried: str, account: SageMakerAccount, alarms: Sequence[
     firing = [name for name, state in states.items() if state == "ALARM"]
     if firing:
         said = f"the alarm {', '.join(firing)} is already in ALARM, and would roll the update back at once"
-        raise NeedsPersonError(tried, said, "bring the endpoint back to health, then retry")
+        raise MayPassError(tried, said, "bring the endpoint back to health, then retry")
 
 
 async def _check_metrics(account: SageMakerAccount, plan: EndpointPlan) -> None:

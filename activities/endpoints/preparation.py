@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from activities.endpoints import deployment
-from activities.endpoints.carried import config_arguments, differences, model_arguments, not_carried
+from activities.endpoints.carried import config_arguments, differences, model_arguments
 from activities.endpoints.former import Former, read_former
 from activities.endpoints.messages import EndpointPlan
 from activities.endpoints.served import SageMakerAccount, is_existing
@@ -62,19 +62,6 @@ async def environment_of_package(account: SageMakerAccount, plan: EndpointPlan) 
     package = await describe_package(account.aws, plan.package.arn, account.role_arn)
     containers = package.get("InferenceSpecification", {}).get("Containers", [])
     return {name: value for container in containers for name, value in container.get("Environment", {}).items()}
-
-
-async def warnings_of(
-    account: SageMakerAccount, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef | None, former: Former | None
-) -> list[str]:
-    """What people should know before an update, which does not hold it up."""
-    variants = config_arguments(plan, former)["ProductionVariants"]
-    types = [variant["InstanceType"] for variant in variants if "InstanceType" in variant]
-    if endpoint is None or former is None:
-        return deployment.strategy_warnings(plan, types, deployment.SHIFTS_NEED)
-    package = await environment_of_package(account, plan)
-    instances = deployment.smallest_fleet(endpoint)
-    return [*not_carried(plan, former, package), *deployment.strategy_warnings(plan, types, instances)]
 
 
 async def _former(account: SageMakerAccount, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef | None) -> Former | None:

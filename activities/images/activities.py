@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Literal
+from functools import partial
 
 from temporalio import activity
 
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
 from activities.images.origins import ImageOrigins
-from activities.images.registries import find_digest, open_registry, require_ecr
+from activities.images.registries import find_digest, open_registry, read_image, require_ecr, require_repository
+from activities.images.scans import SCAN_RUNS, ScanState, judge_scans, read_scan, require_finished
 from activities.waiting import deadline_after, follower
 from slipway.aws.clients import Aws
-from slipway.aws.errors import answer_of
 from slipway.aws.looking import Described, Source, one_by_one
 from slipway.aws.polling import Polling
-from slipway.errors import NeedsPersonError, RefusedError, SlipwayError
+from slipway.errors import RefusedError
 from slipway.oci.copy import copy_image
-from slipway.oci.manifests import ImageRepository, ImageTree, read_tree
+from slipway.oci.manifests import ImageRepository
 from slipway.oci.reference import ImageReference
 from slipway.progress import CopyProgress, ScanProgress
-
-SEVERITIES: tuple[Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"], ...] = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
-SCAN_DONE = frozenset({"COMPLETE", "ACTIVE"})
-"""Basic scanning ends at COMPLETE; enhanced scanning goes on for ever, and its findings are there from ACTIVE on."""
-SCAN_RUNS = frozenset({"PENDING", "IN_PROGRESS", "NOT_FOUND"})
-
-
-class ScanState:
-    """How far a scan is. `NOT_FOUND`: ECR has not begun, as right after a push."""
-
-    def __init__(self, status: str, counts: Mapping[str, int], description: str = "") -> None:
-        self.status = status
-        self.counts = dict(counts)
-        self.description = description
 
 
 class ImageActivities:
@@ -64,7 +48,7 @@ class ImageActivities:
         """
         image = require_digest(request.image)
         await find_digest(self._aws, image)
-        await self._read_tree(image)
+        await read_image(self._aws, image)
         if request.origin is None:
             return ResolvedImage(image=str(image))
         found = await self._origins.find(request.origin, await self._origins.spec(request.origin))
@@ -84,7 +68,7 @@ class ImageActivities:
         target = repository.at(source.digest or "")
         if source == target:
             return CopiedImage(image=str(target), copied_blobs=0, skipped_blobs=0, copied_bytes=0)
-        await self._require_repository(target)
+        await require_repository(self._aws, target)
         async with await open_registry(self._aws, source) as one, await open_registry(self._aws, target) as other:
             counts = await copy_image(
                 ImageRepository(one, source.repository),
@@ -103,17 +87,6 @@ class ImageActivities:
             other_referrers=counts.other_referrers,
         )
 
-    async def _require_repository(self, target: ImageReference) -> None:
-        """Fail early with ECR's error; the registry API's is obscure. Other registries make repositories when pushed to."""
-        if target.ecr is None:
-            return
-        await self._aws.call(
-            f"looking for the repository {target.without_reference}",
-            self._aws.ecr(target.ecr.region).describe_repositories,
-            registryId=target.ecr.account,
-            repositoryNames=[target.repository],
-        )
-
     @activity.defn
     @follower
     async def check_scan(self, request: CheckScan) -> ScanVerdict:
@@ -127,22 +100,9 @@ class ImageActivities:
         require_ecr(image, f"checking the scan of {image}")
         deadline = deadline_after(request.policy.timeout)
         # ECR scans images, and no index as such.
-        parts = [image.at(digest) for digest in (await self._read_tree(image)).images]
+        parts = [image.at(digest) for digest in (await read_image(self._aws, image)).images]
         scans = await asyncio.gather(*(self._finished_scan(part, deadline) for part in parts))
-        counts = sum((Counter(scan.counts) for scan in scans), Counter[str]())
-        refused = {severity: counts[severity] for severity in refused_severities(request.policy.fail_on) if counts[severity]}
-        if refused:
-            found = ", ".join(f"{count} {severity}" for severity, count in refused.items())
-            raise RefusedError(
-                f"checking the scan of {image}",
-                f"{found} at or above {request.policy.fail_on}",
-                f"see `aws ecr describe-image-scan-findings` for {image.repository}, fix the image, and push it again",
-            )
-        return ScanVerdict(status=scans[0].status, counts=dict(counts))
-
-    async def _read_tree(self, image: ImageReference) -> ImageTree:
-        async with await open_registry(self._aws, image) as registry:
-            return await read_tree(ImageRepository(registry, image.repository), image.reference)
+        return judge_scans(image, scans, request.policy)
 
     async def _finished_scan(self, image: ImageReference, deadline: datetime) -> ScanState:
         tried = f"waiting for the scan of {image}"
@@ -152,40 +112,11 @@ class ImageActivities:
             deadline=deadline,
             tell=lambda scan: activity.heartbeat(ScanProgress(status=scan.status)),
         )
-        if scan.status in SCAN_DONE:
-            return scan
-        if scan.status in SCAN_RUNS:
-            remedy = "turn on scanning for the repository, start the scan (`aws ecr start-image-scan`), then retry"
-            raise NeedsPersonError(tried, f"it is {scan.status} and the time for it (spec.image.scan.timeout) is over", remedy)
-        remedy = "start the scan again (`aws ecr start-image-scan`) and retry, or remove spec.image.scan from the spec"
-        raise NeedsPersonError(tried, f"{scan.status} {scan.description}".strip(), remedy)
+        return require_finished(tried, scan)
 
     def _scans_at(self, registry: str | None) -> Source[ScanState]:
         del registry  # each has a poller: it is in one account and region; an image's name says which
-        return Described(one_by_one(self._scan))
-
-    async def _scan(self, name: str) -> ScanState:
-        image = ImageReference.parse(name)
-        tried = f"reading the scan of {image}"
-        ecr = require_ecr(image, tried)
-        try:
-            answer = await self._aws.call(
-                tried,
-                self._aws.ecr(ecr.region).describe_image_scan_findings,
-                registryId=ecr.account,
-                repositoryName=image.repository,
-                imageId={"imageDigest": image.digest or ""},
-                maxResults=1,
-            )
-        except SlipwayError as error:
-            if answer_of(error)[0] == "ScanNotFoundException":
-                return ScanState("NOT_FOUND", {})
-            raise
-        status = answer.get("imageScanStatus", {})
-        counts = answer.get("imageScanFindings", {}).get("findingSeverityCounts", {})
-        return ScanState(
-            status.get("status", "PENDING"), {str(key): value for key, value in counts.items()}, status.get("description", "")
-        )
+        return Described(one_by_one(partial(read_scan, self._aws)))
 
 
 def require_digest(image: str) -> ImageReference:
@@ -214,8 +145,3 @@ def repository_of(name: str) -> ImageReference:
         return ImageReference.parse(name).without_reference
     except ValueError as error:
         raise RefusedError("reading the repository's name", str(error), "correct spec.image.target") from error
-
-
-def refused_severities(least: Literal["LOW", "MEDIUM", "HIGH", "CRITICAL"]) -> Sequence[str]:
-    """The severities at or above one, the worst first."""
-    return SEVERITIES[SEVERITIES.index(least) :][::-1]

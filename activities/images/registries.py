@@ -10,6 +10,7 @@ from slipway.errors import NeedsPersonError, RefusedError, SlipwayError
 from slipway.oci.auth import ChallengeAuth, TokenAuth
 from slipway.oci.client import RegistryClient
 from slipway.oci.credentials import find_credentials
+from slipway.oci.manifests import ImageRepository, ImageTree, read_tree
 from slipway.oci.reference import EcrRegistry, ImageReference
 
 if TYPE_CHECKING:
@@ -84,6 +85,32 @@ async def describe_image(aws: Aws, image: ImageReference, tried: str) -> ImageDe
         imageIds=[{"imageDigest": image.digest} if image.digest else {"imageTag": image.reference}],
     )
     return answer["imageDetails"][0]
+
+
+async def read_image(aws: Aws, image: ImageReference) -> ImageTree:
+    """An image's manifests.
+
+    Raises:
+        RefusedError: It is an index without an image.
+    """
+    async with await open_registry(aws, image) as registry:
+        return await read_tree(ImageRepository(registry, image.repository), image.reference)
+
+
+async def require_repository(aws: Aws, image: ImageReference) -> None:
+    """Fail early with ECR's error; the registry API's is obscure. Other registries make repositories when pushed to.
+
+    Raises:
+        NeedsPersonError: There is no repository for the image.
+    """
+    if image.ecr is None:
+        return
+    await aws.call(
+        f"looking for the repository {image.without_reference}",
+        aws.ecr(image.ecr.region).describe_repositories,
+        registryId=image.ecr.account,
+        repositoryNames=[image.repository],
+    )
 
 
 async def _authorize(aws: Aws, registry: EcrRegistry) -> AuthorizationDataTypeDef:

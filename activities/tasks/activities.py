@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -12,6 +12,7 @@ from temporalio import activity
 from activities.compensation import Compensation
 from activities.repositories import Repositories, app_at, read_files
 from activities.tags import ATTEMPT_TAG, HASH_TAG, PROMOTION_TAG
+from activities.tasks.definition import definition_to_register, find_revision
 from activities.tasks.finding import TaskSearch
 from activities.tasks.messages import (
     FindTask,
@@ -28,15 +29,13 @@ from activities.tasks.piped import list_tasks
 from activities.tasks.verdict import RUN_AGAIN, RUN_AGAIN_BY_PIPED, judge_task
 from activities.waiting import deadline_after, follower
 from slipway.api import LedgerState
-from slipway.app.attachment import read_definition
 from slipway.app.durations import format_duration
 from slipway.app.taskdef import TaskDefinition, container_images, taskdef_hash
 from slipway.aws.clients import Aws, region_of
 from slipway.aws.errors import answer_of
 from slipway.aws.looking import Answers, Described, Source, one_by_one
 from slipway.aws.polling import Polling, Scope
-from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError
-from slipway.git.rules import app_file
+from slipway.errors import NeedsPersonError, SlipwayError, TransientError
 from slipway.names import TOKEN_LENGTH, short_hash
 from slipway.pipecd.client import PipecdApi
 from slipway.progress import ContainerState, TaskProgress
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
 
 PROMOTION_VARIABLE = "SLIPWAY_PROMOTION_ID"
 """The environment variable that the task names its execution after."""
-REVISIONS_LOOKED_AT = 10
 CAPACITY_DELAY = timedelta(seconds=30)
 DESCRIBE_LAG = timedelta(minutes=2)
 """How long DescribeTasks may not know a task that RunTask has just accepted."""
@@ -83,36 +81,11 @@ class TaskActivities:
         Raises:
             RefusedError: The file does not hold the image that was promoted.
         """
-        commit, path = request.commit, app_file(request.app.folder, request.file)
         repository = await self._repositories.open(request.app)
-        read = partial(read_files, repository, request.app, commit)
-        definition = await read_definition(request.file, read, request.attachment, path)
-        images = container_images(definition)
-        tried = f"registering {path} at {commit[:12]}"
-        require_image(tried, images, request.held or request.image, request.containers)
-        if request.held:
-            definition = by_digest(definition, request.image, request.containers)
-        found = await self._find_revision(request.region, definition)
+        definition = await definition_to_register(request, partial(read_files, repository, request.app, request.commit))
+        found = await find_revision(self._aws, request.region, definition)
         arn = found or await self._register(request.region, definition)
-        return RegisteredTaskDefinition(arn=arn, containers=tuple(images), reused=found is not None)
-
-    async def _find_revision(self, region: str, definition: TaskDefinition) -> str | None:
-        wanted = {"key": HASH_TAG, "value": taskdef_hash(definition)}
-        ecs = self._aws.ecs(region)
-        tried = f"looking for revisions of the task definition {definition['family']}"
-        listed = await self._aws.call(
-            tried,
-            ecs.list_task_definitions,
-            familyPrefix=definition["family"],
-            status="ACTIVE",
-            sort="DESC",
-            maxResults=REVISIONS_LOOKED_AT,
-        )
-        for arn in listed["taskDefinitionArns"]:
-            described = await self._aws.call(tried, ecs.describe_task_definition, taskDefinition=arn, include=["TAGS"])
-            if wanted in described.get("tags", []):
-                return arn
-        return None
+        return RegisteredTaskDefinition(arn=arn, containers=tuple(container_images(definition)), reused=found is not None)
 
     async def _register(self, region: str, definition: TaskDefinition) -> str:
         tags = [{"key": HASH_TAG, "value": taskdef_hash(definition)}]
@@ -289,32 +262,6 @@ def account_of(cluster: str | None, region: str | None) -> Scope:
     """What AWS slows down together: clusters are the worker's own account's."""
     del cluster
     return (region,)
-
-
-def require_image(tried: str, images: Mapping[str, str], image: str, written: Collection[str]) -> None:
-    """Checks that the containers whose image was written run it. Another container with that image is no proof.
-
-    Args:
-        tried: What is tried, for the error.
-        images: The image of each container.
-        image: The image that was written.
-        written: The containers that it was written to. Empty: it is not known, and one of any name will do.
-
-    Raises:
-        RefusedError: They run another.
-    """
-    others = {name: images.get(name, "nothing") for name in written if images.get(name) != image}
-    if others or image not in images.values():
-        runs = ", ".join(f"{name or 'one without a name'} runs {found}" for name, found in (others or images).items())
-        raise RefusedError(tried, f"the image is {image}, and {runs}", "point the event watcher's field at the container's image")
-
-
-def by_digest(definition: TaskDefinition, image: str, containers: Collection[str]) -> TaskDefinition:
-    """The task definition whose containers run an image by its digest, whatever the file names it by."""
-    changed = [
-        each | {"image": image} if each.get("name", "") in containers else each for each in definition["containerDefinitions"]
-    ]
-    return {**definition, "containerDefinitions": changed}
 
 
 def run_request(request: RunTask, cluster: str) -> dict[str, Any]:

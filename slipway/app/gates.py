@@ -54,6 +54,64 @@ class Rival:
     """Why nothing is known of its metrics."""
 
 
+class GateBar(BaseModel):
+    """What one rule asks of a model that does not exist yet."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    metric: str
+    rule: str
+    """As `min 0.9` or `maxRegression 0.01`."""
+    champion: float | None = None
+    """The champion's, where the rule compares and there is one."""
+    bar: float | None = None
+    """The value that decides; none where there is nothing to compare with."""
+    message: str = ""
+    """As `must be at least 0.87 (champion 0.88, maxRegression 0.01)`."""
+    problem: str = ""
+    """Why no model could be held against the rule."""
+
+
+def bars_of(gates: Iterable[Gate], rivals: Sequence[Rival]) -> tuple[GateBar, ...]:
+    """What every rule of every gate will ask of a challenger, in the order of the spec. Where champions differ, each has its bar.
+
+    Args:
+        gates: The rules.
+        rivals: What is served now.
+    """
+    found = [bar for gate in gates for rival in (rivals or (None,)) for bar in _bars(gate, rival)]
+    return tuple(dict.fromkeys(found))
+
+
+def _bars(gate: Gate, rival: Rival | None) -> Iterator[GateBar]:
+    for rule, value in (("min", gate.min), ("max", gate.max)):
+        if value is not None:
+            yield GateBar(
+                metric=gate.metric, rule=f"{rule} {value:.10g}", bar=value, message=_must_be(value, at_least=rule == "min")
+            )
+    for name, least_gain in _relative_rules(gate):
+        yield _relative_bar(gate, _relative_rule(name, least_gain), least_gain, rival)
+
+
+def _relative_bar(gate: Gate, rule: str, least_gain: float, rival: Rival | None) -> GateBar:
+    if rival is None:
+        return GateBar(metric=gate.metric, rule=rule, message=f"{rule}: no champion to compare with, so it will be met")
+    champion = rival.measured.numbers.get(gate.metric)
+    if champion is None:
+        problem = rival.unmeasured or f"{rival.name} {rival.measured.problem(gate.metric)}"
+        if gate.unmeasured_champion == "pass":
+            return GateBar(metric=gate.metric, rule=rule, message=f"not compared (unmeasuredChampion: pass): {problem}")
+        return GateBar(metric=gate.metric, rule=rule, message="cannot be read", problem=problem)
+    higher = gate.direction == "higher"
+    bar = champion + least_gain if higher else champion - least_gain
+    message = f"{_must_be(bar, at_least=higher)} (champion {champion:.10g}, {rule})"
+    return GateBar(metric=gate.metric, rule=rule, champion=champion, bar=bar, message=message)
+
+
+def _must_be(value: float, *, at_least: bool) -> str:
+    return f"must be at {'least' if at_least else 'most'} {value:.10g}"
+
+
 def evaluate_gates(gates: Iterable[Gate], challenger: Measurements, rival: Rival | None = None) -> tuple[GateResult, ...]:
     """Evaluates every rule of every gate on a challenger's metrics, in the order of the spec.
 

@@ -33,6 +33,19 @@ COMMANDS = (
         ("slipway setup", "slipway setup --retention 90d"),
     ),
     CommandEntry(
+        "plan",
+        "plan:plan",
+        "Show what a promotion of an image would do, stage by stage, and what would stop it, also from a pull request. "
+        "Needs a worker; changes nothing.",
+        (
+            f"slipway plan --repository git@github.com:acme/apps.git --folder screening \\\n    --image {IMAGE}:v7",
+            (
+                "slipway plan --repository https://github.com/acme/apps.git \\\n"
+                f"    --ref refs/pull/12/merge --markdown \\\n    --image {IMAGE}@sha256:…"
+            ),
+        ),
+    ),
+    CommandEntry(
         "start",
         "start:start",
         "Start the promotion of one image. Same app, same digest, one promotion: a CI job that runs twice follows the first.",

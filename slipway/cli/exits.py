@@ -21,7 +21,7 @@ EXPLAINED = """Exit codes:
 
 0: done; with --wait or watch, the promotion was promoted.
 1: a technical error.
-2: wrong usage, or an input or command that was refused.
+2: wrong usage, or an input or command that was refused; with plan, the promotion would be.
 3: the promotion was not promoted: it was refused, rejected, expired, aborted or rolled back.
 4: --timeout passed while the promotion was running, waiting or parked."""
 

@@ -129,8 +129,17 @@ class Mirror:
 
     async def fetch(self, branch: str) -> str:
         """Fetches the branch, and returns its head."""
-        tried = f"fetching {branch} of {self._shown}"
-        refspec = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
+        return await self._fetch(branch, f"+refs/heads/{branch}:refs/remotes/origin/{branch}")
+
+    async def fetch_ref(self, ref: str) -> str:
+        """Fetches what a reference names, and returns the commit. No branch of the mirror moves, and none contains it by that."""
+        await self._fetch(ref, ref)
+        return (
+            await self._git("rev-parse", "FETCH_HEAD^{commit}", tried=f"looking for the commit of {ref} of {self._shown}")
+        ).text
+
+    async def _fetch(self, name: str, refspec: str) -> str:
+        tried = f"fetching {name} of {self._shown}"
         answer = await self._run("fetch", "--quiet", "--no-tags", "--filter=blob:none", "origin", refspec, tried=tried)
         if answer.code and "couldn't find remote ref" in answer.stderr:
             raise RefusedError(tried, answer.words, "name a branch that exists")

@@ -21,7 +21,7 @@ from slipway.errors import RefusedError, TransientError
 from slipway.git.cache import FileCache
 from slipway.git.mirror import Author, Change, Changes, Commit, Entry, Mirror, NewFile, PushConflict
 from slipway.git.process import without_credentials
-from slipway.git.rules import app_file, check_branch, check_commit, check_trailer, normalise_url
+from slipway.git.rules import app_file, check_branch, check_commit, check_ref, check_trailer, normalise_url
 from slipway.kept import Kept
 
 PROMOTION_TRAILER = "Slipway-Promotion"
@@ -82,6 +82,16 @@ class Repository:
         check_branch(branch)
         async with self._locked() as git:
             return await self._fetch(git, branch)
+
+    async def commit_of(self, ref: str) -> str:
+        """The commit that any reference names, asked of the remote. It is for looking at what it has, and proves nothing.
+
+        Raises:
+            RefusedError: There is no such reference.
+        """
+        name = check_ref(ref)
+        async with self._locked() as git:
+            return await git.fetch_ref(name)
 
     async def contains(self, branch: str, commit: str) -> bool:
         """Whether the commit is the branch's head or behind it, as the remote says now or said less than `fresh` seconds ago.

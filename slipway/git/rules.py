@@ -16,6 +16,8 @@ from slipway.git.process import without_credentials
 _SCP = re.compile(r"(?P<user>[A-Za-z0-9_.-]+@)?(?P<host>[A-Za-z0-9.-]+):(?P<path>[^:\s][^\s]*)")
 _SCHEMES = frozenset({"https", "http", "ssh", "file"})
 _BRANCH = re.compile(r"(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|$)))[^\x00-\x20\x7f~^:?*\[\\/.-][^\x00-\x20\x7f~^:?*\[\\]*(?<![/.])")
+_REFS = ("heads", "pull", "merge-requests", "tags")
+"""What a plan may be read from."""
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PLACE = re.compile(r"(?P<url>.+)@(?P<branch>[^@:]+):(?P<path>[^@:]+)")
 _TRAILER_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
@@ -151,6 +153,24 @@ def check_branch(branch: str) -> str:
     if _BRANCH.fullmatch(branch) and len(branch) <= 200 and branch not in ("HEAD", "@"):  # noqa: PLR2004 -- a file's name holds 255
         return branch
     raise RefusedError(f"using the branch {branch!r}", "git does not allow this name", "write a branch's name such as main")
+
+
+def check_ref(ref: str) -> str:
+    """A reference by its whole name: a branch's, or that of a pull request such as `refs/pull/12/merge`.
+
+    Raises:
+        RefusedError: Git, or a command line of it, could take it for something else.
+    """
+    kind, _, name = ref.removeprefix("refs/").partition("/")
+    if not ref.startswith("refs/"):
+        return f"refs/heads/{check_branch(ref)}"
+    if kind in _REFS and name:
+        check_branch(name)
+        return ref
+    known = ", ".join(f"refs/{each}/…" for each in _REFS)
+    raise RefusedError(
+        f"using the reference {ref!r}", f"it is none of {known}", "name a branch, or a reference of a pull request"
+    )
 
 
 def check_commit(commit: str) -> str:

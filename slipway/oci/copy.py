@@ -70,7 +70,7 @@ async def copy_image(
         RefusedError: The tag names another image, there is no image behind the digest, or the source is corrupt; then the target
             has no manifest of it.
     """
-    tagged = tag is not None and await _is_tagged(target, tag, digest)
+    tagged = tag is not None and await is_tagged(target, tag, digest)
     copy = _Copy(source, target, on_progress or _ignore)
     tree = await read_tree(source, digest)
     if not tagged:
@@ -82,8 +82,13 @@ async def copy_image(
     return copy.counts
 
 
-async def _is_tagged(target: ImageRepository, tag: str, digest: str) -> bool:
-    """Whether the tag names the digest already.
+async def is_tagged(target: ImageRepository, tag: str, digest: str) -> bool:
+    """Whether the tag names the digest already, so that there is nothing to copy.
+
+    Args:
+        target: Where the image goes.
+        tag: The tag that it gets there.
+        digest: The image's digest.
 
     Raises:
         RefusedError: It names another.
@@ -100,7 +105,7 @@ async def _put_tag(target: ImageRepository, tag: str, manifest: Manifest) -> Non
         await target.registry.put_manifest(target.repository, tag, manifest.body, manifest.media_type)
     except RefusedError:
         # Where tags are immutable, one that another attempt has put meanwhile is refused although it names the same digest.
-        if not await _is_tagged(target, tag, manifest.digest):
+        if not await is_tagged(target, tag, manifest.digest):
             raise
 
 

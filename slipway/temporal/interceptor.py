@@ -23,15 +23,15 @@ from temporalio.worker import (
 
 from slipway.aws.errors import classify
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError, TransientError, cap
-from slipway.temporal.connect import HISTORY, HISTORY_ACTIVITY, PROMOTION, ROLLOUT, WATCH
+from slipway.temporal.connect import HISTORY, HISTORY_ACTIVITY, PLAN, PLAN_ACTIVITY, PROMOTION, ROLLOUT, WATCH
 from slipway.temporal.failures import to_application_error
 
 BEAT_EVERY = 3.0
 """Seconds; a third of the heartbeat timeout of 10 s that activities have."""
 REPEAT_AFTER = 1.0
 """Seconds in which the same progress is sent once: a heartbeat costs a write of the server, and looks may be frequent."""
-_LOOK = "follow_branch"
-"""The one activity that the watch of a branch needs. It changes nothing."""
+_OF_OTHERS = frozenset({(HISTORY, HISTORY_ACTIVITY), (PLAN, PLAN_ACTIVITY), (WATCH, "follow_branch")})
+"""The one activity of each workflow that only reads, whoever may start it. They change nothing."""
 UNFORESEEN_ATTEMPTS = 5
 """Attempts of an activity before an error that nobody foresaw asks for a person: what passes by itself has had 15 s to pass."""
 
@@ -79,11 +79,9 @@ def refuse_stranger(info: activity.Info, args: Sequence[Any]) -> None:
     Raises:
         RefusedError: Something else asked for it.
     """
-    if (info.workflow_type, info.activity_type) == (HISTORY, HISTORY_ACTIVITY):
-        return  # it reads what is on record, for whoever may start it
-    promotion_id = next((found for found in map(_promotion_id, args) if found), None)
-    if info.workflow_type == WATCH and info.activity_type == _LOOK:
+    if (info.workflow_type, info.activity_type) in _OF_OTHERS:
         return
+    promotion_id = next((found for found in map(_promotion_id, args) if found), None)
     if not info.in_workflow or info.workflow_type not in (PROMOTION, ROLLOUT):
         asked = f"a workflow of the type {info.workflow_type}" if info.in_workflow else "no workflow"
     elif promotion_id and not _belongs(info, promotion_id):

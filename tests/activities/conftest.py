@@ -126,6 +126,17 @@ class Deployment:
         self._git("-c", f"user.name={name}", "-c", f"user.email={email}", "commit", "-q", "--allow-empty", "-m", message)
         return self._push()
 
+    def push_ref(self, ref: str, files: dict[str, str]) -> str:
+        """A commit on the branch's head that another reference names, as a pull request's; the branch stays where it is."""
+        self._pull()
+        for name, content in files.items():
+            (self.clone / self.app.folder / name).write_text(content)
+        self._git("commit", "-q", "-a", "-m", "Propose")
+        self._git("push", "-q", "origin", f"HEAD:{ref}")
+        commit = self._git("rev-parse", "HEAD")
+        self._git("reset", "-q", "--hard", "HEAD~1")
+        return commit
+
     def cherry_pick(self, commit: str) -> str:
         """Apply a commit once more, as Ana; returns the new commit."""
         self._pull()

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from activities.endpoints.carried import config_arguments, differences, model_arguments, not_carried
+from activities.endpoints.carried import changed_by_spec, config_arguments, differences, model_arguments, not_carried
 from activities.endpoints.former import Former, model_to_replace, place_of_container
 from activities.endpoints.messages import EndpointPlan, PlanRollout
 from activities.endpoints.plan import plan_rollout
@@ -258,8 +258,8 @@ def test_given_a_variable_that_the_package_sets_when_it_is_rolled_out_then_the_p
     plan = plan_of()
     arguments = model_arguments(plan, former, {"MODE"})
     assert arguments["PrimaryContainer"] == {"ModelPackageName": plan.package.arn, "Environment": {"TOKEN": "s3cret"}}
-    [warning] = not_carried(plan, former, {"MODE": "exact"})
-    assert "the package sets MODE to other values" in warning
+    [fallback] = not_carried(plan, former, {"MODE": "exact"})
+    assert "the package sets MODE to other values" in fallback.what
     assert not_carried(plan, former, {"MODE": "fast"}) == []
 
 
@@ -433,7 +433,7 @@ def test_given_settings_in_the_spec_when_a_live_endpoint_has_others_then_those_c
     model = model_arguments(plan, former, {"THRESHOLD"})
     assert IN_MODEL.items() <= model.items()
     assert model["PrimaryContainer"]["Environment"] == {"MODE": "fast", "THRESHOLD": "0.9"}
-    [warning] = not_carried(plan, former, {})
+    [warning] = changed_by_spec(plan, former)
     assert warning.startswith("the spec's settings change Environment.THRESHOLD, VpcConfig, EnableNetworkIsolation, KmsKeyId")
     assert "0.9" not in warning
 

@@ -14,14 +14,14 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.approvals import Approvals
 from activities.approvers import Approvers
-from activities.checks import READS, Checks, actor_of
+from activities.checks import READS, Checks
 from activities.endpoints.cleaning import CleanedTarget, CleanUp
 from activities.endpoints.messages import ChangeScaling, EndpointPlan, PlanRollout, RestoreEndpoint, Scaling, UpdateEndpoint
 from activities.endpoints.plan import plan_rollout
 from activities.evidence import EvidenceActivities
 from activities.guard import Guard
 from activities.images.messages import CopyImage, ResolveImage
-from activities.origin import Origin
+from activities.origin import Origin, actor_of
 from activities.pipelines.messages import Execution
 from activities.registry import CreateModelPackage, SetApproval, WithdrawApproval
 from activities.repositories import Repositories

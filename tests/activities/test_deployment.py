@@ -17,7 +17,7 @@ from activities.endpoints.deployment import (
     is_serverless,
     rollout_state,
     smallest_fleet,
-    strategy_warnings,
+    strategy_fallbacks,
 )
 from activities.endpoints.messages import PlanRollout
 from activities.endpoints.plan import plan_rollout
@@ -122,8 +122,8 @@ def test_given_one_instance_when_batches_are_asked_for_then_it_is_all_at_once_an
     strategy = Strategy(rolling=Rolling(instances=1))
     routing = deployment_config(strategy, 1)["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert (routing["Type"], config_of_way_back(strategy, 1)) == ("ALL_AT_ONCE", {})
-    warnings = strategy_warnings(plan_rollout(request(strategy=strategy)), ["ml.m5.large"], 1)
-    assert any("too few for a batch: the update is all at once" in warning for warning in warnings)
+    fallbacks = strategy_fallbacks(plan_rollout(request(strategy=strategy)), ["ml.m5.large"], 1)
+    assert any("too few for a batch: the update is all at once" in found.what for found in fallbacks)
 
 
 @pytest.mark.parametrize(
@@ -170,22 +170,22 @@ def test_given_one_instance_when_a_canary_is_asked_for_then_it_is_all_at_once_an
     routing = deployment_config(strategy, 1)["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
     assert routing["Type"] == "ALL_AT_ONCE"
     plan = plan_rollout(request(strategy=strategy))
-    assert any("too few for a canary of 25 %" in warning for warning in strategy_warnings(plan, ["ml.m5.large"], 1))
-    assert not any("too few" in warning for warning in strategy_warnings(plan, ["ml.m5.large"], 2))
+    assert any("too few for a canary of 25 %" in found.what for found in strategy_fallbacks(plan, ["ml.m5.large"], 1))
+    assert not any("too few" in found.what for found in strategy_fallbacks(plan, ["ml.m5.large"], 2))
 
 
 @pytest.mark.parametrize("types", [["ml.inf1.xlarge"], ["ml.m5.large", "ml.inf1.xlarge"]])
 def test_given_instances_that_cannot_shift_when_they_are_planned_then_it_says_so(types: list[str]) -> None:
-    assert strategy_warnings(plan_rollout(request()), types, 4) == [
+    assert [found.what for found in strategy_fallbacks(plan_rollout(request()), types, 4)] == [
         "SageMaker updates ml.inf1.xlarge all at once and without a bake, whatever the strategy says"
     ]
 
 
 def test_given_no_instances_when_a_bake_is_asked_for_then_it_says_that_there_is_none() -> None:
     plan = plan_rollout(request(strategy=Strategy(bake=timedelta(minutes=5))))
-    [warning] = strategy_warnings(plan, [], 0)
-    assert "has no instances: SageMaker updates it all at once, without a bake" in warning
-    assert strategy_warnings(plan_rollout(request()), [], 0) == []
+    [fallback] = strategy_fallbacks(plan, [], 0)
+    assert "has no instances: SageMaker updates it all at once, without a bake" in fallback.what
+    assert strategy_fallbacks(plan_rollout(request()), [], 0) == []
 
 
 def test_given_live_variants_when_instances_are_counted_then_the_wanted_number_of_the_smallest_counts() -> None:

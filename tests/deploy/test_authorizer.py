@@ -24,7 +24,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sandbox.testkit.go_programs import go_command
 from slipway.api import Decision, OperatorCommand
+from slipway.cli.plan import ask
 from slipway.cli.temporal_errors import explain_temporal
+from slipway.plan import PlanRequest
 from slipway.temporal.connect import connect
 from slipway.temporal.principals import payload_sha256, principal_of
 from slipway.temporal.setup import WANTED, check, set_up
@@ -124,7 +126,7 @@ async def test_given_ci_people_and_a_worker_when_each_does_its_part_then_the_mod
 async def test_given_the_token_of_ci_when_it_does_more_than_start_then_it_is_denied(waiting: Handle, ci: Client) -> None:
     handle = promotion(ci, waiting.id)
     said = await denied(handle.signal("approve", {"by": "ana", "evidence": EVIDENCE}))
-    assert "the permission ci starts promotions and looks at their status" in said
+    assert "the permission ci plans and starts promotions and looks at their status" in said
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: send_update(handle, "approve", Decision(by="ana", evidence=EVIDENCE)),
         handle.cancel,
@@ -143,6 +145,14 @@ async def test_given_the_token_of_ci_when_it_does_more_than_start_then_it_is_den
     assert (await handle.query("status")) is not None
     await send_update(waiting, "abort", OperatorCommand(by="ana"))
     await waiting.result()
+
+
+@pytest.mark.usefixtures("waiting")
+async def test_given_the_tokens_of_ci_and_an_approver_when_they_ask_for_a_plan_then_they_get_it(ci: Client, ana: Client) -> None:
+    asked = PlanRequest(request=request())
+    assert (await ask(ci, asked, QUEUE)).promotion == asked.request.promotion_id
+    assert (await ask(ana, asked, QUEUE)).promotion == asked.request.promotion_id
+    await denied(ci.start_workflow("PlanWorkflow", asked, id=asked.request.promotion_id, task_queue=QUEUE))
 
 
 async def test_given_an_approver_when_a_worker_or_an_activity_is_wanted_then_it_is_denied(waiting: Handle, ana: Client) -> None:

@@ -83,6 +83,7 @@ async def test_given_only_the_sample_policies_when_images_are_promoted_and_rolle
     scaling = Scaling(bound.team)
     before = scaling.described()
     bound.given_its_file("promotion.yaml", LIVE, LARGER)
+    assert (await bound.planned(bound.faulty_image)).rollout[0].rescales
     await bound.when_ci_starts(bound.faulty_image)
     await bound.when_ana_approves()
     await with_traffic(bound.team, bound.then_it_ends(Outcome.rolled_back))

@@ -18,6 +18,7 @@ from demo.remote import BRANCH
 from demo.stack import Crew, Stack
 from demo.team import FOLDER, Team
 from slipway.api import Decision, OperatorCommand, Outcome, PromotionStatus, StageName, StageState
+from slipway.plan import PromotionPlan
 from slipway.temporal.start import Handle, promotion, send_update
 from tests.support.waiting import state_of, summary_of, until
 
@@ -112,6 +113,15 @@ class Scenario:
         assert done.returncode == 0, done.stderr
         self._handle = promotion(await self.connect(), json.loads(done.stdout.splitlines()[-1])["id"])
         return self
+
+    async def planned(self, image: str, code: int = 0) -> PromotionPlan:
+        """CI asks what a promotion of an image would do; the command exits with this code."""
+        where = ("--repository", self.team.remote.url, "--branch", BRANCH, "--folder", FOLDER)
+        done = await asyncio.to_thread(
+            self.crew.slipway, "plan", *where, "--image", image, "--commit", COMMIT, "--requested-by", "ci", "--json"
+        )
+        assert done.returncode == code, done.stderr or done.stdout
+        return PromotionPlan.model_validate_json(done.stdout)
 
     async def when_it_is_taken_back(self, reason: str) -> Self:
         """Somebody starts a rollback of the app, by the command."""

@@ -18,7 +18,6 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from activities.access.messages import CheckAccess
 from activities.branch_news import BranchNews
 from activities.branches import FollowBranch
 from activities.compensation import Compensation
@@ -52,6 +51,7 @@ from activities.limits import LimitsInterceptor
 from activities.origin import Origin
 from activities.packages import FindModelPackage, FoundPackage
 from activities.pipelines.messages import Execution, ExecutionVerdict, FindExecution, FollowExecution
+from activities.plans.messages import CheckAhead
 from activities.records import FindFormerPackage, RecordServed
 from activities.registry import ApprovalSet, CreateModelPackage, SetApproval, WithdrawApproval
 from activities.taskdefs import AppSnapshot, ReadApp, RevertImage, WriteImage
@@ -90,11 +90,13 @@ from slipway.app.spec_reader import parse_spec
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.evidence_hash import hash_of, sha256_of
 from slipway.findings import Finding, FindingList
+from slipway.plan import PlanRequest, PromotionPlan
 from slipway.progress import TaskProgress
 from slipway.served import History, HistoryRequest
 from slipway.temporal.failures import to_application_error
 from slipway.temporal.interceptor import SlipwayInterceptor
 from workflows.history import HistoryWorkflow
+from workflows.plan import PlanWorkflow
 from workflows.promotion import PromotionWorkflow
 from workflows.rollout import RolloutWorkflow
 from workflows.watch import WatchWorkflow
@@ -176,6 +178,7 @@ class World:
     """What comes of removing former configs."""
     unfollowed: Collection[str] = ()
     """The endpoints that the worker may not look at."""
+    smoke_error: str = ""
 
     def __init__(self, task_queue: str) -> None:
         self.task_queue = task_queue
@@ -217,14 +220,17 @@ class World:
         """So many endpoints have to be restored at the same time."""
         self.served_since: str | None = None
         """The config that endpoints serve where others have updated them after preflight."""
-        self.smoke_error = ""
         self.scaling: Scaling | None = None
         """The automatic scaling that updates need taken off."""
         self.findings: list[tuple[Finding, ...]] = []
-        """What the next looks at other accounts find."""
+        """What the next looks ahead find."""
         self.smoke_errors: list[str] = []
         """What the first requests are answered, before `smoke_error` counts."""
         self.history = History(app="screening", targets=())
+        self.plan = PromotionPlan(
+            promotion="", app=AppRef(repository=""), asked_image=f"{SOURCE}@sha256:1", commit=COMMIT, would_go=True
+        )
+        """What would happen to the next promotion."""
         self.news = asyncio.Queue[BranchNews]()
         """What is found on a branch, one look after the other."""
 
@@ -454,9 +460,14 @@ class World:
         )
 
     @activity.defn
-    async def check_access(self, asked: CheckAccess) -> FindingList:
+    async def check_ahead(self, asked: CheckAhead) -> FindingList:
         await self._enter(asked)
         return FindingList(findings=self.findings.pop(0) if self.findings else ())
+
+    @activity.defn
+    async def plan_promotion(self, asked: PlanRequest) -> PromotionPlan:
+        await self._enter(asked)
+        return self.plan.model_copy(update={"promotion": asked.request.promotion_id, "app": asked.app, "ref": asked.ref})
 
     @activity.defn
     async def preflight(self, asked: PlanRollout) -> Preflight:
@@ -605,7 +616,7 @@ async def working_without_followers(
     client: Client, world: World, runner: WorkflowRunner | None = None, version: WorkerDeploymentVersion | None = None
 ) -> AsyncGenerator[None]:
     """The same, but nobody takes up what only waits."""
-    workflows = (PromotionWorkflow, HistoryWorkflow, WatchWorkflow)
+    workflows = (PromotionWorkflow, PlanWorkflow, HistoryWorkflow, WatchWorkflow)
     promotions = worker_of(client, world, world.task_queue, workflows, VersioningBehavior.AUTO_UPGRADE, runner, version)
     queue = rollout_queue(world.task_queue)
     async with promotions, worker_of(client, world, queue, (RolloutWorkflow,), VersioningBehavior.PINNED, runner, version):

@@ -34,6 +34,7 @@ from workflows.activity_options import COPY
 HAPPY = [
     "read_app",
     "resolve_image",
+    "check_ahead",
     "check_scan",
     "copy_image",
     "write_image",
@@ -44,6 +45,7 @@ HAPPY = [
     "follow_execution",
     "find_model_package",
     "gather_evidence",
+    "check_ahead",
     "set_approval",
     "preflight",
     "prepare_endpoint",
@@ -187,6 +189,7 @@ async def test_given_a_step_that_hangs_when_its_time_is_over_then_it_parks_and_n
 
 PARKS = {
     "read_app": StageName.image,
+    "check_ahead": StageName.image,
     "copy_image": StageName.image,
     "write_image": StageName.taskdef,
     "run_task": StageName.task,

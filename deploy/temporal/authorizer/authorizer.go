@@ -18,7 +18,13 @@ const (
 	// watch follows a deployment branch. The worker starts one for each branch of its policy, by itself.
 	watch   = "WatchWorkflow"
 	history = "HistoryWorkflow"
+	// plan says what a promotion would do, and changes nothing. Its ids begin so that none is a promotion's.
+	plan       = "PlanWorkflow"
+	planPrefix = "plan-"
 )
+
+// ciQueries are the queries of CI: where a promotion is, and the answer of a plan.
+var ciQueries = map[string]bool{"status": true, "plan": true}
 
 // asked are the members of a start that `slipway start` sends. The others change how a promotion runs: a timeout or a time skip
 // ends it without undoing anything, a callback sends its result away, a version override picks the worker's code.
@@ -91,7 +97,9 @@ func (a *authorizer) objection(claims *authorization.Claims, target *authorizati
 		return ""
 	case isWorkflow && has(PermissionWorker) && call == "StartWorkflowExecution" && a.startsWatch(target.Request):
 		return ""
-	case isWorkflow && has(PermissionPeople) && a.asksForHistory(call, target.Request):
+	case isWorkflow && has(PermissionPeople) && (a.asks(call, target.Request, history, "") || a.asks(call, target.Request, plan, planPrefix)):
+		return ""
+	case isWorkflow && has(PermissionCI) && a.asks(call, target.Request, plan, planPrefix):
 		return ""
 	case isWorkflow && has(PermissionCI) && byCI[call]:
 		return ""
@@ -104,14 +112,14 @@ func (a *authorizer) objection(claims *authorization.Claims, target *authorizati
 func (a *authorizer) objectionToCI(call string, request any) string {
 	switch call {
 	case "QueryWorkflow":
-		if query, _ := request.(*workflowservice.QueryWorkflowRequest); query.GetQuery().GetQueryType() == "status" {
+		if query, _ := request.(*workflowservice.QueryWorkflowRequest); ciQueries[query.GetQuery().GetQueryType()] {
 			return ""
 		}
 	case "StartWorkflowExecution":
 		start, _ := request.(*workflowservice.StartWorkflowExecutionRequest)
 		return a.objectionToStart(start)
 	}
-	return fmt.Sprintf("the permission ci starts promotions and looks at their status; it does not cover %s", call)
+	return fmt.Sprintf("the permission ci plans and starts promotions and looks at their status; it does not cover %s", call)
 }
 
 // startsWatch tells whether a start is that of a watch. What a watch starts is in the worker's answers, as all that it is trusted with.
@@ -134,11 +142,11 @@ func (a *authorizer) objectionToStart(request *workflowservice.StartWorkflowExec
 	return ""
 }
 
-// asksForHistory is whether a call starts the workflow that reads what served where, as `slipway history` does. It changes nothing.
-func (a *authorizer) asksForHistory(call string, request any) bool {
+// asks is whether a call starts a workflow that only reads, as `slipway history` and `slipway plan` do.
+func (a *authorizer) asks(call string, request any, kind, prefix string) bool {
 	start, isStart := request.(*workflowservice.StartWorkflowExecutionRequest)
-	return call == "StartWorkflowExecution" && isStart && start.GetWorkflowType().GetName() == history &&
-		start.GetTaskQueue().GetName() == a.taskQueue && otherMember(start) == ""
+	return call == "StartWorkflowExecution" && isStart && start.GetWorkflowType().GetName() == kind &&
+		strings.HasPrefix(start.GetWorkflowId(), prefix) && start.GetTaskQueue().GetName() == a.taskQueue && otherMember(start) == ""
 }
 
 // otherMember is a member of a start that Slipway's commands do not send; empty where there is none.

@@ -120,6 +120,17 @@ func TestEachPermissionCoversItsCallsAndNoOther(t *testing.T) {
 		{"StartWorkflowExecution", startWith(func(r *start_) {
 			r.WorkflowType.Name, r.TaskQueue.Name = history, "slipway-rollouts"
 		}), "admin"},
+		{"StartWorkflowExecution", startWith(func(r *start_) {
+			r.WorkflowType.Name, r.WorkflowId = plan, "plan-screening-1"
+			r.WorkflowIdReusePolicy, r.WorkflowIdConflictPolicy = 0, 0
+		}), "ci people admin"},
+		{"StartWorkflowExecution", startWith(func(r *start_) { r.WorkflowType.Name = plan }), "admin"},
+		{"StartWorkflowExecution", startWith(func(r *start_) {
+			r.WorkflowType.Name, r.WorkflowId, r.CronSchedule = plan, "plan-screening-1", "* * * * *"
+		}), "admin"},
+		{"StartWorkflowExecution", startWith(func(r *start_) {
+			r.WorkflowType.Name, r.WorkflowId, r.TaskQueue.Name = plan, "plan-screening-1", "slipway-rollouts"
+		}), "admin"},
 		{"StartWorkflowExecution", startWith(func(r *start_) { r.TaskQueue.Name = "slipway-followers" }), "admin"},
 		{"StartWorkflowExecution", startWith(func(r *start_) {
 			r.WorkflowIdConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING
@@ -151,6 +162,7 @@ func TestEachPermissionCoversItsCallsAndNoOther(t *testing.T) {
 		{"SignalWorkflowExecution", nil, "people admin"},
 		{"RequestCancelWorkflowExecution", nil, "people admin"},
 		{"QueryWorkflow", query("status"), "ci people worker read admin"},
+		{"QueryWorkflow", query("plan"), "ci people worker read admin"},
 		{"QueryWorkflow", query("evidence"), "people worker read admin"},
 		{"DescribeWorkflowExecution", nil, "ci people worker read admin"},
 		{"ListWorkflowExecutions", nil, "ci people worker read admin"},

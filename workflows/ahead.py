@@ -1,4 +1,4 @@
-"""What is done about permissions that are missing in other accounts. Pure."""
+"""What is done about what would stop a promotion later: what is wrong at its targets, and permissions that are missing. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ with workflow.unsafe.imports_passed_through():
     from slipway.policy.check import account_of
     from slipway.temporal.failures import to_application_error
 
+TRIED = "looking for what would stop the promotion later"
 SHOWN = 5
 """Findings that an error has whole, with their statements."""
 
 
-class AccessMissingError(NeedsPersonError):
-    """Other accounts have to allow something first. Their policy statements are in the error, whole."""
+class HeldUpError(NeedsPersonError):
+    """Something has to be put right first. Policy statements that are to be added are in the error, whole."""
 
     limit = 6_000
 
@@ -34,8 +35,8 @@ def crosses_accounts(app: AppSnapshot) -> bool:
     return roles or spec.model.package_group.startswith("arn:") or bool(ecr and cluster and ecr.account != cluster)
 
 
-def missing_access(found: FindingList) -> ApplicationError | None:
-    """The error that parks a promotion which would fail for want of permissions; none where it would not."""
+def what_holds_up(found: FindingList) -> ApplicationError | None:
+    """The error that parks a promotion which would not get to its end; none where it would."""
     refusals = found.refusals
     if not refusals:
         return None
@@ -43,13 +44,10 @@ def missing_access(found: FindingList) -> ApplicationError | None:
     lines = [line for finding in first for line in (finding.line, finding.statement) if line]
     more = [f"and {len(rest)} more, which are shown once these are fixed"] if rest else []
     said = "\n".join([_headline(refusals), *lines, *more])
-    return to_application_error(
-        AccessMissingError(
-            "looking whether the accounts let each other in, before the promotion goes on",
-            said,
-            "add each statement to the policy that its line names, then retry; or abort",
-        )
-    )
+    remedy = "do what each line says"
+    if any(finding.statement for finding in refusals):
+        remedy += ", and add each statement to the policy that its line names"
+    return to_application_error(HeldUpError(TRIED, said, f"{remedy}; then retry; or abort"))
 
 
 def _headline(refusals: Iterable[Finding]) -> str:

@@ -1,4 +1,4 @@
-"""Permissions that are missing in other accounts hold a promotion up before it changes anything, and before it asks people."""
+"""What would stop a promotion later holds it up before it changes anything, and again before it asks people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import asyncio
 from temporalio.client import Client
 
 from slipway.api import OperatorCommand, StageName
-from slipway.app.spec import Target, Wave
 from slipway.findings import Finding, Level
 from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import until_asked, until_parked
@@ -22,33 +21,18 @@ def finding(level: Level) -> Finding:
     return Finding(level=level, what=what, where="promotion.yaml", why="AccessDenied", remedy="allow it", statement=STATEMENT)
 
 
-def given_a_target_in_another_account(world: World) -> None:
-    spec = world.spec.spec
-    target = Target(endpoint="screening-prod", role_arn=ROLE)
-    rollout = spec.rollout.model_copy(update={"waves": (Wave(targets=(target,)),)})
-    world.push("a", rollout=rollout)
-
-
 async def start(client: Client, world: World) -> Handle:
     handle, _ = await start_promotion(client, request(), world.task_queue)
     return handle
 
 
-async def test_given_one_account_when_it_is_promoted_then_no_other_is_looked_at(client: Client, world: World) -> None:
-    handle = await start(client, world)
-    await until_asked(handle)
-    assert "check_access" not in world.names
-    await handle.terminate()
-
-
 async def test_given_a_permission_that_is_missing_when_it_starts_then_it_parks_with_the_statement_and_nothing_is_changed(
     client: Client, world: World
 ) -> None:
-    given_a_target_in_another_account(world)
     world.findings = [(finding(Level.refuse),)]
     handle = await start(client, world)
     parked = await until_parked(handle, StageName.image)
-    assert world.names == ["read_app", "check_access"]
+    assert world.names == ["read_app", "resolve_image", "check_ahead"]
     assert parked.waiting_for
     assert parked.waiting_for.failure
     assert STATEMENT in parked.waiting_for.failure.answered.splitlines()
@@ -60,11 +44,10 @@ async def test_given_a_permission_that_is_missing_when_it_starts_then_it_parks_w
 async def test_given_a_package_that_a_target_may_not_read_when_people_are_to_be_asked_then_it_parks_first(
     client: Client, world: World
 ) -> None:
-    given_a_target_in_another_account(world)
     world.findings = [(), (finding(Level.refuse),)]
     handle = await start(client, world)
     parked = await until_parked(handle, StageName.approval)
-    assert [asked.package and asked.package.version for asked in world.asked("check_access")] == [None, 3]
+    assert [asked.package and asked.package.version for asked in world.asked("check_ahead")] == [None, 3]
     assert parked.evidence
     assert not parked.decisions
     await handle.terminate()
@@ -73,7 +56,6 @@ async def test_given_a_package_that_a_target_may_not_read_when_people_are_to_be_
 async def test_given_a_check_that_cannot_be_made_when_it_is_promoted_then_it_is_noticed_once_and_stops_nothing(
     client: Client, world: World
 ) -> None:
-    given_a_target_in_another_account(world)
     world.findings = [(finding(Level.warn),), (finding(Level.warn),)]
     handle = await start(client, world)
     status = await asyncio.wait_for(until_asked(handle), 30)
