@@ -34,6 +34,7 @@ TARGETS_SIZE = 300_000
 
 KEPT_CONFIGS = 10
 """Former endpoint configs of a target that stay, where the spec does not say."""
+MOST_KEPT = 1_000
 _NAME_63 = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$"
 
 
@@ -343,6 +344,12 @@ class Wave(SpecModel):
     """The endpoints of the wave."""
 
 
+def _check_kept(keep: int | str) -> int | str:
+    if isinstance(keep, int) and not 1 <= keep <= MOST_KEPT:
+        raise ValueError(f"must be a whole number from 1 to {MOST_KEPT:,}, or all")
+    return keep
+
+
 class Rollout(SpecModel):
     """How an approved model gets to its endpoints."""
 
@@ -356,12 +363,12 @@ class Rollout(SpecModel):
     """Absent: no request is made."""
     waves: Annotated[tuple[Wave, ...], Bounds(min_length=1, max_length=20)]
     """Rolled out one after the other; a wave that fails stops those behind it."""
-    keep: Annotated[
-        Annotated[int, Bounds(ge=1, le=1_000)] | Literal["all"], Field(exclude_if=lambda keep: keep == KEPT_CONFIGS)
-    ] = KEPT_CONFIGS
-    """How many endpoint configs of earlier promotions stay for each target, beside what it serves. Once the promotion has ended
-    well, older ones are removed, with their models: only what Slipway made for the target, and nothing that an endpoint of the
-    account uses. `all`: nothing is removed."""
+    keep: Annotated[int | Literal["all"], when_reading(_check_kept), Field(exclude_if=lambda keep: keep == KEPT_CONFIGS)] = (
+        KEPT_CONFIGS
+    )
+    """How many endpoint configs of earlier promotions stay for each target, 1 to 1,000, beside what it serves. Once the promotion
+    has ended well, older ones are removed, with their models: only what Slipway made for the target, and nothing that an endpoint
+    of the account uses. `all`: nothing is removed."""
     on_failure: Literal["stop", "rollbackWave", "rollbackAll"] = "rollbackAll"
     """What follows where a target does not keep the model, or an alarm goes off during a soak. What has not begun does not begin,
     what is being updated is stopped, and both that and the target itself go back in any case. `stop`: the promotion parks.
