@@ -418,7 +418,7 @@ class PromotionWorkflow(RollbackStages):
             self._view.index(state=State.running)
         if self._request.rollback:
             await self._require_no_rollout()
-        waves = Waves(self._origin, self._state, self._summarize, self._notice, self._wait, self._breathe)
+        waves = Waves(self._origin, self._state, self._summarize, self._notice, self._wait, self._breathe, self._end_if_aborted)
         try:
             await waves.run()
             if workflow.patched("record-served"):

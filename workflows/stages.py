@@ -71,6 +71,7 @@ class StagedWorkflow(OperatorHandlers):
             except FailureError as error:
                 if is_cancelled_exception(error):
                     raise
+                self._end_if_aborted()
                 report = explained(error)
                 if report.ending is Ending.refused:
                     raise EndedError(Outcome.refused, str(report)) from error
@@ -205,6 +206,11 @@ class StagedWorkflow(OperatorHandlers):
         cancellation from outside: a step that ends well while it comes takes it for its own.
         """
         if self._state.abort or workflow.cancellation_reason() is not None:
+            raise asyncio.CancelledError
+
+    def _end_if_aborted(self) -> None:
+        """The same where earlier releases went on: to the next step of the rollout, or to a park that no second abort ends."""
+        if (self._state.abort or workflow.cancellation_reason() is not None) and workflow.patched("abort-is-not-lost"):
             raise asyncio.CancelledError
 
 

@@ -72,6 +72,7 @@ class Waves:
         notice: Keeps a line for people.
         wait: Waits for a condition or a time, if need be in a new run.
         breathe: Goes on in a new run, if need be.
+        end_if_aborted: Raises where the promotion was aborted. A look that ends well while an abort comes hides it.
     """
 
     def __init__(
@@ -82,12 +83,14 @@ class Waves:
         notice: Callable[[str], None],
         wait: Wait,
         breathe: Callable[[], None],
+        end_if_aborted: Callable[[], None],
     ) -> None:
         self._origin = origin
         self._state = state
         self._summarize = summarize
         self._notice = notice
         self._breathe = breathe
+        self._end_if_aborted = end_if_aborted
         self._app = known(state.app)
         self._package = known(state.package)
         self._soak = Soak(origin, state, summarize, wait)
@@ -121,6 +124,7 @@ class Waves:
 
     async def _roll_out(self, wave: Wave) -> None:
         positions = await self._plan_all([target for target in wave.targets if not self._is_served(target)])
+        self._end_if_aborted()
         requests = [self._state.rollouts[position].request for position in positions]
         self._summarize(f"updating {named(requests)}")
         # Each that has begun comes to rest before any of them is judged.
