@@ -5,6 +5,7 @@ Names and values come from strangers: each is one line, and in Markdown escaped 
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,6 +38,15 @@ class Section:
     lines: tuple[str, ...]
     """The first says what would be done."""
     changes: tuple[FieldChange, ...] = ()
+
+
+_OF_A_PROMOTION = re.compile(r"[,;] then (?:retry|start again)(?:[,;] or abort)?$")
+"""What an operator does after a remedy. Nobody has started this one."""
+
+
+def remedy_of(finding: Finding) -> str:
+    """What a person can do, before there is a promotion."""
+    return _OF_A_PROMOTION.sub("", finding.remedy)
 
 
 def headline(plan: PromotionPlan) -> str:
@@ -173,7 +183,7 @@ def _change(change: FieldChange) -> Iterator[str]:
 
 def _finding(finding: Finding) -> Iterator[str]:
     yield from _wrapped(f"{finding.level.value:<8}{one_line(finding.what)}", "  ", " " * 10)
-    for name, text in (("where", finding.where), ("why", finding.why), ("do", finding.remedy), ("add", finding.statement)):
+    for name, text in (("where", finding.where), ("why", finding.why), ("do", remedy_of(finding)), ("add", finding.statement)):
         if text:
             yield from _wrapped(f"{name + ':':<7}{one_line(text)}", " " * 10, " " * 17)
 
@@ -209,7 +219,7 @@ def as_markdown(plan: PromotionPlan) -> str:
 
 def _finding_item(finding: Finding) -> str:
     level = "**refuse**" if finding.level is Level.refuse else "warn"
-    what, where, why, remedy = map(markdown, (finding.what, finding.where, finding.why, finding.remedy))
+    what, where, why, remedy = map(markdown, (finding.what, finding.where, finding.why, remedy_of(finding)))
     item = f"- {level}: {what} ({where})<br>{why}<br>*Do:* {remedy}"
     return f"{item}\n\n{textwrap.indent(fenced(finding.statement, 'json'), '  ')}\n" if finding.statement else item
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -75,13 +76,14 @@ class TargetLook:
     async def _look(self, target: Target, package: ModelPackage) -> TargetFound:
         rollout = self._spec.rollout
         asked = asked_at(target, rollout, package, self._promotion_id, self._region)
-        outlook = await look_ahead(self._aws, asked, asks_people=self._spec.approval.mode == "manual")
-        placed = target.model_copy(update={"region": asked.region})
-        try:
+        placed, champion = target.model_copy(update={"region": asked.region}), None
+        with contextlib.suppress(NeedsPersonError):  # the outlook says so
             champion = await served_at(self._aws, placed, package, rollout.variant.name)
-        except NeedsPersonError:
-            return TargetFound(target, outlook)  # the outlook says so
-        return TargetFound(target, outlook, champion.model_copy(update={"target": target}))
+            champion = champion.model_copy(update={"target": target})
+        if champion and champion.package == package.arn:
+            return TargetFound(target, champion=champion)  # an earlier try of this promotion has rolled it out
+        outlook = await look_ahead(self._aws, asked, asks_people=self._spec.approval.mode == "manual")
+        return TargetFound(target, outlook, champion)
 
     async def bars(self, found: Collection[TargetFound], collector: Collector) -> tuple[GateBar, ...]:
         """What the gates will ask of the new model. One that no model could be held against is a finding.
