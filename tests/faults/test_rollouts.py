@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import HealthCheck, Phase, example, given, note, seed, settings
 
 from tests.faults.drive import Drive
 from tests.faults.ground import Ground, Scene
 from tests.faults.judge import Judge, problems_of_histories
-from tests.faults.schedule import Schedule, schedules
+from tests.faults.schedule import Schedule, schedule_of, schedules
 
 T = TypeVar("T")
 EXAMPLES = int(os.environ.get("SLIPWAY_EXAMPLES", "0"))
-FEW = 8
+FEW = 6
 SEED = 8
 """The few have each of what may go wrong, and one worker that dies."""
 A_MINUTE = 60
@@ -51,6 +51,8 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 )
 @(identity if EXAMPLES else seed(SEED))
 @given(schedule=schedules())
+@example(schedule=schedule_of(2154))  # an abort during preflight, which was lost
+@example(schedule=schedule_of(134217729))  # a broken endpoint, at which nobody was asked
 def test_given_faults_alarms_commands_and_crashes_when_a_model_is_rolled_out_then_the_endpoints_serve_what_the_outcome_says(
     ground: Ground, schedule: Schedule
 ) -> None:
