@@ -8,27 +8,27 @@ import pytest
 
 from slipway.differences import FIELDS_LIMIT, changes_between
 
-CONTAINER = {"name": "app", "image": "a", "cpu": 0, "essential": True, "mountPoints": [], "portMappings": []}
+CONTAINER: dict[str, Any] = {"name": "app", "image": "a", "cpu": 0, "essential": True, "mountPoints": [], "portMappings": []}
 
 
-@pytest.mark.parametrize(
-    ("live", "after", "lines"),
-    [
-        ({"a": 1}, {"a": 1.0}, []),
-        ({"a": 1, "b": {"c": "x"}}, {"a": 2, "b": {"c": "y"}}, ["a: 1 → 2", "b.c: x → y"]),
-        ({"a": "x"}, {}, ["a: x → (none)"]),
-        ({}, {"a": True, "b": ["x", "y"], "c": []}, ["a: (none) → true", "b: (none) → x, y"]),
-        ({"containers": [CONTAINER]}, {"containers": [{"name": "app", "image": "a"}]}, []),
-        (
-            {"c": [{"name": "a", "v": 1}, {"name": "b", "v": 2}]},
-            {"c": [{"name": "b", "v": 3}, {"name": "a", "v": 1}]},
-            ["c[b].v: 2 → 3"],
-        ),
-        ({"c": [{"v": 1}]}, {"c": [{"v": 1}, {"v": 2}]}, ["c[1].v: (none) → 2"]),
-        ({"a": "x\ny"}, {"a": "\x1b[31mz"}, ["a: x y → �[31mz"]),
-        ({"p": [{"containerPort": 80, "protocol": "tcp", "hostPort": 0}]}, {"p": [{"containerPort": 80}]}, []),
-    ],
-)
+CASES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
+    ({"a": 1}, {"a": 1.0}, []),
+    ({"a": 1, "b": {"c": "x"}}, {"a": 2, "b": {"c": "y"}}, ["a: 1 → 2", "b.c: x → y"]),
+    ({"a": "x"}, {}, ["a: x → (none)"]),
+    ({}, {"a": True, "b": ["x", "y"], "c": []}, ["a: (none) → true", "b: (none) → x, y"]),
+    ({"containers": [CONTAINER]}, {"containers": [{"name": "app", "image": "a"}]}, []),
+    (
+        {"c": [{"name": "a", "v": 1}, {"name": "b", "v": 2}]},
+        {"c": [{"name": "b", "v": 3}, {"name": "a", "v": 1}]},
+        ["c[b].v: 2 → 3"],
+    ),
+    ({"c": [{"v": 1}]}, {"c": [{"v": 1}, {"v": 2}]}, ["c[1].v: (none) → 2"]),
+    ({"a": "x\ny"}, {"a": "\x1b[31mz"}, ["a: x y → �[31mz"]),
+    ({"p": [{"containerPort": 80, "protocol": "tcp", "hostPort": 0}]}, {"p": [{"containerPort": 80}]}, []),
+]
+
+
+@pytest.mark.parametrize(("live", "after", "lines"), CASES)
 def test_given_what_is_live_when_something_else_is_asked_for_then_each_field_that_differs_is_told(
     live: dict[str, Any], after: dict[str, Any], lines: list[str]
 ) -> None:
