@@ -14,7 +14,7 @@ from demo.team import ROOT
 
 FIRST = "52a14908a548862bae43157c0f96a68988df0ffb"
 """The commit that compatibility is promised from: its promotions go on with today's worker."""
-FORMER = "30aed0314aa2b307f6bb6ede31400fa98a3d6c76"
+FORMER = "cb3436ffea26c9d1204299c99b26f54d62e5e234"
 """The newest commit whose worker has every step of today's: each goes on with the other's promotions.
 
 A promotion that has taken a step which the former worker lacks cannot go back to it (docs/operations.md).
