@@ -72,8 +72,8 @@ def preconditions(
         Precondition(f"{rollout}.waves, {here}", "SageMaker makes models from packages of its own region only", region),
         Precondition(here, "SageMaker does not update an endpoint that is not in service", state),
         Precondition(f"{rollout}.strategy.rolling, {here}", "SageMaker would refuse the update", batches),
-        Precondition(f"{rollout}.strategy.alarms, {here}", "they take a bad model back while it is rolled out", alarms),
-        Precondition(f"{rollout}.strategy.metrics, {here}", "they take a bad model back while it is rolled out", metrics),
+        Precondition(f"{rollout}.strategy.alarms, {here}", "these alarms take a bad model back during the rollout", alarms),
+        Precondition(f"{rollout}.strategy.metrics, {here}", "these metrics take a bad model back during the rollout", metrics),
     )
 
 
