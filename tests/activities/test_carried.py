@@ -278,7 +278,8 @@ def test_given_every_member_that_botocore_knows_when_it_is_carried_over_then_the
     )
     made = config_arguments(plan, former)
     assert set(made) == set(service.operation_model("CreateEndpointConfig").input_shape.members)
-    assert made["Tags"] == [{"Key": "team", "Value": "risk"}, {"Key": "slipway-promotion", "Value": "screening-1"}]
+    own = {"slipway-promotion": "screening-1", "slipway-endpoint": "screening-prod"}
+    assert {tag["Key"]: tag["Value"] for tag in made["Tags"]} == {"team": "risk", **own}
     assert list(changes(config, made)) == ["CreationTime", "EndpointConfigArn", "EndpointConfigName", "ModelName"]
     made = model_arguments(plan, former, ())
     assert set(made) == set(service.operation_model("CreateModel").input_shape.members)
