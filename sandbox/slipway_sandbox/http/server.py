@@ -9,6 +9,7 @@ wait for each other. Connections without a request have no thread.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import socket
@@ -31,8 +32,10 @@ HEAD_LIMIT = 64 * 1024
 """Bytes of a request line with all headers, as in an Application Load Balancer."""
 SILENCE = 60
 """Seconds that a client may send nothing, or read nothing of an answer, before its connection is closed."""
-STOP_POLL = 0.1
-"""Seconds that `stop` waits at most for the loop that accepts connections."""
+EXPIRE_EVERY = 5.0
+"""Seconds between two looks for silent connections. Each goes through all that are open, and clients leave thousands."""
+WAKE_AFTER = 0.05
+"""Seconds after which `stop` wakes the loop that accepts connections, which would see only at its next look that it is to end."""
 
 
 class Headers(HeaderReader):
@@ -142,7 +145,7 @@ class Server(wsgi.Server):
     keep_alive_conn_limit = None  # pyright: ignore[reportAssignmentType]  (documented: no limit)
     max_request_header_size = HEAD_LIMIT
     max_request_body_size = BODY_LIMIT
-    expiration_interval = STOP_POLL
+    expiration_interval = EXPIRE_EVERY
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__((host, port), None, server_name="slipway-sandbox", timeout=SILENCE, request_queue_size=256)
@@ -160,6 +163,14 @@ class Server(wsgi.Server):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def stop(self) -> None:
+        """Stop serving. Requests that are being answered are left alone."""
+        host, port = self.bind_addr[:2]
+        wake = threading.Timer(WAKE_AFTER, touch, (host, port))
+        wake.daemon = True
+        wake.start()
+        super().stop()
 
     @property
     def server_port(self) -> int:
@@ -187,3 +198,9 @@ class Server(wsgi.Server):
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         """Log what went wrong while a request was answered."""
         log.log(level, "%s", msg, exc_info=traceback)
+
+
+def touch(host: str, port: int) -> None:
+    """Connect to a port, and leave it at that."""
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
+        pass

@@ -58,6 +58,8 @@ class AlarmWatch:
         self._judged: dict[tuple[str, ...], str] = {}
         self._told: dict[AlarmKey, dict[str, Any]] = {}
         """Each alarm's state as EventBridge was last told."""
+        self._alarmed: dict[tuple[str, str], bool] = {}
+        """Whether each place had alarms at the last look."""
         self._lock = threading.Lock()
         self._evaluating = threading.Lock()
         self._due: set[tuple[str, str]] = set()
@@ -79,9 +81,9 @@ class AlarmWatch:
         for told in clients:
             self._metrics.add_data(caller, told.namespace, told.data)
         if clients or not received:
-            self.watch(caller)
             with self._lock:
                 self._due.add((caller.account, caller.region))
+            self.watch(caller)
             self._news.set()
 
     def percentile(self, caller: Caller, metric: dict[str, Any], name: str, after: float, until: float) -> float | None:
@@ -113,11 +115,20 @@ class AlarmWatch:
             for place in places:
                 try:
                     self._evaluate(place, max_age=0.0 if place in due else EVALUATE_EVERY / 2)
+                    self._leave_if_empty(place)
                 except Exception:
                     log.exception("could not evaluate the alarms of account %s in %s", *place)
             time.sleep(FRESH)
             self._news.wait(EVALUATE_EVERY)
             self._news.clear()
+
+    def _leave_if_empty(self, place: tuple[str, str]) -> None:
+        """Look no more at a place without alarms: who makes one is noted. An endpoint alone has nothing to evaluate."""
+        with self._lock:
+            if place not in self._due and not self._alarmed.get(place, True):
+                self._places.discard(place)
+                # The first period of an alarm that is made later does not reach back to here.
+                self._looked.pop(place, None)
 
     def _evaluate(self, place: tuple[str, str], max_age: float) -> None:
         with self._evaluating:
@@ -137,6 +148,7 @@ class AlarmWatch:
             # A composite alarm uses the others' states of now, and another composite alarm's state of the last round.
             for alarm in composites:
                 self._update_composite(client, place, alarm, states)
+            self._alarmed[place] = bool(states)
             self._looked[place] = now
             self._evaluated[place] = time.monotonic()
 
