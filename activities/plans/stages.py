@@ -29,7 +29,7 @@ from slipway.differences import FieldChange, changes_between
 from slipway.errors import RefusedError
 from slipway.git.repository import Repository
 from slipway.oci.copy import is_tagged
-from slipway.oci.manifests import ImageRepository
+from slipway.oci.manifests import ImageRepository, ImageTree
 from slipway.oci.reference import ImageReference
 from slipway.plan import ImageAction, ImagePlan, RevisionAction, TaskdefPlan, TaskPlan
 
@@ -72,7 +72,8 @@ class StagesLook:
         source = self.found.check(lambda: require_digest(request.image), "the image", AT_ONCE)
         if source is None or await self.found.attempt(find_digest(self.aws, source), f"{IMAGE}.source", AT_ONCE) is None:
             return plan
-        if await self.found.attempt(read_image(self.aws, source), f"{IMAGE}.source", AT_ONCE) is None:
+        tree = await self.found.attempt(read_image(self.aws, source), f"{IMAGE}.source", AT_ONCE)
+        if tree is None:
             return plan
         signed = await self.found.attempt(origins.find(self.origin, image), f"{IMAGE}.signedBy, signedBy in the policy", AT_ONCE)
         for warning in signed.warnings if signed else ():
@@ -80,7 +81,7 @@ class StagesLook:
         return plan.model_copy(
             update={
                 "origin": signed.origin.lines if signed else (),
-                "scan": await self._scan(source, image.scan) if image.scan else "",
+                "scan": await self._scan(source, tree, image.scan) if image.scan else "",
                 "action": await self._copy(source),
             }
         )
@@ -102,12 +103,12 @@ class StagesLook:
             place = ImageRepository(registry, target.repository)
             return await is_tagged(place, self.origin.request.tag, target.digest or "")
 
-    async def _scan(self, image: ImageReference, policy: Scan) -> str:
+    async def _scan(self, image: ImageReference, tree: ImageTree, policy: Scan) -> str:
         """What the scan says so far: a promotion waits for its end."""
         where = f"{IMAGE}.scan"
         if self.found.check(lambda: require_ecr(image, f"checking the scan of {image}"), where, AT_ONCE) is None:
             return ""
-        parts = [image.at(digest) for digest in (await read_image(self.aws, image)).images]
+        parts = [image.at(digest) for digest in tree.images]
         scans = await asyncio.gather(*(read_scan(self.aws, str(part)) for part in parts))
         running = next((scan.status for scan in scans if scan.status in SCAN_RUNS), "")
         if running:
