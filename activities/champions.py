@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping, Set
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from activities.endpoints.drift import drift_of
@@ -17,6 +18,7 @@ from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_repor
 from slipway.app.spec import Target
 from slipway.aws.clients import Aws, place_in_s3, region_of
 from slipway.errors import NeedsPersonError, cap
+from slipway.gathering import gather_bounded
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
@@ -76,13 +78,8 @@ class PackageMeter:
         """
         packages = sorted({champion.package for champion in champions if champion.package})
         spare = METRICS_LIMIT // max(targets, 1)
-        slots = asyncio.Semaphore(PARALLEL_REPORTS)
-
-        async def measured(package: str) -> Rival:
-            async with slots:
-                return await self._rival(package, spare)
-
-        return dict(zip(packages, await asyncio.gather(*map(measured, packages)), strict=True))
+        measured = await gather_bounded(partial(self._rival, spare=spare), packages, PARALLEL_REPORTS)
+        return dict(zip(packages, measured, strict=True))
 
     async def _rival(self, arn: str, spare: int) -> Rival:
         """A champion's metrics, or why there are none: reports expire. That counts only where a gate compares."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Sequence, Set
 
@@ -10,7 +9,7 @@ from temporalio import activity
 
 from activities.champions import PackageMeter, served_at
 from activities.contents import contents_of
-from activities.endpoints.outlook import TargetOutlook, look_ahead
+from activities.endpoints.outlook import TARGETS_AT_ONCE, TargetOutlook, look_ahead
 from activities.endpoints.plan import asked_at
 from activities.evidence_size import fitting_champions, fitting_findings, fitting_plans, fitting_results
 from activities.images.origins import ImageOrigins
@@ -37,11 +36,9 @@ from slipway.aws.clients import Aws
 from slipway.aws.patience import patiently
 from slipway.evidence_hash import hash_of, sha256_of
 from slipway.findings import Finding
+from slipway.gathering import gather_bounded
 from slipway.git.rules import app_file
 from slipway.text import pluralize
-
-PARALLEL_TARGETS = 8
-"""Targets that one gathering looks at at a time."""
 
 
 class GatherEvidence(Message):
@@ -145,16 +142,14 @@ class EvidenceActivities:
 
     async def _champions(self, request: GatherEvidence, named: Set[str]) -> tuple[list[Champion], list[Rival], list[Finding]]:
         """What each target serves, the champions that the challenger is held against, and where the spec is not followed."""
-        looks = asyncio.Semaphore(PARALLEL_TARGETS)
         variant = request.rollout.variant.name if request.rollout else None
 
         async def seen_at(target: Target) -> tuple[Champion, TargetOutlook | None]:
-            async with looks:
-                champion = await patiently(lambda: served_at(self._aws, target, request.package, variant))
-                is_done = champion.package == request.package.arn
-                return champion, None if is_done else await patiently(lambda: self._outlook(target, request))
+            champion = await patiently(lambda: served_at(self._aws, target, request.package, variant))
+            is_done = champion.package == request.package.arn
+            return champion, None if is_done else await patiently(lambda: self._outlook(target, request))
 
-        seen = await asyncio.gather(*map(seen_at, request.targets))
+        seen = await gather_bounded(seen_at, request.targets, TARGETS_AT_ONCE)
         rivals = await PackageMeter(self._aws, named).rivals((champion for champion, _ in seen), len(request.targets))
         champions: list[Champion] = []
         for champion, outlook in seen:

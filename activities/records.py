@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
@@ -22,6 +23,7 @@ from slipway.app.spec_reader import parse_spec
 from slipway.aws.clients import Aws, region_of
 from slipway.decisions.command import Delivery
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError
+from slipway.gathering import gather_bounded
 from slipway.git.rules import app_file
 from slipway.served import (
     LEFT,
@@ -257,13 +259,8 @@ class RecordActivities:
         return list(answer["ModelPackageSummaryList"])
 
     async def _described(self, listed: Sequence[ModelPackageSummaryTypeDef]) -> list[DescribeModelPackageOutputTypeDef]:
-        slots = asyncio.Semaphore(AT_ONCE)
-
-        async def one(arn: str) -> DescribeModelPackageOutputTypeDef:
-            async with slots:
-                return await describe_package(self._aws, arn)
-
-        return list(await asyncio.gather(*(one(each.get("ModelPackageArn", "")) for each in listed)))
+        arns = (each.get("ModelPackageArn", "") for each in listed)
+        return await gather_bounded(partial(describe_package, self._aws), arns, AT_ONCE)
 
     async def _served(self, target: Target, request: FindFormerPackage, like: str) -> str | None:
         account = SageMakerAccount(self._aws, target.region or request.region, target.role_arn)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from temporalio import activity
 
@@ -22,6 +22,7 @@ from slipway.api import Message
 from slipway.app.spec import Target
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError, RefusedError, SlipwayError
+from slipway.gathering import gather_bounded
 from slipway.names import slug_of
 from slipway.served import TAG
 from slipway.text import pluralize
@@ -142,7 +143,7 @@ class _Account:
 
     async def _look(self) -> tuple[frozenset[str], frozenset[str]]:
         listed = await self.listed(self.account.sagemaker.list_endpoints, "Endpoints")
-        endpoints = await _each((each["EndpointName"] for each in listed), self.account.endpoint)
+        endpoints = await gather_bounded(self.account.endpoint, (each["EndpointName"] for each in listed), AT_ONCE)
         configs = frozenset(
             config
             for endpoint in endpoints
@@ -154,7 +155,7 @@ class _Account:
 
     async def models_of(self, configs: Collection[str]) -> frozenset[str]:
         """The models of some configs."""
-        described: list[Any] = await _each(configs, self.account.config)
+        described: list[Any] = list(await gather_bounded(self.account.config, configs, AT_ONCE))
         kinds = ("ProductionVariants", "ShadowProductionVariants")
         variants = [variant for config in described if config for kind in kinds for variant in config.get(kind, ())]
         return frozenset(variant["ModelName"] for variant in variants if variant.get("ModelName"))
@@ -242,13 +243,3 @@ async def _delete(account: SageMakerAccount, function: Any, **named: str) -> Non
 def _stem(endpoint: str) -> str:
     """What the names of an endpoint's configs and models begin with."""
     return f"{slug_of(endpoint)}-v"
-
-
-async def _each(names: Iterable[str], describe: Callable[[str], Any]) -> list[Any]:
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(name: str) -> Mapping[str, Any] | None:
-        async with gate:
-            return cast("Mapping[str, Any] | None", await describe(name))
-
-    return await asyncio.gather(*map(one, names))

@@ -6,16 +6,17 @@ CloudWatch keeps them by the minute. Statistics of several minutes are made here
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from activities.endpoints.served import SageMakerAccount
 from slipway.app.watched_metrics import ERRORS, WatchedMetric
+from slipway.gathering import gather_bounded
 
 NAMESPACE = "AWS/SageMaker"
 MINUTE = timedelta(minutes=1)
@@ -121,13 +122,7 @@ async def measure(account: SageMakerAccount, wanted: Collection[Wanted]) -> dict
     Raises:
         SlipwayError: CloudWatch could not be asked.
     """
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def of_one_call(part: Sequence[Wanted]) -> dict[Wanted, Sample]:
-        async with gate:
-            return await _measured(account, part)
-
-    found = await asyncio.gather(*map(of_one_call, _calls(wanted)))
+    found = await gather_bounded(partial(_measured, account), _calls(wanted), AT_ONCE)
     return {each: sample for answer in found for each, sample in answer.items()}
 
 

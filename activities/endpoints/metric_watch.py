@@ -20,6 +20,7 @@ from slipway.aws.clients import Aws
 from slipway.aws.looking import Answers, Described, Source
 from slipway.aws.polling import Pollers, Polling
 from slipway.errors import NeedsPersonError
+from slipway.gathering import gather_bounded
 
 AT_ONCE = 8
 """Configs that are described at the same time."""
@@ -71,13 +72,7 @@ class Metrics:
         Raises:
             NeedsPersonError: A config is not there.
         """
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def looks_of(model: WatchedModel) -> list[Look]:
-            async with gate:
-                return await self._looks_of(model, rules)
-
-        looks = await asyncio.gather(*map(looks_of, models if rules else ()))
+        looks = await gather_bounded(partial(self._looks_of, rules=rules), models if rules else (), AT_ONCE)
         return MetricWatch(self._judgements, {look: at for at, of_one in enumerate(looks) for look in of_one})
 
     async def _looks_of(self, served: WatchedModel, rules: Sequence[WatchedMetric]) -> list[Look]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
 
 T = TypeVar("T")
+TARGETS_AT_ONCE = 8
+"""Targets that one activity looks at at the same time: each takes some ten calls of AWS."""
 TO_COME = "(the package that the pipeline makes)"
 NEW_MODEL = "(a new model)"
 STOPS = "the rollout to this target would stop here, after the training"

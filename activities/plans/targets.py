@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from activities.access.roles import identity
 from activities.champions import PackageMeter, served_at
 from activities.collecting import Collector
-from activities.endpoints.outlook import TargetOutlook, look_ahead, package_to_come
+from activities.endpoints.outlook import TARGETS_AT_ONCE, TargetOutlook, look_ahead, package_to_come
 from activities.endpoints.plan import asked_at
 from slipway.api import Champion, ModelPackage
 from slipway.app.gates import GateBar, bars_of
@@ -19,9 +18,8 @@ from slipway.aws.clients import Aws
 from slipway.aws.patience import patiently
 from slipway.errors import NeedsPersonError
 from slipway.findings import Finding, Level
+from slipway.gathering import gather_bounded
 
-PARALLEL_TARGETS = 8
-"""Targets that one look takes at a time."""
 UNREADABLE = "no model could be held against the gate: the promotion would stop at its approval, after the training"
 
 
@@ -63,15 +61,13 @@ class TargetLook:
             closed: The roles that cannot be assumed.
         """
         brought = package or package_to_come(await self._group())
-        looks = asyncio.Semaphore(PARALLEL_TARGETS)
 
         async def one(target: Target) -> TargetFound:
             if target.role_arn in closed:
                 return TargetFound(target)
-            async with looks:
-                return await patiently(lambda: self._look(target, brought))
+            return await patiently(lambda: self._look(target, brought))
 
-        return tuple(await asyncio.gather(*map(one, self._spec.rollout.targets)))
+        return tuple(await gather_bounded(one, self._spec.rollout.targets, TARGETS_AT_ONCE))
 
     async def _look(self, target: Target, package: ModelPackage) -> TargetFound:
         rollout = self._spec.rollout

@@ -1,0 +1,30 @@
+"""Asks for many things at the same time, but not for all of them at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+async def gather_bounded(function: Callable[[A], Awaitable[B]], items: Iterable[A], at_once: int) -> list[B]:
+    """The results for some items, in their order.
+
+    Args:
+        function: What is asked of each.
+        items: The items.
+        at_once: How many are asked at the same time.
+
+    Raises:
+        Exception: The first error of `function`, as `asyncio.gather` has it.
+    """
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(item: A) -> B:
+        async with gate:
+            return await function(item)
+
+    return list(await asyncio.gather(*map(one, items)))
