@@ -14,7 +14,6 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.common import RawValue
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -28,6 +27,7 @@ from slipway.temporal.start import Handle, promotion, send_update, start_promoti
 from tests.support.keys import document, subject_of
 from tests.support.payloads import STRANGE, of, raw
 from tests.support.waiting import until, until_asked
+from tests.support.workflow_tasks import failed_tasks
 from tests.support.world import EVIDENCE, World, refused, request, working
 
 COMMANDS = ("approve", "reject", "retry", "abort")
@@ -54,11 +54,6 @@ def notice(status: PromotionStatus) -> str:
     return status.notices[-1].partition(" ")[2]
 
 
-async def failed_tasks(handle: Handle) -> int:
-    kind = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
-    return len([event for event in (await handle.fetch_history()).events if event.event_type == kind])
-
-
 async def size_of(status: PromotionStatus) -> int:
     return sum(payload.ByteSize() for payload in await data_converter.encode([status]))
 
@@ -82,7 +77,7 @@ async def test_given_anything_when_it_comes_by_update_or_signal_then_it_is_refus
     status = await handle.result()
     assert status.outcome is Outcome.aborted
     assert await size_of(status) < STATUS_LIMIT
-    assert await failed_tasks(handle) == 0
+    assert failed_tasks(await handle.fetch_history()) == []
 
 
 REASONS = {
@@ -138,7 +133,7 @@ async def then_it_was_refused(handle: Handle, world: World) -> PromotionStatus:
     assert status.outcome is Outcome.refused
     assert len(status.reason) <= REFUSAL_LIMIT + len("the start was refused: ")
     assert world.calls == []
-    assert await failed_tasks(handle) == 0
+    assert failed_tasks(await handle.fetch_history()) == []
     return status
 
 
@@ -317,7 +312,7 @@ async def throw(address: str, volleys: list[tuple[str, str, list[Thrown]]], star
         status = await handle.result()
         assert (status.outcome, status.reason) == (Outcome.aborted, "aborted by ana (claimed): enough")
         assert await size_of(status) < STATUS_LIMIT
-        assert await failed_tasks(handle) == 0
+        assert failed_tasks(await handle.fetch_history()) == []
 
 
 def made(thrown: list[Thrown], subject: Mapping[str, Any]) -> list[RawValue]:
@@ -358,4 +353,4 @@ async def test_given_the_first_or_the_last_time_there_is_when_it_is_in_a_documen
     assert "the document counts from" in notice(status)
     await send_update(handle, "abort", ABORT)
     assert (await handle.result()).outcome is Outcome.aborted
-    assert await failed_tasks(handle) == 0
+    assert failed_tasks(await handle.fetch_history()) == []

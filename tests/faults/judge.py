@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from slipway.api import LedgerEntry, LedgerState, Outcome, PromotionStatus, StageName
 from slipway.served import SERVED, TAG
 from tests.faults.drive import Drive
 from tests.faults.ground import NEW, Scene
+from tests.support.workflow_tasks import failed_tasks
 
 FORMER = "former"
 GOOD_ENDS = (LedgerState.undone, LedgerState.kept)
@@ -165,15 +166,11 @@ async def problems_of_histories(client: Client, scene: Scene, status: PromotionS
     """What went wrong in Temporal: a workflow task that failed, or a rollout that goes on after its promotion."""
     found: list[str] = []
     children: set[str] = set()
-    for workflow in [status.id]:
-        history = await client.get_workflow_handle(workflow).fetch_history()
-        for event in history.events:
-            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
-                failed = event.workflow_task_failed_event_attributes
-                if failed.cause != WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND:
-                    found.append(f"{workflow}: a workflow task failed: {failed.failure.message}")
-            if event.event_type == EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
-                children.add(event.child_workflow_execution_started_event_attributes.workflow_execution.workflow_id)
+    history = await client.get_workflow_handle(status.id).fetch_history()
+    found += [f"{status.id}: a workflow task failed: {why}" for why in failed_tasks(history)]
+    for event in history.events:
+        if event.event_type == EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+            children.add(event.child_workflow_execution_started_event_attributes.workflow_execution.workflow_id)
     for child in children:
         description = await client.get_workflow_handle(child).describe()
         if description.status is WorkflowExecutionStatus.RUNNING:

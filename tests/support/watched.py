@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Self
 
 from slipway_sandbox.testing import build_image, layer_of, member, push_image
+from temporalio.service import RPCError, RPCStatusCode
 
 from demo.oci_layout import BuiltImage
 from demo.remote import BRANCH
@@ -80,7 +81,19 @@ class WatchedScenario(OwnedScenario):
     async def until_watch(self, condition: Callable[[WatchStatus], bool], what: str) -> WatchStatus:
         """What the watch says, as soon as the condition holds for it."""
         handle = await self.watch()
-        return await answered(lambda: handle.query("watch", result_type=WatchStatus), condition, what, PATIENCE)
+
+        async def look() -> WatchStatus | None:
+            """The worker answers for its health a moment before it starts the watch."""
+            try:
+                return await handle.query("watch", result_type=WatchStatus)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                return None
+
+        status = await answered(look, lambda status: status is not None and condition(status), what, PATIENCE)
+        assert status
+        return status
 
     async def _until_listed(self) -> None:
         await answered(self.promotions, bool, "a promotion", PATIENCE)
