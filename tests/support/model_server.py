@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+from slipway_sandbox.testing import TestImage, python_image
 
-from slipway_sandbox.testing import TestImage, build_image, layer_of, libraries_of, member
-
-SERVE = """#!{interpreter} -IS
+SERVE = """\
 import json, os, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -32,7 +28,7 @@ class Handler(BaseHTTPRequestHandler):
         asked += 1
         self.rfile.read(int(self.headers["Content-Length"]))
         status = 500 if asked <= MODEL.get("failures", 0) else MODEL.get("status", 200)
-        self.answer(status, json.dumps({{"model": MODEL["name"]}}).encode())
+        self.answer(status, json.dumps({"model": MODEL["name"]}).encode())
 
     def answer(self, status, body):
         self.send_response(status)
@@ -51,16 +47,5 @@ def model_server() -> TestImage:
 
     `status` is what every answer has, `failures` how many of the first ones are 500, and with `crashes` it does not start.
     """
-    interpreter = str(Path(sys.executable).resolve())
-    listing = (
-        "import sys, json, http.server, encodings.idna, encodings.latin_1, encodings.ascii\n"
-        "for module in list(sys.modules.values()): print(getattr(module, '__file__', None) or '')"
-    )
-    printed = subprocess.run([interpreter, "-IS", "-c", listing], check=True, capture_output=True, text=True).stdout
-    modules = {Path(line) for line in printed.splitlines() if line and Path(line).is_file()}
-    binaries = [Path(interpreter), *(module for module in modules if module.suffix == ".so")]
-    files = {Path(interpreter), *modules, *(Path(library) for binary in binaries for library in libraries_of(binary))}
-    serve = member("usr/local/bin/serve", SERVE.format(interpreter=interpreter).encode())
-    layer = layer_of(*(member(str(path).lstrip("/"), path.read_bytes()) for path in sorted(files)), serve)
-    label = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
-    return build_image([layer], labels={label: "true"}, env=["PATH=/usr/local/bin:/usr/bin:/bin"])
+    labels = {"com.amazonaws.sagemaker.capabilities.accept-bind-to-port": "true"}
+    return python_image({"serve": SERVE}, labels=labels, env=["PATH=/usr/local/bin:/usr/bin:/bin"])

@@ -35,7 +35,7 @@ def python_image(programs: Mapping[str, str], *, imports: Sequence[str] = ("json
 
 @functools.cache
 def python_layer(imports: Sequence[str]) -> bytes:
-    """A layer with the interpreter, these modules and all that they import, and the shared libraries of both."""
+    """A layer with the interpreter, these modules and all that they import, compiled, and the shared libraries of both."""
     listing = (
         f"import sys, {', '.join((*imports, *ALWAYS))}\n"
         "for module in list(sys.modules.values()):\n"
@@ -47,4 +47,14 @@ def python_layer(imports: Sequence[str]) -> bytes:
     binaries = [Path(INTERPRETER), *(module for module in modules if module.suffix == ".so")]
     libraries = {Path(library) for binary in binaries for library in libraries_of(binary)}
     files = sorted({Path(INTERPRETER), *modules, *libraries})
-    return layer_of(*(member(str(path).lstrip("/"), path.read_bytes()) for path in files))
+    return layer_of(*(member(str(path).lstrip("/"), content_of(path)) for path in files))
+
+
+def content_of(path: Path) -> bytes:
+    """A file's bytes; those of a compiled module without the time of its source.
+
+    A layer does not keep that time, and Python would compile each module again in each container, which is most of what a small
+    server costs. The header becomes that of a pyc that is not checked (PEP 552): the magic number, flags 1, and a hash.
+    """
+    content = path.read_bytes()
+    return content[:4] + (1).to_bytes(4, "little") + bytes(8) + content[16:] if path.suffix == ".pyc" else content
