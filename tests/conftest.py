@@ -14,11 +14,14 @@ from slipway_sandbox.testing import SandboxProcess, fresh_account
 from temporalio.client import Client
 
 from demo.temporal import TemporalServer
+from sandbox.testkit.client_classes import share_client_classes
 from slipway.aws.clients import Aws
 from slipway.temporal.payloads import data_converter
 from slipway.temporal.setup import set_up
 from tests.support.servers import ONE_PARTITION, temporal_server
 from tests.support.world import World, working
+
+share_client_classes()
 
 
 @pytest.fixture(scope="session")

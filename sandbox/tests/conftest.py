@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 
+from sandbox.testkit.client_classes import share_client_classes
 from sandbox.testkit.contract import Aws, Contract, declarations_of, real_client, region_on_aws
+
+share_client_classes()
 
 
 @pytest.fixture(scope="session")
