@@ -10,12 +10,27 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 PR_SET_PDEATHSIG = 1
 
 
 class StartError(Exception):
     """A part did not come up; the message says which, and what it printed last."""
+
+
+class Running(Protocol):
+    """A process that was started, as `subprocess.Popen` has it. It leads a process group of its own."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit code once it has ended."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, as soon as it has ended."""
+        ...
 
 
 class Child:
@@ -34,7 +49,7 @@ class Child:
         self._environment = dict(environment)
         self._folder = folder
         self._log = folder / f"{name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
 
     @property
     def pid(self) -> int:
@@ -53,8 +68,19 @@ class Child:
         Raises:
             StartError: It ended, or was not ready in time.
         """
+        self._process = self._begin()
+        deadline = time.monotonic() + timeout
+        while not is_ready():
+            if (code := self._process.poll()) is not None:
+                raise StartError(f"{self.name} ended with exit code {code}. Its last lines:\n{self.tail()}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise StartError(f"{self.name} was not ready after {timeout:.0f} s. Its last lines:\n{self.tail()}")
+            time.sleep(0.05)
+
+    def _begin(self) -> Running:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 self._command,
                 env=self._environment,
                 cwd=self._folder,
@@ -64,14 +90,6 @@ class Child:
                 start_new_session=True,  # Ctrl-C is for the story; it ends its children in order
                 preexec_fn=die_with_parent,  # noqa: PLW1509  (no thread runs yet that could hold a lock)
             )
-        deadline = time.monotonic() + timeout
-        while not is_ready():
-            if self._process.poll() is not None:
-                raise StartError(f"{self.name} ended with exit code {self._process.returncode}. Its last lines:\n{self.tail()}")
-            if time.monotonic() > deadline:
-                self.kill()
-                raise StartError(f"{self.name} was not ready after {timeout:.0f} s. Its last lines:\n{self.tail()}")
-            time.sleep(0.05)
 
     def stop(self, grace: float = 10) -> None:
         """SIGTERM, and SIGKILL after `grace` seconds. Stopping twice is nothing to do."""

@@ -17,13 +17,14 @@ from slipway_sandbox.testing import fresh_account, member, push_image
 from temporalio.client import Client
 
 from demo.remote import Remote
-from demo.stack import REGION, Crew, Stack
+from demo.stack import REGION, Stack
 from demo.team import ROOT
 from slipway.api import AppRef, PromotionRequest
 from slipway.served import TAG
 from slipway.temporal.payloads import data_converter
 from tests.faults.schedule import Schedule
 from tests.support.alarms import put_alarm
+from tests.support.forked import ForkingCrew
 from tests.support.model_server import model_server
 from tests.support.scaling import LARGER, LIVE, VARIANT, described_scaling, scaled_by_count
 
@@ -51,7 +52,7 @@ class Ground:
     def __enter__(self) -> Self:
         self.stack.__enter__()
         more = {"TRAINED": str(self.trained), "PYTHONPATH": str(ROOT)}
-        self.crew = Crew(self.stack, self.account, namespace="faults", credentials=more)
+        self.crew = ForkingCrew(self.stack, self.account, namespace="faults", credentials=more)
         self.crew.worker = self.crew.make_worker(sys.executable, "-m", "tests.faults.trained_worker")
         self.crew.__enter__()
         self.image = push_image(self.stack.sandbox, self.account, "model", "v1", model_server())

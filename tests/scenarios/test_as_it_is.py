@@ -12,8 +12,9 @@ import pytest
 
 import tests.support.own
 from demo.oci_layout import BuiltImage
-from demo.stack import Crew, Stack
+from demo.stack import Stack
 from slipway.api import Outcome, PromotionStatus, StageName
+from tests.support.forked import ForkingCrew
 from tests.support.own.regression import shells_pipeline
 from tests.support.own_team import OwnTeam, task_image
 from tests.support.scenario import Scenario
@@ -204,7 +205,7 @@ def working(scenario: Scenario, team: OwnTeam, login: Path) -> Generator[None]:
     """The team works, with a worker that has the login of its registry."""
     team.write_login(login)
     scenario.team = team
-    scenario.crew = Crew(scenario.stack, team.ml_account, f"team-{team.ml_account}", {"DOCKER_CONFIG": str(login)})
+    scenario.crew = ForkingCrew(scenario.stack, team.ml_account, f"team-{team.ml_account}", {"DOCKER_CONFIG": str(login)})
     with scenario.crew:
         yield
 

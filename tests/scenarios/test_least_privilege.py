@@ -12,11 +12,12 @@ import pytest
 from demo.images import BAD_COLUMNS, build_pipeline_image
 from demo.oci_layout import BuiltImage
 from demo.piped import Piped
-from demo.stack import Crew, Stack
+from demo.stack import Stack
 from demo.story import with_traffic
 from demo.team import ROOT
 from slipway.api import Outcome, PromotionStatus
 from slipway.errors import FailureReport
+from tests.support.forked import ForkingCrew
 from tests.support.roles import CI, ENDPOINT, POLICIES, ROLLOUT, WORKER, Roles
 from tests.support.scaling import LARGER, LIVE, Scaling
 from tests.support.scenario import PATIENCE, Scenario
@@ -35,7 +36,7 @@ class BoundScenario(Scenario):
         self.given_a_team()
         self.roles = Roles(self.team)
         self.roles.create()
-        self.crew = Crew(stack, self.team.ml_account, self.crew.namespace, self.roles.credentials(WORKER))
+        self.crew = ForkingCrew(stack, self.team.ml_account, self.crew.namespace, self.roles.credentials(WORKER))
         self.given_its_file("promotion.yaml", TARGET, f"{TARGET[:-1]}, roleArn: '{self.roles.arn(ROLLOUT)}'}}")
         ecr = self.roles.client(CI, "ecr")
         self._prepared = len(stack.sandbox.calls())

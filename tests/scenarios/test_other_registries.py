@@ -10,9 +10,10 @@ import pytest
 
 from demo.images import build_pipeline_image, upload_file
 from demo.oci_layout import MANIFEST, BuiltImage
-from demo.stack import Crew, Stack
+from demo.stack import Stack
 from demo.team import ROOT
 from slipway.api import Outcome, StageName
+from tests.support.forked import ForkingCrew
 from tests.support.oci_registry import OtherRegistry, run_registry
 from tests.support.scenario import Scenario
 
@@ -31,7 +32,7 @@ def elsewhere(stack: Stack, model_image: BuiltImage, registry: OtherRegistry, tm
     """A team whose spec names the registry, and a worker whose Docker config has its login."""
     (tmp_path / "config.json").write_text(json.dumps(registry.login()))
     scenario = Scenario(stack, model_image).given_a_team()
-    scenario.crew = Crew(stack, scenario.team.ml_account, scenario.crew.namespace, {"DOCKER_CONFIG": str(tmp_path)})
+    scenario.crew = ForkingCrew(stack, scenario.team.ml_account, scenario.crew.namespace, {"DOCKER_CONFIG": str(tmp_path)})
     source = scenario.team.spec.spec.image.source
     scenario.given_its_file("promotion.yaml", f"source: {source}", f"source: {registry.host}/acme/screening")
     with scenario.crew:

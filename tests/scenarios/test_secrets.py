@@ -12,9 +12,10 @@ import pytest
 
 from demo.images import build_pipeline_image
 from demo.oci_layout import BuiltImage
-from demo.stack import Crew, Stack
+from demo.stack import Stack
 from demo.team import ROOT
 from slipway.api import Outcome, StageName, StageState
+from tests.support.forked import ForkingCrew
 from tests.support.keys import Keyring
 from tests.support.scenario import Scenario
 
@@ -39,7 +40,7 @@ class Holding(Scenario):
         }
         self.secrets = [*self.planted.values(), login, auth, key.read_text().splitlines()[2]]
         settings = {"DOCKER_CONFIG": str(docker), "SLIPWAY_GIT_SIGNING_KEY": str(key)}
-        self.crew = Crew(stack, self.team.ml_account, self.crew.namespace, credentials=self.planted | settings)
+        self.crew = ForkingCrew(stack, self.team.ml_account, self.crew.namespace, credentials=self.planted | settings)
 
     def found_in(self, text: str) -> list[str]:
         """The secrets that a text has."""

@@ -7,10 +7,11 @@ from typing import Any
 import yaml
 
 from demo.oci_layout import BuiltImage
-from demo.stack import Crew, Stack
+from demo.stack import Stack
 from demo.team import FOLDER
 from slipway.api import SignedCommand, StageName, StageState
 from slipway.temporal.start import send_update
+from tests.support.forked import ForkingCrew
 from tests.support.keys import Keyring, document, subject_of
 from tests.support.scenario import Scenario
 
@@ -25,7 +26,7 @@ class OwnedScenario(Scenario):
         self.given_a_team()
         self.policy = stack.folder / f"policy-{self.team.ml_account}.yaml"
         self.given_the_policy()
-        self.crew = Crew(stack, self.team.ml_account, self.crew.namespace, policy=self.policy)
+        self.crew = ForkingCrew(stack, self.team.ml_account, self.crew.namespace, policy=self.policy)
 
     def given_the_policy(self, **changes: Any) -> None:
         """The worker's owner allows the team's app what it needs, but for the changes, and its neighbour names of its own."""

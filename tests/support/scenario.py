@@ -15,11 +15,12 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from demo.oci_layout import BuiltImage
 from demo.remote import BRANCH
-from demo.stack import Crew, Stack
+from demo.stack import Stack
 from demo.team import FOLDER, Team
 from slipway.api import Decision, OperatorCommand, Outcome, PromotionStatus, StageName, StageState
 from slipway.plan import PromotionPlan
 from slipway.temporal.start import Handle, promotion, send_update
+from tests.support.forked import ForkingCrew
 from tests.support.waiting import state_of, summary_of, until
 
 PATIENCE = 90.0
@@ -48,7 +49,7 @@ class Scenario:
     def __init__(self, stack: Stack, model_image: BuiltImage) -> None:
         self.stack = stack
         self.team = Team(stack, ci_account=fresh_account(), ml_account=fresh_account())
-        self.crew = Crew(stack, self.team.ml_account, namespace=f"team-{self.team.ml_account}")
+        self.crew = ForkingCrew(stack, self.team.ml_account, namespace=f"team-{self.team.ml_account}")
         self._model_image = model_image
         self._client: Client | None = None
         self._handle: Handle | None = None
