@@ -10,16 +10,18 @@ from demo.images import BAD_ACCURACY, BAD_COLUMNS, build_pipeline_image
 from demo.oci_layout import BuiltImage
 from demo.stack import Stack
 from demo.team import ROOT
+from demo.temporal import TemporalServer
 from tests.support.images import light_model_image
 from tests.support.scenario import Scenario
+from tests.support.servers import StackOnServer
 
 ENDLESS = {"maxIterations": 1_000_000_000}
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A local AWS in which ten minutes pass in a second, and Temporal."""
-    with Stack(tmp_path_factory.mktemp("stack"), time_scale=600) as servers:
+def stack(temporal: TemporalServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A local AWS in which ten minutes pass in a second, beside the Temporal server of the test process."""
+    with StackOnServer(tmp_path_factory.mktemp("stack"), temporal, time_scale=600) as servers:
         yield servers
 
 

@@ -1,12 +1,13 @@
-"""Temporal servers of a test's own."""
+"""Temporal servers of a test's own, and servers that tests share."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
 from pathlib import Path
+from typing import Self
 
-from demo.stack import base_environment
+from demo.stack import Stack, base_environment
 from demo.temporal import TemporalServer
 
 LEAN = {"GOGC": "400"}
@@ -31,3 +32,24 @@ def temporal_server(folder: Path, *settings: str) -> Generator[TemporalServer]:
         yield server
     finally:
         server.process.stop()
+
+
+class StackOnServer(Stack):
+    """A stack on a Temporal server that runs already: each costs the machine something even while nothing is asked of it.
+
+    Args:
+        folder: Holds everything else.
+        temporal: The server.
+        time_scale: As for every stack.
+    """
+
+    def __init__(self, folder: Path, temporal: TemporalServer, time_scale: float) -> None:
+        super().__init__(folder, time_scale)
+        self.temporal = temporal
+
+    def __enter__(self) -> Self:
+        self.sandbox.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sandbox.stop()
