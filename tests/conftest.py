@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import botocore.session
 import pytest
-from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing import SandboxProcess
 from temporalio.client import Client
 
 from demo.temporal import TemporalServer
@@ -57,9 +57,10 @@ def sandbox() -> Iterator[SandboxProcess]:
 
 
 @pytest.fixture
-def account() -> str:
-    """An account that no other test uses."""
-    return fresh_account()
+def account(sandbox: SandboxProcess) -> Iterator[str]:
+    """An account that no other test uses. What runs in it ends with the test."""
+    with sandbox.own_account() as account:
+        yield account
 
 
 _shared_loader = functools.cache(botocore.session.create_loader)

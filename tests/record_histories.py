@@ -363,11 +363,11 @@ def main(names: list[str]) -> None:
     model_image = light_model_image()
     with tempfile.TemporaryDirectory() as scratch, Stack(Path(scratch), time_scale=600) as stack:
         if WATCH in names or not names:
-            with (watched := WatchedScenario(stack, model_image)).crew:
+            with WatchedScenario(stack, model_image) as watched:
                 asyncio.run(record_watch(watched))
         for name in [name for name in names if name != WATCH] if names else RECORDED:
             scenario = SignedScenario(stack, model_image) if name in SIGNED else Scenario(stack, model_image).given_a_team()
-            with scenario.crew:
+            with scenario:
                 asyncio.run(record(scenario, name))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing import SandboxProcess
 
 PROGRAM = Path(__file__).parents[1] / "run_pipeline.py"
 GOES_WELL = {
@@ -71,10 +71,10 @@ class Task:
 
 
 @pytest.fixture
-def bare_task(tmp_path: Path, sandbox: SandboxProcess) -> Task:
+def bare_task(tmp_path: Path, sandbox: SandboxProcess, sandbox_account: str) -> Task:
     shutil.copy(PROGRAM, tmp_path)
     (tmp_path / "definition.json").write_text(json.dumps(DEFINITION))
-    return Task(tmp_path, sandbox, fresh_account())
+    return Task(tmp_path, sandbox, sandbox_account)
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from slipway_sandbox.iam.resources import ResourcePolicies
 from slipway_sandbox.iam.room import IamRoom
 from slipway_sandbox.iam.sts import StsRoom
 from slipway_sandbox.moto.backend import MotoBackend
+from slipway_sandbox.moto.cloudwatch import CloudWatch
 from slipway_sandbox.roles import credentials
 from slipway_sandbox.sagemaker.groups import GroupRoom
 from slipway_sandbox.sagemaker.hosting import Hosting
@@ -73,7 +74,7 @@ def build(world: World) -> Sandbox:
     registry = ModelRegistryRoom(world, ecr, groups, tags, quotas)
     targets = ScalableTargets()
     scaling = AutoscalingQuotas(world)
-    hosting = Hosting(world, containers, roles, registry, tags, quotas, targets)
+    hosting = Hosting(world, containers, roles, registry, tags, quotas, targets, CloudWatch(moto.lock))
     moto.on_alarm_call = hosting.alarms.note
     moto.percentile = hosting.alarms.percentile
     rooms: list[Room] = [

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing import SandboxProcess
 
 from sandbox.testkit.client_classes import share_client_classes
 from sandbox.testkit.contract import Aws, Contract, declarations_of, real_client, region_on_aws
@@ -19,9 +19,10 @@ def sandbox() -> Iterator[SandboxProcess]:
 
 
 @pytest.fixture
-def account() -> str:
-    """An account that no other test uses."""
-    return fresh_account()
+def account(sandbox: SandboxProcess) -> Iterator[str]:
+    """An account that no other test uses. What runs in it ends with the test."""
+    with sandbox.own_account() as account:
+        yield account
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def aws(request: pytest.FixtureRequest) -> Iterator[Aws]:
     contracts = [each for each in declarations_of(request.function) if isinstance(each, Contract)]
     region = region_on_aws()
     if region is None:
-        used = Aws(request.getfixturevalue("sandbox"), fresh_account())
+        used = Aws(request.getfixturevalue("sandbox"), request.getfixturevalue("account"))
     else:
         used = Aws(None, real_client("sts", region).get_caller_identity()["Account"], region)
     yield used

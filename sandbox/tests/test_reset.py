@@ -22,10 +22,13 @@ def test_given_an_account_when_it_is_reset_then_nothing_of_it_is_left(sandbox: S
 
 def test_given_an_account_when_it_is_reset_then_other_accounts_stay(sandbox: SandboxProcess, account: str) -> None:
     other = fresh_account()
+    sandbox.client("s3", account).create_bucket(Bucket=f"gone-{account}")
     sandbox.client("s3", other).create_bucket(Bucket=f"other-{other}")
+    sandbox.client("s3", other).put_object(Bucket=f"other-{other}", Key="kept", Body=b"as it was")
     sandbox.client("ecr", other).create_repository(repositoryName="stays")
 
     sandbox.reset(account)
 
     assert buckets(sandbox, other) == [f"other-{other}"]
+    assert sandbox.client("s3", other).get_object(Bucket=f"other-{other}", Key="kept")["Body"].read() == b"as it was"
     assert [each["repositoryName"] for each in sandbox.client("ecr", other).describe_repositories()["repositories"]] == ["stays"]

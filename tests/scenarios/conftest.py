@@ -35,7 +35,7 @@ def model_image() -> BuiltImage:
 def scenario(stack: Stack, model_image: BuiltImage) -> Iterator[Scenario]:
     """A team that has all it needs, and a worker that polls."""
     scenario = Scenario(stack, model_image).given_a_team()
-    with scenario.crew:
+    with scenario:
         yield scenario
 
 

@@ -206,7 +206,7 @@ def working(scenario: Scenario, team: OwnTeam, login: Path) -> Generator[None]:
     team.write_login(login)
     scenario.team = team
     scenario.crew = ForkingCrew(scenario.stack, team.ml_account, f"team-{team.ml_account}", {"DOCKER_CONFIG": str(login)})
-    with scenario.crew:
+    with scenario:
         yield
 
 

@@ -30,7 +30,7 @@ WRITES = (
 def shared(stack: Stack, model_image: BuiltImage) -> Iterator[Scenario]:
     """One team and worker for all that is refused: it leaves no trace, as each test shows."""
     scenario = Scenario(stack, model_image).given_a_team()
-    with scenario.crew:
+    with scenario:
         yield scenario
 
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(400)
 def watched(stack: Stack, model_image: BuiltImage) -> Iterator[WatchedScenario]:
     """A worker that polls, and a team whose spec leaves the writing to piped."""
     scenario = WatchedScenario(stack, model_image)
-    with scenario.crew:
+    with scenario:
         yield scenario
 
 

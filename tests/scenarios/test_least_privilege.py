@@ -73,7 +73,7 @@ def role_of(principal: str) -> str:
 def bound(stack: Stack, model_image: BuiltImage) -> Iterator[BoundScenario]:
     """Everybody acts as a role of `deploy/iam`."""
     scenario = BoundScenario(stack, model_image)
-    with scenario.crew:
+    with scenario:
         yield scenario
 
 

@@ -35,7 +35,7 @@ def elsewhere(stack: Stack, model_image: BuiltImage, registry: OtherRegistry, tm
     scenario.crew = ForkingCrew(stack, scenario.team.ml_account, scenario.crew.namespace, {"DOCKER_CONFIG": str(tmp_path)})
     source = scenario.team.spec.spec.image.source
     scenario.given_its_file("promotion.yaml", f"source: {source}", f"source: {registry.host}/acme/screening")
-    with scenario.crew:
+    with scenario:
         yield scenario
 
 

@@ -60,7 +60,7 @@ def given_a_branch_where_nobody_has_to_approve(scenario: Scenario) -> None:
 def owned(stack: Stack, model_image: BuiltImage) -> Iterator[OwnedScenario]:
     """A worker with a policy."""
     scenario = OwnedScenario(stack, model_image)
-    with scenario.crew:
+    with scenario:
         yield scenario
 
 

@@ -51,7 +51,7 @@ class Holding(Scenario):
 def holding(stack: Stack, model_image: BuiltImage) -> Iterator[Holding]:
     scenario = Holding(stack, model_image)
     scenario.given_a_team()
-    with scenario.crew:
+    with scenario:
         yield scenario
 
 

@@ -51,7 +51,7 @@ pytestmark = pytest.mark.timeout(300)
 def signed(stack: Stack, model_image: BuiltImage) -> Iterator[SignedScenario]:
     """A promotion that waits for two signed approvals. Both tests look at the same: a promotion is what costs here."""
     scenario = SignedScenario(stack, model_image)
-    with scenario.crew:
+    with scenario:
         image = scenario.team.push_pipeline_image(build_pipeline_image(ROOT), "good")
         asyncio.run(begin(scenario, image))
         yield scenario

@@ -39,7 +39,7 @@ class SignedImages(OwnedScenario):
 @pytest.fixture
 def scenario(stack: Stack, model_image: BuiltImage) -> Iterator[SignedImages]:
     scenario = SignedImages(stack, model_image)
-    with scenario.crew:
+    with scenario:
         yield scenario
 
 

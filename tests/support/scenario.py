@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 from slipway_sandbox.testing import fresh_account
@@ -53,6 +54,17 @@ class Scenario:
         self._model_image = model_image
         self._client: Client | None = None
         self._handle: Handle | None = None
+
+    def __enter__(self) -> Self:
+        """Its worker polls."""
+        self.crew.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Its worker ends, and all that runs in its accounts."""
+        self.crew.__exit__(kind, error, trace)
+        for account in (self.team.ci_account, self.team.ml_account):
+            self.stack.sandbox.leave(account)
 
     @property
     def handle(self) -> Handle:

@@ -172,6 +172,7 @@ class Control:
             with room.lock:
                 room.reset(account)
         self._moto.reset(account)
+        self._world.drop_clients(account)
         self._page.forget()
         return json_response({})
 

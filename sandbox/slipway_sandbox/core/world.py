@@ -54,6 +54,13 @@ class World:
                 self._clients[key] = self._new_client(*key)
             return self._clients[key]
 
+    def drop_clients(self, account: str | None) -> None:
+        """Let go of the clients of one account, or of all, with their connections."""
+        with self.lock("boto3"):
+            gone = [self._clients.pop(key) for key in list(self._clients) if account in (None, key[1])]
+        for client in gone:
+            client.close()
+
     def role_client(
         self, service: str, region: str, keys: Mapping[str, Any], attempts: int = 3, user_agent: str | None = None
     ) -> Any:

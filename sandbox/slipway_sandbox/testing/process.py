@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Self
 
@@ -249,6 +249,24 @@ class SandboxProcess:
     def reset(self, account: str | None = None) -> None:
         """Forget everything of one account, or of all."""
         self.control("POST", "reset", query={"account": account} if account else {})
+
+    @contextlib.contextmanager
+    def own_account(self) -> Generator[str]:
+        """A fresh account, which is forgotten at the end with all that runs in it. A sandbox that is gone by then is no error."""
+        account = fresh_account()
+        try:
+            yield account
+        finally:
+            self.leave(account)
+
+    def leave(self, account: str) -> None:
+        """Forget an account that nobody uses any more, and the clients of it. It never fails: no test depends on it."""
+        with self._lock:
+            gone = [self._clients.pop(key) for key in list(self._clients) if key[1] == account]
+        for client in gone:
+            client.close()
+        with contextlib.suppress(httpx.HTTPError, SandboxStartError):
+            self.reset(account)
 
     def set_time_scale(self, scale: float) -> None:
         """Let the simulated time run faster or slower from now on; 0 stops it until `advance`."""

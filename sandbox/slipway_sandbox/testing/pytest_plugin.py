@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from slipway_sandbox.testing.process import SandboxProcess, fresh_account
+from slipway_sandbox.testing.process import SandboxProcess
 
 TIME_SCALE = 60.0
 
@@ -22,6 +22,7 @@ def sandbox() -> Iterator[SandboxProcess]:
 
 
 @pytest.fixture
-def sandbox_account() -> str:
-    """An AWS account that no other test uses: twelve digits, which are its access key, too."""
-    return fresh_account()
+def sandbox_account(sandbox: SandboxProcess) -> Iterator[str]:
+    """An AWS account that no other test uses: twelve digits, which are its access key, too. It ends with the test."""
+    with sandbox.own_account() as account:
+        yield account

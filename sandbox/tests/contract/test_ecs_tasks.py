@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,14 +30,13 @@ class Tasks:
 
 
 @pytest.fixture
-def tasks(aws: Aws) -> Iterator[Tasks]:
-    """An account with a cluster and an image; all that runs there is ended."""
+def tasks(aws: Aws) -> Tasks:
+    """An account with a cluster and an image."""
     if aws.sandbox is None:
         pytest.skip("it needs an image in ECR, and a network")
     desk = TaskDesk(aws.sandbox, aws.account)
     desk.ecs = aws.client("ecs")
-    yield Tasks(aws, desk, desk.ecs)
-    aws.sandbox.reset(aws.account)
+    return Tasks(aws, desk, desk.ecs)
 
 
 @contract(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -77,12 +77,9 @@ def served_image(request: pytest.FixtureRequest) -> Callable[[Aws], str]:
 
 
 @pytest.fixture
-def served(aws: Aws, served_image: Callable[[Aws], str]) -> Iterator[Served]:
+def served(aws: Aws, served_image: Callable[[Aws], str]) -> Served:
     """A model that really serves."""
-    made = Served(aws, served_image(aws))
-    yield made
-    if aws.sandbox:
-        aws.sandbox.reset(aws.account)
+    return Served(aws, served_image(aws))
 
 
 @contract("sagemaker", "CreateModel", errors=("ValidationException",))

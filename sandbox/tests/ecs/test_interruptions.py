@@ -84,7 +84,6 @@ def test_given_room_for_one_task_when_two_are_run_then_the_second_is_a_failure(d
     assert answer["failures"] == [{"reason": "RESOURCE:MEMORY"}]
     desk.sandbox.control("POST", "ecs/capacity", {"account": desk.account, "tasks": None})
     assert len(desk.run(definition)["tasks"]) == 1
-    desk.sandbox.reset(desk.account)
 
 
 def test_given_a_strategy_when_many_tasks_are_run_then_base_and_weights_share_them_out(desk: TaskDesk) -> None:
@@ -99,4 +98,3 @@ def test_given_a_strategy_when_many_tasks_are_run_then_base_and_weights_share_th
     tasks = desk.run(definition, launchType=None, count=10)["tasks"]
     providers = [task["capacityProviderName"] for task in tasks]
     assert (providers.count("FARGATE"), providers.count("FARGATE_SPOT")) == (4, 6)
-    desk.sandbox.reset(desk.account)

@@ -252,7 +252,6 @@ def test_given_tasks_when_listed_then_filters_narrow_them(desk: TaskDesk) -> Non
     with pytest.raises(ClientError) as caught:
         desk.ecs.delete_cluster(cluster="main")
     assert error_of(caught)[0] == "ClusterContainsTasksException"
-    desk.sandbox.reset(desk.account)
 
 
 def test_given_a_reset_when_tasks_run_then_their_processes_end(desk: TaskDesk) -> None:

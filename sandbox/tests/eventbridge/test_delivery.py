@@ -1,7 +1,6 @@
 """Events that AWS's services and users send come to the queues of rules that wait for them."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,10 +22,9 @@ def put(sandbox: SandboxProcess, account: str, region: str = "us-east-1", **more
 
 
 @pytest.fixture
-def built(sandbox: SandboxProcess, account: str) -> Iterator[Queue]:
+def built(sandbox: SandboxProcess, account: str) -> Queue:
     """A queue for the test's own events."""
-    yield queue_with(sandbox, account, {"source": ["my.app"]})
-    sandbox.reset(account)
+    return queue_with(sandbox, account, {"source": ["my.app"]})
 
 
 @behaviour(

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,10 +17,9 @@ SEVERITIES = {"CRITICAL": 1, "LOW": 2}
 
 
 @pytest.fixture
-def heard(sandbox: SandboxProcess, account: str) -> Iterator[Queue]:
+def heard(sandbox: SandboxProcess, account: str) -> Queue:
     """A queue that hears all that services say in the account."""
-    yield queue_with(sandbox, account, {"source": [{"prefix": "aws."}]})
-    sandbox.reset(account)
+    return queue_with(sandbox, account, {"source": [{"prefix": "aws."}]})
 
 
 def until(queue: Queue, kind: str, **detail: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -234,7 +234,6 @@ def image(sandbox: SandboxProcess) -> str:
 
 
 @pytest.fixture
-def hosted(sandbox: SandboxProcess, account: str, image: str) -> Iterator[Hosted]:
+def hosted(sandbox: SandboxProcess, account: str, image: str) -> Hosted:
     """An account whose models really serve."""
-    yield Hosted(sandbox, account, image)
-    sandbox.reset(account)
+    return Hosted(sandbox, account, image)

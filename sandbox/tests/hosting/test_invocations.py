@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError
 from slipway_sandbox.sagemaker.hosting.requests import LARGEST_BODY
-from slipway_sandbox.testing import SandboxProcess, fresh_account
+from slipway_sandbox.testing import SandboxProcess
 
 from sandbox.testkit.contract import behaviour
 from sandbox.testkit.hosting import ROLE, Hosted
@@ -18,10 +18,10 @@ from sandbox.testkit.hosting import ROLE, Hosted
 @pytest.fixture(scope="module")
 def serving(sandbox: SandboxProcess, image: str) -> Iterator[Hosted]:
     """An endpoint in service, for all tests that change nothing of it."""
-    made = Hosted(sandbox, fresh_account(), image)
-    made.serve("one")
-    yield made
-    sandbox.reset(made.account)
+    with sandbox.own_account() as account:
+        made = Hosted(sandbox, account, image)
+        made.serve("one")
+        yield made
 
 
 def test_given_an_endpoint_in_service_when_it_is_invoked_then_the_models_own_container_answers(serving: Hosted) -> None:

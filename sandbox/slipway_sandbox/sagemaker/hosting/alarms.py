@@ -7,12 +7,13 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.world import World
 from slipway_sandbox.moto.alarms import MetricData
+from slipway_sandbox.moto.cloudwatch import CloudWatch
 from slipway_sandbox.sagemaker.hosting.alarm_rules import (
     INITIAL_REASON,
     UnknownExpressionError,
@@ -46,11 +47,13 @@ class AlarmWatch:
     Args:
         world: Its clock says how long a period of 60 s lasts.
         metrics: The values to evaluate.
+        cloudwatch: Keeps the alarms.
     """
 
-    def __init__(self, world: World, metrics: Metrics) -> None:
+    def __init__(self, world: World, metrics: Metrics, cloudwatch: CloudWatch) -> None:
         self._world = world
         self._metrics = metrics
+        self._cloudwatch = cloudwatch
         self._places: set[tuple[str, str]] = set()
         self._evaluated: dict[tuple[str, str], float] = {}
         self._looked: dict[tuple[str, str], float] = {}
@@ -94,8 +97,12 @@ class AlarmWatch:
 
     def forget(self, account: str | None) -> None:
         """Stop watching one account, or all, and forget what was measured there."""
-        with self._lock:
+        with self._evaluating, self._lock:
             self._places = {place for place in self._places if account not in (None, place[0])}
+            known: list[dict[Any, Any]] = [self._evaluated, self._looked, self._judged, self._told, self._alarmed]
+            for kept in known:
+                for key in [key for key in kept if account in (None, key[0])]:
+                    del kept[key]
         self._metrics.forget(account)
 
     def tripped(self, caller: Caller, names: Sequence[str]) -> list[str]:
@@ -103,10 +110,8 @@ class AlarmWatch:
         if not names:
             return []
         self._evaluate((caller.account, caller.region), max_age=FRESH)
-        client = self._world.client("cloudwatch", caller)
-        alarms = client.describe_alarms(AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-        found = [*alarms.get("MetricAlarms", ()), *alarms.get("CompositeAlarms", ())]
-        return [alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM"]
+        in_alarm = {alarm["AlarmName"] for alarm in self._cloudwatch.alarms(caller) if alarm["StateValue"] == "ALARM"}
+        return [name for name in names if name in in_alarm]
 
     def _run(self) -> None:
         while True:
@@ -134,30 +139,24 @@ class AlarmWatch:
         with self._evaluating:
             if time.monotonic() - self._evaluated.get(place, 0.0) < max_age:
                 return
-            client = self._world.client("cloudwatch", Caller(*place, place[0]))
             now = time.time()
             states: dict[str, str] = {}
             composites: list[dict[str, Any]] = []
-            for alarm in self._alarms(client):
+            for alarm in self._cloudwatch.alarms(caller_of(place)):
                 self._tell(place, alarm)
                 states[alarm["AlarmName"]] = alarm["StateValue"]
                 if "AlarmRule" in alarm:
                     composites.append(alarm)
                 elif is_ours(alarm):
-                    states[alarm["AlarmName"]] = self._update(client, place, alarm, now)
+                    states[alarm["AlarmName"]] = self._update(place, alarm, now)
             # A composite alarm uses the others' states of now, and another composite alarm's state of the last round.
             for alarm in composites:
-                self._update_composite(client, place, alarm, states)
+                self._update_composite(place, alarm, states)
             self._alarmed[place] = bool(states)
             self._looked[place] = now
             self._evaluated[place] = time.monotonic()
 
-    @staticmethod
-    def _alarms(client: Any) -> Iterator[dict[str, Any]]:
-        for answer in client.get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"]):
-            yield from (*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ()))
-
-    def _update(self, client: Any, place: tuple[str, str], alarm: dict[str, Any], now: float) -> str:
+    def _update(self, place: tuple[str, str], alarm: dict[str, Any], now: float) -> str:
         """Judge an alarm by its metric; returns the state that it is in then."""
         try:
             points = points_of(alarm, self._values_of(place, alarm, now))
@@ -169,21 +168,17 @@ class AlarmWatch:
             return str(alarm["StateValue"])
         shown = [point for point in points if point is not None]
         data = {"version": "1.0", "period": period_of(alarm), "recentDatapoints": shown}
-        return self._settle(client, place, alarm, state, reason_of(alarm, state, shown), data)
+        return self._settle(place, alarm, state, reason_of(alarm, state, shown), data)
 
-    def _update_composite(self, client: Any, place: tuple[str, str], alarm: dict[str, Any], states: Mapping[str, str]) -> None:
+    def _update_composite(self, place: tuple[str, str], alarm: dict[str, Any], states: Mapping[str, str]) -> None:
         try:
             state = "ALARM" if holds(alarm["AlarmRule"], states.get) else "OK"
         except UnknownRuleError as error:
             log.warning("the alarm %s has a rule that is none: %s", alarm["AlarmName"], error)
             return
-        self._settle(
-            client, place, alarm, state, f"{alarm['AlarmRule']} evaluated to {'TRUE' if state == 'ALARM' else 'FALSE'}", {}
-        )
+        self._settle(place, alarm, state, f"{alarm['AlarmRule']} evaluated to {'TRUE' if state == 'ALARM' else 'FALSE'}", {})
 
-    def _settle(
-        self, client: Any, place: tuple[str, str], alarm: dict[str, Any], state: str, reason: str, data: dict[str, Any]
-    ) -> str:
+    def _settle(self, place: tuple[str, str], alarm: dict[str, Any], state: str, reason: str, data: dict[str, Any]) -> str:
         """Tell CloudWatch an alarm's state when it differs from the last one; returns the state.
 
         A state that somebody set by hand therefore stays until what the alarm watches changes its mind.
@@ -194,10 +189,9 @@ class AlarmWatch:
         self._judged[key] = state
         if state == before:
             return str(alarm["StateValue"])
-        name = alarm["AlarmName"]
-        client.set_alarm_state(AlarmName=name, StateValue=state, StateReason=reason, StateReasonData=json.dumps(data))
-        answer = client.describe_alarms(AlarmNames=[name], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-        self._tell(place, [*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())][0])
+        changed = self._cloudwatch.set_state(caller_of(place), alarm["AlarmName"], state, reason, json.dumps(data))
+        if changed:
+            self._tell(place, changed)
         return state
 
     def _values_of(self, place: tuple[str, str], alarm: dict[str, Any], now: float) -> Values:
@@ -227,8 +221,12 @@ class AlarmWatch:
             "previousState": before,
             "state": state,
         }
-        caller = Caller(*place, place[0])
-        self._world.events.emit(caller, "aws.cloudwatch", "CloudWatch Alarm State Change", detail, [alarm["AlarmArn"]])
+        self._world.events.emit(caller_of(place), "aws.cloudwatch", "CloudWatch Alarm State Change", detail, [alarm["AlarmArn"]])
+
+
+def caller_of(place: tuple[str, str]) -> Caller:
+    """Who looks at a place: its account itself."""
+    return Caller(*place, place[0])
 
 
 def reason_of(alarm: dict[str, Any], state: str, points: Sequence[float]) -> str:

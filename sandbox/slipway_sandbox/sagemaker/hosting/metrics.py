@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from slipway_sandbox.core.calls import Caller
-from slipway_sandbox.core.world import World
+from slipway_sandbox.moto.cloudwatch import CloudWatch
 
 log = logging.getLogger(__name__)
 
@@ -88,10 +88,14 @@ class Invocation:
 
 
 class Metrics:
-    """Keeps each invocation's values for the alarms, and publishes them to CloudWatch from a thread of its own."""
+    """Keeps each invocation's values for the alarms, and publishes them to CloudWatch from a thread of its own.
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    Args:
+        cloudwatch: Tells clients of them.
+    """
+
+    def __init__(self, cloudwatch: CloudWatch) -> None:
+        self._cloudwatch = cloudwatch
         self._values: dict[Series, deque[tuple[float, float]]] = defaultdict(lambda: deque(maxlen=KEPT))
         self._unpublished: dict[Series, list[float]] = defaultdict(list)
         self._changed = threading.Condition()
@@ -166,9 +170,7 @@ class Metrics:
         for series, values in batch.items():
             places[series.account, series.region].append(_datum(series.metric, values))
         for (account, region), data in places.items():
-            self._world.client("cloudwatch", Caller(account, region, account)).put_metric_data(
-                Namespace=NAMESPACE, MetricData=data
-            )
+            self._cloudwatch.put_data(Caller(account, region, account), NAMESPACE, data)
 
 
 def dimensions_of(dimensions: Sequence[Mapping[str, str]]) -> Dimensions:

@@ -10,6 +10,7 @@ from slipway_sandbox.autoscaling.room import Variants
 from slipway_sandbox.containers.runtime import ContainerRuntime
 from slipway_sandbox.core.calls import Caller
 from slipway_sandbox.core.world import Room, World
+from slipway_sandbox.moto.cloudwatch import CloudWatch
 from slipway_sandbox.protocol.operations import Signature
 from slipway_sandbox.roles.credentials import CredentialsEndpoint
 from slipway_sandbox.sagemaker.hosting.alarms import AlarmWatch
@@ -37,6 +38,7 @@ class Hosting:
         tags: The tags of all SageMaker resources.
         quotas: How many resources and instances an account may have.
         targets: The variants that Application Auto Scaling looks after.
+        cloudwatch: Keeps alarms and metrics.
     """
 
     def __init__(
@@ -48,10 +50,11 @@ class Hosting:
         tags: TagRoom,
         quotas: SageMakerQuotas,
         targets: ScalableTargets,
+        cloudwatch: CloudWatch,
     ) -> None:
         self._world = world
-        self._metrics = Metrics(world)
-        self.alarms = AlarmWatch(world, self._metrics)
+        self._metrics = Metrics(cloudwatch)
+        self.alarms = AlarmWatch(world, self._metrics, cloudwatch)
         """For those who make alarms and put metric data."""
         context = RolloutContext(
             clock=world.clock,
