@@ -33,6 +33,7 @@ from activities.guard import Guard
 from activities.images.origins import ImageOrigins
 from activities.limits import LimitsInterceptor
 from activities.repositories import Repositories
+from slipway import __version__
 from slipway.api import follower_queue, rollout_queue
 from slipway.aws.clients import Aws
 from slipway.aws.events import EventQueue
@@ -221,12 +222,17 @@ def make_workers(
     )
 
 
-def deployment_of(settings: WorkerSettings, behavior: VersioningBehavior) -> WorkerDeploymentConfig | None:
-    """The deployment version of a versioned worker; none where workers are not versioned."""
-    if not settings.versioned:
-        return None
-    version = WorkerDeploymentVersion(deployment_name=settings.deployment, build_id=settings.build_id)
-    return WorkerDeploymentConfig(version=version, use_worker_versioning=True, default_versioning_behavior=behavior)
+def deployment_of(settings: WorkerSettings, behavior: VersioningBehavior) -> WorkerDeploymentConfig:
+    """The worker's deployment and build. Where workers are not versioned, they only name the build in histories and in the UI.
+
+    Left to itself, the SDK makes a build id of the code of every module that is imported, which takes most of a second.
+    """
+    version = WorkerDeploymentVersion(deployment_name=settings.deployment, build_id=settings.build_id or __version__)
+    return WorkerDeploymentConfig(
+        version=version,
+        use_worker_versioning=settings.versioned,
+        default_versioning_behavior=behavior if settings.versioned else VersioningBehavior.UNSPECIFIED,
+    )
 
 
 def runtime_of(settings: WorkerSettings) -> Runtime | None:

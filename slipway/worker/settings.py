@@ -125,7 +125,8 @@ class WorkerSettings(BaseSettings):
     deployment: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")] = "slipway"
     """The name of the worker deployment, where workers are versioned."""
     build_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,128}$")] = ""
-    """The build of this worker: the image's version or the commit. The worker image sets it."""
+    """The build of this worker: the image's version or the commit. The worker image sets it. Without it, Slipway's version is
+    shown in histories."""
     bind: str = "127.0.0.1"
     """The address that the health and metrics ports are opened on."""
     health_port: Annotated[int, Field(ge=0, le=65_535)] = 8081
