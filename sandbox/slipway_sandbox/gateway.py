@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 REGISTRY = "/v2/"
 LONGEST_REQUEST = 32 * 1024**2
 """Bytes of a call's body, more than any call of the own services needs."""
+PIECE = 64 * 1024
+"""Bytes that are read of it at once: for all that it may have, memory would be taken from the system each time."""
 ANONYMOUS = "*"
 """The principal of a request without a signature."""
 
@@ -199,11 +201,13 @@ def whole(body: BinaryIO) -> bytes:
     Raises:
         AwsError: It is longer than `LONGEST_REQUEST`.
     """
-    read = body.read(LONGEST_REQUEST + 1)
-    if len(read) > LONGEST_REQUEST:
-        text = f"The request is longer than {LONGEST_REQUEST} bytes."
-        raise AwsError("RequestEntityTooLargeException", text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    return read
+    read = bytearray()
+    while piece := body.read(PIECE):
+        read += piece
+        if len(read) > LONGEST_REQUEST:
+            text = f"The request is longer than {LONGEST_REQUEST} bytes."
+            raise AwsError("RequestEntityTooLargeException", text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    return bytes(read)
 
 
 def _raising(error: AwsError) -> Callable[[], Response]:

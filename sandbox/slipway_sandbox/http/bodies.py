@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import BinaryIO
+from typing import Protocol
 
 BODY_LIMIT = 52_000 * 1024**2
 """Bytes of the longest layer that ECR takes."""
@@ -13,10 +13,23 @@ BUFFER = 64 * 1024
 """Bytes that are read at once."""
 
 
+class Source(Protocol):
+    """What a connection sends, as cheroot reads it: slowly, as it does so in Python."""
+
+    @property
+    def raw(self) -> io.RawIOBase: ...
+
+    def has_data(self) -> bool: ...
+
+    def read1(self, size: int, /) -> bytes: ...
+
+    def readline(self, size: int, /) -> bytes: ...
+
+
 class LengthInput(io.RawIOBase):
     """A request body of a known length."""
 
-    def __init__(self, source: BinaryIO, length: int) -> None:
+    def __init__(self, source: Source, length: int) -> None:
         super().__init__()
         self._source = source
         self._left = length
@@ -25,8 +38,7 @@ class LengthInput(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        size = min(len(buffer), self._left)
-        buffer[:size] = exactly(self._source, size)
+        size = received(self._source, buffer, self._left)
         self._left -= size
         return size
 
@@ -34,7 +46,7 @@ class LengthInput(io.RawIOBase):
 class ChunkedInput(io.RawIOBase):
     """A request body in chunked transfer encoding (RFC 9112 §7.1); extensions and trailers are skipped."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: Source) -> None:
         super().__init__()
         self._source = source
         self._left = 0
@@ -47,8 +59,7 @@ class ChunkedInput(io.RawIOBase):
     def readinto(self, buffer: memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
         if self._left == 0 and not self._ended:
             self._next_chunk()
-        size = min(len(buffer), self._left)
-        buffer[:size] = exactly(self._source, size)
+        size = received(self._source, buffer, self._left)
         self._left -= size
         if size and self._left == 0:
             self._line()
@@ -74,18 +85,30 @@ class ChunkedInput(io.RawIOBase):
         return line.strip()
 
 
-def exactly(source: BinaryIO, size: int) -> bytes:
-    """That many bytes.
+def received(source: Source, buffer: memoryview, most: int) -> int:
+    """Take what there is of a body, and at least one byte; returns how much. What is not buffered comes from the socket itself.
+
+    Args:
+        source: Where it comes from.
+        buffer: Where it goes to; Python hands a bytearray, too.
+        most: How much of it is to be filled.
 
     Raises:
-        ConnectionResetError: The client is gone before it has sent them.
+        ConnectionResetError: The client is gone before it has sent it.
     """
-    data = source.read(size)
-    if len(data) < size:
+    into = memoryview(buffer)[:most]
+    if not into:
+        return 0
+    if source.has_data():
+        data = source.read1(len(into))
+        into[: len(data)] = data
+        return len(data)
+    size = source.raw.readinto(into)
+    if not size:
         raise ConnectionResetError("the client went away inside its request body")
-    return data
+    return size
 
 
-def body_of(source: BinaryIO, length: int | None) -> io.BufferedReader:
+def body_of(source: Source, length: int | None) -> io.BufferedReader:
     """The body that follows a head; in chunks where no length is given."""
     return io.BufferedReader(ChunkedInput(source) if length is None else LengthInput(source, max(length, 0)), BUFFER)

@@ -43,8 +43,7 @@ class MotoBackend:
     def _application(self) -> Any:
         module = importlib.import_module("moto.moto_server.werkzeug_app")
         alarms.extend(self._percentile)
-        # moto lists whatever it ever made: the list grows for ever, and to reset one account closes all S3 objects in it.
-        importlib.import_module("moto.core.common_models").BaseModel.__new__ = staticmethod(_unlisted)
+        _relieve()
         return module.DomainDispatcherApplication(module.create_backend_app)
 
     def load(self) -> None:
@@ -118,6 +117,18 @@ class MotoBackend:
             return self._application.get_backend_for_host(host) is not None
         except (KeyError, ValueError, ImportError):
             return False
+
+
+def _relieve() -> None:
+    """Spare moto what it does again and again to no end. Called once, with its lock held."""
+    # moto lists whatever it ever made: the list grows for ever, and to reset one account closes all S3 objects in it.
+    importlib.import_module("moto.core.common_models").BaseModel.__new__ = staticmethod(_unlisted)
+    # For each call it looks into its own folder for its services, and at all methods of the one that is called.
+    backends: Any = importlib.import_module("moto.backends")
+    responses: Any = importlib.import_module("moto.core.responses")
+    services = frozenset(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: services
+    responses.method_names_from_class = functools.cache(responses.method_names_from_class)
 
 
 def _unlisted(of: type[Any], *_arguments: Any, **_more: Any) -> Any:
