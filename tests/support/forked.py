@@ -1,4 +1,4 @@
-"""Workers that begin as copies of a process which has imported everything. Most of what a worker's start costs is its imports.
+"""Workers that begin as copies of a process which has imported and read everything. That is most of what a worker's start costs.
 
 The program that people start is tested by itself (`tests/test_worker.py`), and runs in the demo.
 """
@@ -18,7 +18,7 @@ from demo.stack import BINARIES, Crew
 
 WORKER = str(BINARIES / "slipway-worker")
 _context = get_context("forkserver")
-_context.set_forkserver_preload(["worker"])
+_context.set_forkserver_preload(["worker", "tests.support.preloaded"])
 
 
 class ForkingCrew(Crew):
