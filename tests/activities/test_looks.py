@@ -30,13 +30,13 @@ async def test_given_an_endpoint_that_was_not_there_when_it_has_come_meanwhile_t
     assert await account.endpoint(ENDPOINT)
 
 
-async def test_given_two_looks_when_an_endpoint_has_changed_between_them_then_the_second_sees_it(
+async def test_given_an_endpoint_that_changes_after_it_was_looked_at_then_another_look_sees_it_and_the_same_one_does_not(
     serving: Serving, aws: Aws
 ) -> None:
     await serving.serve("first")
-    before = await Looks(aws).at("us-east-1", None).endpoint(ENDPOINT)
-    await serving.serve("second")
-    after = await Looks(aws).at("us-east-1", None).endpoint(ENDPOINT)
-    assert before
-    assert after
-    assert before["EndpointConfigName"] != after["EndpointConfigName"]
+    arn = serving.sagemaker.describe_endpoint(EndpointName=ENDPOINT)["EndpointArn"]
+    account = Looks(aws).at("us-east-1", None)
+    before = await account.tags_of(arn)
+    serving.sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "team", "Value": "risk"}])
+    assert await account.tags_of(arn) == before
+    assert (await Looks(aws).at("us-east-1", None).tags_of(arn)) == {**before, "team": "risk"}
