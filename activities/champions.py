@@ -21,7 +21,7 @@ from slipway.errors import NeedsPersonError, cap
 from slipway.gathering import gather_bounded
 
 if TYPE_CHECKING:
-    from types_boto3_sagemaker.type_defs import DescribeModelPackageOutputTypeDef
+    from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef, DescribeModelPackageOutputTypeDef
 
 METRICS_LIMIT = 500
 """Numbers that are kept beside those that gates name: a report may hold whole curves, too large for a workflow's history."""
@@ -37,24 +37,27 @@ _REPORTS = (
 )
 
 
-async def served_at(aws: Aws, target: Target, package: ModelPackage, variant: str | None) -> Champion:
+async def served_at(account: SageMakerAccount, target: Target, package: ModelPackage, variant: str | None) -> Champion:
     """What a target serves, before it is measured.
 
     Args:
-        aws: Where to find AWS.
+        account: The target's.
         target: The target.
-        package: The challenger, whose region counts where the target names none.
+        package: The challenger.
         variant: The variant that is replaced; none for the only one.
     """
-    account = SageMakerAccount(aws, target.region or package.region, target.role_arn)
     endpoint = await account.endpoint(target.endpoint)
     config = endpoint.get("EndpointConfigName") if endpoint else None
     if endpoint is None or config is None:
         return Champion(target=target, package=None, metrics={})
-    served, drift = await account.package_of(config, variant, package.arn), ""
-    with contextlib.suppress(NeedsPersonError):  # preflight says that the tags cannot be looked at
-        drift = await drift_of(account, endpoint)
+    served, drift = await asyncio.gather(account.package_of(config, variant, package.arn), _drift(account, endpoint))
     return Champion(target=target, package=served, metrics={}, drift=drift, drifted_to=config if drift else "")
+
+
+async def _drift(account: SageMakerAccount, endpoint: DescribeEndpointOutputTypeDef) -> str:
+    with contextlib.suppress(NeedsPersonError):  # preflight says that the tags cannot be looked at
+        return await drift_of(account, endpoint)
+    return ""
 
 
 class PackageMeter:

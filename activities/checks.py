@@ -20,6 +20,7 @@ from activities.endpoints.plan import NEW_VARIANT, plan_rollout
 from activities.endpoints.scaling import DIMENSION
 from activities.endpoints.served import SageMakerAccount
 from activities.event_commits import VerifyImage, require_held
+from activities.evidence import GatherEvidence
 from activities.guard import Guard, known_origin, promoted_image
 from activities.images.messages import CopyImage, ResolveImage
 from activities.images.origins import ImageOrigins
@@ -54,7 +55,6 @@ READS = frozenset(
         "find_execution",
         "follow_execution",
         "find_model_package",
-        "gather_evidence",
         "follow_endpoint",
         "watch_alarms",
         "follow_branch",
@@ -73,6 +73,7 @@ OF_ROLLBACKS = frozenset(
     {
         "check_access",
         "check_ahead",
+        "gather_evidence",
         "preflight",
         "look_again",
         "prepare_endpoint",
@@ -147,6 +148,7 @@ class Checks:
             "withdraw_approval": self._withdraw_approval,
             "check_access": self._check_access,
             "check_ahead": self._check_ahead,
+            "gather_evidence": self._gather_evidence,
             "preflight": self._preflight,
             "look_again": self._look_again,
             "mark_endpoint": self._mark_endpoint,
@@ -338,6 +340,12 @@ class Checks:
         app = await self._guard.permit(request.origin, *([_owner_of(package)] if package else []))
         if package:
             _agree_on_group(request.origin, package.arn, app)
+
+    async def _gather_evidence(self, request: GatherEvidence) -> None:
+        # It only reads, and asks what an older release asked without a check. The same as there where it looks ahead.
+        if request.ahead:
+            origin = known_origin("gather_evidence", request.origin)
+            await self._check_ahead(CheckAhead(origin=origin, package=request.package))
 
     async def _preflight(self, asked: PlanRollout) -> None:
         # It only reads. But a policy that was narrowed meanwhile must stop a rollout before its first target.

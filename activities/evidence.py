@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence, Set
 
@@ -11,11 +12,14 @@ from activities.champions import PackageMeter, served_at
 from activities.contents import contents_of
 from activities.endpoints.outlook import TARGETS_AT_ONCE, TargetOutlook, look_ahead
 from activities.endpoints.plan import asked_at
+from activities.endpoints.served import Looks, SageMakerAccount
 from activities.evidence_size import fitting_champions, fitting_findings, fitting_plans, fitting_results
+from activities.guard import known_origin
 from activities.images.origins import ImageOrigins
 from activities.origin import Origin
-from activities.packages import describe_package
+from activities.plans.ahead import app_of, what_would_stop
 from activities.repositories import Repositories
+from activities.rollout_plans import plans_of
 from slipway.api import (
     AppRef,
     Champion,
@@ -27,18 +31,15 @@ from slipway.api import (
     StepReport,
     TaskdefCommit,
 )
-from slipway.app.durations import format_duration
 from slipway.app.gates import GateResult, Rival, evaluate_gates
 from slipway.app.reports import Measurements
-from slipway.app.spec import SPEC_FILE, Gate, Rollout, Target, Wave
-from slipway.app.strategy import Strategy
+from slipway.app.spec import SPEC_FILE, Gate, Rollout, Target
 from slipway.aws.clients import Aws
 from slipway.aws.patience import patiently
 from slipway.evidence_hash import hash_of, sha256_of
-from slipway.findings import Finding
+from slipway.findings import Finding, FindingList
 from slipway.gathering import gather_bounded
 from slipway.git.rules import app_file
-from slipway.text import pluralize
 
 
 class GatherEvidence(Message):
@@ -67,6 +68,23 @@ class GatherEvidence(Message):
     """What a rollback is for."""
     differences: bool = False
     """Whether the evidence says what changes at each endpoint. Not where an older release recorded the input: its hash stays."""
+    ahead: bool = False
+    """Whether the same look finds what would stop the rollout. Older releases looked again for that."""
+
+
+Evidence.model_rebuild()  # its module defines its parts behind it, where a class that derives from it does not look
+
+
+class GatheredEvidence(Evidence):
+    """Result of `gather_evidence`."""
+
+    ahead: FindingList | None = None
+    """What would stop the rollout, or may. No hash is over it. None where it was not asked for, and from older releases."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """The evidence alone."""
+        return Evidence.model_validate({name: getattr(self, name) for name in Evidence.model_fields})
 
 
 class EvidenceActivities:
@@ -84,16 +102,28 @@ class EvidenceActivities:
         self._origins = origins
 
     @activity.defn
-    async def gather_evidence(self, request: GatherEvidence) -> Evidence:
+    async def gather_evidence(self, request: GatherEvidence) -> GatheredEvidence:
         """Gathers the evidence. Reads only; a gate that is not met or cannot be read is part of the evidence, not an error.
 
         The hash is over everything else in it: the same findings have the same hash.
         """
-        package = await describe_package(self._aws, request.package.arn)
+        looks = Looks(self._aws)
+        evidence = await self._evidence(request, looks)
+        ahead: FindingList | None = None
+        if request.ahead:
+            origin = known_origin("gather_evidence", request.origin)
+            ahead = await what_would_stop(looks, origin, await app_of(self._repositories, origin), request.package)
+        return GatheredEvidence.model_validate({**dict(evidence), "ahead": ahead})
+
+    async def _evidence(self, request: GatherEvidence, looks: Looks) -> Evidence:
+        package = await looks.package(request.package.arn)
         named = {gate.metric for gate in request.gates}
-        measured, reports = await PackageMeter(self._aws, named).metrics(package)
-        containers = await contents_of(self._aws, package)
-        champions, rivals, fallbacks = await self._champions(request, named)
+        (measured, reports), containers, (champions, rivals, fallbacks), image_origin = await asyncio.gather(
+            PackageMeter(self._aws, named).metrics(package),
+            contents_of(self._aws, package),
+            self._champions(request, named, looks),
+            self._image_origin(request),
+        )
         evidence = Evidence(
             hash="",
             package=request.package,
@@ -111,7 +141,7 @@ class EvidenceActivities:
             smoke=await self._blob(request, request.smoke),
             smoke_schema=await self._blob(request, request.smoke_schema),
             spec_change=await self._spec_change(request),
-            image_origin=await self._image_origin(request),
+            image_origin=image_origin,
             purpose=request.purpose,
             findings=fitting_findings(fallbacks) if request.differences else None,
         )
@@ -140,14 +170,17 @@ class EvidenceActivities:
             return None
         return await self._origins.find_again(request.origin, request.image_origin)
 
-    async def _champions(self, request: GatherEvidence, named: Set[str]) -> tuple[list[Champion], list[Rival], list[Finding]]:
+    async def _champions(
+        self, request: GatherEvidence, named: Set[str], looks: Looks
+    ) -> tuple[list[Champion], list[Rival], list[Finding]]:
         """What each target serves, the champions that the challenger is held against, and where the spec is not followed."""
         variant = request.rollout.variant.name if request.rollout else None
 
         async def seen_at(target: Target) -> tuple[Champion, TargetOutlook | None]:
-            champion = await patiently(lambda: served_at(self._aws, target, request.package, variant))
+            account = looks.at(target.region or request.package.region, target.role_arn)
+            champion = await patiently(lambda: served_at(account, target, request.package, variant))
             is_done = champion.package == request.package.arn
-            return champion, None if is_done else await patiently(lambda: self._outlook(target, request))
+            return champion, None if is_done else await patiently(lambda: self._outlook(account, target, request))
 
         seen = await gather_bounded(seen_at, request.targets, TARGETS_AT_ONCE)
         rivals = await PackageMeter(self._aws, named).rivals((champion for champion, _ in seen), len(request.targets))
@@ -160,11 +193,12 @@ class EvidenceActivities:
         # A target that already serves the challenger is no rival of it.
         return champions, [rival for package, rival in rivals.items() if package != request.package.arn], fallbacks
 
-    async def _outlook(self, target: Target, request: GatherEvidence) -> TargetOutlook | None:
+    @staticmethod
+    async def _outlook(account: SageMakerAccount, target: Target, request: GatherEvidence) -> TargetOutlook | None:
         if request.rollout is None or not request.differences:
             return None
         return await look_ahead(
-            self._aws, asked_at(target, request.rollout, request.package, request.promotion_id), asks_people=True
+            account, asked_at(target, request.rollout, request.package, request.promotion_id), asks_people=True
         )
 
 
@@ -174,41 +208,6 @@ def judge_gates(gates: Sequence[Gate], challenger: Measurements, rivals: Sequenc
         return evaluate_gates(gates, challenger)
     results = [result for rival in rivals for result in evaluate_gates(gates, challenger, rival)]
     return tuple(dict.fromkeys(results))
-
-
-ON_FAILURE = {"stop": "; a failure stops there", "rollbackWave": "; a failure puts the wave back", "rollbackAll": ""}
-"""What the plan says of a failure. That everything goes back is said by the rollback plan."""
-
-
-def plans_of(rollout: Rollout) -> tuple[str, ...]:
-    """How each target is rolled out, wave by wave."""
-    how = f"{traffic_of(rollout.strategy)}{ON_FAILURE[rollout.on_failure]}"
-    number = len(rollout.waves)
-    return tuple(
-        f"wave {at} of {number}{pace_of(wave)}: {how}" for at, wave in enumerate(rollout.waves, start=1) for _ in wave.targets
-    )
-
-
-def pace_of(wave: Wave) -> str:
-    """When a wave begins, and how many of its targets are rolled out at the same time."""
-    soak = f", {format_duration(wave.soak)} after the one before" if wave.soak else ""
-    return f"{soak}, {wave.max_concurrency} at a time" if wave.max_concurrency else soak
-
-
-def traffic_of(strategy: Strategy) -> str:
-    """How traffic moves to a new model, and what moves it back."""
-    steps = "all traffic at once"
-    if strategy.canary:
-        steps = f"{strategy.canary.percent} % of the traffic, the rest after {format_duration(strategy.canary.wait)}"
-    elif strategy.linear:
-        steps = f"{strategy.linear.percent} % of the traffic every {format_duration(strategy.linear.wait)}"
-    elif rolling := strategy.rolling:
-        batch = pluralize(rolling.instances, "instance") if rolling.instances else f"{rolling.percent} % of the fleet"
-        steps = f"{batch} at a time, each watched for {format_duration(rolling.wait)}"
-    bake = f", the old fleet stays for {format_duration(strategy.bake)}" if strategy.bake else ""
-    alarms = f"back on the alarm {' or '.join(strategy.alarms)}" if strategy.alarms else "no alarm takes it back"
-    metrics = "".join(f", or where it breaches {metric.words}" for metric in strategy.metrics)
-    return f"{steps}{bake}, {alarms}{metrics}"
 
 
 def rollback_of(champion: Champion) -> str:

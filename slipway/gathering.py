@@ -28,3 +28,17 @@ async def gather_bounded(function: Callable[[A], Awaitable[B]], items: Iterable[
             return await function(item)
 
     return list(await asyncio.gather(*map(one, items)))
+
+
+async def both(first: Awaitable[A], second: Awaitable[B]) -> tuple[A, B]:
+    """The results of two steps that run at the same time. Both have ended then, also where one fails.
+
+    Raises:
+        BaseException: The error of the first, or else of the second.
+    """
+    one, other = await asyncio.gather(first, second, return_exceptions=True)
+    if isinstance(one, BaseException):
+        raise one
+    if isinstance(other, BaseException):
+        raise other
+    return one, other

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.access.activities import AccessActivities
     from activities.access.messages import CheckAccess
     from activities.event_commits import EventCommitActivities
-    from activities.evidence import EvidenceActivities, GatherEvidence
+    from activities.evidence import EvidenceActivities, GatheredEvidence, GatherEvidence
     from activities.images.activities import ImageActivities
     from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage
     from activities.packages import FindModelPackage, FoundPackage
@@ -27,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
     from slipway.api import Evidence, LedgerState, ModelPackage, Outcome, PromotionStatus, StageName, StageState
     from slipway.app.spec import group_name
     from slipway.findings import FindingList
+    from slipway.gathering import both
     from slipway.temporal.failures import report_of
     from slipway.temporal.search_attributes import State
     from slipway.text import pluralize
@@ -108,14 +109,13 @@ class PromotionWorkflow(RollbackStages):
         for warning in app.warnings:
             self._notice(warning)
         if not workflow.patched("check-ahead"):
-            await self._check_access(None)
+            self._heed(await self._check_access(None))
         spec = app.spec.spec.image
-        resolve = ResolveImage(image=image, origin=self._origin)
-        found = await self._step(ImageActivities.resolve_image, resolve, READ, "is the image there, and signed?")
+        found, ahead = await self._resolve(image)
         state.image_origin = found.found
         for warning in found.warnings:
             self._notice(warning)
-        await self._check_ahead(None)
+        self._heed(ahead)
         if spec.scan:
             check = CheckScan(image=found.image, policy=spec.scan, origin=self._origin)
             summary = f"findings at or above {spec.scan.fail_on}?"
@@ -137,6 +137,14 @@ class PromotionWorkflow(RollbackStages):
         blobs = copied.copied_blobs + copied.skipped_blobs
         copied_now = f"{copied.copied_blobs} of {pluralize(blobs, 'blob')} copied" if blobs else "already there"
         self._summarize(f"in {spec.target}, {copied_now}{said_of_referrers(copied)}{said_of_signers(found)}")
+
+    async def _resolve(self, image: str) -> tuple[ResolvedImage, FindingList]:
+        """The image, and what would stop the promotion later. Both are read at the same time, before anything is changed."""
+        resolve = ResolveImage(image=image, origin=self._origin)
+        resolving = self._step(ImageActivities.resolve_image, resolve, READ, "is the image there, and signed?")
+        if workflow.patched("one-look"):
+            return await both(resolving, self._look_ahead(None))
+        return await resolving, await self._look_ahead(None)
 
     # --- 2 taskdef ---
 
@@ -282,11 +290,12 @@ class PromotionWorkflow(RollbackStages):
     # --- 5 approval ---
 
     async def _approve(self) -> None:
-        state, package = self._state, known(self._state.package)
+        state, package, ahead = self._state, known(self._state.package), None
         if state.stage.state is not StageState.waiting:
             if state.stage.attempts > 1 and not self._request.rollback and workflow.patched("read-gates-anew"):
                 await self._read_gates_anew()
-            state.evidence = await self._gather_evidence(package)
+            gathered = await self._gather_evidence(package)
+            state.evidence, ahead = gathered.evidence, gathered.ahead
             self._view.show()
         evidence = known(state.evidence)
         missed = [f"{gate.metric}: {gate.message}" for gate in evidence.gates if gate.missed]
@@ -296,7 +305,7 @@ class PromotionWorkflow(RollbackStages):
         if unreadable := unreadable_gates(evidence, known(state.app).commit, self._request.app.branch):
             raise unreadable
         if state.stage.state is not StageState.waiting:
-            await self._check_ahead(package)
+            self._heed(await self._look_ahead(package) if ahead is None else ahead)
         decided = await self._ask_approvers(evidence, package)
         if self._request.rollback:
             # Its package is approved in the registry, and stays so.
@@ -319,21 +328,22 @@ class PromotionWorkflow(RollbackStages):
             raise
         self._summarize(decided)
 
-    async def _check_ahead(self, package: ModelPackage | None) -> None:
-        """Park on what would stop the promotion later: before anything is changed, and again before people are asked."""
+    async def _look_ahead(self, package: ModelPackage | None) -> FindingList:
+        """What would stop the promotion later. The look before people are asked is a part of gathering the evidence since."""
         if workflow.patched("check-ahead"):
             ahead = CheckAhead(origin=self._origin, package=package)
-            self._heed(await self._step(PlanActivities.check_ahead, ahead, LOOK, "what would stop it later?"))
-        elif package:
-            await self._check_access(package)
+            return await self._step(PlanActivities.check_ahead, ahead, LOOK, "what would stop it later?")
+        return await self._check_access(package) if package else FindingList()
 
-    async def _check_access(self, package: ModelPackage | None) -> None:
+    async def _check_access(self, package: ModelPackage | None) -> FindingList:
         """The same as an older release began it: other accounts alone."""
         if crosses_accounts(known(self._state.app)) and workflow.patched("check-access"):
             check = CheckAccess(origin=self._origin, package=package)
-            self._heed(await self._step(AccessActivities.check_access, check, READ, "do the accounts let each other in?"))
+            return await self._step(AccessActivities.check_access, check, READ, "do the accounts let each other in?")
+        return FindingList()
 
     def _heed(self, found: FindingList) -> None:
+        """Park on what would stop the promotion later: before anything is changed, and again before people are asked."""
         for finding in found.warnings:
             self._notice_once(told(finding))
         if held_up := what_holds_up(found):
@@ -362,7 +372,7 @@ class PromotionWorkflow(RollbackStages):
         self._state.app = found
         self._notice(f"the commit {after} is pinned instead of {before}: {', '.join(changed)} changed")
 
-    async def _gather_evidence(self, package: ModelPackage) -> Evidence:
+    async def _gather_evidence(self, package: ModelPackage) -> GatheredEvidence:
         spec = known(self._state.app).spec.spec
         gather = GatherEvidence(
             promotion_id=self._id,
@@ -380,6 +390,7 @@ class PromotionWorkflow(RollbackStages):
             image_origin=self._state.image_origin,
             purpose=self._purpose,
             differences=True,
+            ahead=workflow.patched("one-look"),
         )
         return await self._step(EvidenceActivities.gather_evidence, gather, LOOK, "gather the evidence")
 

@@ -10,8 +10,8 @@ from activities.access.artifacts import check_artifacts
 from activities.access.groups import check_group
 from activities.access.messages import CheckAccess
 from activities.access.pulls import check_pull, check_pulls_of_package
-from activities.access.roles import Place, identity, places_of, role_findings
-from activities.packages import describe_package
+from activities.access.roles import Place, Worker, identity, places_of, role_findings
+from activities.endpoints.served import Looks
 from activities.repositories import Repositories, app_at
 from slipway.api import ModelPackage
 from slipway.app.lint import App
@@ -43,7 +43,7 @@ class AccessActivities:
         """
         origin = request.origin
         app = await app_at(await self._repositories.open(origin.app), origin.app, origin.commit)
-        found = await look_at_accounts(self._aws, app, request.package)
+        found = await look_at_accounts(Looks(self._aws), app, request.package)
         return FindingList(findings=found.findings)
 
 
@@ -51,20 +51,21 @@ class AccessActivities:
 class AccountsFound:
     """What was found of the accounts that an application's files name."""
 
+    worker: Worker
     findings: tuple[Finding, ...]
     closed: frozenset[str]
     """The roles that cannot be assumed: nothing can be asked there."""
 
 
-async def look_at_accounts(aws: Aws, app: App, package: ModelPackage | None) -> AccountsFound:
+async def look_at_accounts(looks: Looks, app: App, package: ModelPackage | None) -> AccountsFound:
     """What the accounts that an application's files name do not allow each other. It assumes the roles of the targets.
 
     Args:
-        aws: Where to find AWS.
+        looks: The look that this one is a part of.
         app: The application's files, which the policy allows.
         package: The package to roll out; none before there is one.
     """
-    region = region_of_app(app.spec, app.pipecd.ecs)
+    aws, region = looks.aws, region_of_app(app.spec, app.pipecd.ecs)
     worker = await identity(aws, region)
     found: list[Finding] = []
     usable: list[Place] = []
@@ -76,11 +77,11 @@ async def look_at_accounts(aws: Aws, app: App, package: ModelPackage | None) -> 
             closed.add(place.role_arn)
         else:
             usable.append(place)
-    found += [finding async for finding in check_group(aws, app.spec.spec.model, worker, usable, package)]
+    found += [finding async for finding in check_group(looks, app.spec.spec.model, worker, usable, package)]
     if package is None:
         found += [finding async for finding in check_pull(aws, app, worker)]
     else:
-        described = await describe_package(aws, package.arn)
+        described = await looks.package(package.arn)
         found += [finding async for finding in check_pulls_of_package(aws, described, usable)]
         found += [finding async for finding in check_artifacts(aws, described, worker, usable)]
-    return AccountsFound(tuple(dict.fromkeys(found)), frozenset(closed))
+    return AccountsFound(worker, tuple(dict.fromkeys(found)), frozenset(closed))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from activities.access.lookups import Denied, asked, not_looked_at
 from activities.access.roles import Place, Worker
-from activities.packages import describe_package
+from activities.endpoints.served import Looks
 from slipway.api import ModelPackage
 from slipway.app.spec import SPEC_FILE, Model, group_name
 from slipway.aws.clients import Aws, region_of
@@ -23,12 +23,12 @@ SERVE = (READ, "sagemaker:CreateModel")
 
 
 async def check_group(
-    aws: Aws, model: Model, worker: Worker, places: Sequence[Place], package: ModelPackage | None
+    looks: Looks, model: Model, worker: Worker, places: Sequence[Place], package: ModelPackage | None
 ) -> AsyncIterator[Finding]:
     """What the worker and the targets' roles may not do with the group, where it is another account's than theirs.
 
     Args:
-        aws: Where to find AWS.
+        looks: The look that this one is a part of.
         model: The spec's model, which names the group.
         worker: Who the worker is.
         places: The targets' places whose roles can be assumed.
@@ -38,7 +38,7 @@ async def check_group(
     owner = account_of(group) if group.startswith("arn:") else worker.account
     newest = package.arn if package else ""
     if owner != worker.account:
-        answer = await asked(_newest(aws, group))
+        answer = await asked(_newest(looks.aws, group))
         if isinstance(answer, Denied):
             actions = (*OF_WORKER, MAKE) if model.from_step else OF_WORKER
             serves = SERVE if any(place.role_arn is None for place in places) else ()
@@ -50,8 +50,8 @@ async def check_group(
         if place.account == owner:
             continue
         who = place.role_arn or worker.principal
-        denied = await _by_package(aws, place, who, newest) if newest else None
-        found = denied or await _by_policy(aws, group, place, who, worker)
+        denied = await _by_package(looks, place, who, newest) if newest else None
+        found = denied or await _by_policy(looks.aws, group, place, who, worker)
         if found:
             yield found
 
@@ -75,9 +75,9 @@ async def _newest(aws: Aws, group: str) -> str:
     return next((found.get("ModelPackageArn", "") for found in answer["ModelPackageSummaryList"]), "")
 
 
-async def _by_package(aws: Aws, place: Place, who: str, package: str) -> Finding | None:
+async def _by_package(looks: Looks, place: Place, who: str, package: str) -> Finding | None:
     """Ask as the target's role for a package of the group."""
-    answer = await asked(describe_package(aws, package, place.role_arn))
+    answer = await asked(looks.package(package, place.role_arn))
     if not isinstance(answer, Denied):
         return None
     whole = package.rpartition("/")[0].replace(":model-package/", ":model-package-group/")

@@ -15,7 +15,7 @@ from activities.endpoints import deployment
 from activities.endpoints.approved import require_approved
 from activities.endpoints.deployment import RolloutState
 from activities.endpoints.drift import mark, require_no_drift, unmark
-from activities.endpoints.former import read_former
+from activities.endpoints.former import former_of
 from activities.endpoints.listing import followed_endpoints
 from activities.endpoints.messages import (
     EndpointPlan,
@@ -31,11 +31,10 @@ from activities.endpoints.messages import (
 )
 from activities.endpoints.metric_watch import Metrics, MetricWatch, first_ended, reason_of, watched
 from activities.endpoints.outlook import config_of, plan_for, warnings_of
-from activities.endpoints.plan import plan_rollout
 from activities.endpoints.preflight import alarms_firing, check_preconditions, require_not_scaled_now
 from activities.endpoints.preparation import changed, prepare
 from activities.endpoints.scaling import scaling_in_the_way
-from activities.endpoints.served import SageMakerAccount, account_of, is_missing
+from activities.endpoints.served import Looks, SageMakerAccount, account_of, is_missing
 from activities.endpoints.smoking import smoke
 from activities.endpoints.stopping import UpdateStop
 from activities.repositories import Repositories
@@ -48,6 +47,7 @@ from slipway.aws.errors import answer_of
 from slipway.aws.looking import Source
 from slipway.aws.polling import Polling
 from slipway.errors import NeedsPersonError, SlipwayError, TransientError
+from slipway.gathering import both
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
@@ -79,12 +79,13 @@ class EndpointActivities:
                 rollout does not update, an alarm is missing or already in ALARM, or the package is not ready.
             RefusedError: The package is in another region than the target.
         """
-        account = self._account(plan_rollout(asked))
+        account = Looks(self._aws).at(asked.region, asked.target.role_arn)
         endpoint = await account.endpoint(asked.target.endpoint)
         plan, is_new = plan_for(asked, endpoint)
-        await check_preconditions(account, plan, endpoint)
-        unknown = await require_no_drift(account, plan, endpoint) if endpoint is not None and not is_new else []
-        former = await read_former(account, plan, plan.former) if plan.former else None
+        _, (unknown, former) = await both(
+            check_preconditions(account, plan, endpoint),
+            both(require_no_drift(account, plan, None if is_new else endpoint), former_of(account, plan)),
+        )
         return Preflight(
             plan=plan,
             current_config=config_of(endpoint),
@@ -121,9 +122,10 @@ class EndpointActivities:
             ChangedSinceApprovalError: The package, its files or the target are not what was approved.
             NeedsPersonError: The endpoint is not as preflight found it, or something else has a name of the plan's.
         """
-        account = self._account(plan)
-        await require_approved(account, plan)
-        await prepare(account, plan)
+        looks = Looks(self._aws)
+        await require_approved(looks, plan)
+        # What is carried over is what was compared.
+        await prepare(looks.at(plan.region, plan.target.role_arn), plan)
         return plan
 
     @activity.defn
@@ -139,7 +141,7 @@ class EndpointActivities:
         """
         plan = request.plan
         account = self._account(plan)
-        await require_approved(account, plan)
+        await require_approved(Looks(self._aws), plan)
         endpoint = await account.endpoint(plan.target.endpoint)
         if endpoint is not None and _failed_creation(endpoint, request):
             await self._delete(account, plan)

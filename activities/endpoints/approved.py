@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from activities.contents import contents_of, differences
 from activities.endpoints.messages import EndpointPlan
-from activities.endpoints.served import SageMakerAccount
-from activities.packages import describe_package
+from activities.endpoints.served import Looks
+from slipway.api import PackageContainer
 from slipway.errors import ChangedSinceApprovalError
+from slipway.gathering import both
 
 
-async def require_approved(account: SageMakerAccount, plan: EndpointPlan) -> None:
+async def require_approved(looks: Looks, plan: EndpointPlan) -> None:
     """Checks right before an effect that it brings what people approved, in place of the champion that they saw.
 
     Args:
-        account: The target's.
+        looks: The look that this one is a part of.
         plan: The rollout, with what was approved.
 
     Raises:
@@ -21,12 +22,7 @@ async def require_approved(account: SageMakerAccount, plan: EndpointPlan) -> Non
     """
     if plan.approved is None:
         return
-    different: list[str] = []
-    if plan.approved.containers:
-        # As the worker itself, like the evidence: another role may see less.
-        package = await describe_package(account.aws, plan.package.arn)
-        different = differences(plan.approved.containers, await contents_of(account.aws, package))
-    champion = await _champion(account, plan)
+    different, champion = await both(_differences(looks, plan, plan.approved.containers), _champion(looks, plan))
     if champion not in {plan.approved.champion, plan.package.arn}:
         different.append(
             f"{plan.target.endpoint} serves {champion or 'no package'}, and the champion was {plan.approved.champion or 'none'}"
@@ -39,7 +35,15 @@ async def require_approved(account: SageMakerAccount, plan: EndpointPlan) -> Non
         )
 
 
-async def _champion(account: SageMakerAccount, plan: EndpointPlan) -> str | None:
+async def _differences(looks: Looks, plan: EndpointPlan, approved: tuple[PackageContainer, ...]) -> list[str]:
+    if not approved:
+        return []
+    # As the worker itself, like the evidence: another role may see less.
+    return differences(approved, await contents_of(looks.aws, await looks.package(plan.package.arn)))
+
+
+async def _champion(looks: Looks, plan: EndpointPlan) -> str | None:
+    account = looks.at(plan.region, plan.target.role_arn)
     found = await account.endpoint(plan.target.endpoint)
     config = found.get("EndpointConfigName") if found else None
     return await account.package_of(config, plan.variant.name, plan.package.arn) if config else None

@@ -38,8 +38,15 @@ async def drift_of(account: SageMakerAccount, endpoint: DescribeEndpointOutputTy
     return f"it serves {config}, {who}, and the last promotion left {left} there"
 
 
-async def require_no_drift(account: SageMakerAccount, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef) -> list[str]:
+async def require_no_drift(
+    account: SageMakerAccount, plan: EndpointPlan, endpoint: DescribeEndpointOutputTypeDef | None
+) -> list[str]:
     """Checks before a rollout that nobody changed the target by hand, or that the approvers saw it and approved all the same.
+
+    Args:
+        account: The target's.
+        plan: The rollout.
+        endpoint: As it was described; none for one that is new or the plan's own.
 
     Returns:
         Warnings: that it could not be looked at.
@@ -47,6 +54,8 @@ async def require_no_drift(account: SageMakerAccount, plan: EndpointPlan, endpoi
     Raises:
         ChangedSinceApprovalError: Somebody did.
     """
+    if endpoint is None:
+        return []
     name = plan.target.endpoint
     try:
         drift = await drift_of(account, endpoint)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from activities.endpoints.messages import EndpointPlan
 from activities.endpoints.served import SageMakerAccount, containers_of, group_of
 from slipway.errors import NeedsPersonError
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker.type_defs import DescribeModelOutputTypeDef
 
 START_AGAIN = "then start again"
 
@@ -42,6 +46,11 @@ class Former:
         return containers_of(self.model)[self.container].get("Environment", {})
 
 
+async def former_of(account: SageMakerAccount, plan: EndpointPlan) -> Former | None:
+    """What the plan's endpoint serves; none where the plan begins without it."""
+    return await read_former(account, plan, plan.former) if plan.former else None
+
+
 async def read_former(account: SageMakerAccount, plan: EndpointPlan, name: str) -> Former:
     """Describes an endpoint config and the model to replace.
 
@@ -63,19 +72,27 @@ async def read_former(account: SageMakerAccount, plan: EndpointPlan, name: str) 
     described = cast("Mapping[str, Any]", config)
     variant = place_of_variant(tried, described["ProductionVariants"], plan.variant.name)
     model_name = model_to_replace(tried, described["ProductionVariants"][variant])
-    model = await account.model(model_name)
-    if model is None:
-        said = f"its model {model_name} does not exist any more, so that nothing can be carried over from it"
-        raise NeedsPersonError(tried, said, "create it again as it was, or update the endpoint to another model; then retry")
+    config_tags, (model, model_tags) = await asyncio.gather(
+        account.tags_of(config["EndpointConfigArn"]), _model(account, tried, model_name)
+    )
     arguments = account.arguments_of("CreateModel", model)
     return Former(
         config=account.arguments_of("CreateEndpointConfig", config),
-        config_tags=await account.tags_of(config["EndpointConfigArn"]),
+        config_tags=config_tags,
         model=arguments,
-        model_tags=await account.tags_of(model["ModelArn"]),
+        model_tags=model_tags,
         variant=variant,
         container=place_of_container(tried, containers_of(arguments), plan.package.arn),
     )
+
+
+async def _model(account: SageMakerAccount, tried: str, name: str) -> tuple[DescribeModelOutputTypeDef, dict[str, str]]:
+    """The model and its tags."""
+    model = await account.model(name)
+    if model is None:
+        said = f"its model {name} does not exist any more, so that nothing can be carried over from it"
+        raise NeedsPersonError(tried, said, "create it again as it was, or update the endpoint to another model; then retry")
+    return model, await account.tags_of(model["ModelArn"])
 
 
 def place_of_variant(tried: str, variants: Sequence[Mapping[str, Any]], wanted: str | None) -> int:

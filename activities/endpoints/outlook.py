@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,16 +11,16 @@ from activities.collecting import Collector
 from activities.endpoints import deployment
 from activities.endpoints.carried import changed_by_spec, config_arguments, endpoint_changes, not_carried
 from activities.endpoints.drift import drift_of, require_no_drift
-from activities.endpoints.former import Former, read_former
+from activities.endpoints.former import Former, former_of
 from activities.endpoints.messages import EndpointPlan, PlanRollout
 from activities.endpoints.plan import plan_rollout
-from activities.endpoints.preflight import preconditions
+from activities.endpoints.preflight import Precondition, preconditions
 from activities.endpoints.preparation import environment_of_package
 from activities.endpoints.scaling import scaling_in_the_way
 from activities.endpoints.served import SageMakerAccount
 from slipway.api import ModelPackage
 from slipway.app.spec import SPEC_FILE
-from slipway.aws.clients import Aws, region_of
+from slipway.aws.clients import region_of
 from slipway.differences import FieldChange
 from slipway.errors import NeedsPersonError, RefusedError
 from slipway.findings import Finding
@@ -121,34 +122,38 @@ async def warnings_of(
     return [*(found.what for found in fallbacks_of(plan, endpoint, former, package)), *changed]
 
 
-async def look_ahead(aws: Aws, asked: PlanRollout, *, asks_people: bool) -> TargetOutlook:
+async def look_ahead(account: SageMakerAccount, asked: PlanRollout, *, asks_people: bool) -> TargetOutlook:
     """Looks at a target as preflight does, finds everything instead of the first problem, and compares.
 
     A package of the version 0 stands for one that is not made yet.
 
     Args:
-        aws: Where to find AWS.
+        account: The target's.
         asked: The package and the target.
         asks_people: Whether approvers see what is there, so that they adopt what was changed by hand.
 
     Raises:
         TransientError: AWS does not answer.
     """
-    found = Collector()
-    account, name = SageMakerAccount(aws, asked.region, asked.target.role_arn), asked.target.endpoint
+    found, name = Collector(), asked.target.endpoint
     here = f"the endpoint {name} in {asked.region}"
     endpoint = await found.attempt(account.endpoint(name), here, STOPS)
     plan, is_new = plan_for(asked, endpoint)
     if found.is_refused:  # it is not known whether there is one
         return TargetOutlook(plan, is_new=False, changes=(), fallbacks=(), obstacles=found.findings)
-    for each in preconditions(account, plan, endpoint):
-        await found.attempt(each.check(), each.where, each.why)
-    drift = await _drift(account, plan, endpoint, found, asks_people=asks_people) if endpoint and not is_new else ""
-    former = await found.attempt(read_former(account, plan, plan.former), here, STOPS) if plan.former else None
+    # They are made at the same time. What each finds is told in their order.
+    needed, drifted, served, packed = Collector(), Collector(), Collector(), Collector()
+    _, drift, former, named = await asyncio.gather(
+        _meet(preconditions(account, plan, endpoint), needed),
+        _drift(account, plan, None if is_new else endpoint, drifted, asks_people=asks_people),
+        served.attempt(former_of(account, plan), here, STOPS),
+        packed.attempt(_environment(account, plan), here, STOPS),
+    )
+    found.add(*needed.findings, *drifted.findings, *served.findings)
     if plan.former and former is None:
         return TargetOutlook(plan, is_new=False, changes=(), fallbacks=(), obstacles=found.findings, drift=drift)
     scaling = await found.attempt(scaling_in_the_way(account, plan, former), here, STOPS) if former else None
-    named = {} if asked.package.version == 0 else await found.attempt(environment_of_package(account, plan), here, STOPS)
+    found.add(*packed.findings)
     changes, fallbacks = _compare(plan, endpoint, former, named or {}, found)
     return TargetOutlook(
         plan,
@@ -161,15 +166,26 @@ async def look_ahead(aws: Aws, asked: PlanRollout, *, asks_people: bool) -> Targ
     )
 
 
+async def _meet(needed: Iterable[Precondition], found: Collector) -> None:
+    for each in needed:
+        await found.attempt(each.check(), each.where, each.why)
+
+
+async def _environment(account: SageMakerAccount, plan: EndpointPlan) -> dict[str, str]:
+    return await environment_of_package(account, plan) if plan.package.version else {}
+
+
 async def _drift(
     account: SageMakerAccount,
     plan: EndpointPlan,
-    endpoint: DescribeEndpointOutputTypeDef,
+    endpoint: DescribeEndpointOutputTypeDef | None,
     found: Collector,
     *,
     asks_people: bool,
 ) -> str:
     """How the endpoint was changed by hand. Approvers see that and may adopt it; where nobody is asked, it stops the rollout."""
+    if endpoint is None:
+        return ""
     try:
         drift = await drift_of(account, endpoint)
     except NeedsPersonError:

@@ -12,7 +12,6 @@ from activities.endpoints.measuring import Fleet, Wanted, Window, measure
 from activities.endpoints.messages import EndpointPlan
 from activities.endpoints.plan import NEW_VARIANT
 from activities.endpoints.served import SageMakerAccount
-from activities.packages import describe_package
 from slipway.app.durations import format_duration
 from slipway.app.spec import SPEC_FILE
 from slipway.errors import MayPassError, NeedsPersonError, RefusedError, ScaledNowError
@@ -162,7 +161,7 @@ async def _check_metrics(account: SageMakerAccount, plan: EndpointPlan) -> None:
 
 
 async def _check_package(tried: str, account: SageMakerAccount, plan: EndpointPlan) -> None:
-    package = await describe_package(account.aws, plan.package.arn, account.role_arn)
+    package = await account.package(plan.package.arn)
     status, approval = package.get("ModelPackageStatus"), package.get("ModelApprovalStatus")
     if (status, approval) != ("Completed", "Approved"):
         said = f"{plan.package.arn} is {status} and {approval}"
@@ -175,7 +174,7 @@ async def described_alarms(account: SageMakerAccount, alarms: Sequence[str]) -> 
     """Those of the alarms that exist, as CloudWatch describes them."""
     if not alarms:
         return []
-    answer = await account.aws.call(
+    answer = await account.call(
         f"looking at the alarms {', '.join(alarms)}",
         account.aws.cloudwatch(account.region, account.role_arn).describe_alarms,
         AlarmNames=list(alarms),

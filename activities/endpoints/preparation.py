@@ -10,8 +10,8 @@ from activities.endpoints.carried import config_arguments, differences, model_ar
 from activities.endpoints.former import Former, read_former
 from activities.endpoints.messages import EndpointPlan
 from activities.endpoints.served import SageMakerAccount, is_existing
-from activities.registry import describe_package
 from slipway.errors import NeedsPersonError, SlipwayError, TransientError
+from slipway.gathering import both
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
@@ -35,8 +35,7 @@ async def prepare(account: SageMakerAccount, plan: EndpointPlan) -> None:
     endpoint = await account.endpoint(plan.target.endpoint)
     if endpoint is not None and is_updated(endpoint, plan):
         return
-    former = await _former(account, plan, endpoint)
-    named = await environment_of_package(account, plan)
+    former, named = await both(_former(account, plan, endpoint), environment_of_package(account, plan))
     model = model_arguments(plan, former, named)
     if (made := await account.model(plan.model)) is None:
         what = f"the model {plan.model} of {plan.package.arn}"
@@ -59,7 +58,7 @@ def is_updated(endpoint: DescribeEndpointOutputTypeDef, plan: EndpointPlan) -> b
 
 async def environment_of_package(account: SageMakerAccount, plan: EndpointPlan) -> dict[str, str]:
     """The environment variables that the package sets, of all its containers."""
-    package = await describe_package(account.aws, plan.package.arn, account.role_arn)
+    package = await account.package(plan.package.arn)
     containers = package.get("InferenceSpecification", {}).get("Containers", [])
     return {name: value for container in containers for name, value in container.get("Environment", {}).items()}
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from slipway.aws.clients import Aws
+from slipway.aws.clients import Aws, region_of
 from slipway.aws.errors import answer_of
 from slipway.aws.polling import Scope
 from slipway.errors import SlipwayError
@@ -15,7 +18,11 @@ if TYPE_CHECKING:
         DescribeEndpointConfigOutputTypeDef,
         DescribeEndpointOutputTypeDef,
         DescribeModelOutputTypeDef,
+        DescribeModelPackageOutputTypeDef,
     )
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class SageMakerAccount:
@@ -34,11 +41,15 @@ class SageMakerAccount:
         self.sagemaker = aws.sagemaker(region, role_arn)
         self.no_retries = aws.sagemaker(region, role_arn, retries=False)
 
+    async def call(self, tried: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """One call that reads."""
+        return await self.aws.call(tried, function, *args, **kwargs)
+
     async def endpoint(self, name: str) -> DescribeEndpointOutputTypeDef | None:
         """The endpoint, or none."""
         tried = f"looking at the endpoint {name} in {self.region}"
         try:
-            return await self.aws.call(tried, self.sagemaker.describe_endpoint, EndpointName=name)
+            return await self.call(tried, self.sagemaker.describe_endpoint, EndpointName=name)
         except SlipwayError as error:
             return none_if_missing(error)
 
@@ -46,7 +57,7 @@ class SageMakerAccount:
         """The endpoint config, or none."""
         tried = f"looking at the endpoint config {name} in {self.region}"
         try:
-            return await self.aws.call(tried, self.sagemaker.describe_endpoint_config, EndpointConfigName=name)
+            return await self.call(tried, self.sagemaker.describe_endpoint_config, EndpointConfigName=name)
         except SlipwayError as error:
             return none_if_missing(error)
 
@@ -57,16 +68,21 @@ class SageMakerAccount:
 
     async def tags_of(self, arn: str) -> dict[str, str]:
         """The tags of a resource. There are 50 at most, which is one page."""
-        answer = await self.aws.call(f"looking at the tags of {arn}", self.sagemaker.list_tags, ResourceArn=arn)
+        answer = await self.call(f"looking at the tags of {arn}", self.sagemaker.list_tags, ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
 
     async def model(self, name: str) -> DescribeModelOutputTypeDef | None:
         """The model, or none."""
         tried = f"looking at the model {name} in {self.region}"
         try:
-            return await self.aws.call(tried, self.sagemaker.describe_model, ModelName=name)
+            return await self.call(tried, self.sagemaker.describe_model, ModelName=name)
         except SlipwayError as error:
             return none_if_missing(error)
+
+    async def package(self, arn: str) -> DescribeModelPackageOutputTypeDef:
+        """A model package as the registry shows it."""
+        describe = self.aws.sagemaker(region_of(arn), self.role_arn).describe_model_package
+        return await self.call(f"looking at the model package {arn}", describe, ModelPackageName=arn)
 
     async def package_of(self, config_name: str, variant: str | None, like: str) -> str | None:
         """The package that a variant of a config serves; none where it serves a model that came from no package.
@@ -96,6 +112,45 @@ class SageMakerAccount:
         found = taken_by(self.sagemaker, operation, described)
         named = {"ModelName", "EndpointConfigName", "Tags"}
         return {member: value for member, value in found.items() if member not in named and value not in ([], {}, False)}
+
+
+class OneLook(SageMakerAccount):
+    """The same for one look: what is asked a second time is answered as it was the first time. It lasts as long as the look."""
+
+    def __init__(self, aws: Aws, region: str, role_arn: str | None) -> None:
+        super().__init__(aws, region, role_arn)
+        self._answers: dict[Hashable, Any] = {}
+        self._asking: defaultdict[Hashable, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def call(self, tried: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        question = (function, json.dumps([args, kwargs], sort_keys=True, default=str))
+        async with self._asking[question]:  # two that ask at the same time ask once
+            if question not in self._answers:
+                self._answers[question] = await super().call(tried, function, *args, **kwargs)
+            return self._answers[question]
+
+
+class Looks:
+    """One look at many targets, by their accounts and regions.
+
+    Args:
+        aws: Where to find AWS.
+    """
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+        self._at: dict[tuple[str, str | None], OneLook] = {}
+
+    def at(self, region: str, role_arn: str | None) -> OneLook:
+        """What is asked in a region as a role; as the worker itself where there is none."""
+        place = (region, role_arn)
+        if place not in self._at:
+            self._at[place] = OneLook(self.aws, *place)
+        return self._at[place]
+
+    async def package(self, arn: str, role_arn: str | None = None) -> DescribeModelPackageOutputTypeDef:
+        """A model package as the registry shows it."""
+        return await self.at(region_of(arn), role_arn).package(arn)
 
 
 def taken_by(client: Any, operation: str, described: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from activities.repositories import Repositories
 from slipway.app.answer_schema import AnswerSchema
 from slipway.aws.clients import Aws
 from slipway.errors import NeedsPersonError
+from slipway.gathering import both
 from slipway.git.repository import Repository
 from slipway.git.rules import app_file
 
@@ -27,7 +28,7 @@ async def smoke(aws: Aws, repositories: Repositories, request: Smoke) -> SmokeAn
     schema = await _schema_of(request, repository)
     plan = request.plan
     account = SageMakerAccount(aws, plan.region, plan.target.role_arn)
-    endpoint, model = await account.endpoint(plan.target.endpoint), await account.model(plan.model)
+    endpoint, model = await both(account.endpoint(plan.target.endpoint), account.model(plan.model))
     to: dict[str, str] = {}
     # Of several variants, and of containers that are asked one by one, the one that got the package answers.
     if endpoint and len(endpoint.get("ProductionVariants", [])) > 1 and plan.variant.name:

@@ -6,27 +6,25 @@ stops where its plan says so.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
 
 from temporalio import activity
 
-from activities.access.activities import look_at_accounts
 from activities.collecting import Collector
-from activities.evidence import plans_of
+from activities.endpoints.served import Looks
 from activities.evidence_size import fitting_changes, fitting_findings
 from activities.images.origins import ImageOrigins
 from activities.origin import Origin, actor_of
+from activities.plans.ahead import accounts_and_targets, app_of, what_would_stop
 from activities.plans.messages import CheckAhead
 from activities.plans.stages import StagesLook
-from activities.plans.targets import TargetFound, TargetLook
-from activities.repositories import Repositories, app_at, findings_at
+from activities.plans.targets import TargetFound
+from activities.repositories import Repositories, findings_at
+from activities.rollout_plans import plans_of
 from activities.taskdefs import require_source
-from slipway.api import ModelPackage
 from slipway.app.gates import GateBar
-from slipway.app.going_back import spec_of_rollback
 from slipway.app.lint import App
 from slipway.app.problems import Problem, Severity
-from slipway.app.regions import region_of_app
 from slipway.app.spec import SPEC_FILE, Spec
 from slipway.aws.clients import Aws, acting_for
 from slipway.errors import RefusedError
@@ -62,29 +60,16 @@ class PlanActivities:
         Raises:
             TransientError: AWS does not answer.
         """
-        origin, found = request.origin, Collector()
-        repository = await self._repositories.open(origin.app)
-        app = await app_at(repository, origin.app, origin.commit)
-        if going_back := origin.request.rollback:
-            app = replace(app, spec=spec_of_rollback(app.spec, going_back.endpoint))
-        if request.package is None:
-            look = StagesLook(self._aws, repository, origin, app, found)
-            _, written, held = await look.taskdef()
-            await look.task(written, held)
-        targets, _ = await self._accounts_and_targets(origin, app, request.package, found)
-        passing = request.package is not None
-        found.add(*(each for target in targets for each in target.obstacles if passing or each.level is Level.refuse))
+        origin, looks = request.origin, Looks(self._aws)
+        app = await app_of(self._repositories, origin)
+        if request.package is not None:
+            return await what_would_stop(looks, origin, app, request.package)
+        # Both are made at the same time. What each finds is told in their order.
+        found, later = Collector(), Collector()
+        look = StagesLook(self._aws, await self._repositories.open(origin.app), origin, app, found)
+        _, (targets, _) = await asyncio.gather(look.task_to_run(), accounts_and_targets(looks, origin, app, None, later))
+        found.add(*later.findings, *(each for target in targets for each in target.obstacles if each.level is Level.refuse))
         return FindingList(findings=fitting_findings(found.findings))
-
-    async def _accounts_and_targets(
-        self, origin: Origin, app: App, package: ModelPackage | None, found: Collector
-    ) -> tuple[tuple[TargetFound, ...], tuple[GateBar, ...]]:
-        """What is found at the targets, and the bars of the gates, where there is no package that they are held against."""
-        accounts = await look_at_accounts(self._aws, app, package)
-        found.add(*accounts.findings)
-        look = TargetLook(self._aws, app.spec.spec, region_of_app(app.spec, app.pipecd.ecs), origin.promotion_id)
-        targets = await look.all(package, accounts.closed)
-        return targets, await look.bars(targets, found) if package is None else ()
 
     @activity.defn
     async def plan_promotion(self, request: PlanRequest) -> PromotionPlan:
@@ -138,9 +123,8 @@ class PlanActivities:
     async def _stages(self, plan: PromotionPlan, look: StagesLook, entry: AppEntry) -> PromotionPlan:
         spec, found = look.app.spec.spec, look.found
         image = await look.image(self._origins)
-        taskdef, written, held = await look.taskdef()
-        task = await look.task(written, held)
-        targets, bars = await self._accounts_and_targets(look.origin, look.app, None, found)
+        taskdef, task = await look.task_to_run()
+        targets, bars = await accounts_and_targets(Looks(self._aws), look.origin, look.app, None, found)
         for target in targets:
             outlook = target.outlook
             found.add(*target.obstacles, *(outlook.fallbacks if outlook else ()))

@@ -15,7 +15,7 @@ from activities.images.scans import SCAN_RUNS, judge_scans, read_scan, require_f
 from activities.origin import Origin
 from activities.repositories import read_files
 from activities.taskdefs import changes_at
-from activities.tasks.definition import definition_to_register, find_revision, newest_revision
+from activities.tasks.definition import Revision, definition_to_register, newest_revisions, revision_of
 from activities.tasks.messages import RegisterTaskDefinition
 from slipway.api import TaskdefCommit
 from slipway.app.durations import format_duration
@@ -122,9 +122,14 @@ class StagesLook:
         counts = ", ".join(f"{number} {severity}" for scan in scans for severity, number in scan.counts.items())
         return f"{scans[0].status}, {counts or 'nothing found'}"
 
+    async def task_to_run(self) -> tuple[TaskdefPlan, TaskPlan]:
+        """What becomes of the files that get the image, and of the task definition that they make."""
+        taskdef, written, held = await self._taskdef()
+        return taskdef, await self._task(written, held)
+
     # --- 2 taskdef ---
 
-    async def taskdef(self) -> tuple[TaskdefPlan, Mapping[str, bytes], str]:
+    async def _taskdef(self) -> tuple[TaskdefPlan, Mapping[str, bytes], str]:
         """What becomes of the files that get the image, with it, and what they hold in its place where piped writes it."""
         handler, git = self.app.handler, self.app.spec.spec.git
         held = await self._held() if git.writer == "pipecd" else ""
@@ -158,7 +163,7 @@ class StagesLook:
 
     # --- 3 task ---
 
-    async def task(self, written: Mapping[str, bytes], held: str) -> TaskPlan:
+    async def _task(self, written: Mapping[str, bytes], held: str) -> TaskPlan:
         """What becomes of the task definition.
 
         Args:
@@ -174,13 +179,19 @@ class StagesLook:
         if definition is None:
             return plan
         where, why = f"{ecs.task_definition_file}: family", "the task definition could not be registered"
-        newest = await self.found.attempt(self._newest(region, family), where, why)
-        if newest is None:
+        revisions = await self.found.attempt(newest_revisions(self.aws, region, family), where, why)
+        if revisions is None:
             return plan
-        live, changes = newest[0], _registered(newest[1], definition)
-        reused = await self.found.attempt(self._revision(region, definition), where, why)
-        action = None if reused is None else RevisionAction.reuse if reused else RevisionAction.register
-        return plan.model_copy(update={"action": action, "revision": reused or "", "live": live, "changes": changes})
+        live = revisions[0] if revisions else Revision("", {}, "")
+        reused = revision_of(revisions, definition)
+        return plan.model_copy(
+            update={
+                "action": RevisionAction.reuse if reused else RevisionAction.register,
+                "revision": reused or "",
+                "live": live.arn,
+                "changes": _registered(live.described, definition),
+            }
+        )
 
     async def _definition(self, region: str, written: Mapping[str, bytes], held: str) -> TaskDefinition | None:
         ecs = self.app.pipecd.ecs
@@ -201,12 +212,6 @@ class StagesLook:
 
         made = definition_to_register(register, read)
         return await self.found.attempt(made, ecs.task_definition_file, "the task definition could not be registered")
-
-    async def _newest(self, region: str, family: str) -> tuple[str, Mapping[str, object]]:
-        return await newest_revision(self.aws, region, family) or ("", {})
-
-    async def _revision(self, region: str, definition: TaskDefinition) -> str:
-        return await find_revision(self.aws, region, definition) or ""
 
 
 def _registered(live: Mapping[str, object], definition: TaskDefinition) -> tuple[FieldChange, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from activities.tags import HASH_TAG
@@ -11,11 +12,14 @@ from slipway.app.attachment import read_definition
 from slipway.app.taskdef import TaskDefinition, container_images, taskdef_hash
 from slipway.aws.clients import Aws
 from slipway.errors import RefusedError
+from slipway.gathering import gather_bounded
 from slipway.git.rules import app_file
 
 ReadFiles = Callable[[Collection[str]], Awaitable[Mapping[str, bytes | None]]]
 """Gives files of the application's folder at one commit."""
 REVISIONS_LOOKED_AT = 10
+AT_ONCE = 5
+"""Revisions that are described at the same time."""
 
 
 async def definition_to_register(request: RegisterTaskDefinition, read: ReadFiles) -> TaskDefinition:
@@ -35,36 +39,41 @@ async def definition_to_register(request: RegisterTaskDefinition, read: ReadFile
     return by_digest(definition, request.image, request.containers) if request.held else definition
 
 
+@dataclass(frozen=True)
+class Revision:
+    """A revision of a task definition that is registered."""
+
+    arn: str
+    described: Mapping[str, Any]
+    """What ECS says of it."""
+    content: str
+    """The hash of what it was registered from, by its tag; empty where it has none."""
+
+
 async def find_revision(aws: Aws, region: str, definition: TaskDefinition) -> str | None:
     """The ARN of a newer revision that was registered from the same content; none where there is none."""
-    wanted = {"key": HASH_TAG, "value": taskdef_hash(definition)}
-    tried = f"looking for revisions of the task definition {definition['family']}"
-    for arn in await _revisions(aws, region, definition["family"], REVISIONS_LOOKED_AT):
-        described = await aws.call(tried, aws.ecs(region).describe_task_definition, taskDefinition=arn, include=["TAGS"])
-        if wanted in described.get("tags", []):
-            return arn
-    return None
+    return revision_of(await newest_revisions(aws, region, definition["family"]), definition)
 
 
-async def newest_revision(aws: Aws, region: str, family: str) -> tuple[str, dict[str, Any]] | None:
-    """The ARN of a family's newest active revision, and what ECS says of it; none where there is none."""
-    tried = f"looking for revisions of the task definition {family}"
-    for arn in await _revisions(aws, region, family, 1):
-        described = await aws.call(tried, aws.ecs(region).describe_task_definition, taskDefinition=arn)
-        return arn, cast("dict[str, Any]", described["taskDefinition"])
-    return None
+def revision_of(revisions: Iterable[Revision], definition: TaskDefinition) -> str | None:
+    """The ARN of the first of these revisions that was registered from the same content; none where there is none."""
+    wanted = taskdef_hash(definition)
+    return next((revision.arn for revision in revisions if revision.content == wanted), None)
 
 
-async def _revisions(aws: Aws, region: str, family: str, number: int) -> list[str]:
+async def newest_revisions(aws: Aws, region: str, family: str) -> list[Revision]:
+    """A family's active revisions, the newest first."""
+    tried, ecs = f"looking for revisions of the task definition {family}", aws.ecs(region)
     listed = await aws.call(
-        f"looking for revisions of the task definition {family}",
-        aws.ecs(region).list_task_definitions,
-        familyPrefix=family,
-        status="ACTIVE",
-        sort="DESC",
-        maxResults=number,
+        tried, ecs.list_task_definitions, familyPrefix=family, status="ACTIVE", sort="DESC", maxResults=REVISIONS_LOOKED_AT
     )
-    return listed["taskDefinitionArns"]
+
+    async def one(arn: str) -> Revision:
+        found = await aws.call(tried, ecs.describe_task_definition, taskDefinition=arn, include=["TAGS"])
+        tags = {tag.get("key"): tag.get("value", "") for tag in found.get("tags", [])}
+        return Revision(arn, cast("Mapping[str, Any]", found["taskDefinition"]), tags.get(HASH_TAG, ""))
+
+    return await gather_bounded(one, listed["taskDefinitionArns"], AT_ONCE)
 
 
 def require_image(tried: str, images: Mapping[str, str], image: str, written: Collection[str]) -> None:

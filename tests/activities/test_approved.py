@@ -10,8 +10,8 @@ import pytest
 
 from activities.contents import contents_of, differences
 from activities.endpoints.messages import Approved, EndpointPlan, RolloutEnd, UpdateEndpoint
-from activities.evidence import plans_of
 from activities.origin import Origin
+from activities.rollout_plans import plans_of
 from slipway.api import Evidence, ModelPackage, PackageContainer, PromotionRequest
 from slipway.app.spec import Rollout
 from slipway.aws.clients import Aws

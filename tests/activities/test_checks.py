@@ -18,7 +18,7 @@ from activities.checks import READS, Checks
 from activities.endpoints.cleaning import CleanedTarget, CleanUp
 from activities.endpoints.messages import ChangeScaling, EndpointPlan, PlanRollout, RestoreEndpoint, Scaling, UpdateEndpoint
 from activities.endpoints.plan import plan_rollout
-from activities.evidence import EvidenceActivities
+from activities.evidence import EvidenceActivities, GatherEvidence
 from activities.guard import Guard
 from activities.images.messages import CopyImage, ResolveImage
 from activities.origin import Origin, actor_of
@@ -27,7 +27,7 @@ from activities.registry import CreateModelPackage, SetApproval, WithdrawApprova
 from activities.repositories import Repositories
 from activities.taskdefs import ReadApp, RevertImage, TaskdefActivities
 from activities.tasks.messages import RegisteredTaskDefinition, RunTask, StartedTask, StopTask
-from slipway.api import AppRef, ModelPackage, PromotionRequest
+from slipway.api import AppRef, ModelPackage, PromotionRequest, TaskdefCommit
 from slipway.app.lint import App
 from slipway.app.spec import KEPT_CONFIGS, Container, Report, Target
 from slipway.aws.clients import Aws
@@ -151,6 +151,18 @@ class Office:
             ),
             "retry_execution": Execution(arn=execution, region="us-east-1", display_name="x", origin=origin),
             "set_approval": SetApproval(package=self.package, status="Approved", description="by ana", origin=origin),
+            "gather_evidence": GatherEvidence(
+                promotion_id=origin.promotion_id,
+                app=self.deployment.app,
+                package=self.package,
+                gates=app.spec.spec.gates,
+                targets=app.spec.spec.rollout.targets,
+                image=image,
+                taskdef=TaskdefCommit(commit=committed, changed=True, file="taskdef.yaml", before="a", after="b"),
+                steps=(),
+                origin=origin,
+                ahead=True,
+            ),
             "preflight": plan,
             "prepare_endpoint": plan,
             "update_endpoint": UpdateEndpoint(plan=plan, previous_config=None),
@@ -176,6 +188,7 @@ FORWARD = (
     "run_task",
     "retry_execution",
     "set_approval",
+    "gather_evidence",
     "preflight",
     "prepare_endpoint",
     "update_endpoint",
@@ -247,6 +260,10 @@ async def test_given_a_commit_off_the_branch_then_the_activity_is_not_run(office
         ("retry_execution", {"arn": "arn:aws:sagemaker:us-east-1:111111111111:pipeline/spam/execution/abc"}),
         (
             "set_approval",
+            {"package": ModelPackage(arn="arn:aws:sagemaker:us-east-1:1:model-package/spam/1", version=1, region="us-east-1")},
+        ),
+        (
+            "gather_evidence",
             {"package": ModelPackage(arn="arn:aws:sagemaker:us-east-1:1:model-package/spam/1", version=1, region="us-east-1")},
         ),
         ("prepare_endpoint", {"target": Target(endpoint="spam-prod")}),

@@ -10,7 +10,7 @@ from slipway_sandbox.testing import TestImage, build_image, fresh_account, layer
 from slipway_sandbox.testing.iam import RoleMaker, allow, trusting
 
 from activities.endpoints.activities import EndpointActivities
-from activities.evidence import EvidenceActivities, GatherEvidence
+from activities.evidence import EvidenceActivities, GatheredEvidence, GatherEvidence
 from activities.images.activities import ImageActivities
 from activities.images.messages import CheckScan, CopyImage, ResolveImage
 from activities.origin import Origin
@@ -20,7 +20,7 @@ from activities.repositories import Repositories
 from activities.taskdefs import ReadApp, TaskdefActivities, WriteImage
 from activities.tasks.activities import TaskActivities
 from activities.tasks.messages import RegisteredTaskDefinition, RegisterTaskDefinition
-from slipway.api import Evidence, ModelPackage, PromotionRequest, TaskdefCommit
+from slipway.api import ModelPackage, PromotionRequest, TaskdefCommit
 from slipway.app.endpoint_settings import EndpointSettings
 from slipway.app.strategy import Strategy
 from slipway.aws.clients import Aws
@@ -125,7 +125,7 @@ class Situation:
         )
         return await self.run(self.tasks.register_task_definition, register)
 
-    async def gathered(self, package: ModelPackage) -> Evidence:
+    async def gathered(self, package: ModelPackage, **more: object) -> GatheredEvidence:
         found = await self.run(self.taskdefs.read_app, ReadApp(app=self.deployment.app, image=self.image))
         spec = found.spec.spec
         gather = GatherEvidence(
@@ -140,7 +140,17 @@ class Situation:
             rollout=spec.rollout,
             differences=True,
         )
-        return await self.run(self.evidence.gather_evidence, gather)
+        return await self.run(self.evidence.gather_evidence, gather.model_copy(update=more))
+
+    def asked_since(self, number: int) -> list[str]:
+        """What AWS was asked since a call, each question with its arguments."""
+        calls = self.sandbox.calls(account=self.account, since=number)
+        return [f"{call['operation']} {json.dumps(call['request'], sort_keys=True)}" for call in calls]
+
+    @property
+    def last_call(self) -> int:
+        """The number of the last call."""
+        return int(self.sandbox.calls()[-1]["number"])
 
     def described(self) -> dict[str, Any]:
         """What the endpoint serves: its config, and its model in the place of the model's name."""
@@ -372,6 +382,44 @@ async def test_given_a_canary_on_one_instance_when_it_is_planned_then_plan_and_e
     package = situation.serving.package("second")
     assert (await situation.gathered(package)).findings == (fallback,)
     assert fallback.what in (await situation.serving.preflight(package)).warnings
+
+
+# --- one look ---
+
+
+async def test_given_an_alarm_that_is_on_when_the_evidence_is_gathered_then_the_same_look_finds_it_and_no_hash_is_over_it(
+    situation: Situation,
+) -> None:
+    await situation.serving.serve("first")
+    situation.write(
+        "promotion.yaml", ROLLOUT, f"{ROLLOUT}    strategy: {{canary: {{percent: 25, wait: 5m}}, alarms: [{ALARM}]}}\n"
+    )
+    situation.serving.put_alarm("ALARM")
+    package, origin = situation.serving.package("second"), await situation.origin()
+    gathered = await situation.gathered(package, origin=origin, ahead=True)
+    assert gathered.ahead
+    assert gathered.ahead == await situation.run(situation.plans.check_ahead, CheckAhead(origin=origin, package=package))
+    assert ["already in ALARM" in finding.what for finding in gathered.ahead.findings] == [True]
+    assert gathered.evidence == (await situation.gathered(package, origin=origin)).evidence
+
+
+async def test_given_a_live_endpoint_when_the_evidence_is_gathered_with_what_is_ahead_then_nothing_is_asked_twice(
+    situation: Situation,
+) -> None:
+    await situation.serving.serve("first")
+    package, origin = situation.serving.package("second"), await situation.origin()
+    before = situation.last_call
+    await situation.gathered(package, origin=origin, ahead=True)
+    asked = situation.asked_since(before)
+    assert sorted(asked) == sorted(set(asked))
+
+
+async def test_given_a_live_endpoint_when_a_promotion_looks_ahead_then_nothing_is_asked_twice(situation: Situation) -> None:
+    await situation.serving.serve("first")
+    before = situation.last_call
+    await situation.stopped()
+    asked = situation.asked_since(before)
+    assert sorted(asked) == sorted(set(asked))
 
 
 # --- permissions, gates, policy ---

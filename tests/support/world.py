@@ -45,7 +45,7 @@ from activities.endpoints.messages import (
 )
 from activities.endpoints.plan import plan_rollout
 from activities.event_commits import HeldImage, VerifyImage
-from activities.evidence import GatherEvidence
+from activities.evidence import GatheredEvidence, GatherEvidence
 from activities.images.messages import CheckScan, CopiedImage, CopyImage, ResolvedImage, ResolveImage, ScanVerdict
 from activities.limits import LimitsInterceptor
 from activities.origin import Origin
@@ -179,6 +179,8 @@ class World:
     unfollowed: Collection[str] = ()
     """The endpoints that the worker may not look at."""
     smoke_error: str = ""
+    looks_once: bool = True
+    """Whether the worker that gathers the evidence looks ahead with it. One of an older release does not."""
 
     def __init__(self, task_queue: str) -> None:
         self.task_queue = task_queue
@@ -411,8 +413,12 @@ class World:
         return await self._compensate(asked)
 
     @activity.defn
-    async def gather_evidence(self, asked: GatherEvidence) -> Evidence:
+    async def gather_evidence(self, asked: GatherEvidence) -> GatheredEvidence:
         await self._enter(asked)
+        ahead = self._ahead() if asked.ahead and self.looks_once else None
+        return GatheredEvidence.model_validate({**dict(self._named_evidence(asked)), "ahead": ahead})
+
+    def _named_evidence(self, asked: GatherEvidence) -> Evidence:
         evidence = self.evidence_of(asked)
         if self.names_checksum_at is None:
             return evidence
@@ -462,6 +468,9 @@ class World:
     @activity.defn
     async def check_ahead(self, asked: CheckAhead) -> FindingList:
         await self._enter(asked)
+        return self._ahead()
+
+    def _ahead(self) -> FindingList:
         return FindingList(findings=self.findings.pop(0) if self.findings else ())
 
     @activity.defn

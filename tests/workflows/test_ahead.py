@@ -6,11 +6,11 @@ import asyncio
 
 from temporalio.client import Client
 
-from slipway.api import OperatorCommand, StageName
+from slipway.api import OperatorCommand, Outcome, PromotionStatus, StageName
 from slipway.findings import Finding, Level
 from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.waiting import until_asked, until_parked
-from tests.support.world import World, request
+from tests.support.world import World, refused, request
 
 STATEMENT = '{"Effect": "Allow"}'
 ROLE = "arn:aws:iam::333333333333:role/slipway-rollout"
@@ -32,7 +32,7 @@ async def test_given_a_permission_that_is_missing_when_it_starts_then_it_parks_w
     world.findings = [(finding(Level.refuse),)]
     handle = await start(client, world)
     parked = await until_parked(handle, StageName.image)
-    assert world.names == ["read_app", "resolve_image", "check_ahead"]
+    assert sorted(world.names) == ["check_ahead", "read_app", "resolve_image"]
     assert parked.waiting_for
     assert parked.waiting_for.failure
     assert STATEMENT in parked.waiting_for.failure.answered.splitlines()
@@ -47,10 +47,34 @@ async def test_given_a_package_that_a_target_may_not_read_when_people_are_to_be_
     world.findings = [(), (finding(Level.refuse),)]
     handle = await start(client, world)
     parked = await until_parked(handle, StageName.approval)
-    assert [asked.package and asked.package.version for asked in world.asked("check_ahead")] == [None, 3]
+    assert [asked.package for asked in world.asked("check_ahead")] == [None]
     assert parked.evidence
     assert not parked.decisions
     await handle.terminate()
+
+
+async def test_given_a_worker_of_an_older_release_that_gathers_the_evidence_when_people_are_to_be_asked_then_it_looks_again(
+    client: Client, world: World
+) -> None:
+    world.looks_once, world.findings = False, [(), (finding(Level.refuse),)]
+    handle = await start(client, world)
+    await until_parked(handle, StageName.approval)
+    assert [asked.package and asked.package.version for asked in world.asked("check_ahead")] == [None, 3]
+    await handle.terminate()
+
+
+async def test_given_an_image_that_is_not_there_when_the_look_ahead_goes_on_then_it_is_refused_once_that_has_ended(
+    client: Client, world: World
+) -> None:
+    world.fail("resolve_image", refused())
+    world.held["check_ahead"] = asyncio.Event()
+    handle = await start(client, world)
+    await asyncio.wait_for(world.entered["check_ahead"].wait(), 20)
+    assert (await handle.query("status", result_type=PromotionStatus)).outcome is None
+    world.held["check_ahead"].set()
+    status = await handle.result()
+    assert status.outcome is Outcome.refused
+    assert "ImageNotFoundException" in status.reason
 
 
 async def test_given_a_check_that_cannot_be_made_when_it_is_promoted_then_it_is_noticed_once_and_stops_nothing(

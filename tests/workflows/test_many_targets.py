@@ -16,9 +16,10 @@ from temporalio.worker import UnsandboxedWorkflowRunner
 
 from activities.endpoints.messages import PlanRollout, RestoreEndpoint, RolloutRequest
 from activities.endpoints.plan import plan_rollout
-from activities.evidence import GatherEvidence, plans_of, rollback_of
+from activities.evidence import GatherEvidence, rollback_of
 from activities.evidence_size import fitting_champions, fitting_plans, fitting_results
 from activities.origin import Origin
+from activities.rollout_plans import plans_of
 from activities.taskdefs import AppSnapshot
 from slipway.api import (
     Champion,

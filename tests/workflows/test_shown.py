@@ -17,7 +17,7 @@ from tests.support.waiting import until_asked, until_parked
 from tests.support.world import EVIDENCE, World, approval, needs_person, request
 from workflows.view import fitting
 
-EVENTS = 190
+EVENTS = 186
 BYTES = 100_000
 
 

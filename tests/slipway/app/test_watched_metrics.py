@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from activities.evidence import traffic_of
+from activities.rollout_plans import traffic_of
 from slipway.app.going_back import spec_of_rollback
 from slipway.app.lint import read_app
 from slipway.app.problems import SpecError
