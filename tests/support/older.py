@@ -14,7 +14,7 @@ from demo.team import ROOT
 
 FIRST = "52a14908a548862bae43157c0f96a68988df0ffb"
 """The commit that compatibility is promised from: its promotions go on with today's worker."""
-FORMER = "cb3436ffea26c9d1204299c99b26f54d62e5e234"
+FORMER = "326bfb985dbbaef653b2cc7f7c0f4c2f33f26be6"
 """The newest commit whose worker has every step of today's: each goes on with the other's promotions.
 
 A promotion that has taken a step which the former worker lacks cannot go back to it (docs/operations.md).
