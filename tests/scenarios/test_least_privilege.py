@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +20,7 @@ from tests.support.forked import ForkingCrew
 from tests.support.roles import CI, ENDPOINT, POLICIES, ROLLOUT, WORKER, Roles
 from tests.support.scaling import LARGER, LIVE, Scaling
 from tests.support.scenario import PATIENCE, Scenario
+from tests.support.waiting import pause
 
 pytestmark = pytest.mark.timeout(240)
 TARGET = "{endpoint: screening-prod}"
@@ -53,15 +53,15 @@ class BoundScenario(Scenario):
 
     async def until_refused(self, words: str) -> FailureReport:
         """Wait until the promotion waits for an operator because of an answer with these words."""
-        deadline = time.monotonic() + PATIENCE
+        begun = time.monotonic()
         while True:
             status = await self.handle.query("status", result_type=PromotionStatus)
             failure = status.waiting_for.failure if status.waiting_for else None
             if failure and words in failure.answered:
                 return failure
             assert status.outcome is None, f"it ended instead of waiting because of {words!r}: {status.reason}"
-            assert time.monotonic() < deadline, f"timeout after {PATIENCE:.0f} s waiting for {words!r}: {failure}"
-            await asyncio.sleep(0.05)
+            assert time.monotonic() < begun + PATIENCE, f"timeout after {PATIENCE:.0f} s waiting for {words!r}: {failure}"
+            await pause(begun)
 
 
 def role_of(principal: str) -> str:

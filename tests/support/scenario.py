@@ -22,7 +22,7 @@ from slipway.api import Decision, OperatorCommand, Outcome, PromotionStatus, Sta
 from slipway.plan import PromotionPlan
 from slipway.temporal.start import Handle, promotion, send_update
 from tests.support.forked import ForkingCrew
-from tests.support.waiting import state_of, summary_of, until
+from tests.support.waiting import answered, pause, state_of, summary_of, until
 
 PATIENCE = 90.0
 """Seconds: a promotion takes about ten; a worker that was killed is noticed after ten more."""
@@ -197,7 +197,7 @@ class Scenario:
 
     async def until_stage(self, stage: StageName, state: StageState) -> PromotionStatus:
         """The status as soon as a stage is in that state."""
-        deadline = time.monotonic() + PATIENCE
+        begun = time.monotonic()
         while True:
             status = await self.handle.query("status", result_type=PromotionStatus)
             if state_of(status, stage) is state:
@@ -205,8 +205,9 @@ class Scenario:
             failure = status.waiting_for.failure if status.waiting_for else None
             assert status.outcome is None, f"it ended while {stage} was to be {state}: {status.reason}"
             assert failure is None, f"it parked while {stage} was to be {state}: {failure}"
-            assert time.monotonic() < deadline, f"timeout after {PATIENCE:.0f} s waiting for {stage} to be {state}: {status}"
-            await asyncio.sleep(0.05)
+            late = f"timeout after {PATIENCE:.0f} s waiting for {stage} to be {state}: {status}"
+            assert time.monotonic() < begun + PATIENCE, late
+            await pause(begun)
 
     async def until_summary(self, stage: StageName, text: str) -> PromotionStatus:
         """The status as soon as a stage's summary has a text in it."""
@@ -214,10 +215,7 @@ class Scenario:
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until the condition holds."""
-        deadline = time.monotonic() + PATIENCE
-        while not await asyncio.to_thread(condition):
-            assert time.monotonic() < deadline, f"timeout after {PATIENCE:.0f} s waiting for {what}"
-            await asyncio.sleep(0.02)
+        await answered(lambda: asyncio.to_thread(condition), bool, what, PATIENCE)
 
     def done(self, operation: str) -> list[dict[str, Any]]:
         """The calls of one operation that succeeded in the team's account, as `ecs.RunTask`, by the sandbox's own log."""

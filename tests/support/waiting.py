@@ -12,6 +12,19 @@ from slipway.temporal.start import Handle
 
 T = TypeVar("T")
 PATIENCE = 45.0
+SOONEST, LATEST = 0.02, 0.25
+"""Seconds between two looks, at first and at most."""
+
+
+async def pause(begun: float) -> None:
+    """Wait before the next look; the longer, the longer it takes already.
+
+    A look costs those that are waited for more than the one that looks: a query is a task for Temporal and for the worker.
+
+    Args:
+        begun: When the first look was made, by the monotonic clock.
+    """
+    await asyncio.sleep(min(LATEST, SOONEST + (time.monotonic() - begun) / 10))
 
 
 async def until(handle: Handle, condition: Callable[[PromotionStatus], bool], what: str) -> PromotionStatus:
@@ -28,13 +41,13 @@ async def answered(ask: Callable[[], Awaitable[T]], condition: Callable[[T], boo
         what: The same in words.
         patience: Seconds.
     """
-    deadline = time.monotonic() + patience
+    begun = time.monotonic()
     while True:
         answer = await ask()
         if condition(answer):
             return answer
-        assert time.monotonic() < deadline, f"timeout after {patience:.0f} s waiting for {what}; it is {answer}"
-        await asyncio.sleep(0.02)
+        assert time.monotonic() < begun + patience, f"timeout after {patience:.0f} s waiting for {what}; it is {answer}"
+        await pause(begun)
 
 
 async def until_parked(handle: Handle, stage: StageName) -> PromotionStatus:

@@ -31,8 +31,8 @@ from slipway_sandbox.core.faults import Fault
 from slipway_sandbox.core.world import DEFAULT_ACCOUNT
 
 DEFAULT_REGION = "us-east-1"
-LOOK_EVERY = 0.05
-"""Real seconds between two looks of `wait_until`."""
+LOOK_EVERY = 0.25
+"""Real seconds between two looks of `wait_until` at most."""
 STOP_GRACE = 10.0
 """Seconds that the process has to end its containers, before it is killed."""
 
@@ -53,16 +53,17 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float = 60, ev
         condition: What to wait for.
         what: The same in words, for the error.
         timeout: Real seconds to wait at most.
-        every: Real seconds between two looks.
+        every: Real seconds between two looks at most. They are fewer at first, and more the longer it takes.
 
     Raises:
         TimeoutError: It did not hold in time.
     """
-    deadline = time.monotonic() + timeout
+    begun = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - begun
+        if waited > timeout:
             raise TimeoutError(f"timeout after {timeout:g} s waiting for {what}")
-        time.sleep(every)
+        time.sleep(min(every, 0.02 + waited / 10))
 
 
 class SandboxProcess:
