@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from uuid import uuid4
 
 import botocore.session
@@ -81,5 +82,28 @@ def aws(sandbox: SandboxProcess, account: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The scenarios first, the build of the Dockerfiles before all: what takes minutes must not begin when the others end."""
-    items.sort(key=lambda item: (item.get_closest_marker("buildah") is None, "scenarios" not in item.path.parts))
+    """What takes minutes must not begin when all else has ended: scenarios come first, in every process."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if "scenarios" in item.path.parts]
+    long.sort(key=lambda item: item.get_closest_marker("buildah") is None)
+    others = [item for item in items if "scenarios" not in item.path.parts]
+    items[:] = dealt([list(group) for _, group in itertools.groupby(long, lambda item: item.path)], others, processes)
+
+
+def dealt(first: Sequence[list[pytest.Item]], others: Sequence[pytest.Item], processes: int) -> list[pytest.Item]:
+    """All tests in an order in which each process begins with its share of some.
+
+    xdist gives each process a part of the list, all of one length. Who is done takes from the ends of the others' parts.
+
+    Args:
+        first: What comes first. Tests of a group stay together, for they share what was set up.
+        others: The rest.
+        processes: How many there are.
+    """
+    total, rest = sum(map(len, first)) + len(others), iter(others)
+    tests: list[pytest.Item] = []
+    for process in range(processes):
+        own = list(itertools.chain.from_iterable(first[process::processes]))
+        length = (total - len(tests)) // (processes - process)
+        tests += [*own, *itertools.islice(rest, max(0, length - len(own)))]
+    return [*tests, *rest]
