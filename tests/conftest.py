@@ -19,7 +19,7 @@ from sandbox.testkit.client_classes import share_client_classes
 from slipway.aws.clients import Aws
 from slipway.temporal.payloads import data_converter
 from slipway.temporal.setup import set_up
-from tests.support.servers import ONE_PARTITION, temporal_server
+from tests.support.servers import ONE_PARTITION, QUIET, temporal_server
 from tests.support.world import World, working
 
 share_client_classes()
@@ -28,7 +28,7 @@ share_client_classes()
 @pytest.fixture(scope="session")
 def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
     """A server with Slipway's search attributes."""
-    with temporal_server(tmp_path_factory.mktemp("temporal"), *ONE_PARTITION) as server:
+    with temporal_server(tmp_path_factory.mktemp("temporal"), *ONE_PARTITION, *QUIET) as server:
         asyncio.run(_set_up(server.address))
         yield server
 

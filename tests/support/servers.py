@@ -15,6 +15,11 @@ LEAN = {"GOGC": "400"}
 limit."""
 ONE_PARTITION = tuple(f"matching.numTaskqueue{kind}Partitions=1" for kind in ("Read", "Write"))
 """A queue in one part has no forwarding, and learns at one time which worker version is current."""
+QUIET = (
+    *(f"metrics.breakdownBy{part}=false" for part in ("TaskQueue", "Partition", "BuildID")),
+    'matching.ephemeralDataUpdateInterval="1h"',
+)
+"""Each test has task queues of its own. The server would report figures of all that there ever were, once a second."""
 
 
 @contextlib.contextmanager
