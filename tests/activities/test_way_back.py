@@ -98,8 +98,8 @@ async def test_given_alarms_when_an_update_is_undone_at_any_phase_then_the_new_m
     done = await watch.during(serving.restore(second, first.config))
     assert done.state is LedgerState.undone
     assert serving.served() == first.config
-    # On a busy machine the update may be further by the time that the alarm is set.
-    reached = max([at, *watch.shares[:1]])
+    # On a busy machine the update may be further when the alarm is set, and a step that is under way then still lands.
+    reached = max([at, *watch.shares[:2]])
     assert max(watch.shares, default=0) <= reached
     assert watch.answers.count("bad") <= reached * len(watch.answers) + 1
     assert {answered_by(serving) for _ in range(4)} == {"good"}
