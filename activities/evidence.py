@@ -112,7 +112,8 @@ class EvidenceActivities:
         ahead: FindingList | None = None
         if request.ahead:
             origin = known_origin("gather_evidence", request.origin)
-            ahead = await what_would_stop(looks, origin, await app_of(self._repositories, origin), request.package)
+            app = await app_of(await self._repositories.open(origin.app), origin)
+            ahead = await what_would_stop(looks, origin, app, request.package)
         return GatheredEvidence.model_validate({**dict(evidence), "ahead": ahead})
 
     async def _evidence(self, request: GatherEvidence, looks: Looks) -> Evidence:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from activities.endpoints.served import SageMakerAccount
 from activities.pipelines.messages import Execution
 from activities.pipelines.steps import list_steps, steps_named, told
 from slipway.api import Message, ModelPackage, StepReport
@@ -217,16 +218,9 @@ async def list_packages(aws: Aws, region: str, group: str, since: datetime) -> l
     raise NeedsPersonError(tried, f"there are more than {len(found)}", "name the package: slipway retry <id> --package <arn>")
 
 
-async def describe_package(aws: Aws, arn: str, role_arn: str | None = None) -> DescribeModelPackageOutputTypeDef:
-    """The package as the registry shows it.
-
-    Args:
-        aws: Where to find AWS.
-        arn: The package's ARN.
-        role_arn: The role that looks; none for the worker's own.
-    """
-    describe = aws.sagemaker(region_of(arn), role_arn).describe_model_package
-    return await aws.call(f"looking at the model package {arn}", describe, ModelPackageName=arn)
+async def describe_package(aws: Aws, arn: str) -> DescribeModelPackageOutputTypeDef:
+    """The package as the registry shows it to the worker itself."""
+    return await SageMakerAccount(aws, region_of(arn), None).package(arn)
 
 
 async def artifacts_of(aws: Aws, region: str, steps: Sequence[StepReport]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from activities.endpoints.messages import EndpointPlan
 from activities.endpoints.served import SageMakerAccount, containers_of, group_of
 from slipway.errors import NeedsPersonError
+from slipway.gathering import both
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeModelOutputTypeDef
@@ -72,8 +72,8 @@ async def read_former(account: SageMakerAccount, plan: EndpointPlan, name: str) 
     described = cast("Mapping[str, Any]", config)
     variant = place_of_variant(tried, described["ProductionVariants"], plan.variant.name)
     model_name = model_to_replace(tried, described["ProductionVariants"][variant])
-    config_tags, (model, model_tags) = await asyncio.gather(
-        account.tags_of(config["EndpointConfigArn"]), _model(account, tried, model_name)
+    (model, model_tags), config_tags = await both(
+        _model(account, tried, model_name), account.tags_of(config["EndpointConfigArn"])
     )
     arguments = account.arguments_of("CreateModel", model)
     return Former(

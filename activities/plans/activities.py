@@ -61,12 +61,13 @@ class PlanActivities:
             TransientError: AWS does not answer.
         """
         origin, looks = request.origin, Looks(self._aws)
-        app = await app_of(self._repositories, origin)
+        repository = await self._repositories.open(origin.app)
+        app = await app_of(repository, origin)
         if request.package is not None:
             return await what_would_stop(looks, origin, app, request.package)
         # Both are made at the same time. What each finds is told in their order.
         found, later = Collector(), Collector()
-        look = StagesLook(self._aws, await self._repositories.open(origin.app), origin, app, found)
+        look = StagesLook(self._aws, repository, origin, app, found)
         _, (targets, _) = await asyncio.gather(look.task_to_run(), accounts_and_targets(looks, origin, app, None, later))
         found.add(*later.findings, *(each for target in targets for each in target.obstacles if each.level is Level.refuse))
         return FindingList(findings=fitting_findings(found.findings))

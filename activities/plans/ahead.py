@@ -10,18 +10,19 @@ from activities.endpoints.served import Looks
 from activities.evidence_size import fitting_findings
 from activities.origin import Origin
 from activities.plans.targets import TargetFound, TargetLook
-from activities.repositories import Repositories, app_at
+from activities.repositories import app_at
 from slipway.api import ModelPackage
 from slipway.app.gates import GateBar
 from slipway.app.going_back import spec_of_rollback
 from slipway.app.lint import App
 from slipway.app.regions import region_of_app
 from slipway.findings import FindingList
+from slipway.git.repository import Repository
 
 
-async def app_of(repositories: Repositories, origin: Origin) -> App:
+async def app_of(repository: Repository, origin: Origin) -> App:
     """The application's files at the promotion's commit. The spec is as it is used."""
-    app = await app_at(await repositories.open(origin.app), origin.app, origin.commit)
+    app = await app_at(repository, origin.app, origin.commit)
     going_back = origin.request.rollback
     return replace(app, spec=spec_of_rollback(app.spec, going_back.endpoint)) if going_back else app
 
