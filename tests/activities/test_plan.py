@@ -142,6 +142,12 @@ class Situation:
         )
         return await self.run(self.evidence.gather_evidence, gather.model_copy(update=more))
 
+    def watch_an_alarm_that_is_on(self) -> None:
+        """The strategy names an alarm, which is in ALARM now."""
+        strategy = f"strategy: {{canary: {{percent: 25, wait: 5m}}, alarms: [{ALARM}]}}"
+        self.write("promotion.yaml", ROLLOUT, f"{ROLLOUT}    {strategy}\n")
+        self.serving.put_alarm("ALARM")
+
     def asked_since(self, number: int) -> list[str]:
         """What AWS was asked since a call, each question with its arguments."""
         calls = self.sandbox.calls(account=self.account, since=number)
@@ -355,10 +361,7 @@ async def test_given_an_alarm_that_is_on_when_it_is_planned_then_that_warns_for_
     situation: Situation,
 ) -> None:
     await situation.serving.serve("first")
-    situation.write(
-        "promotion.yaml", ROLLOUT, f"{ROLLOUT}    strategy: {{canary: {{percent: 25, wait: 5m}}, alarms: [{ALARM}]}}\n"
-    )
-    situation.serving.put_alarm("ALARM")
+    situation.watch_an_alarm_that_is_on()
     plan = await situation.plan()
     assert plan.would_go
     [warning] = plan.findings
@@ -391,10 +394,7 @@ async def test_given_an_alarm_that_is_on_when_the_evidence_is_gathered_then_the_
     situation: Situation,
 ) -> None:
     await situation.serving.serve("first")
-    situation.write(
-        "promotion.yaml", ROLLOUT, f"{ROLLOUT}    strategy: {{canary: {{percent: 25, wait: 5m}}, alarms: [{ALARM}]}}\n"
-    )
-    situation.serving.put_alarm("ALARM")
+    situation.watch_an_alarm_that_is_on()
     package, origin = situation.serving.package("second"), await situation.origin()
     gathered = await situation.gathered(package, origin=origin, ahead=True)
     assert gathered.ahead
