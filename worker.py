@@ -225,7 +225,7 @@ def make_workers(
 def deployment_of(settings: WorkerSettings, behavior: VersioningBehavior) -> WorkerDeploymentConfig:
     """The worker's deployment and build. Where workers are not versioned, they only name the build in histories and in the UI.
 
-    Left to itself, the SDK makes a build id of the code of every module that is imported, which takes most of a second.
+    Left to itself, the SDK makes a build id of the code of every module that is imported: it reads all of them again.
     """
     version = WorkerDeploymentVersion(deployment_name=settings.deployment, build_id=settings.build_id or __version__)
     return WorkerDeploymentConfig(

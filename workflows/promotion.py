@@ -329,7 +329,7 @@ class PromotionWorkflow(RollbackStages):
         self._summarize(decided)
 
     async def _look_ahead(self, package: ModelPackage | None) -> FindingList:
-        """What would stop the promotion later. The look before people are asked is a part of gathering the evidence since."""
+        """What would stop the promotion later. Before people are asked, this is for evidence that does not say it."""
         if workflow.patched("check-ahead"):
             ahead = CheckAhead(origin=self._origin, package=package)
             return await self._step(PlanActivities.check_ahead, ahead, LOOK, "what would stop it later?")

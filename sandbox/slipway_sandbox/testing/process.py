@@ -53,7 +53,7 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float = 60, ev
         condition: What to wait for.
         what: The same in words, for the error.
         timeout: Real seconds to wait at most.
-        every: Real seconds between two looks at most. They are fewer at first, and more the longer it takes.
+        every: Real seconds between two looks at most. The first looks follow each other sooner.
 
     Raises:
         TimeoutError: It did not hold in time.
