@@ -10,7 +10,7 @@ from typing import Self
 from demo.stack import Stack, base_environment
 from demo.temporal import TemporalServer
 
-LEAN = {"GOGC": "400"}
+LEAN = {"GOGC": "400", "GOMAXPROCS": "1"}
 """A test's server lives for minutes: it collects garbage seldom. With a limit of its memory it would do nothing else at the
 limit."""
 ONE_PARTITION = tuple(f"matching.numTaskqueue{kind}Partitions=1" for kind in ("Read", "Write"))
