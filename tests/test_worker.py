@@ -25,6 +25,7 @@ from slipway.worker.arguments import read_arguments
 from slipway.worker.settings import WorkerSettings, default_work_folder
 from tests.support.pipecd import KEY, PipecdServer
 from tests.support.secured import write_certificates
+from tests.support.world import World, working
 from worker import wrong_setting
 
 
@@ -273,6 +274,14 @@ def test_given_no_work_folder_then_it_is_where_programs_keep_their_state(monkeyp
     assert default_work_folder() == Path("/var/lib/slipway")
 
 
+async def test_given_a_worker_that_starts_a_moment_later_when_somebody_looks_for_one_then_it_is_seen(client: Client) -> None:
+    world = World(task_queue=f"late-{uuid4()}")
+    looking = asyncio.create_task(has_worker(client, world.task_queue))
+    await client.count_workflows()  # by then nobody was seen to poll
+    async with working(client, world):
+        assert await looking
+
+
 @pytest.mark.parametrize("versioned", [{}, {"SLIPWAY_VERSIONED": "true", "SLIPWAY_BUILD_ID": "one"}], ids=["plain", "versioned"])
 async def test_given_a_worker_then_who_starts_a_promotion_can_see_it(
     temporal: TemporalServer, client: Client, tmp_path: Path, versioned: dict[str, str]
@@ -282,9 +291,7 @@ async def test_given_a_worker_then_who_starts_a_promotion_can_see_it(
     process = await start(variables)
     try:
         await until_logged(process, "polling")
-        async with asyncio.timeout(20):
-            while not await has_worker(client, variables["SLIPWAY_TASK_QUEUE"]):
-                pass
+        assert await has_worker(client, variables["SLIPWAY_TASK_QUEUE"])
     finally:
         process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 20) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
@@ -34,6 +35,8 @@ ANSWERS_WITHIN = timedelta(seconds=15)
 """How long a command waits for the worker; one that runs answers within a second."""
 POLL_WITHIN = timedelta(seconds=75)
 """A worker asks for work for a minute, then asks again: one that has not asked for longer is gone."""
+APPEARS_WITHIN, LOOK_EVERY = 2.0, 0.2
+"""Seconds in which a worker that has just started is seen to ask for work, and seconds between two looks."""
 
 
 async def start_promotion(client: Client, request: PromotionRequest, task_queue: str = TASK_QUEUE) -> tuple[Handle, bool]:
@@ -153,7 +156,16 @@ async def _describe(client: Client, promotion_id: str) -> WorkflowExecutionDescr
 
 
 async def has_worker(client: Client, task_queue: str) -> bool:
-    """Whether a worker asks for work of a task queue. True also where Temporal does not say."""
+    """Whether a worker asks for work of a task queue, now or in a moment. True also where Temporal does not say."""
+    deadline = time.monotonic() + APPEARS_WITHIN
+    while not await _is_polled(client, task_queue):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(LOOK_EVERY)
+    return True
+
+
+async def _is_polled(client: Client, task_queue: str) -> bool:
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=TaskQueue(name=task_queue),
