@@ -53,8 +53,8 @@ def values_at(report: Any, path: str) -> Iterator[Any]:
         return
     try:
         found = _compiled(path).search(report)
-    except ValueError:
-        return  # a spec that an older release has read
+    except (ValueError, TypeError):
+        return  # a spec that an older release has read; or a filter that compares a text with a number
     if found is not None:
         yield found
 

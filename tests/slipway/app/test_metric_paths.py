@@ -70,6 +70,10 @@ def test_given_a_path_that_a_recorded_spec_has_and_that_is_no_expression_then_it
     assert list(values_at(REPORT, "classes[")) == []
 
 
+def test_given_a_filter_that_compares_numbers_when_the_report_has_a_text_there_then_it_leads_nowhere() -> None:
+    assert list(values_at({"a": [{"n": "1", "v": 3}]}, "a[?n>`0`].v | [0]")) == []
+
+
 @given(path=st.text(alphabet="ab.[]\"|?='`0-@*(){}&!", max_size=60))
 def test_given_any_path_then_it_leads_to_values_or_nowhere(path: str) -> None:
     assert len(list(values_at(REPORT, path))) <= 60
