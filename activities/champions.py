@@ -33,6 +33,8 @@ _REPORTS = (
     ("ModelQuality", "Statistics"),
     ("ModelDataQuality", "Statistics"),
     ("Bias", "Report"),
+    ("Bias", "PreTrainingReport"),
+    ("Bias", "PostTrainingReport"),
     ("Explainability", "Report"),
 )
 

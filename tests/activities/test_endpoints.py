@@ -395,6 +395,11 @@ async def test_given_a_champion_whose_report_has_expired_when_no_gate_compares_t
     assert "NoSuchKey" in evidence.champions[0].unmeasured
 
 
+def test_given_the_reports_that_clarify_makes_when_a_package_names_them_then_all_are_read() -> None:
+    bias = {"PreTrainingReport": {"S3Uri": "s3://b/pre"}, "PostTrainingReport": {"S3Uri": "s3://b/post"}}
+    assert champions.report_uris({"Bias": bias}) == ["s3://b/pre", "s3://b/post"]
+
+
 @pytest.mark.parametrize("uri", ["s3://reports", "https://reports.example.com/first.json"])
 async def test_given_a_champion_whose_report_is_in_an_odd_place_when_no_gate_compares_then_it_is_only_said(
     aws: Aws, serving: Serving, uri: str, monkeypatch: pytest.MonkeyPatch
