@@ -141,6 +141,12 @@ spec:
 """
 
 
+async def test_given_the_programs_option_behind_a_command_then_it_is_refused_and_nothing_looks_done(shell: Shell) -> None:
+    done = await shell.slipway("rollback", "screening", "--version", "7", "--reason", "recall fell")
+    assert done.code == 2
+    assert "Unknown option: --version" in done.err
+
+
 async def test_given_github_when_problems_are_linted_then_each_is_an_annotation(shell: Shell, folder: Path) -> None:
     done = await shell.slipway("lint", str(folder), "--format", "github")
     assert done.code == 2
