@@ -16,7 +16,7 @@ from slipway.api import Champion, ModelPackage, ReportFile
 from slipway.app.gates import Rival
 from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_report, together
 from slipway.app.spec import Target
-from slipway.aws.clients import Aws, place_in_s3, region_of
+from slipway.aws.clients import Aws, object_in_s3, region_of
 from slipway.errors import NeedsPersonError, cap
 from slipway.gathering import gather_bounded
 
@@ -33,6 +33,8 @@ _REPORTS = (
     ("ModelQuality", "Statistics"),
     ("ModelDataQuality", "Statistics"),
     ("Bias", "Report"),
+    ("Bias", "PreTrainingReport"),
+    ("Bias", "PostTrainingReport"),
     ("Explainability", "Report"),
 )
 
@@ -126,7 +128,7 @@ class PackageMeter:
 
     async def _report(self, uri: str, region: str, spare: int) -> tuple[Measurements, ReportFile]:
         tried = f"reading the metrics {uri}"
-        bucket, key = place_in_s3(uri)
+        bucket, key = object_in_s3(uri)
         s3 = self._aws.s3(region)
 
         def read() -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from activities.images.registries import describe_image
 from slipway.api import Artifact, PackageContainer
-from slipway.aws.clients import Aws, place_in_s3, region_of
+from slipway.aws.clients import Aws, object_in_s3, place_in_s3, region_of
 from slipway.aws.errors import answer_of
 from slipway.errors import NeedsPersonError, SlipwayError
 from slipway.oci.reference import ImageReference
@@ -53,10 +53,10 @@ def _sources(container: Mapping[str, Any]) -> set[tuple[str, bool]]:
 
 
 async def _artifact(aws: Aws, region: str, uri: str, *, whole_prefix: bool) -> Artifact:
-    bucket, key = place_in_s3(uri)
-    s3 = aws.s3(region)
     if whole_prefix:
         return await _prefix(aws, region, uri)
+    bucket, key = object_in_s3(uri)
+    s3 = aws.s3(region)
     found = await aws.call(f"looking at the model's file {uri}", s3.head_object, Bucket=bucket, Key=key)
     return Artifact(
         uri=uri,

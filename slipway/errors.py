@@ -19,6 +19,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from slipway.text import without_surrogates
+
 TEXT_LIMIT = 1_000
 """Characters of each part of an error that cross Temporal."""
 RETRIED_LIMIT = 450
@@ -115,7 +117,11 @@ class RefusedError(SlipwayError):
 
 
 def cap(text: str, limit: int = TEXT_LIMIT) -> str:
-    """The text, cut in its middle where it is too long for a failure: both ends of a message tell the most."""
+    """The text, cut in its middle where it is too long for a failure: both ends of a message tell the most.
+
+    Half of a surrogate pair, which JSON of strangers may have, becomes `�`: no failure and no result could be sent with it.
+    """
+    text = without_surrogates(text)
     if len(text) <= limit:
         return text
     half = limit // 2 - 10

@@ -7,6 +7,7 @@ import re
 _CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _SURROGATES = "\ud800-\udfff"
+_SURROGATE = re.compile(f"[{_SURROGATES}]")
 _UNSAFE = re.compile(f"[{_CONTROLS}{_BIDI}{_SURROGATES}]")
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>&|~#!$])")
@@ -25,6 +26,11 @@ def printable(text: str) -> str:
     Line ends and tabs stay; each other control character (C0, C1), control of direction and half of a surrogate pair becomes `�`.
     """
     return _UNSAFE.sub(_CELL, _LINE_ENDS.sub("\n", text))
+
+
+def without_surrogates(text: str) -> str:
+    """Text that UTF-8 can have: halves of surrogate pairs become `�`."""
+    return _SURROGATE.sub(_CELL, text)
 
 
 def one_line(text: str) -> str:

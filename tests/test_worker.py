@@ -226,7 +226,7 @@ def test_given_arguments_then_no_worker_starts(arguments: list[str], code: int) 
         ("SLIPWAY_GIT_AUTHOR", "Bot <x>", "without < and >"),
         ("SLIPWAY_GIT_AUTHOR", "Bot\nSlipway-Promotion: x", "printable"),
         ("SLIPWAY_GIT_AUTHOR", "Bot.", "at both ends"),
-        ("SLIPWAY_GIT_EMAIL", "", "1 to 200"),
+        ("SLIPWAY_GIT_EMAIL", " ", "1 to 200"),
         ("SLIPWAY_GIT_SIGNING_KEY", "/nowhere/key", "names no file"),
         ("SLIPWAY_SIGSTORE_ROOT", "/nowhere/trusted_root.json", "it cannot be read: No such file"),
         ("SLIPWAY_PIPECD_API", "https://pipecd.example.com", "should match pattern"),
@@ -264,6 +264,14 @@ def test_given_git_settings_then_commits_are_by_them(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(f"SLIPWAY_{name}", value)
     author = WorkerSettings().author()  # pyright: ignore[reportCallIssue] -- the environment fills it
     assert author == Author("Ünal Bot", "bot@example.com", tmp_path / "key")
+
+
+def test_given_empty_variables_then_they_are_settings_that_are_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIPWAY_REPOSITORIES", "file:///repositories/*")
+    plain = WorkerSettings()  # pyright: ignore[reportCallIssue] -- the environment fills it
+    for name in WorkerSettings.model_fields.keys() - {"repositories"}:
+        monkeypatch.setenv(f"SLIPWAY_{name.upper()}", "")
+    assert WorkerSettings() == plain  # pyright: ignore[reportCallIssue] -- the environment fills it
 
 
 def test_given_no_work_folder_then_it_is_where_programs_keep_their_state(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,9 +89,9 @@ class AnswerSchema:
         validator = guarded(getattr(library(), self._dialect))(self._schema, registry=_registry())
         try:
             worst = best_match(itertools.islice(validator.iter_errors(answer), _ERRORS_COMPARED))
+            return _said(worst) if worst else ""
         except Exception as error:  # noqa: BLE001 -- whatever a stranger's schema makes the library raise, the answer is not right
             return f"the answer cannot be held against the schema: {cap(one_line(_words(error)), _SHOWN)}"
-        return _said(worst) if worst else ""
 
     def _check_schema(self) -> None:
         """Hold the schema against the schema of schemas, and look for what it refers to."""
@@ -181,7 +181,7 @@ def _registry() -> Any:
 
 
 def _words(error: Exception) -> str:
-    return "it refers to itself without an end" if isinstance(error, RecursionError) else str(error)
+    return "it refers to itself without an end, or is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _said(error: Any) -> str:

@@ -11,6 +11,10 @@ from slipway.app.spec_model import SpecModel
 S3Uri = Annotated[str, Bounds(pattern=r"^s3://[a-z0-9.-]{3,63}(/.*)?$", max_length=512)]
 KmsKey = Annotated[str, Bounds(pattern=r"^[a-zA-Z0-9:/_-]+$", max_length=2_048)]
 TopicArn = Annotated[str, Bounds(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$")]
+VariableName = Annotated[str, Bounds(max_length=1_024, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+Environment = Annotated[dict[VariableName, Annotated[str, Bounds(max_length=1_024)]], Bounds(max_length=100)]
+"""The bounds are those of SageMaker's `EnvironmentMap`."""
+MEMORY_STEP = 1_024
 
 
 class Vpc(SpecModel):
@@ -31,6 +35,14 @@ class Serverless(SpecModel):
     """Requests that it answers at a time."""
     provisioned_concurrency: Annotated[int, Bounds(ge=1, le=200)] | None = None
     """Requests that it is always ready for. Absent: none."""
+
+    @rule
+    def _fits_sagemaker(self) -> None:
+        """`memory` is a multiple of 1024, and `provisionedConcurrency` at most `maxConcurrency`."""
+        if self.memory % MEMORY_STEP:
+            raise ValueError(f"has a memory of {self.memory}, which is none of 1024, 2048, 3072, 4096, 5120 and 6144")
+        if (self.provisioned_concurrency or 0) > self.max_concurrency:
+            raise ValueError("has a provisionedConcurrency above its maxConcurrency")
 
 
 class AsyncInference(SpecModel):
@@ -64,7 +76,7 @@ class DataCapture(SpecModel):
 class EndpointSettings(SpecModel):
     """What endpoints have beside model and instances. A live endpoint keeps what is not written here."""
 
-    environment: dict[str, str] | None = None
+    environment: Environment | None = None
     """Variables of the model's container, over those of the package. No secrets: whoever reads the repository sees them."""
     vpc: Vpc | None = None
     """The network of the containers."""

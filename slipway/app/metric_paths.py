@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 _MARKS = re.compile(r'[\["|]')
+_OTHER_ROOT = re.compile(r"\$?\.|\$\[")
 _TAKEN = frozenset(
     {
         "comparator",
@@ -34,8 +35,11 @@ def check_metric_path(path: str) -> str:
     """Checks a path as it is written in a spec.
 
     Raises:
-        ValueError: It has one of `[`, `"` and `|`, and is no expression that is taken.
+        ValueError: It begins as a path of JSONPath or jq does; or it has one of `[`, `"` and `|`, and is no expression that is
+            taken.
     """
+    if found := _OTHER_ROOT.match(path):
+        raise ValueError(f"must be a path that begins with a key, as binary_classification_metrics.auc.value: without {found[0]}")
     if _MARKS.search(path):
         _compiled(path)
     return path
@@ -53,8 +57,8 @@ def values_at(report: Any, path: str) -> Iterator[Any]:
         return
     try:
         found = _compiled(path).search(report)
-    except ValueError:
-        return  # a spec that an older release has read
+    except (ValueError, TypeError):
+        return  # a spec that an older release has read; or a filter that compares a text with a number
     if found is not None:
         yield found
 

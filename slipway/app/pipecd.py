@@ -38,7 +38,8 @@ _WANTED = {
     "missing": "add it",
 }
 """What is allowed, by pydantic's names of errors."""
-_VARIABLE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_VARIABLE = re.compile(r"(?:\s*\{\{-\s|\{\{)\s*(.*?)\s*(?:\s-\}\}\s*|\}\})", re.DOTALL)
+"""An action of a template; a hyphen takes the space beside it away."""
 
 
 AppPath = Annotated[str, file_of_the_app("taskdef.yaml")]
@@ -65,7 +66,13 @@ class PipecdModel(BaseModel):
         given = cast("dict[str, Any]", data)
         names = [field.alias or name for name, field in cls.model_fields.items()]
         spelled = {name.casefold(): name for name in names}
-        return {spelled.get(key.casefold(), key): value for key, value in given.items() if value is not None and value != ""}
+        found: dict[str, Any] = {}
+        for key, value in given.items():
+            name = spelled.get(key.casefold(), key)
+            if name in found:
+                raise ValueError(f"has {name!r} twice, in other cases of its letters; keep one")
+            found[name] = value
+        return {name: value for name, value in found.items() if value is not None and value != ""}
 
 
 class AwsvpcConfiguration(PipecdModel):
@@ -350,7 +357,7 @@ class _AppReader:
             self._problem(path, "is required and absent", "add it as PipeCD's reference for its ECS application says")
             return None
         try:
-            read = model.model_validate({**data, **more}, context=READING, by_alias=True, by_name=bool(more))
+            read = model.model_validate({**data, **more}, context=READING, by_alias=True, by_name=False)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 place = (*path, *detail["loc"])
@@ -366,7 +373,7 @@ class _AppReader:
         value: Any = self._document.data
         for part in path:
             try:
-                value = value[part] if isinstance(part, int) else _member(value, part)
+                value = value[part] if isinstance(part, int) else member(value, part)
             except (KeyError, IndexError, TypeError):
                 return None
         return value
@@ -375,7 +382,8 @@ class _AppReader:
         self.problems.append(self._document.problem(path, message, help_))
 
 
-def _member(value: Any, key: str) -> Any:
+def member(value: Any, key: str) -> Any:
+    """The value of a key, which is found in any case, as Go finds it; none where it is not there."""
     if not isinstance(value, dict):
         return None
     pairs = cast("dict[str, Any]", value)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
 
+from slipway.app.pipecd import member
 from slipway.app.problems import Problem, Severity
 from slipway.app.yaml_source import Document, Path
 
@@ -112,7 +113,7 @@ def warnings_of(document: Document, input_path: Sequence[str], launcher: str) ->
         launcher: Who launches the task, by the word of `spec.task.launcher`.
     """
     found = [*_warnings(document, ("spec",), "", launcher), *_warnings(document, tuple(input_path), "input.", launcher)]
-    if tuple(input_path) != ("spec", "input") and isinstance(document.data["spec"].get("input"), dict):
+    if tuple(input_path) != ("spec", "input") and isinstance(_at(document.data, ("spec", "input")), dict):
         found.append(_warning(document, ("spec", "input"), f"is not used: {'.'.join(input_path)} is", "keep one of them"))
     network = (*input_path, "awsvpcConfiguration")
     return (*found, *_warnings(document, network, "input.awsvpcConfiguration.", launcher))
@@ -157,9 +158,14 @@ def _named(prefix: str) -> Iterator[tuple[str, Field]]:
 
 
 def _keys(data: Any, path: Path) -> list[str]:
+    found = _at(data, path)
+    return list(cast("dict[str, Any]", found)) if isinstance(found, dict) else []
+
+
+def _at(data: Any, path: Path) -> Any:
     for part in path:
-        data = cast("dict[str, Any]", data).get(str(part)) if isinstance(data, dict) else None
-    return list(cast("dict[str, Any]", data)) if isinstance(data, dict) else []
+        data = member(data, str(part))
+    return data
 
 
 def _warning(document: Document, path: Path, message: str, help_: str) -> Problem:

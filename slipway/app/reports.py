@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from slipway.app.metric_paths import values_at
+from slipway.text import one_line
 
 REPORT_LIMIT = 4 * 1_024 * 1_024
 """The most bytes of one report."""
@@ -101,9 +102,9 @@ def fault_of(value: Any) -> str:
         case list():
             return f"is a list of {len(cast('list[Any]', value))}, not a number: say which item, as [0]"
         case Mapping():
-            keys = [str(key)[:_SHOWN] for key in cast("Mapping[str, Any]", value)]
-            more = ", …" if len(keys) > _KEYS_SHOWN else ""
-            return f"is an object, not a number: it has {', '.join(keys[:_KEYS_SHOWN]) or 'nothing'}{more}"
+            keys = list(cast("Mapping[str, Any]", value))
+            shown = ", ".join(one_line(str(key)[:_SHOWN]) for key in keys[:_KEYS_SHOWN])
+            return f"is an object, not a number: it has {shown or 'nothing'}{', …' if len(keys) > _KEYS_SHOWN else ''}"
         case _:
             return _fault_of_scalar(value)
 

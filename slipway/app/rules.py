@@ -81,7 +81,7 @@ class Bounds:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         found = handler(schema)
-        unit = "Items" if found.get("type") == "array" else "Length"
+        unit = {"array": "Items", "object": "Properties"}.get(str(found.get("type")), "Length")
         names = {"ge": "minimum", "le": "maximum", "min_length": f"min{unit}", "max_length": f"max{unit}", "pattern": "pattern"}
         return found | {names[name]: bound for name, bound in asdict(self).items() if bound is not None}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from slipway.app.expressions import compiled
@@ -63,6 +64,7 @@ def guarded(of_draft: Any) -> Any:
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties,
         "uniqueItems": _unique_items,
+        "multipleOf": _multiple_of,
         **dict.fromkeys(found.keys() & NOT_APPLIED, _refused),
     }
     counted = {keyword: _counted(keyword, function, steps) for keyword, function in {**found, **own}.items()}
@@ -134,3 +136,19 @@ def _unique_items(validator: Any, value: Any, instance: Any, schema: Mapping[str
         return
     if len({json.dumps(each, sort_keys=True) for each in instance}) < len(instance):
         yield ValidationError("has an item twice")
+
+
+def _multiple_of(validator: Validator, value: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+    """By the digits as they are written: the library divides binary fractions, and 19.99 is no multiple of 0.01 for it."""
+    from jsonschema.exceptions import ValidationError  # noqa: PLC0415
+
+    del schema
+    if validator.is_type(instance, "number") and not _is_multiple(repr(instance), repr(value)):
+        yield ValidationError("is no multiple")
+
+
+def _is_multiple(number: str, of: str) -> bool:
+    try:
+        return Fraction(number) % Fraction(of) == 0
+    except ValueError:  # NaN, and 1e999
+        return False

@@ -19,11 +19,11 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from slipway.app.durations import Duration, between
-from slipway.app.endpoint_settings import EndpointSettings
+from slipway.app.endpoint_settings import EndpointSettings, Environment
 from slipway.app.metric_paths import check_metric_path
 from slipway.app.rules import Bounds, file_of_the_app, rule, when_reading
 from slipway.app.signers import SignedBy
-from slipway.app.spec_model import SpecModel
+from slipway.app.spec_model import Number, SpecModel
 from slipway.app.strategy import Strategy
 from slipway.oci.reference import REPOSITORY_URI, ImageReference, check_repository
 from slipway.people import check_name, fold_name
@@ -161,7 +161,7 @@ class Container(SpecModel):
     """What an answer may be, as `application/json`."""
     instance_types: tuple[InstanceType, ...] = ()
     """What it may run on. Absent: the `instanceType` of `rollout.variant`."""
-    environment: dict[str, str] | None = None
+    environment: Environment | None = None
     """The container's environment variables. They are shown to everybody who sees the package."""
 
 
@@ -216,13 +216,13 @@ class Gate(SpecModel):
 
     metric: Annotated[str, Bounds(min_length=1, max_length=256), when_reading(check_metric_path)]
     """The path to a number in the evaluation report, as `binary_classification_metrics.auc.value`."""
-    min: float | None = None
+    min: Number | None = None
     """The least value that passes."""
-    max: float | None = None
+    max: Number | None = None
     """The greatest value that passes."""
-    max_regression: Annotated[float, Bounds(ge=0)] | None = None
+    max_regression: Annotated[Number, Bounds(ge=0)] | None = None
     """How much worse than the champion's the metric may be, in its own unit. Passes where there is no champion."""
-    min_improvement: Annotated[float, Bounds(ge=0)] | None = None
+    min_improvement: Annotated[Number, Bounds(ge=0)] | None = None
     """How much better than the champion's the metric must be, in its own unit. Passes where there is no champion."""
     direction: Literal["higher", "lower"] = "higher"
     """Whether a higher or a lower value is better; matters to `maxRegression` and `minImprovement`."""
@@ -283,9 +283,9 @@ class ExpectedValue(SpecModel):
 
     path: Annotated[str, Bounds(min_length=1, max_length=256), when_reading(check_metric_path)]
     """Where it is: keys with dots between them, or JMESPath as in a gate, as `predictions[0].score` or `[0][0]`."""
-    number: float | None = None
+    number: Number | None = None
     """The number that is wanted there. Not together with `text`."""
-    tolerance: Annotated[float, Bounds(ge=0)] = 0
+    tolerance: Annotated[Number, Bounds(ge=0)] = 0
     """How far the number may be from the one that is wanted."""
     text: Annotated[str, Bounds(max_length=1_000)] | None = None
     """The text that is wanted there."""

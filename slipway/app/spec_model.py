@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic.alias_generators import to_camel
+
+_EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
+
+
+def _with_exponent(value: Any) -> Any:
+    """YAML 1.1 takes `1e-3` for a text, as it has no point; JSON and YAML 1.2 take it for a number."""
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
+
+
+Number = Annotated[float, BeforeValidator(_with_exponent)]
+"""A number that people write, as `0.9` or `1e-3`."""
 
 
 class SpecModel(BaseModel):

@@ -7,6 +7,7 @@ import difflib
 import inspect
 import json
 import types
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -95,9 +96,20 @@ def model_of(model: type[M], document: Document) -> M:
             json.dumps(document.data), strict=True, extra="forbid", context=READING, by_alias=True, by_name=False
         )
     except ValidationError as error:
-        problems = [_problem(model, document, detail) for detail in error.errors(include_url=False)]
+        problems = _each_once(_problem(model, document, detail) for detail in error.errors(include_url=False))
         problems.sort(key=lambda problem: (problem.line, problem.column))
         raise FileError(f"reading {document.file}", problems) from error
+
+
+def _each_once(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems, with one for a value that is none of several forms."""
+    found: dict[tuple[int, int, str, str], Problem] = {}
+    for problem in problems:
+        key = (problem.line, problem.column, problem.path, problem.message)
+        first = found.setdefault(key, problem)
+        if first is not problem:
+            found[key] = first.model_copy(update={"help": f"{first.help}, or {problem.help.removeprefix('allowed: ')}"})
+    return list(found.values())
 
 
 def _problem(root: type[BaseModel], document: Document, detail: ErrorDetails) -> Problem:
@@ -109,7 +121,9 @@ def _problem(root: type[BaseModel], document: Document, detail: ErrorDetails) ->
             return document.problem(path, "is required and absent", _meaning(root, path))
         case "value_error" if isinstance(_look_up(document.data, path), dict):
             return document.problem(path, str(detail.get("ctx", {})["error"]), "correct these keys together")
-        case "string_type" | "model_type" if not isinstance(_look_up(document.data, path), str) and path in document.words:
+        case _ if detail["loc"][-1:] == ("[key]",):
+            return document.problem(path, f"found the name {path[-1]!r}", f"allowed: {_allowed(path, detail)}", at_key=True)
+        case "string_type" | "model_type" if _reads_as_no_text(document, path, detail["type"]):
             said = f"found {_short(document.words[path])} without quotes, which YAML reads as no text"
             return document.problem(path, said, "put quotes around a text")
         case _:
@@ -117,9 +131,16 @@ def _problem(root: type[BaseModel], document: Document, detail: ErrorDetails) ->
             return document.problem(path, f"found {found}", f"allowed: {_allowed(path, detail)}")
 
 
+def _reads_as_no_text(document: Document, path: Path, kind: str) -> bool:
+    """Whether a text is wanted, or could stand there as an event's name, and what is there was meant as one."""
+    found = _look_up(document.data, path)
+    wanted = kind == "string_type" or path[-1:] == ("event",)
+    return wanted and path in document.words and found is not None and not isinstance(found, str)
+
+
 def _written_part(data: Any, path: Path) -> Path:
-    """The path to a text that stands for a mapping, rather than to what it stands for."""
-    inner = [part for position, part in enumerate(path) if not isinstance(_look_up(data, path[:position]), str)]
+    """The path to a value that stands alone, rather than to one of the forms that it could have had."""
+    inner = [part for position, part in enumerate(path) if not isinstance(_look_up(data, path[:position]), str | int | float)]
     return tuple(inner)
 
 

@@ -100,7 +100,8 @@ def taskdef_of(document: Document) -> TaskdefReading:
         problem = document.problem((), "holds no task definition", "write family and containerDefinitions")
         raise FileError(f"reading {document.file}", [problem])
     forwarded: TaskDefinition = {key: value for key, value in request.items() if key in FORWARDED}  # pyright: ignore[reportUnknownVariableType]
-    missing = [key for key in ("family", "containerDefinitions") if not forwarded.get(key)]
+    told = {problem.path for problem in reader.problems}
+    missing = [key for key in ("family", "containerDefinitions") if not forwarded.get(key) and key not in told]
     problems = [*reader.problems, *(document.problem((key,), "is required and absent", "add it") for key in missing)]
     problems += _container_problems(document, forwarded) if not problems else []
     if problems:
@@ -165,6 +166,8 @@ class _Reader:
             name = spelled.get(key.casefold())
             if name is None:
                 self._unknown(key, shape, path)
+            elif name in result:
+                self._problem((*path, key), f"is {name} once more, in another case of its letters", "keep one of them")
             elif inner is not None and not _is_left_out(inner, shape.members[name]):
                 result[name] = self.value(inner, shape.members[name], (*path, key))
             if name and not path and name not in FORWARDED:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from slipway.app.durations import Duration, between, format_duration
 from slipway.app.rules import Bounds, rule
-from slipway.app.spec_model import SpecModel
+from slipway.app.spec_model import Number, SpecModel
 
 ERRORS = frozenset({"Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors"})
 
@@ -25,11 +25,11 @@ class WatchedMetric(SpecModel):
     statistic: Literal["average", "maximum", "p50", "p90", "p95", "p99"] = "average"
     """What is taken of it. The average of an error metric is the part of the requests that failed, from 0 to 1; another statistic
     says nothing there. A percentile is the mean of CloudWatch's percentiles of each minute, by their requests."""
-    max: Annotated[float, Bounds(ge=0)] | None = None
+    max: Annotated[Number, Bounds(ge=0)] | None = None
     """The greatest value that passes."""
-    max_regression: Annotated[float, Bounds(ge=0)] | None = None
+    max_regression: Annotated[Number, Bounds(ge=0)] | None = None
     """How much greater than the former model's the value may be, in its own unit."""
-    max_ratio: Annotated[float, Bounds(ge=0)] | None = None
+    max_ratio: Annotated[Number, Bounds(ge=0)] | None = None
     """How many times the former model's the value may be. Where that is 0, only 0 passes: for errors, `maxRegression` is the
     better rule."""
     min_requests: Annotated[int, Bounds(ge=1, le=1_000_000_000)] = 100

@@ -28,6 +28,7 @@ from botocore.credentials import (
 from botocore.exceptions import BotoCoreError, ClientError
 
 from slipway.aws.errors import classify
+from slipway.errors import NeedsPersonError
 from slipway.kept import Kept
 
 if TYPE_CHECKING:
@@ -246,7 +247,36 @@ def region_of(arn: str) -> str:
     return arn.split(":")[3]
 
 
+_S3_URI = re.compile(r"s3://(?P<bucket>[A-Za-z0-9._-]+)(?:/(?P<key>.*))?", re.DOTALL)
+_S3_HOST = r"s3(?:[.-][a-z0-9-]+)*\.amazonaws\.(?:com(?:\.cn)?|eu)"
+_S3_URLS = (
+    re.compile(rf"https://(?P<bucket>[A-Za-z0-9._-]+)\.{_S3_HOST}/(?P<key>.*)", re.DOTALL),
+    re.compile(rf"https://{_S3_HOST}/(?P<bucket>[A-Za-z0-9._-]+)/(?P<key>.*)", re.DOTALL),
+)
+"""How SageMaker takes places in S3, too: with the bucket in the host's name, or behind it."""
+
+
 def place_in_s3(uri: str) -> tuple[str, str]:
-    """The bucket and key of an S3 URI. A key is as it is written: `#`, `?`, `%` and doubled slashes are its own."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    """The bucket and key of an S3 URI. A key is as it is written: `#`, `?`, `%` and doubled slashes are its own.
+
+    Raises:
+        NeedsPersonError: It names no bucket. SageMaker takes any text.
+    """
+    found = next((match for form in (_S3_URI, *_S3_URLS) if (match := form.fullmatch(uri))), None)
+    if found is None:
+        remedy = "register the package with places such as s3://bucket/key; then retry, or abort"
+        raise NeedsPersonError(f"reading the place {uri}", "it is no place in S3", remedy)
+    return found["bucket"], found["key"] or ""
+
+
+def object_in_s3(uri: str) -> tuple[str, str]:
+    """The bucket and key of an S3 URI that names one object.
+
+    Raises:
+        NeedsPersonError: It names none.
+    """
+    bucket, key = place_in_s3(uri)
+    if not key:
+        remedy = "register the package with the file; then retry, or abort"
+        raise NeedsPersonError(f"reading the place {uri}", "it names a bucket, and no file", remedy)
     return bucket, key

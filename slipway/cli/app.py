@@ -221,7 +221,14 @@ def make_app() -> App:
     for position, each in enumerate(COMMANDS):
         examples = "\n".join(f"$ {line}" for line in each.examples)
         epilogue = f"Examples:\n\n{examples}\n\n{EXPLAINED}"
-        app.command(f"slipway.cli.{each.function}", name=each.name, help=each.summary, help_epilogue=epilogue, sort_key=position)
+        app.command(
+            f"slipway.cli.{each.function}",
+            name=each.name,
+            help=each.summary,
+            help_epilogue=epilogue,
+            sort_key=position,
+            version_flags=(),
+        )
     return app
 
 

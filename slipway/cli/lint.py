@@ -15,7 +15,7 @@ from slipway.cli.exits import Exit
 from slipway.cli.out import Out
 from slipway.errors import RefusedError
 from slipway.git.process import FILE_LIMIT
-from slipway.text import pluralize
+from slipway.text import pluralize, printable
 
 Form = Annotated[Literal["text", "github"], Parameter(name="--format")]
 
@@ -55,14 +55,18 @@ def file_in(folder: Path, path: str) -> bytes | None:
     """
     file = folder / path
     tried = f"reading {file}"
-    if any((folder / part).is_symlink() for part in (Path(path), *Path(path).parents[:-1])):
-        raise RefusedError(tried, "it is a symbolic link, or in a folder that is one", "put a file there")
-    if not file.is_file():
-        return None
-    size = file.stat().st_size
-    if size > FILE_LIMIT:
-        raise RefusedError(tried, f"it has {size:,} bytes", f"keep it under {FILE_LIMIT:,} bytes")
-    return file.read_bytes()
+    try:
+        if any((folder / part).is_symlink() for part in (Path(path), *Path(path).parents[:-1])):
+            raise RefusedError(tried, "it is a symbolic link, or in a folder that is one", "put a file there")
+        if not file.is_file():
+            return None
+        size = file.stat().st_size
+        if size > FILE_LIMIT:
+            raise RefusedError(tried, f"it has {size:,} bytes", f"keep it under {FILE_LIMIT:,} bytes")
+        return file.read_bytes()
+    except OSError as error:
+        # A name that is too long, or a file that this user may not read.
+        raise RefusedError(tried, error.strerror or str(error), "put a file there that can be read") from error
 
 
 def annotation(problem: Problem) -> str:
@@ -71,7 +75,7 @@ def annotation(problem: Problem) -> str:
     if problem.line:
         place += [f"line={problem.line}", f"col={problem.column}"]
     path = f"{problem.path}: " if problem.path else ""
-    return f"::{problem.severity.value} {','.join(place)}::{_value(f'{path}{problem.message}; {problem.help}')}"
+    return f"::{problem.severity.value} {','.join(place)}::{_value(printable(f'{path}{problem.message}; {problem.help}'))}"
 
 
 def _value(text: str) -> str:
@@ -79,4 +83,4 @@ def _value(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    return _value(text).replace(":", "%3A").replace(",", "%2C")
+    return _value(printable(text)).replace(":", "%3A").replace(",", "%2C")

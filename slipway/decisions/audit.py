@@ -15,6 +15,8 @@ from slipway.git.rules import app_file, normalise_url
 from slipway.people import same_person
 
 _DECIDING = frozenset({"approve", "reject"})
+_YEARS = range(1970, 9999)
+"""Times of other years have none in every zone."""
 
 
 class CheckedDecision(BaseModel):
@@ -78,6 +80,9 @@ async def _checked(
     if not record.document:
         note = f"not signed; sent by {record.principal}, says Temporal" if record.principal else "not signed: a claimed name"
         return checked.model_copy(update={"problems": (note,)} if record.kind in _DECIDING else {"note": note})
+    if record.at.tzinfo is None or record.at.year not in _YEARS:
+        problem = f"the record says that it was taken at {record.at.isoformat()}, which is no time of a promotion"
+        return checked.model_copy(update={"problems": (problem,)})
     try:
         document = parse_document(record.document)
         signer = await verify(record.document, record.signature, allowed_signers, document.by, record.at)

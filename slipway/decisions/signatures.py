@@ -128,7 +128,8 @@ async def verify(document: str, signature: str, allowed_signers: str, principal:
     _check_sizes(tried, document, signature, allowed_signers)
     _check_principal(tried, principal)
     found = fingerprint_of(signature)
-    with _private_files(signers=allowed_signers, signature=signature) as folder:
+    # Windows' editors put a byte order mark first, and ssh-keygen would take it for a part of the first name.
+    with _private_files(signers=allowed_signers.removeprefix("\ufeff"), signature=signature) as folder:
         answer = await _run(
             tried,
             [

@@ -49,7 +49,7 @@ _TIMEOUT = httpx.Timeout(60, connect=10, pool=None)
 _UPLOAD_TIMEOUT = httpx.Timeout(60, connect=10, pool=None, read=COMMIT_WITHIN)
 _NO_REFERRERS = (400, 404, 405, 501)
 """How registries answer that do not list referrers. The specification has 404; others do not know the path."""
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CREATED = 201
 
 
@@ -122,7 +122,7 @@ class RegistryClient:
             raise answer_error(tried, response)
         body = response.content
         digest = content_digest(body)
-        wanted = reference if _DIGEST.fullmatch(reference) else response.headers.get("Docker-Content-Digest", digest)
+        wanted = reference if DIGEST.fullmatch(reference) else _digest_in(response) or digest
         if len(body) > MANIFEST_LIMIT:
             raise RefusedError(tried, f"it has more than {MANIFEST_LIMIT:,} bytes", "push an image with a smaller manifest")
         if digest != wanted:
@@ -140,7 +140,7 @@ class RegistryClient:
             return None
         if not response.is_success:
             raise answer_error(tried, response)
-        return response.headers.get("Docker-Content-Digest") or (await self.get_manifest(repository, reference)).digest
+        return _digest_in(response) or (await self.get_manifest(repository, reference)).digest
 
     async def put_manifest(self, repository: str, reference: str, body: bytes, media_type: str) -> str:
         """Stores a manifest under a tag or digest, and returns its digest. What it refers to must exist there."""
@@ -151,7 +151,7 @@ class RegistryClient:
         if not response.is_success:
             raise answer_error(tried, response)
         digest = content_digest(body)
-        stored = response.headers.get("Docker-Content-Digest", digest)
+        stored = _digest_in(response) or digest
         if stored != digest:
             raise NeedsPersonError(tried, f"the registry stored {stored} instead of {digest}", "check the registry, then retry")
         return digest
@@ -175,7 +175,7 @@ class RegistryClient:
             following = response.links.get("next", {}).get("url")
             if following is None:
                 return found
-            url = response.url.join(following)
+            url = await _joined(response, following, tried)
         raise RefusedError(tried, f"the list has more than {PAGES_LIMIT} pages", "remove what is not needed any more")
 
     async def has_blob(self, repository: str, digest: str) -> bool:
@@ -259,7 +259,7 @@ class RegistryClient:
         location = response.headers.get("Location")
         if not response.is_success or not location:
             raise answer_error(tried, response)
-        url = response.url.join(location)
+        url = await _joined(response, location, tried)
         if url.scheme not in {"http", "https"} or not url.host:
             remedy = "check the registry's address, and what stands between the worker and it"
             raise NeedsPersonError(tried, f"the registry sends the upload to {location[:200]!r}", remedy)
@@ -322,6 +322,22 @@ class RegistryClient:
         return httpx.URL(f"{self.base_url}/v2/{repository}/{rest}")
 
 
+async def _joined(response: httpx.Response, address: str, tried: str) -> httpx.URL:
+    """Where an answer leads.
+
+    Raises:
+        NeedsPersonError: It is no URL.
+    """
+    async with map_http_errors(tried):
+        return response.url.join(address)
+
+
+def _digest_in(response: httpx.Response) -> str | None:
+    """The digest that an answer names; none where it is of another kind, or no digest at all."""
+    named = response.headers.get("Docker-Content-Digest", "")
+    return named if DIGEST.fullmatch(named) else None
+
+
 def content_digest(content: bytes) -> str:
     """The digest of some bytes."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -368,7 +384,7 @@ def entries_of(tried: str, index: bytes) -> list[Mapping[str, Any]]:
 
 
 def _checked(digest: str) -> str:
-    if _DIGEST.fullmatch(digest):
+    if DIGEST.fullmatch(digest):
         return digest
     raise RefusedError(
         "reading a digest", f"{digest!r} is not a sha256 digest", "push an image whose manifest names sha256 digests"

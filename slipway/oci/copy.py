@@ -228,6 +228,8 @@ class _Referrers:
                 continue
             if digest in present:
                 self._note(digest)
+            elif await source.registry.manifest_digest(source.repository, digest) is None:
+                continue  # a list that is kept under a tag may name what was removed since
             else:
                 manifest = await source.registry.get_manifest(source.repository, digest)
                 if not is_about(manifest, subject):

@@ -19,6 +19,7 @@ REFUSED = (401, 403)
 """Statuses that may mean that the token has expired. ECR then answers 403 `DENIED`, as for a missing permission, and HEAD gets no
 reason: only a fresh token shows which it is."""
 _TOO_MANY = 429
+_DIGITS = 9
 _FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 Origin = tuple[str, str, int | None]
 
@@ -90,7 +91,8 @@ def is_passing(response: httpx.Response) -> bool:
 def retry_after(response: httpx.Response) -> timedelta | None:
     """How long the answer asks to wait."""
     seconds = response.headers.get("Retry-After", "")
-    return timedelta(seconds=min(int(seconds), 600)) if seconds.isdecimal() else None
+    # A number of thousands of digits is none that Python reads.
+    return timedelta(seconds=min(int(seconds[:_DIGITS]), 600)) if seconds.isdecimal() else None
 
 
 def _words(response: httpx.Response) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from slipway.errors import RefusedError
-from slipway.oci.client import IMAGE_TYPES, INDEX_TYPES, Manifest, RegistryClient
+from slipway.oci.client import DIGEST, IMAGE_TYPES, INDEX_TYPES, Manifest, RegistryClient
 
 DEPTH_LIMIT = 3
 """Indexes inside indexes; one level is usual."""
@@ -64,8 +64,8 @@ def document_of(manifest: Manifest, tried: str) -> Mapping[str, Any]:
 
 
 def entries_in(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    """The descriptors under a key."""
-    return cast("list[Mapping[str, Any]]", document.get(key, []))
+    """The descriptors under a key. Programs in Go write null for none."""
+    return cast("list[Mapping[str, Any]]", document.get(key) or [])
 
 
 def blobs_in(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -79,12 +79,14 @@ def digest_and_size(entry: Mapping[str, Any]) -> tuple[str, int]:
     """What a descriptor names.
 
     Raises:
-        ValueError: Its size is none.
+        ValueError: Its size or its digest is none.
     """
-    size = entry["size"]
+    size, digest = entry["size"], str(entry["digest"])
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ValueError(f"its size is {size!r:.60}")
-    return str(entry["digest"]), size
+    if not DIGEST.fullmatch(digest):
+        raise ValueError(f"{digest[:80]!r} is not a sha256 digest")
+    return digest, size
 
 
 async def read_tree(place: ImageRepository, digest: str) -> ImageTree:

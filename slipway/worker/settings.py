@@ -78,7 +78,10 @@ def readable_file(file: Path | None) -> Path | None:
 class WorkerSettings(BaseSettings):
     """What a worker is told by its environment."""
 
-    model_config = SettingsConfigDict(env_prefix="SLIPWAY_", frozen=True, extra="ignore", use_attribute_docstrings=True)
+    # Compose passes a variable that is not set as an empty one: an empty address would open the ports to everybody.
+    model_config = SettingsConfigDict(
+        env_prefix="SLIPWAY_", env_ignore_empty=True, frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     repositories: Annotated[tuple[str, ...], NoDecode] = ()
     """The branches that the worker may promote from, for one team: `<url>@<branch>`, separated by commas; `main` where no branch

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from activities import champions
 from activities.endpoints.deployment import config_of_way_back, deployment_config
 from activities.endpoints.messages import (
     RolloutEnd,
@@ -392,6 +393,28 @@ async def test_given_a_champion_whose_report_has_expired_when_no_gate_compares_t
     evidence = await evidence_of(aws, serving, gather(serving, package, Gate(metric=ACCURACY, min=0.9)))
     assert [gate.passed for gate in evidence.gates] == [True]
     assert "NoSuchKey" in evidence.champions[0].unmeasured
+
+
+def test_given_the_reports_that_clarify_makes_when_a_package_names_them_then_all_are_read() -> None:
+    bias = {"PreTrainingReport": {"S3Uri": "s3://b/pre"}, "PostTrainingReport": {"S3Uri": "s3://b/post"}}
+    assert champions.report_uris({"Bias": bias}) == ["s3://b/pre", "s3://b/post"]
+
+
+@pytest.mark.parametrize("uri", ["s3://reports", "https://reports.example.com/first.json"])
+async def test_given_a_champion_whose_report_is_in_an_odd_place_when_no_gate_compares_then_it_is_only_said(
+    aws: Aws, serving: Serving, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe_package = champions.describe_package
+
+    async def described(aws: Aws, arn: str) -> Any:
+        report = {"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": uri}}}
+        return {**await describe_package(aws, arn), "ModelMetrics": report}
+
+    await serving.serve()
+    monkeypatch.setattr(champions, "describe_package", described)
+    evidence = await evidence_of(aws, serving, gather(serving, serving.package("second"), Gate(metric=ACCURACY, min=0.9)))
+    assert [gate.passed for gate in evidence.gates] == [True]
+    assert "the champion cannot be measured" in evidence.champions[0].unmeasured
 
 
 async def test_given_a_champion_whose_report_has_expired_when_a_gate_compares_then_it_does_as_the_spec_says(

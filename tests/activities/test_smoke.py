@@ -28,6 +28,7 @@ def answered(document: Any, status: int = 200) -> Answered:
         (ANSWER, ExpectedValue(path="predictions[0].score", number=0.95, tolerance=0.05)),
         (ANSWER, ExpectedValue(path="predictions[?label=='cat'].score | [0]", number=1, tolerance=0.1)),
         ([[0.5, 0.25]], ExpectedValue(path="[0][1]", number=0.25)),
+        ([0.91], ExpectedValue(path="[0]", number=0.9, tolerance=0.01)),
     ],
 )
 def test_given_an_answer_that_has_what_is_wanted_then_it_is_right(document: Any, wanted: ExpectedValue) -> None:
@@ -42,6 +43,7 @@ def test_given_an_answer_that_has_what_is_wanted_then_it_is_right(document: Any,
         (ANSWER, ExpectedValue(path="none", number=1), "none is None, and 1 ± 0 is wanted"),
         ({"malignant": True}, ExpectedValue(path="malignant", number=1), "malignant is True"),
         ([1], ExpectedValue(path="model", text="first"), "model is None"),
+        ({"score": 10**400}, ExpectedValue(path="score", number=1), "and 1 ± 0 is wanted"),
     ],
 )
 def test_given_an_answer_that_lacks_what_is_wanted_then_it_says_what_it_has(

@@ -114,6 +114,15 @@ async def test_given_a_symbolic_link_when_an_app_is_linted_then_it_is_refused_as
     assert "it is a symbolic link, or in a folder that is one" in done.err
 
 
+async def test_given_a_file_whose_name_is_too_long_when_an_app_is_linted_then_it_is_refused_with_the_reason(
+    shell: Shell, folder: Path
+) -> None:
+    (folder / "promotion.yaml").write_text(linting_spec("x" * 300))
+    done = await shell.slipway("lint", str(folder))
+    assert done.code == 2
+    assert "answered: File name too long" in done.err
+
+
 def linting_spec(payload: str) -> str:
     image = "222222222222.dkr.ecr.us-east-1.amazonaws.com/screening"
     return f"""apiVersion: slipway.dev/v1
@@ -132,12 +141,27 @@ spec:
 """
 
 
+async def test_given_the_programs_option_behind_a_command_then_it_is_refused_and_nothing_looks_done(shell: Shell) -> None:
+    done = await shell.slipway("rollback", "screening", "--version", "7", "--reason", "recall fell")
+    assert done.code == 2
+    assert "Unknown option: --version" in done.err
+
+
 async def test_given_github_when_problems_are_linted_then_each_is_an_annotation(shell: Shell, folder: Path) -> None:
     done = await shell.slipway("lint", str(folder), "--format", "github")
     assert done.code == 2
     [unknown] = [line for line in done.out.splitlines() if "unknown key 'nam'" in line]
     assert unknown.startswith(f"::error file={folder}/promotion.yaml,line=3,col=")
     assert "::metadata.nam: " in unknown
+
+
+async def test_given_a_key_that_sets_a_terminal_when_problems_are_annotated_then_it_is_shown_harmless(
+    shell: Shell, folder: Path
+) -> None:
+    (folder / "promotion.yaml").write_text('"\\e[2J": 1\n')
+    done = await shell.slipway("lint", str(folder), "--format", "github")
+    assert "\x1b" not in done.out
+    assert "�[2J: unknown key" in done.out
 
 
 async def test_given_the_schema_when_it_is_printed_then_it_is_that_of_the_repository(shell: Shell) -> None:

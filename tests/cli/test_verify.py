@@ -107,6 +107,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "another key": ({"record": {"fingerprint": "SHA256:x"}}, "says that the key is SHA256:x"),
     "other evidence": ({"record": {"evidence": "f" * 16}}, "the record says ffff"),
     "too late": ({"record": {"at": NOON + timedelta(days=8)}}, "was taken outside of that"),
+    "a time without a zone": ({"record": {"at": "2026-01-31T12:00:00"}}, "is no time of a promotion"),
+    "a time that UTC has not": ({"record": {"at": "0001-01-01T00:00:00+14:00"}}, "is no time of a promotion"),
     "no document": ({"record": {"document": "{}"}}, "Field required"),
     "no signature": ({"record": {"signature": ""}}, "not in the armour"),
 }

@@ -132,3 +132,24 @@ def test_given_an_expression_that_hangs_other_engines_then_the_comparison_ends()
 def test_given_many_objects_when_they_must_differ_then_the_comparison_ends() -> None:
     assert schema({"uniqueItems": True}).objection([{"a": at} for at in range(50_000)]) == ""
     assert "uniqueItems: true is wanted" in schema({"uniqueItems": True}).objection([{"a": 1}, {"a": 1}])
+
+
+@pytest.mark.parametrize(
+    ("number", "of", "said"),
+    [
+        (19.99, 0.01, ""),
+        (-0.03, 0.01, ""),
+        (10**400, 0.5, ""),
+        (0.075, 0.01, "the top level is 0.075, and multipleOf: 0.01 is wanted"),
+        (float("inf"), 0.01, "the top level is Infinity, and multipleOf: 0.01 is wanted"),
+    ],
+)
+def test_given_a_number_when_it_must_be_a_multiple_then_its_digits_count(number: float, of: float, said: str) -> None:
+    assert schema({"multipleOf": of}).objection(number) == said
+
+
+def test_given_an_answer_that_is_nested_as_deep_as_it_can_be_read_then_it_is_wrong_and_no_error() -> None:
+    answer: Any = 1
+    for _ in range(1_100):
+        answer = [answer]
+    assert "nested too deeply" in schema({"type": "object"}).objection(answer)

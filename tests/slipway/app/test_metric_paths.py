@@ -54,10 +54,13 @@ def test_given_a_path_when_it_is_followed_then_the_number_is_found(path: str, va
         ("classes[", "is no JMESPath expression"),
         ("precision[weighted]", "is no JMESPath expression"),
         ("[?" * 100, "is no JMESPath expression"),
+        ("$.auc.value", "without $."),
+        ("$['auc'].value", "without $["),
+        (".auc.value", "without ."),
     ],
 )
 def test_given_a_path_that_does_not_lead_to_one_number_then_the_spec_is_told_why(path: str, said: str) -> None:
-    with pytest.raises(ValueError, match="must be a path to one number") as refusal:
+    with pytest.raises(ValueError, match="must be a path") as refusal:
         check_metric_path(path)
     assert said in str(refusal.value)
 
@@ -68,6 +71,10 @@ def test_given_a_key_with_brackets_that_an_older_release_took_then_it_is_still_f
 
 def test_given_a_path_that_a_recorded_spec_has_and_that_is_no_expression_then_it_leads_nowhere() -> None:
     assert list(values_at(REPORT, "classes[")) == []
+
+
+def test_given_a_filter_that_compares_numbers_when_the_report_has_a_text_there_then_it_leads_nowhere() -> None:
+    assert list(values_at({"a": [{"n": "1", "v": 3}]}, "a[?n>`0`].v | [0]")) == []
 
 
 @given(path=st.text(alphabet="ab.[]\"|?='`0-@*(){}&!", max_size=60))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,17 @@ def test_given_no_message_when_an_event_is_handled_then_it_is_pipecds_own() -> N
     assert handler.message("v") == 'Replace values with "v" set by Event "image-update"'
 
 
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [("Use {{- .Value }} now", "Usev now"), ("Use {{ .Value -}}\n now", "Use vnow"), ("{{- .EventName -}} .", "image-update.")],
+)
+def test_given_a_template_that_takes_space_away_when_an_event_is_handled_then_its_message_is_pipecds(
+    template: str, message: str
+) -> None:
+    [handler] = parse_app(APP.replace('"Set {{ .Value }} by {{.EventName}}"', json.dumps(template))).handlers
+    assert handler.message("v") == message
+
+
 def test_given_an_app_when_it_crosses_temporal_as_json_then_it_is_the_same() -> None:
     app = parse_app(APP)
     assert PipecdApp.model_validate_json(app.model_dump_json()) == app
@@ -73,6 +85,8 @@ def test_given_an_app_when_it_crosses_temporal_as_json_then_it_is_the_same() -> 
         ('yamlField: "$.a"', "regex: 'a('", "is not a regular expression"),
         ('yamlField: "$.a"', "regex: abc", "has no group"),
         (', yamlField: "$.a"', "", "names no field in the file"),
+        ("yamlField", "yaml_field", "names no field in the file"),
+        ("    awsvpc", "    ClusterARN: other\n    awsvpc", "has 'clusterArn' twice, in other cases of its letters"),
         ("GIT_UPDATE", "OTHER", "allowed: GIT_UPDATE"),
         ("ECSApp", "KubernetesApp", "found 'KubernetesApp'; Slipway follows ECSApp"),
         ("name: image-update, ", "", "the event has no name"),

@@ -123,3 +123,12 @@ def test_given_every_key_that_pipecd_has_when_a_file_is_read_then_none_is_unknow
     text = f"apiVersion: pipecd.dev/v1beta1\nkind: ECSApp\nspec:\n  input: {{clusterArn: ml}}\n{lines}"
     assert not [warning for warning in warned_of(text) if "no key of PipeCD" in warning.message]
     assert ONLY_V1 in {field.versions for field in FIELDS}
+
+
+@pytest.mark.parametrize("kind", ["ECSApp", "Application"])
+def test_given_keys_in_other_cases_when_warnings_are_looked_for_then_each_is_found(kind: str) -> None:
+    app = {"ECSApp": "Input: {clusterArn: ml, clusterarm: ml}", "Application": "Plugins: {ECS: {Input: {clusterarm: ml}}}"}[kind]
+    text = f"apiVersion: pipecd.dev/v1beta1\nkind: {kind}\nSpec:\n  quickSink: {{}}\n  {app}\n"
+    document = load_document(text, "app.pipecd.yaml")
+    found = warnings_of(document, app_of(document).input_path, "slipway")
+    assert [warning.message.partition(" ")[0] for warning in found] == ["'quickSink'", "'clusterarm'"]

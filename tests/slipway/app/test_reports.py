@@ -110,3 +110,8 @@ def test_given_many_wrong_names_and_a_full_report_when_it_is_measured_then_the_t
     found = measure(report, {f"metric.{index}.valeu" for index in range(10)}, 500)
     assert time.process_time() - before < 20
     assert len(found.numbers) == 500
+
+
+def test_given_an_object_with_odd_keys_where_a_number_is_wanted_then_they_are_shown_harmless() -> None:
+    report = parse_report(b'{"a": {"\\ud800": 1, "\\u001b[2J\\n": 2}}')
+    assert measure(report, ["a"], 0).faults == {"a": "is an object, not a number: it has �, �[2J"}

@@ -87,6 +87,29 @@ CANARY = "canary: {percent: 25, wait: 10m}, bake: 30m"
             "failOn: SEVERE",
             "8:20: error: spec.image.scan.failOn: found \"SEVERE\"; allowed: 'CRITICAL', 'HIGH'",
         ),
+        ("min: 0.9", "min: 9e-1x", 'spec.gates[0].min: found "9e-1x"; allowed: a valid number'),
+        ("min: 0.9", "min: 1e999", 'spec.gates[0].min: found "1e999"; allowed: a finite number'),
+        ("    waves:", "    keep: true\n    waves:", "spec.rollout.keep: found true; allowed: a valid integer, or 'all'"),
+        (
+            "    waves:",
+            "    settings: {environment: {MY-VAR: x}}\n    waves:",
+            "22:30: error: spec.rollout.settings.environment.MY-VAR: found the name 'MY-VAR'; allowed: a text that matches",
+        ),
+        (
+            "    waves:",
+            f"    settings: {{environment: {{A: {'x' * 1_025}}}}}\n    waves:",
+            "allowed: String should have at most 1024 characters",
+        ),
+        (
+            "    waves:",
+            "    settings: {serverless: {memory: 1500, maxConcurrency: 5}}\n    waves:",
+            "has a memory of 1500, which is none of 1024, 2048, 3072, 4096, 5120 and 6144",
+        ),
+        (
+            "    waves:",
+            "    settings: {serverless: {memory: 1024, maxConcurrency: 5, provisionedConcurrency: 6}}\n    waves:",
+            "has a provisionedConcurrency above its maxConcurrency",
+        ),
         ("quorum: 1", 'quorum: "1"', '17:58: error: spec.approval.quorum: found "1"; allowed: a valid integer'),
         ("quorum: 1", "quorum: true", "spec.approval.quorum: found true; allowed: a valid integer"),
         ("quorum: 1", "quorum: 3", "17:13: error: spec.approval: asks for 3 of 2 approvers: nobody could ever approve"),
@@ -207,6 +230,17 @@ def test_given_a_mistake_when_the_spec_is_read_then_its_place_and_what_is_allowe
     told = problems_of(SPEC.replace(old, new))
     assert len(told) == 1 or "fail_on" in new
     assert said in told[0]
+
+
+def test_given_a_spec_without_content_when_it_is_read_then_a_mapping_is_asked_for() -> None:
+    head, _, _ = SPEC.partition("spec:\n")
+    [said] = problems_of(f"{head}spec:\n")
+    assert said.endswith("spec: found nothing; allowed: a mapping of keys and values")
+
+
+@pytest.mark.parametrize("written", ["9e-1", "9E-1", "90e-2", "+9e-01"])
+def test_given_a_number_with_an_exponent_when_the_spec_is_read_then_it_is_that_number(written: str) -> None:
+    assert parse_spec(SPEC.replace("min: 0.9", f"min: {written}")).spec.gates[0].min == 0.9
 
 
 def test_given_several_mistakes_when_the_spec_is_read_then_all_are_listed_in_the_order_of_the_text() -> None:

@@ -22,6 +22,19 @@ containerdefinitions:
 """
 
 
+@pytest.mark.parametrize("other", ["    Image: repo/y\n", "    cpu: 64\n"])
+def test_given_a_key_twice_in_two_cases_when_a_task_definition_is_read_then_neither_counts(other: str) -> None:
+    with pytest.raises(FileError, match="once more, in another case of its letters"):
+        parse_taskdef(TASKDEF.replace("    cpu:", f"{other}    CPU:"))
+
+
+def test_given_containers_that_are_no_list_when_a_task_definition_is_read_then_one_thing_is_said_of_them() -> None:
+    with pytest.raises(FileError) as refused:
+        parse_taskdef("family: a\ncontainerDefinitions: {pipeline: {image: x}}\n")
+    [problem] = refused.value.problems
+    assert problem.help == "allowed: a list"
+
+
 def test_given_keys_in_any_case_when_a_task_definition_is_read_then_it_is_the_apis_request() -> None:
     assert parse_taskdef(TASKDEF) == {
         "family": "screening",

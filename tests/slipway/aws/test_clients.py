@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from slipway_sandbox.testing import SandboxProcess, fresh_account
 
-from slipway.aws.clients import KEPT_CLIENTS, Actor, Aws, acting_for, place_in_s3
+from slipway.aws.clients import KEPT_CLIENTS, Actor, Aws, acting_for, object_in_s3, place_in_s3
 from slipway.aws.errors import answer_of
 from slipway.errors import NeedsPersonError, SlipwayError, TransientError
 
@@ -137,7 +137,24 @@ def test_given_more_roles_than_are_kept_then_the_clients_used_most_recently_stay
         ("s3://bucket/run#1/a?b%20c.json", ("bucket", "run#1/a?b%20c.json")),
         ("s3://bucket//doubled//x", ("bucket", "/doubled//x")),
         ("s3://bucket", ("bucket", "")),
+        ("https://bucket.s3.eu-west-1.amazonaws.com/runs/1.json", ("bucket", "runs/1.json")),
+        ("https://s3-us-west-2.amazonaws.com/bucket/runs/1.json", ("bucket", "runs/1.json")),
+        ("https://s3.cn-north-1.amazonaws.com.cn/bucket/runs/1.json", ("bucket", "runs/1.json")),
     ],
 )
 def test_given_an_s3_uri_then_its_key_is_as_it_is_written(uri: str, place: tuple[str, str]) -> None:
     assert place_in_s3(uri) == place
+
+
+@pytest.mark.parametrize(
+    "uri", ["", "s3://", "s3:///key", "https://example.com/bucket/key", "file:///etc/passwd", "s3://arn:aws:s3:::bucket/key"]
+)
+def test_given_a_text_that_is_no_place_in_s3_then_a_person_is_asked(uri: str) -> None:
+    with pytest.raises(NeedsPersonError, match="it is no place in S3"):
+        place_in_s3(uri)
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket", "s3://bucket/"])
+def test_given_a_bucket_alone_when_a_file_is_wanted_then_a_person_is_asked(uri: str) -> None:
+    with pytest.raises(NeedsPersonError, match="names a bucket, and no file"):
+        object_in_s3(uri)

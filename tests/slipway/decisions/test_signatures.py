@@ -101,6 +101,11 @@ async def test_given_two_keys_of_a_person_when_either_signs_then_it_counts(ana: 
         assert (await verify(TEXT, sign(TEXT, key), signers, "ana", NOON)).fingerprint == fingerprint(key)
 
 
+async def test_given_a_byte_order_mark_before_the_file_when_its_first_person_signs_then_it_counts(ana: Path) -> None:
+    signers = "\ufeff" + signers_line("ana", ana)
+    assert (await verify(TEXT, sign(TEXT, ana), signers, "ana", NOON)).principal == "ana"
+
+
 async def test_given_a_name_with_a_space_when_it_is_quoted_in_the_file_then_it_counts(ana: Path) -> None:
     signers = signers_line("ana maria", ana)
     assert (await verify(TEXT, sign(TEXT, ana), signers, "ana maria", NOON)).principal == "ana maria"

@@ -245,12 +245,34 @@ async def test_given_an_answer_when_a_manifest_is_read_then_its_status_says_what
         await source.client().get_manifest("ci", "v1")
 
 
-async def test_given_a_throttle_with_a_time_when_it_is_raised_then_the_time_is_kept(source: Registry) -> None:
-    source.spoil = lambda _: httpx.Response(429, headers={"Retry-After": "7"})
+@pytest.mark.parametrize(("asked", "seconds"), [("7", 7), ("9" * 5_000, 600)])
+async def test_given_a_throttle_with_a_time_when_it_is_raised_then_the_time_is_kept(
+    source: Registry, asked: str, seconds: int
+) -> None:
+    source.spoil = lambda _: httpx.Response(429, headers={"Retry-After": asked})
     with pytest.raises(TransientError) as throttled:
         await source.client().has_blob("ci", content_digest(b""))
     assert throttled.value.retry_after is not None
-    assert throttled.value.retry_after.total_seconds() == 7
+    assert throttled.value.retry_after.total_seconds() == seconds
+
+
+@pytest.mark.parametrize("named", ["../../other/manifests/v1", "sha512:" + "0" * 128, f'"{content_digest(b"")}"', ""])
+async def test_given_an_answer_that_names_what_is_no_digest_when_an_image_is_looked_for_then_its_bytes_count(
+    source: Registry, named: str
+) -> None:
+    image = source.add_image("ci", b"one")
+    body = source.manifests["ci", image][1]
+    source.spoil = lambda _: httpx.Response(200, content=body, headers={"Content-Type": OCI, "Docker-Content-Digest": named})
+    assert await source.client().manifest_digest("ci", "v1") == image
+    assert (await source.client().get_manifest("ci", "v1")).digest == image
+
+
+async def test_given_a_list_that_goes_on_at_what_is_no_url_when_referrers_are_listed_then_a_person_is_asked(
+    source: Registry,
+) -> None:
+    source.spoil = lambda _: httpx.Response(200, json={"manifests": []}, headers={"Link": "<http://[::1>; rel=next"})
+    with pytest.raises(NeedsPersonError, match="InvalidURL"):
+        await source.client().list_referrers("ci", content_digest(b""))
 
 
 async def test_given_a_connection_that_breaks_when_a_blob_is_read_then_it_is_transient(source: Registry) -> None:
@@ -322,7 +344,18 @@ async def test_given_a_blob_on_another_host_when_it_is_read_then_that_host_is_no
     assert told == [None]
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{}", b"no json", b'{"config": {}}', b'{"manifests": [{"digest": "x"}]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"{}",
+        b"no json",
+        b'{"config": {}}',
+        b'{"manifests": [{"digest": "x"}]}',
+        b'{"manifests": [{"digest": "../../other/manifests/v1", "size": 1}]}',
+        b'{"config": {"digest": "sha512:00", "size": 1}, "layers": []}',
+    ],
+)
 async def test_given_a_manifest_that_is_none_when_it_is_copied_then_it_is_refused(
     source: Registry, target: Registry, body: bytes
 ) -> None:
@@ -395,7 +428,7 @@ async def test_given_a_size_that_is_not_the_blobs_when_an_image_is_copied_then_b
         (b'{"config": {"digest": "sha256:0", "size": true}, "layers": []}', "its size is True"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"manifests": [], "layers": []}', "both images and layers"),
-        (b'{"manifests": [], "config": {"digest": "sha256:0", "size": 1}, "layers": []}', "both images and layers"),
+        (b'{"manifests": [], "config": {"digest": "sha256:%064d", "size": 1}, "layers": []}' % 0, "both images and layers"),
     ],
 )
 async def test_given_a_manifest_that_does_harm_when_it_is_copied_then_it_is_refused(
@@ -407,12 +440,12 @@ async def test_given_a_manifest_that_does_harm_when_it_is_copied_then_it_is_refu
     assert target.manifests == {}
 
 
-@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://target.test/x"])
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://target.test/x", "http://[::1"])
 async def test_given_an_upload_to_another_scheme_when_a_blob_is_uploaded_then_a_person_is_asked(
     target: Registry, location: str
 ) -> None:
     target.spoil = lambda request: httpx.Response(202, headers={"Location": location}) if request.method == "POST" else None
-    with pytest.raises(NeedsPersonError, match="sends the upload to"):
+    with pytest.raises(NeedsPersonError, match=r"sends the upload to|InvalidURL"):
         await target.client().upload_blob("prod", content_digest(b"x"), 1, lambda: sent(b"x"))
 
 
@@ -523,6 +556,24 @@ async def test_given_referrers_to_ignore_when_an_image_is_copied_then_they_stay_
     counts = await copy_image(source.place("ci"), target.place("prod"), image, "v1", referrers=False)
     assert counts.referrers == 0
     assert ("prod", signature) not in target.manifests
+
+
+async def test_given_a_list_that_names_what_was_removed_when_an_image_is_copied_then_the_rest_comes_along(
+    source: Registry, target: Registry
+) -> None:
+    image = source.add_image("ci", b"one")
+    gone, kept = source.add_referrer("ci", image, b"an old signature"), source.add_referrer("ci", image, b"a signature")
+    source.lists_referrers = False
+    source.add_list("ci", image, gone, kept)
+    del source.manifests["ci", gone]
+    assert (await copy_image(source.place("ci"), target.place("prod"), image, "v1")).referrers == 1
+    assert ("prod", kept) in target.manifests
+
+
+async def test_given_layers_that_are_null_when_an_image_is_read_then_it_has_none(source: Registry) -> None:
+    config = {"digest": content_digest(b"{}"), "size": 2, "mediaType": "application/vnd.oci.image.config.v1+json"}
+    digest = source.add_manifest("ci", OCI, json.dumps({"config": config, "layers": None}).encode())
+    assert (await read_tree(source.place("ci"), digest)).images == (digest,)
 
 
 async def test_given_a_list_that_names_what_is_about_another_image_when_it_is_copied_then_that_stays_behind(

@@ -168,6 +168,18 @@ async def test_given_an_error_when_an_activity_raises_it_then_its_workflow_reads
     assert (caught.value.type, caught.value.non_retryable) == (type_, non_retryable)
 
 
+@pytest.mark.parametrize("error", [RefusedError("reading", "found \ud800", "correct it"), ValueError("\udcff is no number")])
+async def test_given_an_error_with_half_a_surrogate_pair_when_an_activity_raises_it_then_it_can_be_sent(error: Exception) -> None:
+    async def work(outbound: ActivityOutboundInterceptor) -> None:
+        raise error
+
+    with pytest.raises(ApplicationError) as caught:
+        await intercepted(work)
+    sent = Failure()
+    await pydantic_data_converter.encode_failure(caught.value, sent)
+    assert "�" in sent.message
+
+
 async def test_given_a_url_with_a_signature_when_it_fails_then_the_error_does_not_tell_it() -> None:
     request = httpx.Request("GET", "https://user:secret@bucket.example.com/key?X-Amz-Signature=abc")
 
