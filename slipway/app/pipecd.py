@@ -6,8 +6,7 @@ Only what Slipway acts on becomes part of the models. slipway/app/pipecd_fields.
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
@@ -18,6 +17,8 @@ from slipway.app.go_functions import quoted
 from slipway.app.problems import FileError, Problem, shown
 from slipway.app.rules import READING, Bounds, file_of_the_app
 from slipway.app.yaml_source import Document, Path, load_document
+from slipway.errors import cap
+from slipway.text import one_line
 
 APP_FILE = "app.pipecd.yaml"
 API_VERSION = "pipecd.dev/v1beta1"
@@ -38,7 +39,8 @@ _WANTED = {
     "missing": "add it",
 }
 """What is allowed, by pydantic's names of errors."""
-_VARIABLE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_NAME_SHOWN = 60
+"""Characters of a variable that PipeCD does not know."""
 
 
 AppPath = Annotated[str, file_of_the_app("taskdef.yaml")]
@@ -195,7 +197,7 @@ class EventHandler(PipecdModel):
         """The commit's message for a value, as PipeCD writes it."""
         template = self.commit_message or f"Replace values with {quoted(value)} set by Event {quoted(self.event)}"
         values = {".Value": value, ".EventName": self.event}
-        return _VARIABLE.sub(lambda match: values[match[1]], template)
+        return "".join(text if name is None else text + values[name] for text, name in _parts(template))
 
 
 class PipecdApp(PipecdModel):
@@ -319,9 +321,10 @@ class _AppReader:
         return handler
 
     def _check_handler(self, handler: EventHandler, path: Path) -> None:
-        for name in _VARIABLE.findall(handler.commit_message):
+        for name in (name for _, name in _parts(handler.commit_message) if name is not None):
             if name not in VARIABLES:
-                self._problem((*path, "commitMessage"), f"found {{{{ {name} }}}}", "allowed: {{ .Value }} and {{ .EventName }}")
+                found = f"found {{{{ {cap(one_line(name), _NAME_SHOWN)} }}}}"
+                self._problem((*path, "commitMessage"), found, "allowed: {{ .Value }} and {{ .EventName }}")
         if not handler.replacements:
             self._problem((*path, "replacements"), "replaces nothing", "name a file and its yamlField")
         for index, replacement in enumerate(handler.replacements):
@@ -373,6 +376,18 @@ class _AppReader:
 
     def _problem(self, path: Path, message: str, help_: str) -> None:
         self.problems.append(self._document.problem(path, message, help_))
+
+
+def _parts(template: str) -> Iterator[tuple[str, str | None]]:
+    """The texts of a message's template, each with the variable behind it; none behind the last.
+
+    Strangers write it. So it is read from front to back once, and no expression goes over its blanks again and again.
+    """
+    at = 0
+    while (start := template.find("{{", at)) >= 0 and (end := template.find("}}", start + 2)) >= 0:
+        yield template[at:start], template[start + 2 : end].removeprefix("-").removesuffix("-").strip()
+        at = end + 2
+    yield template[at:], None
 
 
 def _member(value: Any, key: str) -> Any:

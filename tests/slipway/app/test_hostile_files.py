@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Callable, Collection
 import pytest
 
 from slipway.app.lint import read_app_from
+from slipway.app.pipecd import parse_app
 from slipway.app.problems import FileError
 from slipway.app.replacements import replace_matches
 from slipway.app.yaml_source import SIZE_LIMIT, TASKDEF_LIMIT, load_document
 from slipway.errors import RefusedError
 from tests.slipway.app.test_lint import APP, FILES
+from tests.slipway.app.test_pipecd import APP as APP_OF_PIPECD
 from tests.support.memory import peak_of
 
 
@@ -99,6 +101,14 @@ def test_given_an_expression_that_backtracks_when_it_is_applied_then_it_ends_at_
     assert time.process_time() - before < 2
 
 
+@pytest.mark.parametrize("message", ["{{" + " " * 50_000, "}}" + "{{" * 25_000, "{{ .Value }}" + "{{ " * 15_000])
+def test_given_a_message_whose_template_does_not_end_when_the_file_is_read_then_it_is_read_at_once(message: str) -> None:
+    before = time.process_time()
+    [handler] = parse_app(APP_OF_PIPECD.replace("Set {{ .Value }} by {{.EventName}}", message)).handlers
+    assert handler.message("v9") == message.replace("{{ .Value }}", "v9")
+    assert time.process_time() - before < 2
+
+
 @pytest.mark.parametrize(
     ("regex", "said"),
     [
@@ -159,6 +169,7 @@ async def test_given_a_hostile_file_that_is_being_read_when_the_process_is_told_
     program = """
 import asyncio, json, signal, sys
 from slipway.app.lint import read_app_from
+from slipway.app.pipecd import parse_app
 
 async def main():
     files = json.load(sys.stdin)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.app.pipecd import PipecdApp, parse_app
+from slipway.app.pipecd import EventHandler, PipecdApp, parse_app
 from slipway.app.problems import FileError
 
 APP = """apiVersion: pipecd.dev/v1beta1
@@ -45,6 +45,22 @@ def test_given_an_event_when_its_handler_is_asked_then_it_writes_the_message_as_
     [handler] = parse_app(APP).handlers
     assert handler.message("x@sha256:0") == "Set x@sha256:0 by image-update"
     assert handler.replacements[0].file == "taskdef.yaml"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{- .Value -}}", "v9"),
+        ("{{.Value}}{{ .Value }}", "v9v9"),
+        ("{{\n .EventName\t}}!", "image-update!"),
+        ("}} {{ .Value }} {{", "}} v9 {{"),
+    ],
+)
+def test_given_a_template_as_people_write_it_when_an_event_is_handled_then_only_its_variables_are_replaced(
+    template: str, message: str
+) -> None:
+    handler = EventHandler(event="image-update", commit_message=template, replacements=())
+    assert handler.message("v9") == message
 
 
 def test_given_no_message_when_an_event_is_handled_then_it_is_pipecds_own() -> None:
