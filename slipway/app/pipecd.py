@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
 from slipway.app.expressions import expression
 from slipway.app.go_functions import quoted
@@ -25,6 +26,8 @@ API_VERSION = "pipecd.dev/v1beta1"
 V0, V1 = "ECSApp", "Application"
 PLUGIN = ("spec", "plugins", "ecs", "input")
 """Where the ECS plugin of v1 has its input; `spec.input` is where v0 has it."""
+FILES_LIMIT = 20
+"""Files that one list of the application's may name: each may have megabytes, and is in memory with the others."""
 VARIABLES = (".Value", ".EventName")
 """All that PipeCD puts into the template of a commit message."""
 _WANTED = {
@@ -159,17 +162,19 @@ class EcsApp(PipecdModel):
 class Attachment(PipecdModel):
     """Files whose content piped puts into others."""
 
-    sources: dict[str, AppPath] = {}
+    sources: Annotated[dict[str, AppPath], Bounds(max_length=FILES_LIMIT)] = {}
     """Files, by the names that templates have for them."""
-    targets: tuple[AppPath, ...] = ()
-    """Files that are templates."""
+    targets: Annotated[tuple[AppPath, ...], Bounds(max_length=FILES_LIMIT)] = ()
+    """Files that are templates. One that is named twice is rendered twice."""
 
 
 class Encryption(PipecdModel):
     """Secrets that only piped can decrypt."""
 
     encrypted_secrets: dict[str, str] = {}
-    decryption_targets: tuple[Annotated[str, AfterValidator(posixpath.normpath)], ...] = ()
+    decryption_targets: Annotated[
+        tuple[Annotated[str, AfterValidator(posixpath.normpath)], ...], Bounds(max_length=FILES_LIMIT)
+    ] = ()
 
 
 class Replacement(PipecdModel):
@@ -191,7 +196,7 @@ class EventHandler(PipecdModel):
     """The event's labels, from the matcher. Name and labels together say which event it is."""
     commit_message: str = ""
     make_pull_request: bool = False
-    replacements: Annotated[tuple[Replacement, ...], Bounds(max_length=20)]
+    replacements: Annotated[tuple[Replacement, ...], Bounds(max_length=FILES_LIMIT)]
 
     def message(self, value: str) -> str:
         """The commit's message for a value, as PipeCD writes it."""
@@ -357,8 +362,7 @@ class _AppReader:
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 place = (*path, *detail["loc"])
-                help_ = _WANTED.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
-                self._problem(place, f"found {shown(self._at(place))}", help_)
+                self._problem(place, f"found {shown(self._at(place))}", _allowed(detail))
             return None
         return read.model_copy(
             update={name: value for name, value in (defaults or {}).items() if name not in read.model_fields_set}
@@ -376,6 +380,13 @@ class _AppReader:
 
     def _problem(self, path: Path, message: str, help_: str) -> None:
         self.problems.append(self._document.problem(path, message, help_))
+
+
+def _allowed(detail: ErrorDetails) -> str:
+    if detail["type"] == "too_long":
+        counted = detail["ctx"]  # pyright: ignore[reportTypedDictNotRequiredAccess] -- this error has it
+        return f"allowed: at most {counted['max_length']}, and there are {counted['actual_length']}"
+    return _WANTED.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
 
 
 def _parts(template: str) -> Iterator[tuple[str, str | None]]:

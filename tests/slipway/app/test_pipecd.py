@@ -100,5 +100,18 @@ def test_given_what_pipecd_fails_on_when_an_app_is_read_then_it_is_refused_at_it
     assert said in str(refused.value.problems[0])
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        f"attachment: {{targets: [taskdef.yaml], sources: {{{', '.join(f's{each}: file{each}' for each in range(21))}}}}}",
+        f"attachment: {{targets: [{', '.join(['taskdef.yaml'] * 21)}], sources: {{a: file}}}}",
+        f"encryption: {{decryptionTargets: [{', '.join(['taskdef.yaml'] * 21)}], encryptedSecrets: {{a: b}}}}",
+    ],
+)
+def test_given_more_files_than_the_memory_is_for_when_an_app_is_read_then_it_is_refused_with_the_limit(more: str) -> None:
+    with pytest.raises(FileError, match="allowed: at most 20, and there are 21"):
+        parse_app(f"{APP}  {more}\n")
+
+
 def test_given_the_sample_app_when_it_is_read_then_it_is_a_standalone_task() -> None:
     assert parse_app((Path(__file__).parents[3] / "pipecd/app.pipecd.yaml").read_text()).ecs.standalone
