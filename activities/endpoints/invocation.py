@@ -13,6 +13,7 @@ from botocore.exceptions import ReadTimeoutError
 from activities.endpoints.messages import SmokeAnswer
 from slipway.app.answer_schema import AnswerSchema
 from slipway.app.metric_paths import values_at
+from slipway.app.reports import as_number
 from slipway.app.spec import ExpectedValue
 from slipway.aws.clients import INVOKE_TIMEOUT, Aws
 from slipway.aws.errors import answer_of
@@ -65,7 +66,7 @@ async def invoke(
 
     def ask() -> bytes:
         answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType=content_type, Accept=content_type, Body=body, **to)
-        return answer["Body"].read(BODY_LIMIT)
+        return answer["Body"].read(BODY_LIMIT + 1)
 
     try:
         content = await aws.call(tried, ask)
@@ -93,6 +94,9 @@ def judge(answer: Answered, status: int, values: Sequence[ExpectedValue], schema
         return SmokeAnswer(ok=False, body=text, error=f"{said}{wanted}"[:ANSWER_LIMIT])
     if not values and schema is None:
         return SmokeAnswer(ok=True, body=text)
+    if len(answer.body) > BODY_LIMIT:
+        said = f"the answer has more than {BODY_LIMIT:,} bytes, too many to look for what is wanted"
+        return SmokeAnswer(ok=False, body=text, error=said)
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -111,7 +115,8 @@ def _objection(document: Any, wanted: ExpectedValue) -> str:
         right, shown = found == wanted.text, repr(wanted.text)
     else:
         number = wanted.number or 0.0
-        right = type(found) in {int, float} and abs(float(found) - number) <= wanted.tolerance
+        has = as_number(found) if type(found) in {int, float} else None
+        right = has is not None and abs(has - number) <= wanted.tolerance
         shown = f"{number:g} ± {wanted.tolerance:g}"
     return "" if right else f"{wanted.path} is {cap(one_line(repr(found)), VALUE_SHOWN)}, and {shown} is wanted"
 
