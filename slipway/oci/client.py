@@ -26,6 +26,7 @@ from slipway.oci.http import (
     REFUSED,
     answer_error,
     certificates,
+    leads_to,
     map_http_errors,
     origin_of,
     read_bounded,
@@ -175,7 +176,7 @@ class RegistryClient:
             following = response.links.get("next", {}).get("url")
             if following is None:
                 return found
-            url = response.url.join(following)
+            url = leads_to(response, following, tried)
         raise RefusedError(tried, f"the list has more than {PAGES_LIMIT} pages", "remove what is not needed any more")
 
     async def has_blob(self, repository: str, digest: str) -> bool:
@@ -259,11 +260,7 @@ class RegistryClient:
         location = response.headers.get("Location")
         if not response.is_success or not location:
             raise answer_error(tried, response)
-        url = response.url.join(location)
-        if url.scheme not in {"http", "https"} or not url.host:
-            remedy = "check the registry's address, and what stands between the worker and it"
-            raise NeedsPersonError(tried, f"the registry sends the upload to {location[:200]!r}", remedy)
-        return url
+        return leads_to(response, location, tried)
 
     async def _send(
         self,
