@@ -37,6 +37,7 @@ from slipway.served import (
     records_in,
     too_many,
 )
+from slipway.temporal.answers import explained
 from slipway.temporal.runs import running_rollouts
 
 if TYPE_CHECKING:
@@ -143,13 +144,15 @@ class RecordActivities:
         """Checks that no promotion of the application is at its rollout: it would bring its model where this one goes back.
 
         Raises:
-            NeedsPersonError: One is.
+            NeedsPersonError: One is, or the worker may not look.
+            TransientError: Temporal did not answer.
         """
         tried = f"looking for rollouts beside {origin.promotion_id}"
-        async for found in activity.client().list_workflows(running_rollouts(origin.request.slug)):
-            if found.id != origin.promotion_id:
-                remedy = f"wait for its end, or `slipway abort {found.id}`, which takes its model back; then retry"
-                raise NeedsPersonError(tried, f"{found.id} of this app is at its rollout", remedy)
+        with explained(tried):
+            async for found in activity.client().list_workflows(running_rollouts(origin.request.slug)):
+                if found.id != origin.promotion_id:
+                    remedy = f"wait for its end, or `slipway abort {found.id}`, which takes its model back; then retry"
+                    raise NeedsPersonError(tried, f"{found.id} of this app is at its rollout", remedy)
 
     @activity.defn
     async def record_served(self, request: RecordServed) -> None:
