@@ -39,7 +39,7 @@ from slipway.aws.clients import Aws
 from slipway.aws.events import EventQueue
 from slipway.aws.polling import Polling
 from slipway.cosign.keyless import SigstoreRoot
-from slipway.errors import SlipwayError
+from slipway.errors import NeedsPersonError, SlipwayError
 from slipway.exit import hard_exit
 from slipway.pipecd.client import PipecdApi
 from slipway.policy.model import WorkerPolicy
@@ -88,9 +88,6 @@ def run() -> int:
     except SlipwayError as error:
         log.error("cannot start", tried=error.report.tried, answered=error.report.answered, remedy=error.report.remedy)  # noqa: TRY400 -- the report says it all
         return 1
-    except OSError as error:
-        log.error("cannot start", answered=str(error), remedy="set SLIPWAY_HEALTH_PORT to a free port, or 0")  # noqa: TRY400
-        return 1
     return 0
 
 
@@ -104,8 +101,7 @@ async def serve(settings: WorkerSettings) -> None:
     """Poll until told to stop.
 
     Raises:
-        SlipwayError: Temporal is not there, or not set up.
-        OSError: A port is taken.
+        SlipwayError: Temporal is not there, or not set up; or a port is taken.
     """
     # What was imported stays: the garbage collector need not look through it again each time.
     gc.collect()
@@ -239,7 +235,7 @@ def runtime_of(settings: WorkerSettings) -> Runtime | None:
     """The SDK's runtime that serves metrics; none where they are not wanted.
 
     Raises:
-        OSError: The port is taken.
+        NeedsPersonError: The port is taken, or the address is not this machine's.
     """
     if not settings.metrics_port:
         return None
@@ -247,7 +243,8 @@ def runtime_of(settings: WorkerSettings) -> Runtime | None:
     try:
         return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=address)))
     except (RuntimeError, ValueError) as error:
-        raise OSError(f"metrics on {address}: {error}") from error
+        remedy = "set SLIPWAY_METRICS_PORT to a free port, or 0, and SLIPWAY_BIND to an address of this machine"
+        raise NeedsPersonError(f"opening {address} for metrics", str(error), remedy) from error
 
 
 if __name__ == "__main__":

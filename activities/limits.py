@@ -23,7 +23,9 @@ from slipway.policy.check import DOCUMENTED, entry_for
 from slipway.policy.source import Policies
 
 UNDOING = frozenset({"revert_image", "stop_task", "stop_execution", "withdraw_approval", "restore_endpoint"})
-"""Activities that undo an effect. They count, and never wait for a turn: an abort must not stand behind what it aborts."""
+"""Activities that undo an effect, and say what became of it."""
+WITHOUT_TURN = UNDOING | {"take_off_scaling_again", "put_back_scaling"}
+"""Activities of the way back. They count, and never wait for a turn: an abort must not stand behind what it aborts."""
 
 
 class LimitsInterceptor(Interceptor):
@@ -77,7 +79,7 @@ class Turns:
             TransientError: As many as the policy allows are in flight already.
         """
         key = (normalise_url(app.repository), app.branch, app_file(app.folder), waits)
-        limit = None if name in UNDOING else await self._limit(app, waits=waits)
+        limit = None if name in WITHOUT_TURN else await self._limit(app, waits=waits)
         if limit is not None and self._running[key] >= limit:
             kind = "waits" if waits else "activities"
             raise TransientError(

@@ -8,13 +8,13 @@ from typing import Any
 from temporalio import activity
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
-from temporalio.service import RPCError
 
 from slipway.api import Evidence
 from slipway.decisions.command import Delivery
-from slipway.errors import ChangedSinceApprovalError, NeedsPersonError, TransientError
+from slipway.errors import ChangedSinceApprovalError, NeedsPersonError
 from slipway.evidence_hash import HASH_DIGITS, sha256_of
 from slipway.kept import Kept
+from slipway.temporal.answers import explained
 from slipway.temporal.connect import PROMOTION
 from slipway.temporal.principals import payload_sha256, principal_of
 from slipway.temporal.runs import describe_run
@@ -82,7 +82,7 @@ async def evidence_of(promotion_id: str, checksum: str) -> Evidence:
 
 
 async def _query(promotion_id: str) -> dict[str, Any] | None:
-    try:
+    with explained(f"asking {promotion_id} for its evidence"):
         return (
             await activity.client()
             .get_workflow_handle(promotion_id)
@@ -92,15 +92,11 @@ async def _query(promotion_id: str) -> dict[str, Any] | None:
                 rpc_timeout=ANSWERS_WITHIN,
             )
         )
-    except RPCError as error:
-        raise TransientError(f"asking {promotion_id} for its evidence", error.message) from error
 
 
 async def _describe(promotion_id: str, run: str = "") -> WorkflowExecutionInfo:
-    try:
+    with explained(_looking(promotion_id)):
         found = await describe_run(activity.client(), promotion_id, run)
-    except RPCError as error:
-        raise TransientError(_looking(promotion_id), error.message) from error
     if found is None:
         raise NeedsPersonError(_looking(promotion_id), "Temporal knows no such workflow", _START)
     return found

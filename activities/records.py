@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -38,6 +37,7 @@ from slipway.served import (
     records_in,
     too_many,
 )
+from slipway.temporal.answers import explained
 from slipway.temporal.runs import running_rollouts
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class RecordActivities:
         if not listed:
             raise RefusedError(tried, "the group has no packages", "there is nothing to go back to")
         like = listed[0].get("ModelPackageArn", "")
-        served = await asyncio.gather(*(self._served(target, request, like) for target in request.targets))
+        served = await gather_bounded(partial(self._served, request, like), request.targets, AT_ONCE)
         arn, witness = (
             (f"{like.rpartition('/')[0]}/{request.version}", "named by who asked")
             if request.version
@@ -144,13 +144,15 @@ class RecordActivities:
         """Checks that no promotion of the application is at its rollout: it would bring its model where this one goes back.
 
         Raises:
-            NeedsPersonError: One is.
+            NeedsPersonError: One is, or the worker may not look.
+            TransientError: Temporal did not answer.
         """
         tried = f"looking for rollouts beside {origin.promotion_id}"
-        async for found in activity.client().list_workflows(running_rollouts(origin.request.slug)):
-            if found.id != origin.promotion_id:
-                remedy = f"wait for its end, or `slipway abort {found.id}`, which takes its model back; then retry"
-                raise NeedsPersonError(tried, f"{found.id} of this app is at its rollout", remedy)
+        with explained(tried):
+            async for found in activity.client().list_workflows(running_rollouts(origin.request.slug)):
+                if found.id != origin.promotion_id:
+                    remedy = f"wait for its end, or `slipway abort {found.id}`, which takes its model back; then retry"
+                    raise NeedsPersonError(tried, f"{found.id} of this app is at its rollout", remedy)
 
     @activity.defn
     async def record_served(self, request: RecordServed) -> None:
@@ -204,8 +206,7 @@ class RecordActivities:
         records = [record for package in packages for record in _records_of(package)]
         scopes = await self._scopes(request.app, records)
         like = packages[0]["ModelPackageArn"] if packages else ""
-        notices: list[str] = []
-        found = [await self._target(target, region, spec.rollout.variant.name, like, notices) for target in targets]
+        looked = await gather_bounded(partial(self._target, region, spec.rollout.variant.name, like), targets, AT_ONCE)
         shown = [
             each.model_copy(
                 update={
@@ -216,9 +217,10 @@ class RecordActivities:
                     )
                 }
             )
-            for each in found
+            for each, _ in looked
         ]
-        return History(app=app.spec.metadata.name, targets=tuple(shown), notices=tuple(notices))
+        notices = tuple(notice for _, notice in looked if notice)
+        return History(app=app.spec.metadata.name, targets=tuple(shown), notices=notices)
 
     async def _scopes(self, app: AppRef, records: Sequence[Served]) -> Mapping[str, set[str]]:
         """The endpoints of the spec at each recorded commit, where it can be read."""
@@ -232,20 +234,19 @@ class RecordActivities:
             scopes[commit] = {target.endpoint for target in spec.spec.rollout.targets}
         return scopes
 
-    async def _target(self, target: Target, region: str, variant: str | None, like: str, notices: list[str]) -> ServedTarget:
-        """What a target serves now. One that cannot be looked at is told, and keeps nobody from seeing the others."""
+    async def _target(self, region: str, variant: str | None, like: str, target: Target) -> tuple[ServedTarget, str]:
+        """What a target serves now, and why it could not be looked at, which keeps nobody from seeing the others."""
         found = ServedTarget(endpoint=target.endpoint, region=target.region or region)
         account = SageMakerAccount(self._aws, found.region, target.role_arn)
         try:
             endpoint = await account.endpoint(target.endpoint)
             config = endpoint.get("EndpointConfigName") if endpoint else None
             if endpoint is None or config is None:
-                return found
+                return found, ""
             package, drift = await account.package_of(config, variant, like), await drift_of(account, endpoint)
         except NeedsPersonError as error:
-            notices.append(f"{target.endpoint}: {error.report.answered}")
-            return found
-        return found.model_copy(update={"package": package, "config": config, "drift": drift})
+            return found, f"{target.endpoint}: {error.report.answered}"
+        return found.model_copy(update={"package": package, "config": config, "drift": drift}), ""
 
     async def _newest(self, group: str, region: str) -> list[ModelPackageSummaryTypeDef]:
         answer = await self._aws.call(
@@ -262,7 +263,7 @@ class RecordActivities:
         arns = (each.get("ModelPackageArn", "") for each in listed)
         return await gather_bounded(partial(describe_package, self._aws), arns, AT_ONCE)
 
-    async def _served(self, target: Target, request: FindFormerPackage, like: str) -> str | None:
+    async def _served(self, request: FindFormerPackage, like: str, target: Target) -> str | None:
         account = SageMakerAccount(self._aws, target.region or request.region, target.role_arn)
         endpoint = await account.endpoint(target.endpoint)
         config = endpoint.get("EndpointConfigName") if endpoint else None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -19,7 +19,7 @@ async def gather_bounded(function: Callable[[A], Awaitable[B]], items: Iterable[
         at_once: How many are asked at the same time.
 
     Raises:
-        Exception: The first error of `function`, as `asyncio.gather` has it.
+        Exception: The first error of `function`. What was asked of the other items is cancelled.
     """
     gate = asyncio.Semaphore(at_once)
 
@@ -27,7 +27,21 @@ async def gather_bounded(function: Callable[[A], Awaitable[B]], items: Iterable[
         async with gate:
             return await function(item)
 
-    return list(await asyncio.gather(*map(one, items)))
+    return await together(*map(one, items))
+
+
+async def together(*steps: Coroutine[Any, Any, A]) -> list[A]:
+    """The results of steps that run at the same time, in their order.
+
+    Raises:
+        Exception: The first error. The other steps are cancelled, where `asyncio.gather` lets them go on with nobody waiting.
+    """
+    tasks = [asyncio.ensure_future(step) for step in steps]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def both(first: Awaitable[A], second: Awaitable[B]) -> tuple[A, B]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import urllib.error
 import urllib.request
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -104,6 +105,17 @@ async def test_given_a_namespace_without_search_attributes_then_one_line_says_wh
     process = await start(environment(temporal, tmp_path, TEMPORAL_NAMESPACE="not-there"))
     logged = await until_logged(process, "cannot start")
     assert logged["remedy"] == "run `slipway setup`"
+    assert await process.wait() == 1
+
+
+@pytest.mark.parametrize("setting", ["SLIPWAY_HEALTH_PORT", "SLIPWAY_METRICS_PORT"])
+async def test_given_a_port_that_is_taken_then_one_line_says_which_setting_to_change(
+    temporal: TemporalServer, client: Client, tmp_path: Path, setting: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = await start(environment(temporal, tmp_path, **{setting: str(taken.getsockname()[1])}))
+        logged = await until_logged(process, "cannot start")
+    assert str(logged["remedy"]).startswith(f"set {setting} to a free port, or 0")
     assert await process.wait() == 1
 
 

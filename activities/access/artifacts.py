@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from activities.access.lookups import Denied, asked, not_looked_at
 from activities.access.roles import Place, Worker
 from activities.packages import models_in
-from slipway.aws.clients import Aws, region_of
+from slipway.aws.clients import Aws, place_in_s3, region_of
 from slipway.aws.policies import could_allow, statement
 from slipway.findings import Finding, Level
 from slipway.policy.check import account_of
@@ -35,7 +34,7 @@ async def check_artifacts(
     readers = {place.reader: None for place in places if place.account != worker.account}
     region = region_of(package["ModelPackageArn"])
     for uri in models_in(package) if readers else ():
-        bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
+        bucket, key = place_in_s3(uri)
         read = aws.s3(region).get_bucket_policy
         answer = await asked(aws.call(f"reading the policy of the bucket {bucket}", read, Bucket=bucket))
         policy = answer if isinstance(answer, Denied) else answer["Policy"]
@@ -65,7 +64,7 @@ def _read_finding(policy: str | Denied, bucket: str, key: str, reader: str) -> F
 
 async def _key_findings(aws: Aws, region: str, uri: str, readers: Sequence[str]) -> AsyncIterator[Finding]:
     """Keys show their policies to their own account only, and by a permission that the worker does not need otherwise."""
-    bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
+    bucket, key = place_in_s3(uri)
     head = aws.s3(region).head_object
     answer = await asked(aws.call(f"looking at the model's file {uri}", head, Bucket=bucket, Key=key))
     kms = "" if isinstance(answer, Denied) else answer.get("SSEKMSKeyId", "")

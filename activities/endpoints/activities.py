@@ -309,9 +309,10 @@ class EndpointActivities:
         if endpoint["EndpointStatus"] != "InService":
             return self._broken(request.plan, endpoint)
         await self._update(account, request.plan, previous, endpoint)
-        restored = await self._until(request.plan, lambda found: found is None or _is_at_rest(found))
-        served = restored.get("EndpointConfigName") if restored else None
-        if served == previous:
+        restored = await self._until(request.plan, deployment.Settled(previous))
+        if restored is not None and restored["EndpointStatus"] != "InService":
+            return self._broken(request.plan, restored)
+        if restored is not None and restored.get("EndpointConfigName") == previous:
             return Compensation(state=LedgerState.undone, note=f"{name} serves {previous} again")
         reason = restored.get("FailureReason", "no reason given") if restored else "it is gone"
         return Compensation(state=LedgerState.needs_person, note=f"{name} did not go back to {previous}: {reason}")

@@ -66,7 +66,7 @@ async def invoke(
 
     def ask() -> bytes:
         answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType=content_type, Accept=content_type, Body=body, **to)
-        return answer["Body"].read(BODY_LIMIT)
+        return answer["Body"].read(BODY_LIMIT + 1)
 
     try:
         content = await aws.call(tried, ask)
@@ -94,6 +94,9 @@ def judge(answer: Answered, status: int, values: Sequence[ExpectedValue], schema
         return SmokeAnswer(ok=False, body=text, error=f"{said}{wanted}"[:ANSWER_LIMIT])
     if not values and schema is None:
         return SmokeAnswer(ok=True, body=text)
+    if len(answer.body) > BODY_LIMIT:
+        said = f"the answer has more than {BODY_LIMIT:,} bytes, too many to look for what is wanted"
+        return SmokeAnswer(ok=False, body=text, error=said)
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -18,6 +17,7 @@ from slipway.aws.clients import Aws
 from slipway.aws.looking import Described, Source, one_by_one
 from slipway.aws.polling import Polling
 from slipway.errors import RefusedError
+from slipway.gathering import together
 from slipway.oci.copy import copy_image
 from slipway.oci.manifests import ImageRepository
 from slipway.oci.reference import ImageReference
@@ -101,7 +101,7 @@ class ImageActivities:
         deadline = deadline_after(request.policy.timeout)
         # ECR scans images, and no index as such.
         parts = [image.at(digest) for digest in (await read_image(self._aws, image)).images]
-        scans = await asyncio.gather(*(self._finished_scan(part, deadline) for part in parts))
+        scans = await together(*(self._finished_scan(part, deadline) for part in parts))
         return judge_scans(image, scans, request.policy)
 
     async def _finished_scan(self, image: ImageReference, deadline: datetime) -> ScanState:

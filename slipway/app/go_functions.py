@@ -10,7 +10,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 Value = str | int | bool | Mapping[str, Any]
@@ -140,12 +140,24 @@ def _upper(value: Value) -> str:
     return "".join(raised if len(raised := character.upper()) == 1 else character for character in _text(value))
 
 
+def _joined(function: str, parts: Iterable[str], between: str = " ") -> str:
+    """Some texts as one. It is given up before it is made where it would be too large: an action may name a value many times."""
+    kept: list[str] = []
+    size = 0
+    for part in parts:
+        size += len(part)
+        if size > OUTPUT_LIMIT:
+            raise too_large(f"what {function} makes")
+        kept.append(part)
+    return between.join(kept)
+
+
 def _double_quoted(*values: Value) -> str:
-    return " ".join(quoted(printed(value)) for value in values)
+    return _joined("quote", (quoted(printed(value)) for value in values))
 
 
 def _single_quoted(*values: Value) -> str:
-    return " ".join(f"'{printed(value)}'" for value in values)
+    return _joined("squote", (f"'{printed(value)}'" for value in values))
 
 
 def _trimmed(value: Value) -> str:
@@ -162,22 +174,24 @@ def _without_suffix(suffix: Value, value: Value) -> str:
 
 def _printed_together(*values: Value) -> str:
     """Go's `Sprint`: a blank only between two values that are no texts."""
-    parts: list[str] = []
-    for before, value in zip((None, *values), values, strict=False):
-        apart = before is not None and not isinstance(before, str) and not isinstance(value, str)
-        parts.append(f" {printed(value)}" if apart else printed(value))
-    return "".join(parts)
+    parts = (
+        f" {printed(value)}" if isinstance(before, int) and not isinstance(value, str) else printed(value)
+        for before, value in zip((None, *values), values, strict=False)
+    )
+    return _joined("print", parts, "")
 
 
 def _printed_line(*values: Value) -> str:
-    return " ".join(map(printed, values)) + "\n"
+    return _joined("println", map(printed, values)) + "\n"
 
 
 def _formatted(pattern: Value, *values: Value) -> str:
     """Go's `Sprintf` for `%s`, `%v`, `%d`, `%q` and `%%`, each with a value that it is for."""
     left = list(values)
+    size = 0
 
     def verb(match: re.Match[str]) -> str:
+        nonlocal size
         letter = match[1]
         if letter == "%":
             return "%"
@@ -189,7 +203,11 @@ def _formatted(pattern: Value, *values: Value) -> str:
         value = left.pop(0)
         if not isinstance(value, kind) or (isinstance(value, bool) and letter == "d"):
             raise TypeError
-        return quoted(_text(value)) if letter == "q" else printed(value)
+        text = quoted(_text(value)) if letter == "q" else printed(value)
+        size += len(text)
+        if size > OUTPUT_LIMIT:
+            raise too_large("what printf makes")
+        return text
 
     result = _VERB.sub(verb, _text(pattern))
     if left:
@@ -245,7 +263,7 @@ def _trimmed_of(characters: Value, value: Value) -> str:
 
 
 def _together(*values: Value) -> str:
-    return " ".join(map(printed, values))
+    return _joined("cat", map(printed, values))
 
 
 def _first_of(*values: Value) -> Value:

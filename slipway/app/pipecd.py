@@ -6,24 +6,28 @@ Only what Slipway acts on becomes part of the models. slipway/app/pipecd_fields.
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
 from slipway.app.expressions import expression
 from slipway.app.go_functions import quoted
 from slipway.app.problems import FileError, Problem, shown
 from slipway.app.rules import READING, Bounds, file_of_the_app
 from slipway.app.yaml_source import Document, Path, load_document
+from slipway.errors import cap
+from slipway.text import one_line
 
 APP_FILE = "app.pipecd.yaml"
 API_VERSION = "pipecd.dev/v1beta1"
 V0, V1 = "ECSApp", "Application"
 PLUGIN = ("spec", "plugins", "ecs", "input")
 """Where the ECS plugin of v1 has its input; `spec.input` is where v0 has it."""
+FILES_LIMIT = 20
+"""Files that one list of the application's may name: each may have megabytes, and is in memory with the others."""
 VARIABLES = (".Value", ".EventName")
 """All that PipeCD puts into the template of a commit message."""
 _WANTED = {
@@ -38,8 +42,8 @@ _WANTED = {
     "missing": "add it",
 }
 """What is allowed, by pydantic's names of errors."""
-_VARIABLE = re.compile(r"(?:\s*\{\{-\s|\{\{)\s*(.*?)\s*(?:\s-\}\}\s*|\}\})", re.DOTALL)
-"""An action of a template; a hyphen takes the space beside it away."""
+_NAME_SHOWN = 60
+"""Characters of a variable that PipeCD does not know."""
 
 
 AppPath = Annotated[str, file_of_the_app("taskdef.yaml")]
@@ -164,17 +168,19 @@ class EcsApp(PipecdModel):
 class Attachment(PipecdModel):
     """Files whose content piped puts into others."""
 
-    sources: dict[str, AppPath] = {}
+    sources: Annotated[dict[str, AppPath], Bounds(max_length=FILES_LIMIT)] = {}
     """Files, by the names that templates have for them."""
-    targets: tuple[AppPath, ...] = ()
-    """Files that are templates."""
+    targets: Annotated[tuple[AppPath, ...], Bounds(max_length=FILES_LIMIT)] = ()
+    """Files that are templates. One that is named twice is rendered twice."""
 
 
 class Encryption(PipecdModel):
     """Secrets that only piped can decrypt."""
 
     encrypted_secrets: dict[str, str] = {}
-    decryption_targets: tuple[Annotated[str, AfterValidator(posixpath.normpath)], ...] = ()
+    decryption_targets: Annotated[
+        tuple[Annotated[str, AfterValidator(posixpath.normpath)], ...], Bounds(max_length=FILES_LIMIT)
+    ] = ()
 
 
 class Replacement(PipecdModel):
@@ -196,13 +202,13 @@ class EventHandler(PipecdModel):
     """The event's labels, from the matcher. Name and labels together say which event it is."""
     commit_message: str = ""
     make_pull_request: bool = False
-    replacements: Annotated[tuple[Replacement, ...], Bounds(max_length=20)]
+    replacements: Annotated[tuple[Replacement, ...], Bounds(max_length=FILES_LIMIT)]
 
     def message(self, value: str) -> str:
         """The commit's message for a value, as PipeCD writes it."""
         template = self.commit_message or f"Replace values with {quoted(value)} set by Event {quoted(self.event)}"
         values = {".Value": value, ".EventName": self.event}
-        return _VARIABLE.sub(lambda match: values[match[1]], template)
+        return "".join(text if name is None else text + values[name] for text, name in _parts(template))
 
 
 class PipecdApp(PipecdModel):
@@ -326,9 +332,10 @@ class _AppReader:
         return handler
 
     def _check_handler(self, handler: EventHandler, path: Path) -> None:
-        for name in _VARIABLE.findall(handler.commit_message):
+        for name in (name for _, name in _parts(handler.commit_message) if name is not None):
             if name not in VARIABLES:
-                self._problem((*path, "commitMessage"), f"found {{{{ {name} }}}}", "allowed: {{ .Value }} and {{ .EventName }}")
+                found = f"found {{{{ {cap(one_line(name), _NAME_SHOWN)} }}}}"
+                self._problem((*path, "commitMessage"), found, "allowed: {{ .Value }} and {{ .EventName }}")
         if not handler.replacements:
             self._problem((*path, "replacements"), "replaces nothing", "name a file and its yamlField")
         for index, replacement in enumerate(handler.replacements):
@@ -361,8 +368,7 @@ class _AppReader:
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 place = (*path, *detail["loc"])
-                help_ = _WANTED.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
-                self._problem(place, f"found {shown(self._at(place))}", help_)
+                self._problem(place, f"found {shown(self._at(place))}", _allowed(detail))
             return None
         return read.model_copy(
             update={name: value for name, value in (defaults or {}).items() if name not in read.model_fields_set}
@@ -380,6 +386,30 @@ class _AppReader:
 
     def _problem(self, path: Path, message: str, help_: str) -> None:
         self.problems.append(self._document.problem(path, message, help_))
+
+
+def _allowed(detail: ErrorDetails) -> str:
+    if detail["type"] == "too_long":
+        counted = detail["ctx"]  # pyright: ignore[reportTypedDictNotRequiredAccess] -- this error has it
+        return f"allowed: at most {counted['max_length']}, and there are {counted['actual_length']}"
+    return _WANTED.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
+
+
+def _parts(template: str) -> Iterator[tuple[str, str | None]]:
+    """The texts of a message's template, each with the variable behind it; none behind the last.
+
+    Strangers write it. So it is read from front to back once, and no expression goes over its blanks again and again.
+    """
+    at, trims = 0, False
+    while (start := template.find("{{", at)) >= 0 and (end := template.find("}}", start + 2)) >= 0:
+        text, action, at = template[at:start], template[start + 2 : end], end + 2
+        text = text.lstrip() if trims else text
+        # A hyphen takes the space beside the action away; Go wants a blank between the two.
+        if action[:1] == "-" and action[1:2].isspace():
+            text, action = text.rstrip(), action[1:]
+        trims = action[-1:] == "-" and action[-2:-1].isspace()
+        yield text, action[: -1 if trims else None].strip()
+    yield template[at:].lstrip() if trims else template[at:], None
 
 
 def member(value: Any, key: str) -> Any:

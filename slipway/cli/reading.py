@@ -250,14 +250,20 @@ def first_line(failure: Failure) -> str:
 
 
 def describe_progress(heartbeat: bytes) -> str:
-    """A heartbeat of slipway/progress.py in one line; members that this version does not know are left out."""
-    details: dict[str, Any] = json.loads(heartbeat or b"{}")
+    """A heartbeat of slipway/progress.py in one line, as far as this version knows what the worker's says."""
+    try:
+        return _described(json.loads(heartbeat or b"{}"))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return ""
+
+
+def _described(details: dict[str, Any]) -> str:
     parts = [str(details["status"])] if details.get("status") else []
     parts += [f"{step['name']} {step['status']}" for step in details.get("steps", ())]
     parts += [f"{container['name']} {container['status']}" for container in details.get("containers", ())]
     for variant in details.get("variants", ()):
         weight = f" {variant['weight']:g}" if variant.get("weight") is not None else ""
         parts.append(f"{variant['name']}{weight} {variant.get('status', '')}".strip())
-    if details.get("total_bytes"):
-        parts.append(f"{details['copied_bytes'] / 1e6:.1f} of {details['total_bytes'] / 1e6:.1f} MB")
+    if details.get("copied_bytes"):
+        parts.append(f"{details['copied_bytes'] / 1e6:.1f} MB copied")
     return ", ".join(parts)

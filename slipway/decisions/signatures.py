@@ -12,6 +12,7 @@ import base64
 import binascii
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 import subprocess
@@ -192,7 +193,10 @@ def _plain_key(key: bytes) -> bytes:
     plain = kind.removesuffix(_CERTIFICATE)
     next(fields)  # the certificate's nonce
     kind = f"{plain}@openssh.com" if plain.startswith("sk-") else plain
-    return b"".join(map(_field, (kind.encode(), *(next(fields) for _ in range(_PLAIN_FIELDS[plain])))))
+    parts = list(itertools.islice(fields, _PLAIN_FIELDS[plain]))
+    if len(parts) < _PLAIN_FIELDS[plain]:
+        raise ValueError("cut off")
+    return b"".join(map(_field, (kind.encode(), *parts)))
 
 
 def _fields(blob: bytes) -> Iterator[bytes]:

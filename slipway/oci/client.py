@@ -26,6 +26,7 @@ from slipway.oci.http import (
     REFUSED,
     answer_error,
     certificates,
+    leads_to,
     map_http_errors,
     origin_of,
     read_bounded,
@@ -175,7 +176,7 @@ class RegistryClient:
             following = response.links.get("next", {}).get("url")
             if following is None:
                 return found
-            url = await _joined(response, following, tried)
+            url = leads_to(response, following, tried)
         raise RefusedError(tried, f"the list has more than {PAGES_LIMIT} pages", "remove what is not needed any more")
 
     async def has_blob(self, repository: str, digest: str) -> bool:
@@ -259,11 +260,7 @@ class RegistryClient:
         location = response.headers.get("Location")
         if not response.is_success or not location:
             raise answer_error(tried, response)
-        url = await _joined(response, location, tried)
-        if url.scheme not in {"http", "https"} or not url.host:
-            remedy = "check the registry's address, and what stands between the worker and it"
-            raise NeedsPersonError(tried, f"the registry sends the upload to {location[:200]!r}", remedy)
-        return url
+        return leads_to(response, location, tried)
 
     async def _send(
         self,
@@ -320,16 +317,6 @@ class RegistryClient:
                 f"using the repository {repository!r}", "it is not a repository name", "write it as the registry shows it"
             )
         return httpx.URL(f"{self.base_url}/v2/{repository}/{rest}")
-
-
-async def _joined(response: httpx.Response, address: str, tried: str) -> httpx.URL:
-    """Where an answer leads.
-
-    Raises:
-        NeedsPersonError: It is no URL.
-    """
-    async with map_http_errors(tried):
-        return response.url.join(address)
 
 
 def _digest_in(response: httpx.Response) -> str | None:

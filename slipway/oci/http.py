@@ -19,7 +19,8 @@ REFUSED = (401, 403)
 """Statuses that may mean that the token has expired. ECR then answers 403 `DENIED`, as for a missing permission, and HEAD gets no
 reason: only a fresh token shows which it is."""
 _TOO_MANY = 429
-_DIGITS = 9
+_DIGITS = 6
+"""Of the seconds that an answer asks to wait that are read; more of them are more than is waited in any case."""
 _FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 Origin = tuple[str, str, int | None]
 
@@ -89,10 +90,25 @@ def is_passing(response: httpx.Response) -> bool:
 
 
 def retry_after(response: httpx.Response) -> timedelta | None:
-    """How long the answer asks to wait."""
+    """How long the answer asks to wait, at most ten minutes."""
     seconds = response.headers.get("Retry-After", "")
-    # A number of thousands of digits is none that Python reads.
     return timedelta(seconds=min(int(seconds[:_DIGITS]), 600)) if seconds.isdecimal() else None
+
+
+def leads_to(response: httpx.Response, address: str, tried: str) -> httpx.URL:
+    """Where an address in an answer leads, which may be relative to what was asked.
+
+    Raises:
+        NeedsPersonError: Nowhere that can be asked.
+    """
+    try:
+        url = response.url.join(address)
+    except httpx.InvalidURL:
+        url = None
+    if url is None or url.scheme not in {"http", "https"} or not url.host:
+        remedy = "check the registry's address, and what stands between the worker and it"
+        raise NeedsPersonError(tried, f"the registry's answer leads to {address[:200]!r}", remedy)
+    return url
 
 
 def _words(response: httpx.Response) -> str:
@@ -100,5 +116,5 @@ def _words(response: httpx.Response) -> str:
     try:
         first = response.json()["errors"][0]
         return f"{first['code']}: {first.get('message', '')}"
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return f"{response.reason_phrase} {response.text[:300]}".strip()

@@ -22,6 +22,7 @@ from temporalio.common import RawValue
 from temporalio.converter import DataConverter
 
 from slipway.people import same_person
+from slipway.temporal.answers import explained
 
 EVENTS_READ = 1_000
 """How many events are looked at, from the end."""
@@ -59,9 +60,14 @@ async def principal_of(
     Returns:
         The principal. "" where there is none: the server stamps none, the signal is not among the events looked at, it was
         sent before a reset, or different principals sent the same.
+
+    Raises:
+        TransientError: Temporal did not answer.
+        NeedsPersonError: The worker may not read the history, or there is no such run.
     """
     events = _backwards(client, workflow_id, run_id, limit)
-    return await principal_among(events, client.data_converter, signal=signal, sha256=sha256, upto=upto)
+    with explained(f"looking for who sent the signal {signal} to {workflow_id}"):
+        return await principal_among(events, client.data_converter, signal=signal, sha256=sha256, upto=upto)
 
 
 async def principal_among(

@@ -5,8 +5,7 @@ A promotion is a *chain* of runs: each continue-as-new and each reset adds one. 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,8 +15,8 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from slipway.errors import NeedsPersonError, TransientError
 from slipway.temporal import search_attributes as attributes
+from slipway.temporal.answers import explained
 from slipway.temporal.connect import PROMOTION
 
 _ENDED = "'Completed', 'Failed', 'Canceled', 'Terminated', 'TimedOut'"
@@ -80,7 +79,7 @@ async def find_ended_before(client: Client, workflow_id: str, run_id: str) -> En
         TransientError: Temporal did not answer.
         NeedsPersonError: The worker may not list workflows.
     """
-    with _explained(workflow_id):
+    with explained(f"looking for earlier runs of {workflow_id}"):
         async for ended in _closed(client, workflow_id, run_id, _ENDED):
             if ended.status is WorkflowExecutionStatus.COMPLETED:
                 return _end(ended)
@@ -97,7 +96,7 @@ async def find_end(client: Client, workflow_id: str, run_id: str) -> EndedRun | 
         TransientError: Temporal did not answer.
         NeedsPersonError: The worker may not list workflows.
     """
-    with _explained(workflow_id):
+    with explained(f"looking for earlier runs of {workflow_id}"):
         async for ended in _closed(client, workflow_id, run_id, _COMPLETED):
             return _end(ended)
     return None
@@ -110,17 +109,6 @@ def _closed(client: Client, workflow_id: str, run_id: str, states: str) -> Async
 
 def _end(ended: WorkflowExecution) -> EndedRun:
     return EndedRun(ended.run_id, recorded_state(ended), ended.close_time)
-
-
-@contextlib.contextmanager
-def _explained(workflow_id: str) -> Generator[None]:
-    try:
-        yield
-    except RPCError as error:
-        tried, answered = f"looking for earlier runs of {workflow_id}", f"{error.status.name}: {error.message}"
-        if error.status is RPCStatusCode.PERMISSION_DENIED:
-            raise NeedsPersonError(tried, answered, "let the worker list and describe workflows, then retry") from error
-        raise TransientError(tried, answered) from error
 
 
 async def describe_run(client: Client, workflow_id: str, run_id: str = "") -> WorkflowExecutionInfo | None:

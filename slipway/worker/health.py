@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 
+from slipway.errors import NeedsPersonError
+
 REQUEST_SECONDS = 5.0
 _ANSWER = "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
 
@@ -20,7 +22,7 @@ async def health(host: str, port: int, is_ready: Callable[[], bool]) -> AsyncGen
         is_ready: Whether the worker polls.
 
     Raises:
-        OSError: The port is taken.
+        NeedsPersonError: The port is taken, or the address is not this machine's.
     """
     if not port:
         yield
@@ -37,7 +39,11 @@ async def health(host: str, port: int, is_ready: Callable[[], bool]) -> AsyncGen
         finally:
             writer.close()
 
-    server = await asyncio.start_server(answer, host, port)
+    try:
+        server = await asyncio.start_server(answer, host, port)
+    except OSError as error:
+        remedy = "set SLIPWAY_HEALTH_PORT to a free port, or 0, and SLIPWAY_BIND to an address of this machine"
+        raise NeedsPersonError(f"opening {host}:{port} for health checks", str(error), remedy) from error
     try:
         yield
     finally:

@@ -39,11 +39,11 @@ class Neighbours:
         """A role of the other account that may do anything there, and that the worker may assume."""
         return RoleMaker(self.sandbox, self.other).create([allow("*")], trust or trusting(self.account))
 
-    def package(self) -> ModelPackage:
+    def package(self, key: str = "runs/model.tar.gz") -> ModelPackage:
         arn = self.sagemaker.create_model_package(
             ModelPackageGroupName="screening",
             InferenceSpecification={
-                "Containers": [{"Image": self.image, "ModelDataUrl": f"s3://{self.bucket}/runs/model.tar.gz"}],
+                "Containers": [{"Image": self.image, "ModelDataUrl": f"s3://{self.bucket}/{key}"}],
                 "SupportedContentTypes": ["text/csv"],
                 "SupportedResponseMIMETypes": ["text/csv"],
             },
@@ -124,16 +124,18 @@ async def test_given_a_group_that_lets_packages_be_read_alone_when_a_model_is_to
     assert found.why == "no statement of its policy allows sagemaker:CreateModel to it"
 
 
+@pytest.mark.parametrize("key", ["runs/model.tar.gz", "runs/model#1?.tar.gz"])
 async def test_given_a_package_when_another_account_is_to_serve_it_then_group_image_and_model_are_asked_for_and_can_be_allowed(
-    neighbours: Neighbours,
+    neighbours: Neighbours, key: str
 ) -> None:
-    role, package = neighbours.role(), neighbours.package()
+    neighbours.s3.put_object(Bucket=neighbours.bucket, Key=key, Body=b"")
+    role, package = neighbours.role(), neighbours.package(key)
     found = await neighbours.look(target(role), package)
     assert [each.level for each in found] == [Level.refuse] * 3
     group, image, model = found
     assert "no resource-based policy allows the sagemaker:DescribeModelPackage action" in group.why
     assert f"{neighbours.other} may not pull from" in image.what
-    assert f"{neighbours.other} may not read s3://{neighbours.bucket}/runs/model.tar.gz" in model.what
+    assert f"{neighbours.other} may not read s3://{neighbours.bucket}/{key}" in model.what
     for each in found:
         neighbours.let_in(each)
     assert await neighbours.look(target(role), package) == ()

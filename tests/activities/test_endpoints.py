@@ -14,6 +14,7 @@ from activities.endpoints.messages import (
     RolloutEnd,
     UpdateEndpoint,
 )
+from activities.endpoints.served import SageMakerAccount
 from slipway.api import LedgerState
 from slipway.app.reports import REPORT_LIMIT
 from slipway.app.spec import Gate
@@ -144,6 +145,42 @@ async def test_given_a_rollback_that_failed_when_it_is_followed_then_a_person_is
     assert done.state is LedgerState.needs_person
     assert "UpdateRollbackFailed" in done.note
     assert "mix of two configs" in done.note
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What looks at an endpoint show, one after another, in place of an update that is under way."""
+    look, told = SageMakerAccount.endpoint, list[dict[str, Any]]()
+
+    async def endpoint(account: SageMakerAccount, name: str) -> Any:
+        found = await look(account, name)
+        return told.pop(0) if told and found and found["EndpointStatus"] == "Updating" else found
+
+    monkeypatch.setattr(SageMakerAccount, "endpoint", endpoint)
+    return told
+
+
+async def test_given_a_look_from_before_the_update_when_an_endpoint_goes_back_then_the_next_one_decides(
+    told: list[dict[str, Any]], serving: Serving
+) -> None:
+    first = await serving.serve()
+    second = await serving.roll_out(serving.package("second"))
+    told.append(serving.sagemaker.describe_endpoint(EndpointName="screening-prod"))
+    done = await serving.restore(second, first.config)
+    assert (done.state, serving.served(), told) == (LedgerState.undone, first.config, [])
+
+
+async def test_given_an_update_that_breaks_when_an_endpoint_goes_back_then_a_person_is_needed(
+    told: list[dict[str, Any]], serving: Serving
+) -> None:
+    first = await serving.serve()
+    second = await serving.roll_out(serving.package("second"))
+    found = serving.sagemaker.describe_endpoint(EndpointName="screening-prod")
+    broken = {"EndpointStatus": "UpdateRollbackFailed", "EndpointConfigName": first.config, "FailureReason": "no capacity"}
+    told.append({**found, **broken})
+    done = await serving.restore(second, first.config)
+    assert done.state is LedgerState.needs_person
+    assert "UpdateRollbackFailed: no capacity" in done.note
 
 
 async def test_given_a_creation_that_failed_when_it_is_retried_then_it_is_created_again(serving: Serving) -> None:

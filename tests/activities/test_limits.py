@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from activities.limits import UNDOING, Turns
+from activities.limits import WITHOUT_TURN, Turns
 from slipway.api import AppRef
 from slipway.errors import TransientError
 from slipway.policy.model import Limits, WorkerPolicy, policy_of_branches
@@ -59,7 +59,7 @@ async def test_given_an_app_at_its_limit_when_one_of_its_activities_ends_then_th
     [
         (APP.model_copy(update={"folder": "apps/spam"}), "read_app", False),
         (APP, "follow_task", True),
-        *((APP, name, False) for name in sorted(UNDOING)),
+        *((APP, name, False) for name in sorted(WITHOUT_TURN)),
     ],
 )
 async def test_given_an_app_at_its_limit_when_a_neighbour_a_wait_or_an_undo_begins_then_it_may(
@@ -79,4 +79,4 @@ async def test_given_an_app_that_the_policy_does_not_name_then_its_own_checks_sa
 
 
 def test_given_the_activities_that_undo_then_each_is_one_that_the_worker_registers() -> None:
-    assert set(names_of(registered())) >= UNDOING
+    assert set(names_of(registered())) >= WITHOUT_TURN

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from activities.endpoints.messages import EndpointPlan
+from activities.endpoints.served import SageMakerAccount
 from activities.origin import Origin
-from activities.records import FindFormerPackage, RecordActivities, RecordServed
+from activities.records import AT_ONCE, FindFormerPackage, RecordActivities, RecordServed
 from slipway.api import LedgerState, ModelPackage, PromotionRequest, Rollback
 from slipway.app.spec import Target
 from slipway.aws.clients import Aws
@@ -39,8 +40,8 @@ class Team:
         asked = RecordServed(package=package, promotion_id=promotion, evidence="e" * 16, by=("ana:signed",), origin=self.origin)
         await self.serving.run(self.records.record_served, asked.model_copy(update=changes))
 
-    async def former(self, version: int | None = None) -> Any:
-        asked = FindFormerPackage(group="screening", region="us-east-1", targets=(ENDPOINT,), version=version, origin=self.origin)
+    async def former(self, version: int | None = None, targets: tuple[Target, ...] = (ENDPOINT,)) -> Any:
+        asked = FindFormerPackage(group="screening", region="us-east-1", targets=targets, version=version, origin=self.origin)
         return await self.serving.run(self.records.find_former_package, asked)
 
     def going_back(self) -> Origin:
@@ -166,6 +167,45 @@ async def test_given_a_target_that_serves_something_else_when_it_is_marked_then_
     await team.roll_out("second")
     with pytest.raises(NeedsPersonError, match="recording that screening-prod serves"):
         await team.serving.run(team.serving.activities.mark_endpoint, first)
+
+
+@pytest.fixture
+def in_flight(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many endpoints were looked at at the same time, with each look."""
+    look, running, seen = SageMakerAccount.endpoint, set[str](), list[int]()
+
+    async def endpoint(account: SageMakerAccount, name: str) -> Any:
+        running.add(name)
+        seen.append(len(running))
+        try:
+            return await look(account, name)
+        finally:
+            running.remove(name)
+
+    monkeypatch.setattr(SageMakerAccount, "endpoint", endpoint)
+    return seen
+
+
+MANY = tuple(Target(endpoint=f"screening-{number}") for number in range(20))
+
+
+async def test_given_many_targets_when_the_history_is_read_then_a_few_are_looked_at_at_once(
+    team: Team, in_flight: list[int]
+) -> None:
+    targets = ", ".join(f"{{endpoint: {target.endpoint}}}" for target in MANY)
+    spec = team.serving.deployment.file("promotion.yaml").replace("{endpoint: screening-prod}", targets)
+    team.serving.deployment.push({"promotion.yaml": spec})
+    found = await team.serving.run(team.records.read_history, HistoryRequest(app=team.serving.deployment.app))
+    assert [target.endpoint for target in found.targets] == [target.endpoint for target in MANY]
+    assert (len(in_flight), max(in_flight)) == (len(MANY), AT_ONCE)
+
+
+async def test_given_many_targets_when_the_last_good_version_is_looked_for_then_a_few_are_looked_at_at_once(
+    team: Team, in_flight: list[int]
+) -> None:
+    package = team.serving.package("first")
+    assert (await team.former(targets=MANY)).arn == package.arn
+    assert (len(in_flight), max(in_flight)) == (len(MANY), AT_ONCE)
 
 
 async def test_given_three_versions_when_the_last_good_one_is_looked_for_then_it_is_the_one_that_served_before(

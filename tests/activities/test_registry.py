@@ -101,6 +101,17 @@ async def test_given_an_approval_when_it_is_withdrawn_twice_then_the_package_is_
     assert updates(sandbox, account) == 1
 
 
+async def test_given_a_long_reason_in_lines_when_an_approval_is_withdrawn_then_the_registry_keeps_both_its_ends_in_one_line(
+    registry: RegistryActivities, run: Any, package: ModelPackage, sagemaker: Any
+) -> None:
+    reason = "the recall fell:\n" + "- by much\r\n" * 200 + "on the evidence 3f2a"
+    await run(registry.withdraw_approval, WithdrawApproval(package=package, reason=reason))
+    shown = sagemaker.describe_model_package(ModelPackageName=package.arn)["ApprovalDescription"]
+    assert shown.startswith("the recall fell: - by much")
+    assert shown.endswith("on the evidence 3f2a")
+    assert (len(shown) <= 1_024, shown.splitlines()) == (True, [shown])
+
+
 async def test_given_a_record_that_a_package_serves_when_its_promotion_is_undone_then_that_record_alone_is_taken_off(
     registry: RegistryActivities, run: Any, package: ModelPackage, sagemaker: Any
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from activities.endpoints.invocation import Answered, judge
+from activities.endpoints.invocation import BODY_LIMIT, Answered, judge
 from slipway.app.answer_schema import AnswerSchema
 from slipway.app.spec import ExpectedValue
 from slipway.errors import NeedsPersonError
@@ -57,6 +57,16 @@ def test_given_an_answer_that_lacks_what_is_wanted_then_it_says_what_it_has(
 def test_given_an_answer_that_is_no_json_when_values_are_wanted_then_it_says_so() -> None:
     answer = judge(Answered(status=200, body=b"<html>"), 200, (ExpectedValue(path="a", number=1),))
     assert (answer.ok, answer.error) == (False, "the answer is not JSON, and values of it are wanted")
+
+
+def test_given_an_answer_larger_than_what_is_looked_at_when_values_are_wanted_then_it_says_so() -> None:
+    large = answered({"score": 1, "rest": "x" * BODY_LIMIT})
+    answer = judge(large, 200, (ExpectedValue(path="score", number=1),))
+    assert (answer.ok, answer.error) == (
+        False,
+        "the answer has more than 1,048,576 bytes, too many to look for what is wanted",
+    )
+    assert judge(large, 200, ()).ok
 
 
 async def test_given_a_model_that_refuses_the_request_when_that_status_is_wanted_then_it_is_right(serving: Serving) -> None:

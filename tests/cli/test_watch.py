@@ -18,6 +18,7 @@ from demo.stack import BINARIES
 from demo.temporal import TemporalServer
 from slipway.api import Decision
 from slipway.cli import following, reading
+from slipway.progress import CopyProgress
 from slipway.temporal.start import send_update, start_promotion
 from tests.support.shell import Done, Shell
 from tests.support.waiting import until_asked
@@ -161,6 +162,25 @@ async def test_given_a_running_task_when_its_status_is_asked_for_then_live_progr
     await asyncio.wait_for(world.entered["follow_task"].wait(), 20)
     await until_shown(shell, handle.id, "follow_task: RUNNING")
     await handle.terminate()
+
+
+@pytest.mark.parametrize(
+    ("heartbeat", "shown"),
+    [
+        (b"", ""),
+        (
+            CopyProgress(copied_blobs=2, mounted_blobs=0, skipped_blobs=1, copied_bytes=12_340_000).model_dump_json().encode(),
+            "12.3 MB copied",
+        ),
+        (b'{"status": "RUNNING", "containers": [{"name": "train"}]}', ""),
+        (b"7", ""),
+        (b"\x00\xff", ""),
+        (b"[" * 100_000, ""),
+    ],
+    ids=["none", "copy", "of another release", "a number", "no JSON", "nested too deeply"],
+)
+def test_given_a_heartbeat_when_it_is_shown_then_it_is_one_line_or_nothing(heartbeat: bytes, shown: str) -> None:
+    assert reading.describe_progress(heartbeat) == shown
 
 
 @pytest.mark.parametrize("size", [10, 10_000])

@@ -11,13 +11,16 @@ from collections.abc import Awaitable, Callable, Collection
 
 import pytest
 
+from slipway.app.go_template import TemplateError, render
 from slipway.app.lint import read_app_from
+from slipway.app.pipecd import parse_app
 from slipway.app.problems import FileError
 from slipway.app.replacements import replace_matches
 from slipway.app.yaml_source import SIZE_LIMIT, TASKDEF_LIMIT, load_document
 from slipway.errors import RefusedError
 from tests.slipway.app.test_lint import APP, FILES
-from tests.support.memory import peak_of
+from tests.slipway.app.test_pipecd import APP as APP_OF_PIPECD
+from tests.support.memory import own_memory, peak_of
 
 
 def merge_bomb(levels: int) -> str:
@@ -65,7 +68,7 @@ def test_given_all_bombs_when_they_are_read_then_the_memory_stays_small() -> Non
 import json, sys
 from slipway.app.problems import FileError
 from slipway.app.yaml_source import load_document
-from tests.support.memory import peak_of
+from tests.support.memory import own_memory, peak_of
 for text in json.load(sys.stdin):
     try:
         load_document(text, "f", {TASKDEF_LIMIT})
@@ -97,6 +100,24 @@ def test_given_an_expression_that_backtracks_when_it_is_applied_then_it_ends_at_
     with pytest.raises(RefusedError, match="nothing in the file matches"):
         replace_matches(b"# " + b"a" * 100_000 + b"x" * 100_000, regex, "v9", "f")
     assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize("message", ["{{" + " " * 50_000, "}}" + "{{" * 25_000, "{{ .Value }}" + "{{ " * 15_000])
+def test_given_a_message_whose_template_does_not_end_when_the_file_is_read_then_it_is_read_at_once(message: str) -> None:
+    before = time.process_time()
+    [handler] = parse_app(APP_OF_PIPECD.replace("Set {{ .Value }} by {{.EventName}}", message)).handlers
+    assert handler.message("v9") == message.replace("{{ .Value }}", "v9")
+    assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize("call", ["print", "println", "cat", "quote", "squote", f'printf "{"%s" * 40}"'])
+def test_given_an_action_that_names_a_large_value_many_times_when_it_is_rendered_then_the_memory_stays_small(call: str) -> None:
+    action = f"{{{{ {call} {' .attachment.x' * 40} }}}}"
+    data = {"attachment": {"x": "a" * 1_000_000}}
+    with own_memory() as peak:
+        with pytest.raises(TemplateError, match="too large"):
+            render(action, data)
+        assert peak() < 10_000_000
 
 
 @pytest.mark.parametrize(
@@ -158,7 +179,9 @@ async def test_given_a_hostile_file_when_it_is_read_then_the_event_loop_goes_on(
 async def test_given_a_hostile_file_that_is_being_read_when_the_process_is_told_to_end_then_it_ends() -> None:
     program = """
 import asyncio, json, signal, sys
+from slipway.app.go_template import TemplateError, render
 from slipway.app.lint import read_app_from
+from slipway.app.pipecd import parse_app
 
 async def main():
     files = json.load(sys.stdin)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.app.pipecd import PipecdApp, parse_app
+from slipway.app.pipecd import EventHandler, PipecdApp, parse_app
 from slipway.app.problems import FileError
 
 APP = """apiVersion: pipecd.dev/v1beta1
@@ -46,6 +46,22 @@ def test_given_an_event_when_its_handler_is_asked_then_it_writes_the_message_as_
     [handler] = parse_app(APP).handlers
     assert handler.message("x@sha256:0") == "Set x@sha256:0 by image-update"
     assert handler.replacements[0].file == "taskdef.yaml"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{- .Value -}}", "v9"),
+        ("{{.Value}}{{ .Value }}", "v9v9"),
+        ("{{\n .EventName\t}}!", "image-update!"),
+        ("}} {{ .Value }} {{", "}} v9 {{"),
+    ],
+)
+def test_given_a_template_as_people_write_it_when_an_event_is_handled_then_only_its_variables_are_replaced(
+    template: str, message: str
+) -> None:
+    handler = EventHandler(event="image-update", commit_message=template, replacements=())
+    assert handler.message("v9") == message
 
 
 def test_given_no_message_when_an_event_is_handled_then_it_is_pipecds_own() -> None:
@@ -96,6 +112,19 @@ def test_given_what_pipecd_fails_on_when_an_app_is_read_then_it_is_refused_at_it
     with pytest.raises(FileError) as refused:
         parse_app(APP.replace(old, new))
     assert said in str(refused.value.problems[0])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        f"attachment: {{targets: [taskdef.yaml], sources: {{{', '.join(f's{each}: file{each}' for each in range(21))}}}}}",
+        f"attachment: {{targets: [{', '.join(['taskdef.yaml'] * 21)}], sources: {{a: file}}}}",
+        f"encryption: {{decryptionTargets: [{', '.join(['taskdef.yaml'] * 21)}], encryptedSecrets: {{a: b}}}}",
+    ],
+)
+def test_given_more_files_than_the_memory_is_for_when_an_app_is_read_then_it_is_refused_with_the_limit(more: str) -> None:
+    with pytest.raises(FileError, match="allowed: at most 20, and there are 21"):
+        parse_app(f"{APP}  {more}\n")
 
 
 def test_given_the_sample_app_when_it_is_read_then_it_is_a_standalone_task() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -210,6 +211,25 @@ async def test_given_what_is_no_signature_when_it_is_checked_then_it_is_refused(
         await verify(TEXT, signature, signers_line("ana", ana), "ana", NOON)
     with pytest.raises(RefusedError, match="reading the signature"):
         fingerprint_of(signature)
+
+
+@pytest.mark.parametrize(
+    ("kind", "after"),
+    [
+        ("ssh-ed25519", []),
+        ("ssh-ed25519", [b"nonce"]),
+        ("ssh-rsa", [b"nonce", b"exponent"]),
+        ("sk-ecdsa-sha2-nistp256", [b"nonce", b"curve", b"point"]),
+        ("ssh-unknown", [b"nonce", b"key"]),
+    ],
+)
+def test_given_a_certificate_that_is_cut_off_when_its_signature_is_read_then_it_is_refused(kind: str, after: list[bytes]) -> None:
+    fields = [f"{kind}-cert-v01@openssh.com".encode(), *after]
+    certificate = b"".join(len(each).to_bytes(4, "big") + each for each in fields)
+    blob = b"SSHSIG\x00\x00\x00\x01" + len(certificate).to_bytes(4, "big") + certificate
+    armour = f"-----BEGIN SSH SIGNATURE-----\n{base64.b64encode(blob).decode()}\n-----END SSH SIGNATURE-----\n"
+    with pytest.raises(RefusedError, match="it is damaged"):
+        fingerprint_of(armour)
 
 
 async def test_given_a_file_of_signers_that_is_too_large_when_it_is_used_then_it_is_refused(ana: Path) -> None:

@@ -245,15 +245,21 @@ async def test_given_an_answer_when_a_manifest_is_read_then_its_status_says_what
         await source.client().get_manifest("ci", "v1")
 
 
-@pytest.mark.parametrize(("asked", "seconds"), [("7", 7), ("9" * 5_000, 600)])
+async def test_given_an_error_that_is_nested_too_deeply_when_it_is_told_then_its_status_says_what_to_do(source: Registry) -> None:
+    source.spoil = lambda _: httpx.Response(503, content=b"[" * 100_000)
+    with pytest.raises(TransientError, match="HTTP 503 Service Unavailable"):
+        await source.client().get_manifest("ci", "v1")
+
+
+@pytest.mark.parametrize(("asked", "kept"), [("7", 7), ("601", 600), ("9" * 5_000, 600)])
 async def test_given_a_throttle_with_a_time_when_it_is_raised_then_the_time_is_kept(
-    source: Registry, asked: str, seconds: int
+    source: Registry, asked: str, kept: int
 ) -> None:
     source.spoil = lambda _: httpx.Response(429, headers={"Retry-After": asked})
     with pytest.raises(TransientError) as throttled:
         await source.client().has_blob("ci", content_digest(b""))
     assert throttled.value.retry_after is not None
-    assert throttled.value.retry_after.total_seconds() == seconds
+    assert throttled.value.retry_after.total_seconds() == kept
 
 
 @pytest.mark.parametrize("named", ["../../other/manifests/v1", "sha512:" + "0" * 128, f'"{content_digest(b"")}"', ""])
@@ -271,7 +277,7 @@ async def test_given_a_list_that_goes_on_at_what_is_no_url_when_referrers_are_li
     source: Registry,
 ) -> None:
     source.spoil = lambda _: httpx.Response(200, json={"manifests": []}, headers={"Link": "<http://[::1>; rel=next"})
-    with pytest.raises(NeedsPersonError, match="InvalidURL"):
+    with pytest.raises(NeedsPersonError, match="the registry's answer leads to"):
         await source.client().list_referrers("ci", content_digest(b""))
 
 
@@ -440,13 +446,25 @@ async def test_given_a_manifest_that_does_harm_when_it_is_copied_then_it_is_refu
     assert target.manifests == {}
 
 
-@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://target.test/x", "http://[::1"])
-async def test_given_an_upload_to_another_scheme_when_a_blob_is_uploaded_then_a_person_is_asked(
+NOWHERE = ["file:///etc/passwd", "ftp://target.test/x", "http://x:port/", "//[::1"]
+
+
+@pytest.mark.parametrize("location", NOWHERE)
+async def test_given_an_upload_to_what_cannot_be_asked_when_a_blob_is_uploaded_then_a_person_is_asked(
     target: Registry, location: str
 ) -> None:
     target.spoil = lambda request: httpx.Response(202, headers={"Location": location}) if request.method == "POST" else None
-    with pytest.raises(NeedsPersonError, match=r"sends the upload to|InvalidURL"):
+    with pytest.raises(NeedsPersonError, match="the registry's answer leads to"):
         await target.client().upload_blob("prod", content_digest(b"x"), 1, lambda: sent(b"x"))
+
+
+@pytest.mark.parametrize("address", NOWHERE)
+async def test_given_a_next_page_that_cannot_be_asked_when_referrers_are_listed_then_a_person_is_asked(
+    source: Registry, address: str
+) -> None:
+    source.spoil = lambda _: httpx.Response(200, headers={"Link": f'<{address}>; rel="next"'}, json={"manifests": []})
+    with pytest.raises(NeedsPersonError, match="the registry's answer leads to"):
+        await source.client().list_referrers("ci", content_digest(b"x"))
 
 
 async def sent(content: bytes) -> AsyncIterator[bytes]:

@@ -16,6 +16,7 @@ from temporalio.api.history.v1 import (
 from temporalio.client import Client
 from temporalio.common import RawValue
 
+from slipway.errors import NeedsPersonError
 from slipway.temporal.payloads import data_converter
 from slipway.temporal.principals import is_of, payload_sha256, principal_among, principal_of
 
@@ -125,3 +126,11 @@ async def test_given_a_server_without_an_authorizer_when_a_signal_is_looked_for_
     await handle.signal("approve", APPROVAL)
     assert not await principal_of(client, handle.id, handle.result_run_id or "", signal="approve", sha256=SENT)
     await handle.terminate()
+
+
+@pytest.mark.parametrize("run_id", ["", "0193a2b4-0000-7000-8000-000000000000", "no run"])
+async def test_given_a_run_that_is_not_there_when_its_signal_is_looked_for_then_a_person_is_told(
+    client: Client, run_id: str
+) -> None:
+    with pytest.raises(NeedsPersonError, match="looking for who sent the signal approve to principals-missing"):
+        await principal_of(client, "principals-missing", run_id, signal="approve", sha256=SENT)
