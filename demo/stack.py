@@ -15,7 +15,7 @@ from slipway_sandbox.testing import SandboxProcess
 from temporalio.client import Client
 
 from demo.processes import Child, free_port, listens
-from demo.temporal import TemporalServer
+from demo.temporal import ONE_PROCESSOR, TemporalServer
 from slipway.temporal.setup import set_up
 
 CI_ACCOUNT = "111111111111"
@@ -36,7 +36,7 @@ class Stack:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
         self.sandbox = SandboxProcess(data=self.folder / "aws", time_scale=time_scale, log=self.folder / "sandbox.log")
-        self.temporal = TemporalServer(self.folder, base_environment(self.folder))
+        self.temporal = TemporalServer(self.folder, base_environment(self.folder) | ONE_PROCESSOR)
 
     def __enter__(self) -> Self:
         self.sandbox.start()

@@ -17,6 +17,9 @@ PORT_TRIES = 3
 STEPS_A_SECOND = "history.transferProcessorMaxPollRPS=1000"
 """How often each shard looks for the next steps of its workflows. A development server has one shard, and by default it looks 20
 times a second: each step of a promotion would wait up to 50 ms. Servers for production have hundreds of shards."""
+ONE_PROCESSOR = {"GOMAXPROCS": "1"}
+"""For its environment. The steps of a workflow follow each other: handed from one processor to another, each takes about a tenth
+longer."""
 
 
 class TemporalServer:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Self
 
 from demo.stack import Stack, base_environment
-from demo.temporal import TemporalServer
+from demo.temporal import ONE_PROCESSOR, TemporalServer
 
-LEAN = {"GOGC": "400", "GOMAXPROCS": "1"}
+LEAN = {"GOGC": "400", **ONE_PROCESSOR}
 """A test's server lives for minutes: it collects garbage seldom. With a limit of its memory it would do nothing else at the
-limit. It works on one processor, for each test process has a server, and they share two: steps take a tenth less time so."""
+limit."""
 ONE_PARTITION = tuple(f"matching.numTaskqueue{kind}Partitions=1" for kind in ("Read", "Write"))
 """A queue in one part has no forwarding, and learns at one time which worker version is current."""
 QUIET = (
