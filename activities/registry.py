@@ -31,6 +31,7 @@ from slipway.decisions.command import Delivery
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
 from slipway.names import short_hash
 from slipway.served import SERVED
+from slipway.text import one_line
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.literals import ModelApprovalStatusType
@@ -206,7 +207,8 @@ class RegistryActivities:
             tried,
             self._aws.sagemaker(request.package.region).update_model_package,
             ModelPackageArn=request.package.arn,
-            ApprovalDescription=request.description[:DESCRIPTION_LIMIT] or "by slipway",
+            # SageMaker's pattern for it has no line ends, and people's reasons may.
+            ApprovalDescription=one_line(request.description)[:DESCRIPTION_LIMIT] or "by slipway",
             **more,
         )
         after = (await describe_package(self._aws, request.package.arn)).get("ModelApprovalStatus", "")
