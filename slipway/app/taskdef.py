@@ -103,6 +103,10 @@ def taskdef_of(document: Document) -> TaskdefReading:
     if not isinstance(document.data, dict) or not isinstance(request, dict):
         problem = document.problem((), "holds no task definition", "write family and containerDefinitions")
         raise FileError(f"reading {document.file}", [problem])
+    if ("taskDefinition",) in document.keys:
+        help_ = "keep what is in it, as `aws ecs describe-task-definition --query taskDefinition` prints it"
+        problem = document.problem(("taskDefinition",), "is what ECS answers, with a task definition in it", help_, at_key=True)
+        raise FileError(f"reading {document.file}", [problem])
     forwarded: TaskDefinition = {key: value for key, value in request.items() if key in FORWARDED}  # pyright: ignore[reportUnknownVariableType]
     told = {problem.path for problem in reader.problems}
     missing = [key for key in ("family", "containerDefinitions") if not forwarded.get(key) and key not in told]

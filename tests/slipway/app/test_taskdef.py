@@ -52,6 +52,13 @@ def test_given_what_ecs_refuses_when_a_task_definition_is_read_then_it_is_refuse
     assert said in str(problem)
 
 
+def test_given_the_answer_of_the_aws_command_when_it_is_read_then_it_is_said_what_to_keep() -> None:
+    with pytest.raises(FileError) as refused:
+        parse_taskdef('{"taskDefinition": {"family": "a", "containerDefinitions": []}, "tags": []}')
+    [problem] = refused.value.problems
+    assert "--query taskDefinition" in problem.help
+
+
 def test_given_a_word_that_ecs_does_not_know_when_a_task_definition_is_read_then_it_is_a_warning() -> None:
     reading = taskdef_of(load_taskdef(ON_FARGATE + FITS + "runtimePlatform: {cpuArchitecture: arm64}\n", "taskdef.yaml"))
     assert reading.request["runtimePlatform"] == {"cpuArchitecture": "arm64"}
