@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from activities.event_commits import ImageChange, author_of, image_changes, parse_held, value_at, value_if_there
+from activities.event_commits import ImageChange, author_of, image_changes, parse_held, shown_value, value_at, value_if_there
 from activities.images.registries import find_digest
 from activities.repositories import Repositories, findings_at
 from slipway.api import AppRef, Message, PromotionRequest
@@ -159,11 +159,15 @@ class BranchLook:
         if held == before:
             return _Looked(by_piped=True)
         if not before:
-            return _Looked(by_piped=True, note=f"{ref.folder} is new: its image {held} was not promoted, the next one will be")
+            return _Looked(
+                by_piped=True, note=f"{ref.folder} is new: its image {shown_value(held)} was not promoted, the next one will be"
+            )
         changes = [change async for change in image_changes(repository, ref, app.handler, self._head, since)]
         brought = next((change for change in changes if change.after == held), None)
         if brought is None:
-            return _Looked(by_piped=True, note=f"{ref.folder} is back at {held} by a push by force: no new commit brought it")
+            return _Looked(
+                by_piped=True, note=f"{ref.folder} is back at {shown_value(held)} by a push by force: no new commit brought it"
+            )
         if await repository.is_by_worker(brought.commit):
             return _Looked(by_piped=True)  # a promotion from before, or its revert
         return _Looked(by_piped=True, found=await self._found(ref, app, brought, changes))
@@ -172,7 +176,7 @@ class BranchLook:
         held, commit = brought.after, brought.commit
         reference = parse_held(f"reading the image of {ref.folder} at {commit.id[:12]}", held)
         digest = await find_digest(self._aws, reference)
-        superseded = [f"{each.after} of {each.commit.id[:12]}" for each in changes if each.after != held]
+        superseded = [f"{shown_value(each.after)} of {each.commit.id[:12]}" for each in changes if each.after != held]
         request = PromotionRequest(
             app=ref,
             image=f"{app.spec.spec.image.source}@{digest}",

@@ -19,14 +19,17 @@ from slipway.api import AppRef, Message, TaskdefCommit
 from slipway.app.pipecd import EventHandler
 from slipway.app.replacements import value_held
 from slipway.aws.clients import Aws
-from slipway.errors import RefusedError
+from slipway.errors import RefusedError, cap
 from slipway.git.mirror import Commit, shown_name
 from slipway.git.repository import Repository
 from slipway.git.rules import app_file
 from slipway.oci.reference import ImageReference
+from slipway.text import one_line
 
 TRACE_TRAILER = "Pipecd-Dev-Trace-Trigger-Commit-Hash"
 """The trailer in which piped's event watcher keeps the event's commit: the source that the image was built from."""
+VALUE_SHOWN = 600
+"""Characters of a value that files hold. The longest name of an image that ECR takes has fewer."""
 LOOKED_AT = 50
 """The most commits that are looked at for the one that brought an image, the newest first."""
 _ANEW = "register the event anew, so that piped commits the image, or correct it on the branch"
@@ -174,6 +177,11 @@ async def image_changes(
             yield ImageChange(commit, before, after)
 
 
+def shown_value(value: str) -> str:
+    """What files hold, for people: whoever may push can write half a megabyte there."""
+    return cap(one_line(value), VALUE_SHOWN)
+
+
 def author_of(commit: Commit) -> str:
     """Who a commit says it is by, in one short line; a person's name is compared with those of approvers."""
     return shown_name(commit.author.name)
@@ -194,12 +202,13 @@ async def _require_newest(repository: Repository, request: VerifyImage, held: st
     by = f", which {newest.commit.id[:12]} by {author_of(newest.commit)} (claimed) brought" if newest else ""
     raise RefusedError(
         f"looking for {held} at the head of {branch} of {repository.shown}",
-        f"it is superseded by {now or 'none'}{by}",
+        f"it is superseded by {shown_value(now) or 'none'}{by}",
         "nothing: the newest image has a promotion of its own; to go back to this one, register its event anew",
     )
 
 
 def _found(handler: EventHandler, change: ImageChange) -> HeldImage:
     file = handler.replacements[0].file
-    taskdef = TaskdefCommit(commit=change.commit.id, changed=False, file=file, before=change.before, after=change.after)
+    before = shown_value(change.before)
+    taskdef = TaskdefCommit(commit=change.commit.id, changed=False, file=file, before=before, after=change.after)
     return HeldImage(taskdef=taskdef, author=author_of(change.commit))

@@ -207,6 +207,7 @@ class RegistryActivities:
             tried,
             self._aws.sagemaker(request.package.region).update_model_package,
             ModelPackageArn=request.package.arn,
+            # SageMaker's pattern for it has no line ends, and people's reasons may.
             ApprovalDescription=cap(one_line(request.description), DESCRIPTION_LIMIT) or "by slipway",
             **more,
         )

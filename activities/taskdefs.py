@@ -8,6 +8,7 @@ import re
 from temporalio import activity
 
 from activities.compensation import Compensation
+from activities.event_commits import shown_value
 from activities.guard import known_origin, promoted_image
 from activities.origin import Origin
 from activities.own_commits import Judged, Written, commits_of, judge, own_revert
@@ -218,7 +219,7 @@ async def _write(repository: Repository, head: str, request: WriteImage) -> Task
 def _written(commit: str, changes: tuple[FileChange, ...]) -> TaskdefCommit:
     first = changes[0]
     changed = any(change.changed for change in changes)
-    return TaskdefCommit(commit=commit, changed=changed, file=first.file, before=first.before, after=first.after)
+    return TaskdefCommit(commit=commit, changed=changed, file=first.file, before=shown_value(first.before), after=first.after)
 
 
 async def _what_was_written(repository: Repository, request: RevertImage) -> Written:

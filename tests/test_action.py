@@ -106,6 +106,14 @@ async def test_given_gates_that_decide_alone_when_it_waits_then_the_outcome_is_a
     assert "✓ rollout done" in ran.log
 
 
+async def test_given_a_step_then_the_runner_takes_nothing_that_is_shown_for_its_command(runner: Runner) -> None:
+    shown = (await runner.start(request(), image="none")).log.splitlines()
+    command, _, token = shown[0].rpartition("::")
+    assert (command, len(token)) == ("::stop-commands", 32)
+    assert shown[-1] == f"::{token}::"
+    assert len(shown) > 2
+
+
 async def test_given_a_gate_that_is_not_met_when_it_waits_then_the_step_fails(runner: Runner, world: World) -> None:
     world.accuracy = 0.5
     ran = await runner.start(request(), wait="true")

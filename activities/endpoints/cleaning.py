@@ -15,7 +15,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.endpoints import deployment
-from activities.endpoints.served import SageMakerAccount, is_missing
+from activities.endpoints.served import SageMakerAccount, is_missing, none_if_missing
 from activities.origin import Origin
 from activities.tags import ENDPOINT_TAG, PROMOTION_TAG
 from slipway.api import Message
@@ -102,10 +102,10 @@ class CleanUpActivities:
         Raises:
             TransientError: AWS slows the worker down, or the like.
         """
-        removed, accounts = _Removed(), dict[tuple[str, str | None], _Account]()
+        removed, accounts = _Removed(), dict[tuple[str, str | None], AccountInUse]()
         for cleaned in request.targets:
             place = (cleaned.region, cleaned.target.role_arn)
-            account = accounts.setdefault(place, _Account(SageMakerAccount(self._aws, *place)))
+            account = accounts.setdefault(place, AccountInUse(SageMakerAccount(self._aws, *place)))
             try:
                 await _clean(account, request, cleaned, removed)
             except (NeedsPersonError, RefusedError) as error:
@@ -120,7 +120,7 @@ def is_made_for(name: str, endpoint: str) -> bool:
     return found is not None and found["slug"] == slug_of(f"{endpoint}-v{found['version']}")
 
 
-class _Account:
+class AccountInUse:
     """What is in use in one account and region. It is looked at once, and only where something may be removed.
 
     Args:
@@ -151,14 +151,36 @@ class _Account:
             for config in (endpoint.get("EndpointConfigName"), deployment.pending_config(endpoint))
             if config
         )
-        return configs, await self.models_of(configs)
+        variants = await self._variants_of(configs)
+        if all("ModelName" in each for each in variants):
+            return configs, _models_in(variants)
+        return configs, _models_in(variants) | await self._models_of_components()
 
     async def models_of(self, configs: Collection[str]) -> frozenset[str]:
         """The models of some configs."""
+        return _models_in(await self._variants_of(configs))
+
+    async def _variants_of(self, configs: Collection[str]) -> list[dict[str, Any]]:
         described: list[Any] = list(await gather_bounded(self.account.config, configs, AT_ONCE))
         kinds = ("ProductionVariants", "ShadowProductionVariants")
-        variants = [variant for config in described if config for kind in kinds for variant in config.get(kind, ())]
-        return frozenset(variant["ModelName"] for variant in variants if variant.get("ModelName"))
+        return [variant for config in described if config for kind in kinds for variant in config.get(kind, ())]
+
+    async def _models_of_components(self) -> frozenset[str]:
+        """The models of inference components, which variants without a model serve."""
+        listed = await self.listed(self.account.sagemaker.list_inference_components, "InferenceComponents")
+
+        async def model_of(name: str) -> str | None:
+            describe: Any = self.account.sagemaker.describe_inference_component
+            try:
+                found = await self.account.call(
+                    f"looking at the inference component {name}", describe, InferenceComponentName=name
+                )
+            except SlipwayError as error:
+                return none_if_missing(error)
+            return found.get("Specification", {}).get("ModelName")
+
+        found = await gather_bounded(model_of, (each["InferenceComponentName"] for each in listed), AT_ONCE)
+        return frozenset(filter(None, found))
 
     async def configs_of(self, endpoint: str) -> list[dict[str, Any]]:
         """The configs with a name as Slipway gives it to those of an endpoint, the newest first."""
@@ -190,7 +212,14 @@ class _Account:
         return PROMOTION_TAG in tags and tags.get(ENDPOINT_TAG, untagged) == endpoint
 
 
-async def _clean(account: _Account, request: CleanUp, cleaned: CleanedTarget, removed: _Removed) -> None:
+def _models_in(variants: Collection[dict[str, Any]]) -> frozenset[str]:
+    """The models of some variants, and those that instance pools have instead."""
+    pools = (pool for variant in variants for pool in variant.get("InstancePools", ()))
+    names = [*(each.get("ModelName") for each in variants), *(pool.get("ModelNameOverride") for pool in pools)]
+    return frozenset(filter(None, names))
+
+
+async def _clean(account: AccountInUse, request: CleanUp, cleaned: CleanedTarget, removed: _Removed) -> None:
     """Remove what one target needs no more.
 
     Raises:
@@ -216,7 +245,7 @@ async def _clean(account: _Account, request: CleanUp, cleaned: CleanedTarget, re
         await _clean_models(account, name, kept[-1]["CreationTime"], removed)
 
 
-async def _clean_models(account: _Account, endpoint: str, before: Any, removed: _Removed) -> None:
+async def _clean_models(account: AccountInUse, endpoint: str, before: Any, removed: _Removed) -> None:
     """Remove the models that no config has any more. One that was made lately may still get its config."""
     sagemaker: Any = account.account.sagemaker
     listed = await account.listed(sagemaker.list_models, "Models", NameContains=_stem(endpoint), CreationTimeBefore=before)

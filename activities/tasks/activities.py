@@ -39,7 +39,7 @@ from slipway.errors import NeedsPersonError, SlipwayError, TransientError
 from slipway.names import TOKEN_LENGTH, short_hash
 from slipway.pipecd.client import PipecdApi
 from slipway.progress import ContainerState, TaskProgress
-from slipway.text import pluralize
+from slipway.text import one_line, pluralize
 
 if TYPE_CHECKING:
     from types_boto3_ecs import ECSClient
@@ -217,7 +217,8 @@ class TaskActivities:
         """
         arn, tried = request.task.arn, f"stopping the task {request.task.arn}"
         try:
-            await self._aws.call(tried, ecs.stop_task, cluster=request.task.cluster, task=arn, reason=request.reason[:255])
+            why = one_line(request.reason)[:255]
+            await self._aws.call(tried, ecs.stop_task, cluster=request.task.cluster, task=arn, reason=why)
         except SlipwayError as error:
             if is_known or answer_of(error)[0] != "InvalidParameterException":
                 raise

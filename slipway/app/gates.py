@@ -194,7 +194,10 @@ def _relative_rule(name: str, least_gain: float) -> str:
 
 
 def _absolute(gate: Gate, rule: str, value: float, *, passed: bool) -> GateResult:
-    message = f"{value:.10g} meets {rule}" if passed else f"{value:.10g} does not meet {rule}"
+    shown = f"{value:.10g}"
+    if not passed and rule.endswith(f" {shown}"):
+        shown = repr(value)  # it differs in a digit behind those that are usually shown
+    message = f"{shown} meets {rule}" if passed else f"{shown} does not meet {rule}"
     return GateResult(metric=gate.metric, rule=rule, value=value, champion=None, passed=passed, message=message)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from typing import Any, cast
 
 import botocore.model
 
-from slipway.app.ecs_api import request_shape, service
+from slipway.app.ecs_api import request_shape, service, wrong_words
 from slipway.app.go_scalars import as_text, resolve
 from slipway.app.problems import FileError, Problem, Severity, shown
 from slipway.app.yaml_source import DIGITS_LIMIT, TASKDEF_LIMIT, TEMPLATE, Document, Path, load_document, template_near
@@ -47,6 +48,9 @@ TaskDefinition = dict[str, Any]
 """The arguments of `ecs.register_task_definition`, without tags."""
 _LARGEST_EXACT = 2**53
 _INT32 = 2**31 - 1
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_NAMES = "allowed: up to 255 letters, digits, hyphens and underscores"
+_FARGATE = "FARGATE"
 _NOT_RENDERED = (
     "have PipeCD attach a file (spec.attachment, with this file among its targets), or write the value out; "
     "a secret goes into secrets:, from Secrets Manager or Parameter Store"
@@ -99,14 +103,19 @@ def taskdef_of(document: Document) -> TaskdefReading:
     if not isinstance(document.data, dict) or not isinstance(request, dict):
         problem = document.problem((), "holds no task definition", "write family and containerDefinitions")
         raise FileError(f"reading {document.file}", [problem])
+    if ("taskDefinition",) in document.keys:
+        help_ = "keep what is in it, as `aws ecs describe-task-definition --query taskDefinition` prints it"
+        problem = document.problem(("taskDefinition",), "is what ECS answers, with a task definition in it", help_, at_key=True)
+        raise FileError(f"reading {document.file}", [problem])
     forwarded: TaskDefinition = {key: value for key, value in request.items() if key in FORWARDED}  # pyright: ignore[reportUnknownVariableType]
     told = {problem.path for problem in reader.problems}
     missing = [key for key in ("family", "containerDefinitions") if not forwarded.get(key) and key not in told]
     problems = [*reader.problems, *(document.problem((key,), "is required and absent", "add it") for key in missing)]
-    problems += _container_problems(document, forwarded) if not problems else []
+    problems += [*_container_problems(document, forwarded), *_task_problems(document, forwarded)] if not problems else []
     if problems:
         raise FileError(f"reading {document.file}", problems)
-    return TaskdefReading(forwarded, tuple(sorted(reader.warnings, key=lambda warning: (warning.line, warning.column))))
+    warnings = [*reader.warnings, *_unknown_words(document, forwarded)]
+    return TaskdefReading(forwarded, tuple(sorted(warnings, key=lambda warning: (warning.line, warning.column))))
 
 
 def _container_problems(document: Document, request: TaskDefinition) -> Iterator[Problem]:
@@ -117,11 +126,36 @@ def _container_problems(document: Document, request: TaskDefinition) -> Iterator
             if not container.get(key):
                 yield document.problem(("containerDefinitions", index, key), "is required and absent", "add it")
         name = container.get("name")
+        if name and not _NAME.fullmatch(name):
+            yield document.problem(("containerDefinitions", index, "name"), f"found {shown(name)}", _NAMES)
         if name in names:
             yield document.problem(
                 ("containerDefinitions", index, "name"), f"is the name of two containers: {name}", "rename one"
             )
         names.add(name)
+
+
+def _task_problems(document: Document, request: TaskDefinition) -> Iterator[Problem]:
+    """What ECS refuses of the task as a whole."""
+    if not _NAME.fullmatch(request["family"]):
+        yield document.problem(("family",), f"found {shown(request['family'])}", _NAMES)
+    if _FARGATE not in request.get("requiresCompatibilities", ()):
+        return
+    if (mode := request.get("networkMode")) != "awsvpc":
+        found = f"found {shown(mode)}" if mode else "is required and absent"
+        yield document.problem(("networkMode",), found, f"allowed with requiresCompatibilities {_FARGATE}: awsvpc")
+    for key in ("cpu", "memory"):
+        if not request.get(key):
+            help_ = f"add it: requiresCompatibilities {_FARGATE} needs it for the task as a whole"
+            yield document.problem((key,), "is required and absent", help_)
+
+
+def _unknown_words(document: Document, request: TaskDefinition) -> Iterator[Problem]:
+    """Words that ECS did not know when this release was made. A newer one is passed on all the same."""
+    for path, word, known in wrong_words(request, "RegisterTaskDefinition"):
+        help_ = f"known are {known}: correct it if it is none that is new"
+        problem = document.problem(path, f"found {shown(word)}, which ECS may not know", help_)
+        yield problem.model_copy(update={"severity": Severity.warning})
 
 
 def taskdef_hash(request: TaskDefinition) -> str:

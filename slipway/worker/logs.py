@@ -10,6 +10,8 @@ import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
 
+from slipway.text import printable
+
 
 def set_up_logging(level: str, stream: TextIO = sys.stderr) -> None:
     """Send all logs of this process through structlog.
@@ -27,7 +29,11 @@ def set_up_logging(level: str, stream: TextIO = sys.stderr) -> None:
         say_what_it_is_about,
     ]
     ends: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [
+            structlog.processors.format_exc_info,
+            make_harmless,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
         if stream.isatty()
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
@@ -46,6 +52,11 @@ def set_up_logging(level: str, stream: TextIO = sys.stderr) -> None:
     # These tell of each request, with addresses that may be signed.
     for noisy in ("botocore", "boto3", "urllib3", "httpx", "httpcore", "s3transfer"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def make_harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Takes out of texts, of strangers too, what would act on the terminal."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def say_what_it_is_about(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

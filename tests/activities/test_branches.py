@@ -107,6 +107,13 @@ async def test_given_two_events_between_two_looks_then_the_newest_is_found_and_t
     assert found.superseded == (f"{watch.repository}:v1 of {first[:12]}",)
 
 
+async def test_given_a_huge_value_that_an_image_replaced_then_little_of_it_is_told(watch: Watch) -> None:
+    watch.commit("x" * 60_000)
+    watch.register("v2")
+    [superseded] = (await watch.found()).superseded
+    assert len(superseded) < 700
+
+
 async def test_given_the_same_look_twice_then_it_finds_the_same_promotion(watch: Watch) -> None:
     before = watch.seen
     watch.register("v1")

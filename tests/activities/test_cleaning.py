@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from activities.endpoints.cleaning import CleanedTarget, CleanedUp, CleanUp, CleanUpActivities, is_made_for
+from activities.endpoints.cleaning import AccountInUse, CleanedTarget, CleanedUp, CleanUp, CleanUpActivities, is_made_for
 from activities.endpoints.messages import EndpointPlan
 from slipway.app.spec import Target
 from slipway.aws.clients import Aws
@@ -102,6 +102,44 @@ async def test_given_more_former_configs_than_are_kept_then_only_older_ones_that
     assert shelf.models == {*left, plan.model}
     assert not shelf.configs & set(old)
     assert await run(cleaning.clean_up, clean_up(plan, 4)) == CleanedUp()
+
+
+class Components:
+    """An account in which one endpoint serves inference components, and the pools of another have a model of their own."""
+
+    region = "us-east-1"
+
+    def __init__(self) -> None:
+        self.aws, self.sagemaker = self, self
+
+    async def call(self, tried: str, function: Any, **arguments: Any) -> Any:
+        del tried
+        return function(**arguments)
+
+    async def endpoint(self, name: str) -> dict[str, Any]:
+        return {"EndpointConfigName": f"of-{name}"}
+
+    async def config(self, name: str) -> dict[str, Any]:
+        pools = [{"InstanceType": "ml.g5.xlarge", "ModelNameOverride": "of-a-pool"}, {"InstanceType": "ml.g6.xlarge"}]
+        variants = {"of-components": {"VariantName": "a"}, "of-pools": {"ModelName": "first", "InstancePools": pools}}
+        return {"ProductionVariants": [variants[name]]}
+
+    def list_endpoints(self, **_: Any) -> Any:
+        return {"Endpoints": [{"EndpointName": "components"}, {"EndpointName": "pools"}]}
+
+    def list_inference_components(self, **_: Any) -> Any:
+        return {"InferenceComponents": [{"InferenceComponentName": name} for name in ("base", "adapter")]}
+
+    def describe_inference_component(self, InferenceComponentName: str) -> Any:  # noqa: N803 -- as boto3 has it
+        served = {"base": {"ModelName": "of-a-component"}, "adapter": {"BaseInferenceComponentName": "base"}}
+        return {"Specification": served[InferenceComponentName]}
+
+
+async def test_given_endpoints_with_components_and_pools_then_their_models_are_in_use() -> None:
+    account: Any = Components()
+    configs, models = await AccountInUse(account).used()
+    assert configs == {"of-components", "of-pools"}
+    assert models == {"first", "of-a-pool", "of-a-component"}
 
 
 async def test_given_a_worker_killed_after_it_removed_configs_when_another_cleans_up_then_their_models_are_removed(

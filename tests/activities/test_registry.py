@@ -112,6 +112,13 @@ async def test_given_a_long_reason_in_lines_when_an_approval_is_withdrawn_then_t
     assert (len(shown) <= 1_024, shown.splitlines()) == (True, [shown])
 
 
+async def test_given_a_reason_of_several_lines_when_an_approval_is_withdrawn_then_the_registry_gets_one(
+    registry: RegistryActivities, run: Any, package: ModelPackage, sagemaker: Any
+) -> None:
+    await run(registry.withdraw_approval, WithdrawApproval(package=package, reason="too slow:\r\n p99\n\x1b[2J"))
+    assert sagemaker.describe_model_package(ModelPackageName=package.arn)["ApprovalDescription"] == "too slow: p99 �[2J"
+
+
 async def test_given_a_record_that_a_package_serves_when_its_promotion_is_undone_then_that_record_alone_is_taken_off(
     registry: RegistryActivities, run: Any, package: ModelPackage, sagemaker: Any
 ) -> None:

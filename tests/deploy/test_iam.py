@@ -76,6 +76,7 @@ WITHOUT_RESOURCE = {
     "ecs:ListTaskDefinitions",
     "sagemaker:ListEndpointConfigs",
     "sagemaker:ListEndpoints",
+    "sagemaker:ListInferenceComponents",
     "sagemaker:ListModels",
 }
 """Actions that AWS lets nobody bind to a resource."""

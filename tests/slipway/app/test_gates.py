@@ -165,3 +165,8 @@ def test_given_a_champion_without_a_number_then_a_comparing_rule_follows_the_spe
             assert (result.passed, bool(result.problem)) == (
                 (True, False) if gate.unmeasured_champion == "pass" else (False, True)
             )
+
+
+def test_given_a_number_that_misses_a_bound_by_little_when_it_is_judged_then_the_difference_is_seen() -> None:
+    [result] = evaluate_gates([Gate(metric="accuracy", min=0.9)], measured({"accuracy": 0.899999999999}))
+    assert result.message == "0.899999999999 does not meet min 0.9"

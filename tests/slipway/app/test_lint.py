@@ -111,6 +111,12 @@ def test_given_a_cluster_when_the_repository_is_in_another_region_then_the_task_
     assert region_of_app(app.spec, app.pipecd.ecs) == region
 
 
+def test_given_a_handler_that_writes_elsewhere_in_the_container_when_it_is_checked_then_it_is_told_to_write_the_image() -> None:
+    files = {"app.pipecd.yaml": APP.replace("[0].image", "[0].user"), "taskdef.yaml": f"{TASKDEF}    user: root\n"}
+    (problem,) = read_app(reading(FILES | files)).problems
+    assert problem.message == "does not write the image of a container"
+
+
 def test_given_files_that_fit_when_they_are_checked_then_there_is_nothing_to_say() -> None:
     findings = read_app(reading(FILES))
     assert findings.problems == ()
@@ -162,7 +168,7 @@ def test_given_piped_as_the_writer_when_the_event_watcher_makes_pull_requests_th
             "[0].name",
             15,
             "spec.eventWatcher[0].handler.config.replacements",
-            "does not write the image of a container",
+            "let it write to the field image, and nothing else",
         ),
         (
             "app.pipecd.yaml",

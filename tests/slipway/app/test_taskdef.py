@@ -28,6 +28,45 @@ def test_given_a_key_twice_in_two_cases_when_a_task_definition_is_read_then_neit
         parse_taskdef(TASKDEF.replace("    cpu:", f"{other}    CPU:"))
 
 
+ON_FARGATE = "family: a\ncontainerDefinitions: [{name: b, image: c}]\nrequiresCompatibilities: [FARGATE]\n"
+FITS = "cpu: 256\nmemory: 512\nnetworkMode: awsvpc\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (ON_FARGATE + FITS.replace("awsvpc", "bridge"), "networkMode: found 'bridge'; allowed with"),
+        (ON_FARGATE + FITS.replace("networkMode: awsvpc", ""), "networkMode: is required and absent"),
+        (ON_FARGATE + FITS.replace("cpu: 256", ""), "cpu: is required and absent"),
+        (ON_FARGATE + FITS.replace("memory: 512", ""), "memory: is required and absent"),
+        (ON_FARGATE.replace("family: a", "family: my trainer") + FITS, "family: found 'my trainer'; allowed: up to 255 letters"),
+        (ON_FARGATE.replace("name: b", "name: b.c") + FITS, "containerDefinitions[0].name: found 'b.c'; allowed"),
+    ],
+)
+def test_given_what_ecs_refuses_when_a_task_definition_is_read_then_it_is_refused_before_anything_is_done(
+    text: str, said: str
+) -> None:
+    with pytest.raises(FileError) as refused:
+        parse_taskdef(text)
+    [problem] = refused.value.problems
+    assert said in str(problem)
+
+
+def test_given_the_answer_of_the_aws_command_when_it_is_read_then_it_is_said_what_to_keep() -> None:
+    with pytest.raises(FileError) as refused:
+        parse_taskdef('{"taskDefinition": {"family": "a", "containerDefinitions": []}, "tags": []}')
+    [problem] = refused.value.problems
+    assert "--query taskDefinition" in problem.help
+
+
+def test_given_a_word_that_ecs_does_not_know_when_a_task_definition_is_read_then_it_is_a_warning() -> None:
+    reading = taskdef_of(load_taskdef(ON_FARGATE + FITS + "runtimePlatform: {cpuArchitecture: arm64}\n", "taskdef.yaml"))
+    assert reading.request["runtimePlatform"] == {"cpuArchitecture": "arm64"}
+    [warning] = reading.warnings
+    assert warning.message == "found 'arm64', which ECS may not know"
+    assert "X86_64, ARM64" in warning.help
+
+
 def test_given_containers_that_are_no_list_when_a_task_definition_is_read_then_one_thing_is_said_of_them() -> None:
     with pytest.raises(FileError) as refused:
         parse_taskdef("family: a\ncontainerDefinitions: {pipeline: {image: x}}\n")
