@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import inspect
 import json
 import types
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -133,13 +135,14 @@ def _near_key(root: type[BaseModel], path: Path) -> str:
 
 def _meaning(root: type[BaseModel], path: Path) -> str:
     parent = _model_at(root, path[:-1])
-    meanings = meanings_of(parent) if parent else {}
+    meanings: Mapping[str, str] = meanings_of(parent) if parent else {}
     names = {field.alias: name for name, field in parent.model_fields.items()} if parent else {}
     description = meanings.get(names.get(str(path[-1]), ""), "")
     return f"add it: {' '.join(description.split())}" if description else "add it"
 
 
-def meanings_of(model: type[BaseModel]) -> dict[str, str]:
+@functools.cache
+def meanings_of(model: type[BaseModel]) -> Mapping[str, str]:
     """The text under each field.
 
     Read here, and not by pydantic's `use_attribute_docstrings`: that would read the sources each time a command starts.
