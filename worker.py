@@ -126,13 +126,16 @@ async def serve(settings: WorkerSettings) -> None:
                 await stack.enter_async_context(worker)
             log.info("polling", task_queue=settings.task_queue, namespace=client.namespace, repositories=settings.repositories)
             beside = [
-                asyncio.create_task(warn(policy)),
-                asyncio.create_task(keep_watching(client, policies, settings.task_queue)),
+                asyncio.create_task(warn(policy), name="looking for what promotions will park on"),
+                asyncio.create_task(keep_watching(client, policies, settings.task_queue), name="watching branches"),
             ]
             if pipecd:
-                beside.append(asyncio.create_task(greet(pipecd)))
+                beside.append(asyncio.create_task(greet(pipecd), name="asking PipeCD"))
             if settings.event_queue:
-                beside.append(asyncio.create_task(EventQueue(settings.event_queue, polling.hint).listen()))
+                listening = EventQueue(settings.event_queue, polling.hint).listen()
+                beside.append(asyncio.create_task(listening, name="listening for events"))
+            for task in beside:
+                task.add_done_callback(tell_failure)
             await stop.wait()
             for task in beside:
                 task.cancel()
@@ -143,6 +146,12 @@ async def serve(settings: WorkerSettings) -> None:
         if pipecd:
             await pipecd.close()
     log.info("stopped")
+
+
+def tell_failure(beside: asyncio.Task[None]) -> None:
+    """Say that something that goes on beside the polling has failed. Nobody waits for it, and promotions go on."""
+    if not beside.cancelled() and (error := beside.exception()):
+        log.error("failed", tried=beside.get_name(), remedy="restart the worker once the cause is fixed", exc_info=error)
 
 
 async def warn(policy: WorkerPolicy) -> None:

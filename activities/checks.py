@@ -455,7 +455,7 @@ async def _agree_on_run(origin: Origin, request: WriteImage | RevertImage) -> No
 def _agree_on_plan(origin: Origin, plan: EndpointPlan, app: App) -> None:
     """The plan's target is one of the spec's, and its names are those that follow from what it rolls out."""
     spec = app.spec.spec
-    targets = [target for wave in spec.rollout.waves for target in wave.targets]
+    targets = spec.rollout.targets
     if plan.target not in targets:
         _agree(origin, "the endpoint", plan.target.endpoint, ", ".join(target.endpoint for target in targets))
     _agree(origin, "the promotion", plan.promotion_id, origin.promotion_id)

@@ -173,7 +173,7 @@ class TaskdefActivities:
         earlier = await own_revert(repository, head, commit, written)
         if earlier:
             return Compensation(state=LedgerState.undone, note=f"{commit[:12]} is reverted by {earlier.id[:12]}")
-        message = f"Revert the image of promotion {request.promotion_id}\n\n{one_line(request.reason)}"
+        message = f"Revert the image of promotion {request.promotion_id}\n\n{short_line(request.reason)}"
         revert = await repository.revert(branch, commit, message)
         note = f"{commit[:12]} is reverted by {revert.commit[:12]}" if revert.changed else f"{commit[:12]} has no effect any more"
         return Compensation(state=LedgerState.undone, note=note)
@@ -249,14 +249,14 @@ def trailers_of(request: WriteImage) -> dict[str, str]:
     trailers = {
         PROMOTION_TRAILER: request.promotion_id,
         RUN_TRAILER: request.run,
-        REQUESTER_TRAILER: one_line(request.requested_by),
-        SOURCE_TRAILER: one_line(request.source_commit),
+        REQUESTER_TRAILER: short_line(request.requested_by),
+        SOURCE_TRAILER: short_line(request.source_commit),
     }
     return {key: value for key, value in trailers.items() if value}
 
 
-def one_line(text: str) -> str:
-    """A sender's text as one line, so that it cannot add trailers."""
+def short_line(text: str) -> str:
+    """A sender's text as one line of at most 200 characters, so that it cannot add trailers."""
     return " ".join(re.sub(r"[\x00-\x20\x7f\x85\u2028\u2029]+", " ", text).split())[:200]
 
 

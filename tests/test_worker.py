@@ -11,10 +11,12 @@ import urllib.error
 import urllib.request
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from pydantic import ValidationError
+from structlog.testing import capture_logs
 from temporalio.client import Client
 
 from demo.processes import free_port
@@ -27,7 +29,7 @@ from slipway.worker.settings import WorkerSettings, default_work_folder
 from tests.support.pipecd import KEY, PipecdServer
 from tests.support.secured import write_certificates
 from tests.support.world import World, working
-from worker import wrong_setting
+from worker import tell_failure, wrong_setting
 
 
 def environment(temporal: TemporalServer, folder: Path, **changes: str) -> dict[str, str]:
@@ -106,6 +108,21 @@ async def test_given_a_namespace_without_search_attributes_then_one_line_says_wh
     logged = await until_logged(process, "cannot start")
     assert logged["remedy"] == "run `slipway setup`"
     assert await process.wait() == 1
+
+
+async def test_given_a_task_beside_the_polling_that_fails_then_it_is_logged_with_what_it_did() -> None:
+    async def fail() -> None:
+        raise ValueError("no idea")
+
+    with capture_logs() as logs:
+        for work in (fail(), asyncio.Event().wait()):
+            task: asyncio.Task[Any] = asyncio.create_task(work, name="watching branches")
+            task.add_done_callback(tell_failure)
+            task.get_loop().call_soon(task.get_loop().call_soon, task.cancel)
+            await asyncio.wait([task])
+    assert [(each["log_level"], each["tried"], str(each["exc_info"])) for each in logs] == [
+        ("error", "watching branches", "no idea")
+    ]
 
 
 @pytest.mark.parametrize("setting", ["SLIPWAY_HEALTH_PORT", "SLIPWAY_METRICS_PORT"])

@@ -17,6 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from slipway.api import follower_queue
     from slipway.text import one_line
 
+SUMMARY_LIMIT = 400
+"""Bytes of a summary that Temporal takes (`limit.userMetadataSummarySize`)."""
 HEARTBEAT = timedelta(seconds=10)
 RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(seconds=30))
 ABORT_GRACE = timedelta(seconds=30)
@@ -62,7 +64,12 @@ RESTORE = _options(timedelta(hours=2), OUTAGE)
 
 def shown(options: ActivityConfig, summary: str) -> ActivityConfig:
     """The options, with what the Temporal UI shows beside the activity."""
-    return options | ActivityConfig(summary=one_line(summary))
+    return options | ActivityConfig(summary=summary_of(summary))
+
+
+def summary_of(text: str) -> str:
+    """The text in one line, cut to what Temporal takes."""
+    return one_line(text).encode()[:SUMMARY_LIMIT].decode(errors="ignore")
 
 
 def watching() -> ActivityConfig:

@@ -13,7 +13,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from slipway.api import EvidenceSummary, IdentityLevel, LedgerState, PromotionStatus, StageReport, WaitingFor
     from slipway.errors import FailureReport
-    from slipway.text import code_span, fenced, markdown, one_line
+    from slipway.text import code_span, fenced, markdown
     from slipway.view import (
         decision_line,
         evidence_command,
@@ -28,11 +28,11 @@ with workflow.unsafe.imports_passed_through():
         who_line,
     )
 
+from workflows.activity_options import summary_of
+
 _YOU = "<your name>"
 LEDGER_SHOWN = 100
 """Effects that the page names; the command shows all."""
-SUMMARY_LIMIT = 400
-"""Bytes of a summary that Temporal takes (`limit.userMetadataSummarySize`)."""
 
 
 def render(status: PromotionStatus) -> str:
@@ -65,7 +65,7 @@ def _ledger(status: PromotionStatus) -> str:
 def on_timeline(waiting: WaitingFor) -> str:
     """One line for the timer that runs meanwhile: the Temporal UI's first page shows it."""
     who = f" by {', '.join(waiting.who)}" if waiting.who else ""
-    return one_line(f"{waiting.what}{who}: {waiting.commands[0]}").encode()[:SUMMARY_LIMIT].decode(errors="ignore")
+    return summary_of(f"{waiting.what}{who}: {waiting.commands[0]}")
 
 
 def _headline(status: PromotionStatus) -> str:

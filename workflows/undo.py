@@ -76,7 +76,7 @@ async def undo_all(
     if len(restores) > 1 and workflow.patched("restore-together"):
         # They are the last effects: a rollout is the last stage.
         await asyncio.gather(*map(carry_out, restores))
-        open_ones = [planned for planned in open_ones if planned not in restores]
+        open_ones = [planned for planned in open_ones if not isinstance(planned.undo, RestoreTarget)]
     for planned in open_ones:
         await carry_out(planned)
     return failed

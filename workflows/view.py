@@ -45,8 +45,8 @@ class StatusView:
             attributes.WAITING_FOR: waiting_for,
         }
         if self._state.app:
-            waves = self._state.app.spec.spec.rollout.waves
-            wanted[attributes.TARGETS] = fitting(target.endpoint for wave in waves for target in wave.targets)
+            targets = self._state.app.spec.spec.rollout.targets
+            wanted[attributes.TARGETS] = fitting(target.endpoint for target in targets)
         present = workflow.info().typed_search_attributes
         updates: list[SearchAttributeUpdate[Any]] = [
             key.value_unset() if value is None else key.value_set(value)

@@ -53,7 +53,6 @@ async def identity(aws: Aws, region: str) -> Worker:
 
 def places_of(spec: Spec, worker: Worker, region: str) -> list[Place]:
     """The places of all targets, each once."""
-    targets = [target for wave in spec.rollout.waves for target in wave.targets]
     found = [
         Place(
             account=account_of(target.role_arn) if target.role_arn else worker.account,
@@ -61,7 +60,7 @@ def places_of(spec: Spec, worker: Worker, region: str) -> list[Place]:
             role_arn=target.role_arn,
             serving=target.execution_role_arn or spec.rollout.variant.execution_role_arn,
         )
-        for target in targets
+        for target in spec.rollout.targets
     ]
     return list(dict.fromkeys(found))
 

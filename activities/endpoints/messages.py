@@ -222,7 +222,7 @@ class WatchedAlarms(Message):
     firing: tuple[FiringAlarm, ...] = ()
     """None where the time was over before one went off."""
     breaches: tuple[Breach, ...] = ()
-    """Metrics that breached their rules. None where the time was over before one did."""
+    """Metrics that breached their rules, of each model as many as fit. None where the time was over before one did."""
     unjudged: tuple[Unjudged, ...] = ()
     """Rules on metrics that could not be judged, as many as fit."""
 

@@ -24,7 +24,7 @@ from slipway.gathering import gather_bounded, together
 
 AT_ONCE = 8
 """Configs that are described at the same time."""
-UNJUDGED_LIMIT = 1_000
+RULES_LIMIT = 1_000
 """Rules that a result names: it has to fit into one message of Temporal's."""
 
 
@@ -141,16 +141,17 @@ class MetricWatch:
 
     @property
     def breaches(self) -> tuple[Breach, ...]:
-        """The rules that were breached."""
-        return tuple(Breach(model=self._looks[look], said=said) for look, said in self._breaches.items())
+        """The rules that were breached; where they are too many, one of each model."""
+        found = [Breach(model=self._looks[look], said=said) for look, said in self._breaches.items()]
+        if len(found) > RULES_LIMIT:
+            found = list({breach.model: breach for breach in found}.values())
+        return tuple(found)
 
     @property
     def unjudged(self) -> tuple[Unjudged, ...]:
         """The rules that never could be judged, as many as fit."""
         never = [look for look in self._unjudged if look not in self._judged and look not in self._breaches]
-        return tuple(
-            Unjudged(model=self._looks[look], rule=look.rule, said=self._unjudged[look]) for look in never[:UNJUDGED_LIMIT]
-        )
+        return tuple(Unjudged(model=self._looks[look], rule=look.rule, said=self._unjudged[look]) for look in never[:RULES_LIMIT])
 
     async def until_breach(self, until: datetime | None = None) -> None:
         """Watch until a rule is breached or the time is over; for ever where nothing is watched and there is no time.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from temporalio import activity
 
@@ -29,9 +28,6 @@ from slipway.aws.polling import Polling, Scope
 from slipway.errors import NeedsPersonError, SlipwayError
 from slipway.names import TOKEN_LENGTH, short_hash
 from slipway.progress import PipelineProgress
-
-if TYPE_CHECKING:
-    pass
 
 OLDEST = timedelta(days=30)
 """How long before the latest task its execution may have begun: an earlier attempt's task may have started it before failing, and

@@ -380,7 +380,7 @@ class Rollout(SpecModel):
     def _each_target_once(self) -> None:
         """No endpoint is in two waves."""
         seen: set[tuple[str, str | None, str | None]] = set()
-        for target in (target for wave in self.waves for target in wave.targets):
+        for target in self.targets:
             key = (target.endpoint.lower(), target.region, target.role_arn)
             if key in seen:
                 raise ValueError(f"has the endpoint {target.endpoint} twice")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import inspect
 import json
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -17,7 +18,7 @@ from pydantic_core import ErrorDetails
 from slipway.app.problems import FileError, Problem, SpecError
 from slipway.app.rules import READING
 from slipway.app.spec import SPEC_FILE, ModelPromotion
-from slipway.app.yaml_source import Document, Path, load_document
+from slipway.app.yaml_source import SIZE_LIMIT, Document, Path, load_document
 
 M = TypeVar("M", bound=BaseModel)
 _NAME = "use letters, digits and hyphens, up to 63, beginning and ending with a letter or digit"
@@ -70,18 +71,19 @@ def spec_of(document: Document) -> ModelPromotion:
         raise SpecError(f"reading {document.file}", error.problems) from error
 
 
-def parse_model(model: type[M], text: str, file: str) -> M:
+def parse_model(model: type[M], text: str, file: str, limit: int = SIZE_LIMIT) -> M:
     """Reads a YAML file that a person wrote as a model.
 
     Args:
         model: What the file holds.
         text: The file's content.
         file: The file's name as problems should show it.
+        limit: The most bytes that it may have.
 
     Raises:
         FileError: Everything that is wrong, each with line, column, path, what was found and what is allowed.
     """
-    return model_of(model, load_document(text, file))
+    return model_of(model, load_document(text, file, limit))
 
 
 def model_of(model: type[M], document: Document) -> M:
@@ -154,13 +156,14 @@ def _near_key(root: type[BaseModel], path: Path) -> str:
 
 def _meaning(root: type[BaseModel], path: Path) -> str:
     parent = _model_at(root, path[:-1])
-    meanings = meanings_of(parent) if parent else {}
+    meanings: Mapping[str, str] = meanings_of(parent) if parent else {}
     names = {field.alias: name for name, field in parent.model_fields.items()} if parent else {}
     description = meanings.get(names.get(str(path[-1]), ""), "")
     return f"add it: {' '.join(description.split())}" if description else "add it"
 
 
-def meanings_of(model: type[BaseModel]) -> dict[str, str]:
+@functools.cache
+def meanings_of(model: type[BaseModel]) -> Mapping[str, str]:
     """The text under each field.
 
     Read here, and not by pydantic's `use_attribute_docstrings`: that would read the sources each time a command starts.

@@ -27,7 +27,7 @@ _SETTINGS = (
     "http.lowSpeedLimit=100",
     "http.lowSpeedTime=30",
 )
-_USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s]*@")
+_USERINFO = re.compile(r"://[^/\s]*@")
 _DENIED = re.compile(
     r"authentication failed|permission denied|could not read (username|password)|repository not found|access denied"
     r"|does not appear to be a git repository|host key verification failed|error: 40[13]|no such device or address",
@@ -61,7 +61,7 @@ class GitAnswer:
 
 def without_credentials(text: str) -> str:
     """The text with the user and password cut from every URL in it."""
-    return _USERINFO.sub(r"\1", text)
+    return _USERINFO.sub("://", text)
 
 
 async def run_git(

@@ -47,7 +47,7 @@ class Repository:
     """One repository, through its mirror.
 
     Args:
-        url: Where it is; checked by a `RepositoryPolicy` before.
+        url: Where it is; the worker's policy allows it.
         cache: The worker's folder for mirrors. Two workers may share it.
         author: Who commits are by.
         files: What is kept in memory, shared between repositories.

@@ -266,7 +266,7 @@ class PipecdApi:
         return key
 
     async def _connected(self, tried: str) -> Channel:
-        """The connection, which mends itself.
+        """The connection, made once: gRPC makes it anew where it breaks.
 
         Raises:
             NeedsPersonError: The file of the authorities cannot be read.

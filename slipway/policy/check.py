@@ -99,7 +99,7 @@ def require_targets(entry: AppEntry, app: AppRef, spec: Spec) -> None:
     Raises:
         RefusedError: It has more.
     """
-    targets, limit = sum(len(wave.targets) for wave in spec.rollout.waves), entry.limits.targets
+    targets, limit = len(spec.rollout.targets), entry.limits.targets
     if targets > limit:
         _refuse(app, [f"{SPEC_FILE}: spec.rollout.waves have {targets} targets; the policy's limits.targets is {limit}"])
 

@@ -154,7 +154,7 @@ def parse_policy(content: bytes, file: str) -> WorkerPolicy:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise RefusedError(f"reading {file}", "it is not UTF-8", "save it as UTF-8") from error
-    return parse_model(WorkerPolicy, text, file)
+    return parse_model(WorkerPolicy, text, file, _POLICY_LIMIT)
 
 
 async def _read_file(path: Path, name: str, limit: int) -> bytes:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
 from activities.endpoints.measuring import Fleet, Judgement, Sample, Wanted, Window, judge, measure
 from activities.endpoints.messages import (
@@ -18,12 +20,14 @@ from activities.endpoints.messages import (
     WatchedAlarms,
     WatchedModel,
 )
-from activities.endpoints.served import SageMakerAccount
+from activities.endpoints.metric_watch import Look, MetricWatch
+from activities.endpoints.served import SageMakerAccount, account_of
 from activities.endpoints.soaking import SoakActivities
 from slipway.api import LedgerState
 from slipway.app.strategy import Canary, Strategy
 from slipway.app.watched_metrics import WatchedMetric
 from slipway.aws.clients import Aws
+from slipway.aws.looking import Described
 from slipway.aws.polling import Polling
 from tests.activities.conftest import Run
 from tests.activities.serving import ALARM, Serving
@@ -171,6 +175,29 @@ async def test_given_models_that_soak_when_one_fails_then_the_watch_ends_with_it
     ended = await asyncio.wait_for(watching, 60)
     assert [breach.model for breach in ended.breaches] == [1]
     assert ended.breaches[0].said == "Invocation5XXErrors is 1 over 3 requests, and at most 0.1 passes"
+
+
+@pytest.mark.parametrize(("models", "named"), [(100, 1_000), (101, 101)])
+async def test_given_more_breaches_than_fit_into_a_message_when_they_are_told_then_one_of_each_model_is(
+    models: int, named: int
+) -> None:
+    async def describe(keys: Collection[str]) -> Mapping[str, Judgement]:
+        return {key: Judgement(breach="it is slow") for key in keys}
+
+    def source(_region: str | None, _role: str | None) -> Described[Judgement]:
+        return Described(describe)
+
+    model = WatchedModel(
+        place=AlarmPlace(region="us-east-1", role_arn=None), endpoint="e", variant=None, config="c", former=None, since=NOW
+    )
+    looks = {
+        Look(served=model, variant=f"v{number}", made=NOW, rule=at, metric=ERRORS): number
+        for number in range(models)
+        for at in range(10)
+    }
+    watch = MetricWatch(Polling(0.05).pollers(source, account_of), looks)
+    await ActivityEnvironment().run(watch.look_once_more)
+    assert (len(watch.breaches), {breach.model for breach in watch.breaches}) == (named, set(range(models)))
 
 
 async def test_given_two_models_when_the_time_is_over_then_the_new_one_was_compared_with_the_one_before_it(

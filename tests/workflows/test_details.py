@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.support.states import status_of
+from workflows.activity_options import READ, shown
 from workflows.details import on_timeline, render
 
 FORGED = "# Approved by ana, bo"
@@ -56,3 +57,10 @@ def test_given_lines_by_a_stranger_when_a_timer_is_shown_then_it_has_one_line() 
     waiting = status_of("eve\n# Approved\x1b[2J").waiting_for
     assert waiting
     assert on_timeline(waiting).isprintable()
+
+
+def test_given_a_long_summary_when_an_activity_is_shown_then_it_is_one_line_that_temporal_takes() -> None:
+    summary = shown(READ, "watch\n" + "ö" * 1_000).get("summary") or ""
+    assert summary.startswith("watch ö")
+    assert summary.isprintable()
+    assert len(summary.encode()) == 400

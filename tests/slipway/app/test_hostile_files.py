@@ -16,6 +16,7 @@ from slipway.app.lint import read_app_from
 from slipway.app.pipecd import parse_app
 from slipway.app.problems import FileError
 from slipway.app.replacements import replace_matches
+from slipway.app.spec_reader import parse_spec
 from slipway.app.yaml_source import SIZE_LIMIT, TASKDEF_LIMIT, load_document
 from slipway.errors import RefusedError
 from tests.slipway.app.test_lint import APP, FILES
@@ -100,6 +101,16 @@ def test_given_an_expression_that_backtracks_when_it_is_applied_then_it_ends_at_
     with pytest.raises(RefusedError, match="nothing in the file matches"):
         replace_matches(b"# " + b"a" * 100_000 + b"x" * 100_000, regex, "v9", "f")
     assert time.process_time() - before < 2
+
+
+def test_given_a_file_with_a_mistake_in_every_word_when_it_is_read_then_all_are_told_soon() -> None:
+    targets = ",".join(["{}"] * 20_000)
+    text = f"apiVersion: slipway.dev/v1\nkind: ModelPromotion\nspec: {{rollout: {{waves: [{{targets: [{targets}]}}]}}}}"
+    before = time.process_time()
+    with pytest.raises(FileError) as refused:
+        parse_spec(text)
+    assert len(refused.value.problems) > 20_000
+    assert time.process_time() - before < 10
 
 
 @pytest.mark.parametrize("message", ["{{" + " " * 50_000, "}}" + "{{" * 25_000, "{{ .Value }}" + "{{ " * 15_000])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from slipway.errors import RefusedError
@@ -104,6 +106,13 @@ def test_given_a_password_in_a_url_when_it_is_refused_then_the_error_does_not_te
 
 def test_given_git_words_with_credentials_when_they_are_shown_then_these_are_cut() -> None:
     assert without_credentials("fatal: https://x:tok@host/a and ssh://y@h/b") == "fatal: https://host/a and ssh://h/b"
+
+
+def test_given_a_long_answer_of_git_when_its_credentials_are_cut_then_that_takes_no_time() -> None:
+    before = time.process_time()
+    assert without_credentials("a" * 500_000) == "a" * 500_000
+    assert without_credentials("://" * 200_000) == "://" * 200_000
+    assert time.process_time() - before < 2
 
 
 @pytest.mark.parametrize("branch", ["main", "release/1.2", "feature/a-b_c", "ä"])

@@ -223,6 +223,14 @@ async def test_given_a_policy_in_a_repository_when_its_server_is_gone_then_the_l
     assert await policies() == narrowed
 
 
+async def test_given_a_policy_with_the_entries_of_a_whole_company_then_it_counts(tmp_path: Path) -> None:
+    entries = [{**ENTRY, "folder": f"apps/{number}"} for number in range(500)]
+    file = tmp_path / "policy.yaml"
+    file.write_text(json.dumps({"apiVersion": "slipway.dev/v1", "kind": "WorkerPolicy", "apps": entries}))
+    assert file.stat().st_size > 300_000
+    assert len((await policies_at(str(file), tmp_path)()).apps) == 500
+
+
 @pytest.mark.parametrize("place", ["https://host/x.git@a..b:policy.yaml", "https://host/x.git@main:../policy.yaml"])
 def test_given_a_place_that_no_repository_can_have_then_it_is_refused(place: str, tmp_path: Path) -> None:
     with pytest.raises(RefusedError):
