@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -241,6 +242,9 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
+    # A CI job that passes on a variable which is not set passes an empty one.
+    for name in [name for name, value in os.environ.items() if name.startswith("SLIPWAY_") and not value]:
+        del os.environ[name]
     try:
         result = make_app()(list(arguments), exit_on_error=False, print_error=False)
     except KeyboardInterrupt:

@@ -41,6 +41,12 @@ async def test_given_no_server_then_the_error_says_so_in_plain_words_and_how_to_
     assert "docker compose up" in done.error["remedy"]
 
 
+async def test_given_empty_variables_then_they_are_settings_that_are_not_made(shell: Shell) -> None:
+    empty = dict.fromkeys(("SLIPWAY_SIGN", "SLIPWAY_SIGNING_KEY", "SLIPWAY_TASK_QUEUE", "SLIPWAY_UI_URL"), "")
+    done = await shell.process("approve", "x", "--by", "ana", TEMPORAL_ADDRESS="127.0.0.1:1", **empty)
+    assert "answered: nothing answers there" in done.err
+
+
 def test_given_a_message_of_the_library_that_nobody_knows_then_its_first_line_is_passed_on() -> None:
     assert in_plain_words("a new fault\nwith details") == "a new fault"
     assert in_plain_words("") == "no answer"
