@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from slipway_sandbox.testing.iam import RoleMaker, allow, deny
 
 from activities.endpoints.messages import EndpointPlan
 from activities.endpoints.served import SageMakerAccount
@@ -267,9 +268,11 @@ async def test_given_nothing_older_when_the_last_good_version_is_looked_for_then
 
 
 async def test_given_a_role_that_may_not_see_tags_when_preflight_looks_then_it_warns_and_goes_on(team: Team) -> None:
-    await team.serving.serve()
-    denied = {"code": "AccessDeniedException", "count": 1}
-    package = team.serving.package("second")
-    team.serving.sandbox.plant_fault("sagemaker", "ListTags", "error", account=team.serving.account, **denied)
-    found = await team.serving.preflight(package)
+    serving = team.serving
+    await serving.serve()
+    blind = deny("sagemaker:ListTags", f"arn:aws:sagemaker:us-east-1:{serving.account}:endpoint/*")
+    role = RoleMaker(serving.sandbox, serving.account).create([allow("*"), blind])
+    target = ENDPOINT.model_copy(update={"role_arn": role})
+    asked = serving.asked(serving.package("second")).model_copy(update={"target": target})
+    found = await serving.run(serving.activities.preflight, asked)
     assert any("changed by hand is not known" in warning for warning in found.warnings)
