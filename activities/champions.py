@@ -18,7 +18,7 @@ from slipway.app.reports import REPORT_LIMIT, Measurements, measure, parse_repor
 from slipway.app.spec import Target
 from slipway.aws.clients import Aws, object_in_s3, region_of
 from slipway.errors import NeedsPersonError, cap
-from slipway.gathering import gather_bounded
+from slipway.gathering import both, gather_bounded
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef, DescribeModelPackageOutputTypeDef
@@ -52,7 +52,7 @@ async def served_at(account: SageMakerAccount, target: Target, package: ModelPac
     config = endpoint.get("EndpointConfigName") if endpoint else None
     if endpoint is None or config is None:
         return Champion(target=target, package=None, metrics={})
-    served, drift = await asyncio.gather(account.package_of(config, variant, package.arn), _drift(account, endpoint))
+    served, drift = await both(account.package_of(config, variant, package.arn), _drift(account, endpoint))
     return Champion(target=target, package=served, metrics={}, drift=drift, drifted_to=config if drift else "")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from slipway.api import Artifact, PackageContainer
 from slipway.aws.clients import Aws, object_in_s3, place_in_s3, region_of
 from slipway.aws.errors import answer_of
 from slipway.errors import NeedsPersonError, SlipwayError
+from slipway.gathering import gather_all
 from slipway.oci.reference import ImageReference
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def contents_of(aws: Aws, package: DescribeModelPackageOutputTypeDef) -> t
     """
     containers: list[Mapping[str, Any]] = [*package.get("InferenceSpecification", {}).get("Containers", [])]
     region = region_of(package["ModelPackageArn"])
-    return tuple(await asyncio.gather(*(_container(aws, region, container) for container in containers)))
+    return tuple(await gather_all(*(_container(aws, region, container) for container in containers)))
 
 
 async def _container(aws: Aws, region: str, container: Mapping[str, Any]) -> PackageContainer:

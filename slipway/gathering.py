@@ -27,10 +27,10 @@ async def gather_bounded(function: Callable[[A], Awaitable[B]], items: Iterable[
         async with gate:
             return await function(item)
 
-    return await together(*map(one, items))
+    return await gather_all(*map(one, items))
 
 
-async def together(*steps: Coroutine[Any, Any, A]) -> list[A]:
+async def gather_all(*steps: Coroutine[Any, Any, A]) -> list[A]:
     """The results of steps that run at the same time, in their order.
 
     Raises:

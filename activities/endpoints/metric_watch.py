@@ -20,7 +20,7 @@ from slipway.aws.clients import Aws
 from slipway.aws.looking import Answers, Described, Source
 from slipway.aws.polling import Pollers, Polling
 from slipway.errors import NeedsPersonError
-from slipway.gathering import gather_bounded, together
+from slipway.gathering import gather_all, gather_bounded
 
 AT_ONCE = 8
 """Configs that are described at the same time."""
@@ -177,7 +177,7 @@ class MetricWatch:
         Raises:
             SlipwayError: The metrics cannot be looked at.
         """
-        await together(*(self._follow(look, datetime.now(UTC)) for look in self._looks))
+        await gather_all(*(self._follow(look, datetime.now(UTC)) for look in self._looks))
 
     async def _follow(self, look: Look, until: datetime | None) -> None:
         place = look.served.place

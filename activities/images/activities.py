@@ -17,7 +17,7 @@ from slipway.aws.clients import Aws
 from slipway.aws.looking import Described, Source, one_by_one
 from slipway.aws.polling import Polling
 from slipway.errors import RefusedError
-from slipway.gathering import together
+from slipway.gathering import gather_all
 from slipway.oci.copy import copy_image
 from slipway.oci.manifests import ImageRepository
 from slipway.oci.reference import ImageReference
@@ -101,7 +101,7 @@ class ImageActivities:
         deadline = deadline_after(request.policy.timeout)
         # ECR scans images, and no index as such.
         parts = [image.at(digest) for digest in (await read_image(self._aws, image)).images]
-        scans = await together(*(self._finished_scan(part, deadline) for part in parts))
+        scans = await gather_all(*(self._finished_scan(part, deadline) for part in parts))
         return judge_scans(image, scans, request.policy)
 
     async def _finished_scan(self, image: ImageReference, deadline: datetime) -> ScanState:

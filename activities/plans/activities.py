@@ -6,8 +6,6 @@ stops where its plan says so.
 
 from __future__ import annotations
 
-import asyncio
-
 from temporalio import activity
 
 from activities.collecting import Collector
@@ -29,6 +27,7 @@ from slipway.app.spec import SPEC_FILE, Spec
 from slipway.aws.clients import Aws, acting_for
 from slipway.errors import RefusedError
 from slipway.findings import Finding, FindingList, Level
+from slipway.gathering import both
 from slipway.git.repository import Repository
 from slipway.plan import ApprovalPlan, PipelinePlan, PlanRequest, PromotionPlan, TargetAction, TargetPlan
 from slipway.policy.check import account_of, entry_for, require_app
@@ -68,7 +67,7 @@ class PlanActivities:
         # Both are made at the same time. What each finds is told in their order.
         found, later = Collector(), Collector()
         look = StagesLook(self._aws, repository, origin, app, found)
-        _, (targets, _) = await asyncio.gather(look.task_to_run(), accounts_and_targets(looks, origin, app, None, later))
+        _, (targets, _) = await both(look.task_to_run(), accounts_and_targets(looks, origin, app, None, later))
         found.add(*later.findings, *(each for target in targets for each in target.obstacles if each.level is Level.refuse))
         return FindingList(findings=fitting_findings(found.findings))
 

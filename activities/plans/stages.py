@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from slipway.app.taskdef import FORWARDED, TaskDefinition
 from slipway.aws.clients import Aws
 from slipway.differences import FieldChange, changes_between
 from slipway.errors import RefusedError
+from slipway.gathering import gather_all
 from slipway.git.repository import Repository
 from slipway.oci.copy import is_tagged
 from slipway.oci.manifests import ImageRepository, ImageTree
@@ -109,7 +109,7 @@ class StagesLook:
         if self.found.check(lambda: require_ecr(image, f"checking the scan of {image}"), where, AT_ONCE) is None:
             return ""
         parts = [image.at(digest) for digest in tree.images]
-        scans = await asyncio.gather(*(read_scan(self.aws, str(part)) for part in parts))
+        scans = await gather_all(*(read_scan(self.aws, str(part)) for part in parts))
         running = next((scan.status for scan in scans if scan.status in SCAN_RUNS), "")
         if running:
             what = "ECR has no scan of the image yet" if running == "NOT_FOUND" else f"ECR's scan of the image is {running}"

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from slipway.gathering import both, gather_bounded, together
+from slipway.gathering import both, gather_all, gather_bounded
 
 
 async def test_given_two_steps_that_fail_when_they_run_together_then_the_firsts_error_counts_whichever_comes_first() -> None:
@@ -54,6 +54,6 @@ async def test_given_many_steps_of_which_one_fails_then_its_error_comes_and_the_
             raise
 
     with pytest.raises(ValueError, match="second"):
-        await (gather_bounded(step, range(3), 3) if bounded else together(*map(step, range(3))))
+        await (gather_bounded(step, range(3), 3) if bounded else gather_all(*map(step, range(3))))
     await asyncio.sleep(0)
     assert cancelled == [0, 2]
