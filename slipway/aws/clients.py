@@ -248,7 +248,8 @@ def region_of(arn: str) -> str:
 
 
 _S3_URI = re.compile(r"s3://(?P<bucket>[A-Za-z0-9._-]+)(?:/(?P<key>.*))?", re.DOTALL)
-_S3_HOST = r"s3(?:[.-][a-z0-9-]+)*\.amazonaws\.(?:com(?:\.cn)?|eu)"
+# Each part begins at a dot: a hyphen that could begin one too would be tried in all ways, for as long as the worker lives.
+_S3_HOST = r"s3(?:-[a-z0-9-]+)?(?:\.[a-z0-9-]+)*\.amazonaws\.(?:com(?:\.cn)?|eu)"
 _S3_URLS = (
     re.compile(rf"https://(?P<bucket>[A-Za-z0-9._-]+)\.{_S3_HOST}/(?P<key>.*)", re.DOTALL),
     re.compile(rf"https://{_S3_HOST}/(?P<bucket>[A-Za-z0-9._-]+)/(?P<key>.*)", re.DOTALL),

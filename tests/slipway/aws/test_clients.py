@@ -140,6 +140,7 @@ def test_given_more_roles_than_are_kept_then_the_clients_used_most_recently_stay
         ("https://bucket.s3.eu-west-1.amazonaws.com/runs/1.json", ("bucket", "runs/1.json")),
         ("https://s3-us-west-2.amazonaws.com/bucket/runs/1.json", ("bucket", "runs/1.json")),
         ("https://s3.cn-north-1.amazonaws.com.cn/bucket/runs/1.json", ("bucket", "runs/1.json")),
+        ("https://bucket.s3.dualstack.eu-west-1.amazonaws.com/runs/1.json", ("bucket", "runs/1.json")),
     ],
 )
 def test_given_an_s3_uri_then_its_key_is_as_it_is_written(uri: str, place: tuple[str, str]) -> None:
@@ -147,7 +148,17 @@ def test_given_an_s3_uri_then_its_key_is_as_it_is_written(uri: str, place: tuple
 
 
 @pytest.mark.parametrize(
-    "uri", ["", "s3://", "s3:///key", "https://example.com/bucket/key", "file:///etc/passwd", "s3://arn:aws:s3:::bucket/key"]
+    "uri",
+    [
+        "",
+        "s3://",
+        "s3:///key",
+        "https://example.com/bucket/key",
+        "file:///etc/passwd",
+        "s3://arn:aws:s3:::bucket/key",
+        f"https://bucket.s3{'-a' * 500}!/key",
+        f"https://{'.s3' * 300}/key",
+    ],
 )
 def test_given_a_text_that_is_no_place_in_s3_then_a_person_is_asked(uri: str) -> None:
     with pytest.raises(NeedsPersonError, match="it is no place in S3"):
