@@ -8,8 +8,10 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
@@ -46,6 +48,7 @@ from slipway.policy.model import WorkerPolicy
 from slipway.policy.source import Policies, Signers
 from slipway.temporal.connect import connect
 from slipway.temporal.interceptor import SlipwayInterceptor
+from slipway.temporal.runner import QuerySafeRunner
 from slipway.temporal.setup import check
 from slipway.worker.arguments import read_arguments
 from slipway.worker.checks import find_problems
@@ -205,13 +208,15 @@ def make_workers(
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
     return (
-        make(
+        make_of_workflows(
+            make,
             task_queue=settings.task_queue,
             workflows=[PromotionWorkflow, PlanWorkflow, HistoryWorkflow, WatchWorkflow],
             activities=short,
             deployment_config=deployment_of(settings, VersioningBehavior.AUTO_UPGRADE),
         ),
-        make(
+        make_of_workflows(
+            make,
             task_queue=rollout_queue(settings.task_queue),
             workflows=[RolloutWorkflow],
             activities=short,
@@ -225,6 +230,19 @@ def make_workers(
             max_concurrent_activities=FOLLOWERS,
         ),
     )
+
+
+def make_of_workflows(make: Callable[..., Worker], **options: Any) -> Worker:
+    """A worker of workflows, which may be asked at any time.
+
+    Args:
+        make: Makes a worker.
+        options: What it is made with.
+    """
+    runner = QuerySafeRunner()
+    worker = make(workflow_runner=runner, **options)
+    runner.attend(worker)
+    return worker
 
 
 def deployment_of(settings: WorkerSettings, behavior: VersioningBehavior) -> WorkerDeploymentConfig:

@@ -95,6 +95,7 @@ from slipway.progress import TaskProgress
 from slipway.served import History, HistoryRequest
 from slipway.temporal.failures import to_application_error
 from slipway.temporal.interceptor import SlipwayInterceptor
+from slipway.temporal.runner import QuerySafeRunner
 from workflows.history import HistoryWorkflow
 from workflows.plan import PlanWorkflow
 from workflows.promotion import PromotionWorkflow
@@ -651,15 +652,18 @@ def worker_of(
     versioned = (
         WorkerDeploymentConfig(version, use_worker_versioning=True, default_versioning_behavior=behavior) if version else None
     )
-    return Worker(
+    safe = QuerySafeRunner(runner or PreparedOnce())
+    worker = Worker(
         client,
         task_queue=queue,
         workflows=workflows,
         activities=world.activities(),
         interceptors=[SlipwayInterceptor(), EarlierRunsInterceptor(), *([limits] if limits else [])],
         max_concurrent_activities=slots,
-        workflow_runner=runner or PreparedOnce(),
+        workflow_runner=safe,
         max_heartbeat_throttle_interval=throttle,
         default_heartbeat_throttle_interval=throttle,
         deployment_config=versioned,
     )
+    safe.attend(worker)
+    return worker

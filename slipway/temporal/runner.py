@@ -1,0 +1,89 @@
+"""Runs workflows in the SDK's sandbox, and has one read anew after a query that was ahead of its tasks.
+
+A worker that does not have a workflow in memory reads its history to answer a query. The SDK (temporalio 1.35) then gives the
+workflow all events up to now, and keeps what it decides by them until its next task. If that task brings more events, the history says that
+all of them came at once. A replay gives them to the workflow at once too, and it may decide otherwise. Such a workflow never goes
+on. This takes a worker that was killed, somebody who watches, and two events within the ten seconds after which Temporal gives a
+task to another worker. So a workflow that is ahead is taken out of memory with the answer, and its next task begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.worker import Worker, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+_NO_EVENTS = frozenset({"query_workflow", "remove_from_cache"})
+"""The jobs of an activation that bring the workflow nothing new."""
+
+
+class QuerySafeRunner(WorkflowRunner):
+    """The runner of one worker.
+
+    Args:
+        inner: How it runs workflows; in the sandbox where none is given.
+    """
+
+    def __init__(self, inner: WorkflowRunner | None = None) -> None:
+        self._inner = inner or SandboxedWorkflowRunner()
+        self._evict: Callable[[str], None] = lambda _: None
+
+    def attend(self, worker: Worker) -> None:
+        """Take workflows out of this worker's memory. Without one, as in a replay, none is."""
+        # The SDK has no public way.
+        self._evict = worker._bridge_worker.request_workflow_eviction  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
+
+    def prepare_workflow(self, defn: Any) -> None:
+        self._inner.prepare_workflow(defn)
+
+    def set_worker_level_failure_exception_types(self, types: Sequence[type[BaseException]]) -> None:
+        self._inner.set_worker_level_failure_exception_types(types)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        return _Instance(self._inner.create_instance(det), self._evict)
+
+
+class _Instance(WorkflowInstance):
+    """One run of a workflow.
+
+    Args:
+        inner: Runs it.
+        evict: Takes a run out of the worker's memory, after what is being done for it.
+    """
+
+    def __init__(self, inner: WorkflowInstance, evict: Callable[[str], None]) -> None:
+        self._inner = inner
+        self._evict = evict
+        self._task_began = 0
+        self._events = 0
+        self._is_ahead = False
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        jobs = {job.WhichOneof("variant") for job in act.jobs}
+        if not jobs <= _NO_EVENTS:
+            self._is_ahead = self._is_ahead or self._has_no_task_for(act)
+            self._task_began, self._events = act.timestamp.ToNanoseconds(), act.history_length
+        elif self._is_ahead and "query_workflow" in jobs:
+            self._evict(act.run_id)
+        return self._inner.activate(act)
+
+    def _has_no_task_for(self, act: WorkflowActivation) -> bool:
+        """Whether it brings more events, but not the start of a task: the workflow's time is that start, and has not changed."""
+        return act.timestamp.ToNanoseconds() == self._task_began and act.history_length > self._events
+
+    def get_serialization_context(self, command_info: Any) -> None:
+        # Slipway's converter reads none. To ask the sandbox for it, twice for each payload, takes a tenth of a worker's time.
+        del command_info
+
+    def get_external_store_context(self, command_info: Any) -> Any:
+        return self._inner.get_external_store_context(command_info)
+
+    def get_info(self) -> Any:
+        return self._inner.get_info()
+
+    def get_thread_id(self) -> int | None:
+        return self._inner.get_thread_id()

@@ -1,0 +1,74 @@
+"""A query while a worker is replaced must not let a workflow decide by half of what came."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
+
+from demo.temporal import TemporalServer
+from slipway.temporal.runner import QuerySafeRunner
+from tests.support.first_of_two import FirstOfTwo, worker_of_two
+
+Handle = WorkflowHandle[FirstOfTwo, str]
+A_MOMENT = 0.5
+"""Until the server has a query. It does not say so: a query without a worker waits where nobody can look."""
+
+
+@pytest.fixture
+def queue() -> str:
+    return f"test-{uuid4()}"
+
+
+@pytest.fixture
+async def left(client: Client, temporal: TemporalServer, queue: str) -> AsyncIterator[Handle]:
+    """A workflow whose worker was killed while it waited for signals."""
+    command = (sys.executable, "-m", "tests.support.first_of_two", temporal.address, queue)
+    worker = await asyncio.create_subprocess_exec(*command)
+    handle = await client.start_workflow(FirstOfTwo.run, id=queue, task_queue=queue)
+    await handle.query(FirstOfTwo.signals)  # so its first task is over
+    worker.kill()
+    await worker.wait()
+    yield handle
+    if not (await handle.describe()).close_time:
+        await handle.terminate()
+
+
+async def asked_in_between(handle: Handle, worker: Worker) -> str:
+    """What it ends with, where somebody asks it before the first signal, and it answers before a worker has the task."""
+    asked = asyncio.create_task(handle.query(FirstOfTwo.signals))
+    await asyncio.sleep(A_MOMENT)
+    await handle.signal(FirstOfTwo.put, "a")
+    async with worker:
+        assert await asked == ["a"]
+        await handle.signal(FirstOfTwo.put, "b")
+        return await handle.result()
+
+
+async def is_followed(handle: Handle) -> bool:
+    """Whether a replay of its history does the same."""
+    replayer = Replayer(workflows=[FirstOfTwo], workflow_runner=UnsandboxedWorkflowRunner())
+    return (await replayer.replay_workflow(await handle.fetch_history(), raise_on_replay_failure=False)).replay_failure is None
+
+
+async def test_given_a_killed_worker_when_a_query_comes_before_the_task_then_the_workflow_decides_by_all_that_came(
+    client: Client, queue: str, left: Handle
+) -> None:
+    runner = QuerySafeRunner(UnsandboxedWorkflowRunner())
+    worker = worker_of_two(client, queue, runner)
+    runner.attend(worker)
+    assert await asked_in_between(left, worker) == "both"
+    assert await is_followed(left)
+
+
+async def test_given_the_sdk_alone_then_the_history_is_one_that_no_replay_follows(
+    client: Client, queue: str, left: Handle
+) -> None:
+    """Where this fails, the SDK is corrected, and slipway/temporal/runner.py is needed no more."""
+    assert await asked_in_between(left, worker_of_two(client, queue, UnsandboxedWorkflowRunner())) == "a alone"
+    assert not await is_followed(left)
