@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import posixpath
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,92 +106,97 @@ class Run:
 
 
 class Deployment:
-    """A deployment repository with one application, and people who push to it."""
+    """A deployment repository with one application, and people who push to it.
 
-    def __init__(self, folder: Path) -> None:
+    Each commit is one call of git's fast-import in the remote: a clone, and what a push starts there, would cost most tests more
+    than all else that they do.
+    """
+
+    def __init__(self, folder: Path, empty: Path) -> None:
         self.bare = folder / "remote.git"
-        self.clone = folder / "clone"
         self.app = AppRef(repository=f"file://{self.bare}", branch="main", folder="apps/screening")
-        self._git("init", "-q", "--bare", "-b", "main", str(self.bare), at=folder)
-        self._git("config", "uploadpack.allowFilter", "true", at=self.bare)
-        self._git("clone", "-q", str(self.bare), str(self.clone), at=folder)
-        self._git("checkout", "-q", "-b", "main")
+        self._begun = False
+        shutil.copytree(empty, self.bare)
 
     def push(self, files: dict[str, str], message: str = "Change", who: str = "Ana <ana@example.com>") -> str:
         """Commit files of the application's folder; returns the commit."""
-        self._pull()
-        for name, content in files.items():
-            path = self.clone / self.app.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode())
-        self._git("add", "-A")
-        name, _, email = who.rstrip(">").partition(" <")
-        self._git("-c", f"user.name={name}", "-c", f"user.email={email}", "commit", "-q", "--allow-empty", "-m", message)
-        return self._push()
+        commit = self._commit("refs/heads/main", files, message, who)
+        self._begun = True
+        return commit
 
     def push_ref(self, ref: str, files: dict[str, str]) -> str:
         """A commit on the branch's head that another reference names, as a pull request's; the branch stays where it is."""
-        self._pull()
-        for name, content in files.items():
-            (self.clone / self.app.folder / name).write_text(content)
-        self._git("commit", "-q", "-a", "-m", "Propose")
-        self._git("push", "-q", "origin", f"HEAD:{ref}")
-        commit = self._git("rev-parse", "HEAD")
-        self._git("reset", "-q", "--hard", "HEAD~1")
-        return commit
+        return self._commit(ref, files, "Propose")
 
     def cherry_pick(self, commit: str) -> str:
         """Apply a commit once more, as Ana; returns the new commit."""
-        self._pull()
-        self._git("cherry-pick", "--allow-empty", commit)
-        return self._push()
+        with tempfile.TemporaryDirectory() as clone:
+            self._git("clone", "-q", str(self.bare), clone)
+            self._git("cherry-pick", "--allow-empty", commit, at=Path(clone))
+            self._git("push", "-q", "origin", "main", at=Path(clone))
+        return self._git("rev-parse", "main")
 
     def drop_head(self) -> None:
         """Take the newest commit off the branch, by force."""
-        self._pull()
-        self._git("push", "-q", "--force", "origin", "HEAD~1:main")
+        self._git("update-ref", "refs/heads/main", "main~1")
 
     def replace_head(self, message: str) -> str:
         """Put a commit with the same files in the place of the newest one, by force; returns the new commit."""
-        self._pull()
-        self._git("commit", "-q", "--amend", "--allow-empty", "-m", message)
-        self._git("push", "-q", "--force", "origin", "HEAD:main")
-        return self._git("rev-parse", "HEAD")
+        commit = self._git("commit-tree", "main^{tree}", "-p", "main~1", "-m", message)
+        self._git("update-ref", "refs/heads/main", commit)
+        return commit
 
     def verified(self, commit: str, allowed_signers: Path) -> str:
         """What git says of a commit's signature."""
         show = ("-c", f"gpg.ssh.allowedSignersFile={allowed_signers}", "show", "--no-patch", "--format=%GS: %G?", commit)
-        return self._git(*show, at=self.bare)
+        return self._git(*show)
 
     def log(self) -> list[str]:
         """The subjects of the branch's commits, newest first."""
-        refs = self._git("for-each-ref", at=self.bare)
-        return self._git("log", "--format=%s", "main", at=self.bare).splitlines() if refs else []
+        return self._git("log", "--format=%s", "main").splitlines()
 
     def file(self, name: str) -> str:
         """A file at the branch's head."""
-        return self._git("show", f"main:{self.app.folder}/{name}", at=self.bare)
+        return self._git("show", f"main:{self.app.folder}/{name}")
 
     def blob(self, name: str) -> str:
         """The git blob of a file at the branch's head."""
-        return self._git("rev-parse", f"main:{self.app.folder}/{name}", at=self.bare)
+        return self._git("rev-parse", f"main:{self.app.folder}/{name}")
 
     def message(self) -> str:
         """The newest commit's whole message."""
-        return self._git("log", "-1", "--format=%B", "main", at=self.bare)
+        return self._git("log", "-1", "--format=%B", "main")
 
-    def _pull(self) -> None:
-        if self.log():
-            self._git("pull", "-q", "--rebase", "origin", "main")
+    def _commit(self, ref: str, files: dict[str, str], message: str, who: str = "Ana <ana@example.com>") -> str:
+        lines = [f"commit {ref}", "mark :1", f"author {who} now", f"committer {who} now", data(message)]
+        if self._begun:
+            lines.append("from refs/heads/main^0")
+        for name, content in files.items():
+            lines.append(f'M 100644 inline "{posixpath.normpath(f"{self.app.folder}/{name}")}"\n{data(content)}')
+        stream = "\n".join([*lines, "", "get-mark :1", ""])
+        return self._git("fast-import", "--quiet", "--force", "--date-format=now", stdin=stream)
 
-    def _push(self) -> str:
-        self._git("push", "-q", "origin", "main")
-        return self._git("rev-parse", "HEAD")
-
-    def _git(self, *arguments: str, at: Path | None = None) -> str:
+    def _git(self, *arguments: str, at: Path | None = None, stdin: str = "") -> str:
         identity = ["-c", "user.name=Ana", "-c", "user.email=ana@example.com"]
-        run = subprocess.run(["git", *identity, *arguments], cwd=at or self.clone, check=True, capture_output=True, text=True)
+        command = ["git", *identity, *arguments]
+        run = subprocess.run(command, cwd=at or self.bare, input=stdin, check=True, capture_output=True, encoding="utf-8")
         return run.stdout.strip()
+
+
+def data(text: str) -> str:
+    """Text as git's fast-import reads it."""
+    return f"data {len(text.encode())}\n{text}"
+
+
+@pytest.fixture(scope="session")
+def empty_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bare repository that clients may clone in part. It keeps packs as they come, and cleans up nothing by itself."""
+    folder = tmp_path_factory.mktemp("repository") / "empty.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(folder)], check=True)
+    settings = ("uploadpack.allowFilter=true", "receive.autoGC=false", "fastimport.unpackLimit=1", "receive.unpackLimit=1")
+    for setting in settings:
+        subprocess.run(["git", "config", *setting.split("=")], cwd=folder, check=True)
+    return folder
 
 
 @pytest.fixture
@@ -200,9 +208,9 @@ def run() -> Run:
 
 
 @pytest.fixture
-def deployment(tmp_path: Path, account: str) -> Deployment:
+def deployment(tmp_path: Path, account: str, empty_repository: Path) -> Deployment:
     """A repository with the application's files."""
-    deployment = Deployment(tmp_path)
+    deployment = Deployment(tmp_path, empty_repository)
     image = f"{account}.dkr.ecr.us-east-1.amazonaws.com/screening:old"
     files = {
         "taskdef.yaml": TASKDEF.format(account=account, image=image),

@@ -227,10 +227,8 @@ async def test_given_no_promotion_in_the_input_then_a_person_is_needed(office: O
 @pytest.mark.parametrize("name", FORWARD)
 async def test_given_a_commit_off_the_branch_then_the_activity_is_not_run(office: Office, name: str) -> None:
     request = (await office.requests())[name]
-    office.deployment._git("checkout", "-q", "-b", "feature/mallory")
-    office.deployment._git("commit", "-q", "--allow-empty", "-m", "Mine")
-    office.deployment._git("push", "-q", "origin", "feature/mallory")
-    origin = office.origin.model_copy(update={"commit": office.deployment._git("rev-parse", "HEAD")})
+    commit = office.deployment.push_ref("refs/heads/feature/mallory", {})
+    origin = office.origin.model_copy(update={"commit": commit})
     plan = getattr(request, "plan", None)
     moved = request.model_copy(update={"plan": plan.model_copy(update={"origin": origin})} if plan else {"origin": origin})
     with pytest.raises(NeedsPersonError, match="not on the branch main"):
