@@ -1,10 +1,11 @@
 """Runs workflows in the SDK's sandbox, and has one read anew after a query that was ahead of its tasks.
 
 A worker that does not have a workflow in memory reads its history to answer a query. The SDK (temporalio 1.35) then gives the
-workflow all events up to now, and keeps what it decides by them until its next task. If that task brings more events, the history says that
-all of them came at once. A replay gives them to the workflow at once too, and it may decide otherwise. Such a workflow never goes
-on. This takes a worker that was killed, somebody who watches, and two events within the ten seconds after which Temporal gives a
-task to another worker. So a workflow that is ahead is taken out of memory with the answer, and its next task begins anew.
+workflow all events up to now, and keeps what it decides by them until its next task. If that task brings more events, the history
+says that all of them came at once. A replay gives them to the workflow at once too, and it may decide otherwise. Such a workflow
+never goes on. This takes a worker that was killed, somebody who watches, and two events within the ten seconds after which
+Temporal gives a task to another worker. So a workflow that is ahead is taken out of memory with the answer, and its next task
+begins anew.
 """
 
 from __future__ import annotations
