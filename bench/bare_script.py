@@ -1,7 +1,7 @@
 """The same promotion as a careful person writes it in one script: boto3, httpx and git, from top to bottom.
 
-It makes the calls that Slipway makes for a promotion that goes well, and nothing else: no retries, no undoing, no record, and
-if it is killed, a person has to find out by hand how far it got.
+It has the effects of a promotion that goes well, and nothing else. It does not look again before each effect, it tries nothing
+again, and it undoes nothing. If it is killed, a person has to find out by hand how far it got.
 """
 
 from __future__ import annotations
@@ -76,7 +76,10 @@ class BareScript:
         self._check_gates(package, spec)
         self._approve(package)
         self._roll_out(package, spec["rollout"])
-        return self._ask(spec["rollout"])
+        answer = self._ask(spec["rollout"])
+        self._record(package, spec["rollout"])
+        self._clean_up(spec["rollout"])
+        return answer
 
     # --- Image ---
 
@@ -92,6 +95,8 @@ class BareScript:
             if f"sha256:{hashlib.sha256(answer.content).hexdigest()}" != digest:
                 raise RuntimeError(f"{self._image} has other bytes")
             manifest = answer.json()
+            if source.get(f"/v2/{source_name}/referrers/{digest}").raise_for_status().json()["manifests"]:
+                raise RuntimeError(f"{self._image} has signatures or the like, which this script does not copy")
             for blob in (manifest["config"], *manifest["layers"]):
                 copy_blob(source, source_name, there, target_name, blob["digest"], blob["size"])
             headers = {"Content-Type": answer.headers["Content-Type"]}
@@ -260,6 +265,25 @@ class BareScript:
             Body=(self._app / rollout["smoke"]["payload"]).read_bytes(),
         )
         return answer["Body"].read().decode()
+
+    # --- Records ---
+
+    def _record(self, package: dict[str, Any], rollout: dict[str, Any]) -> None:
+        sagemaker = self._client("sagemaker")
+        endpoint = sagemaker.describe_endpoint(EndpointName=rollout["waves"][-1]["targets"][-1]["endpoint"])
+        sagemaker.add_tags(ResourceArn=endpoint["EndpointArn"], Tags=[{"Key": "served-config", "Value": self._name}])
+        sagemaker.update_model_package(
+            ModelPackageArn=package["ModelPackageArn"],
+            CustomerMetadataProperties=package.get("CustomerMetadataProperties", {}) | {f"served.{self._name}": self._image},
+        )
+
+    def _clean_up(self, rollout: dict[str, Any]) -> None:
+        """Remove what earlier runs made, but for the last of it."""
+        sagemaker = self._client("sagemaker")
+        found = sagemaker.list_endpoint_configs(NameContains="bare-", SortBy="CreationTime", SortOrder="Descending")
+        for config in found["EndpointConfigs"][1 + rollout.get("keep", 10) :]:
+            sagemaker.delete_endpoint_config(EndpointConfigName=config["EndpointConfigName"])
+            sagemaker.delete_model(ModelName=config["EndpointConfigName"])
 
     # --- Tools ---
 
