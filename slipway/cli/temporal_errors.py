@@ -9,6 +9,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from slipway.cli.exits import Exit, report
 from slipway.errors import FailureReport
 
+UNFOLLOWED = "TMPRL1100"
+"""The SDK's code for a history that the workflow's code does not follow."""
+
 
 def explain_temporal(error: BaseException) -> tuple[Exit, FailureReport]:
     """The exit code, and what to do."""
@@ -16,6 +19,9 @@ def explain_temporal(error: BaseException) -> tuple[Exit, FailureReport]:
         case WorkflowUpdateFailedError():
             answered = getattr(error.cause, "message", None) or str(error.cause)
             return Exit.usage, report("sending the command", answered, "`slipway status` shows where the promotion is")
+        case WorkflowQueryFailedError() if UNFOLLOWED in str(error):
+            remedy = "see its page in the Temporal UI, and `Workflow tasks that fail` in docs/operations.md"
+            return Exit.technical, report("asking the promotion", f"no worker can follow its history: {error}", remedy)
         case WorkflowFailureError() | WorkflowQueryFailedError():
             return Exit.technical, report("asking the promotion", str(error.__cause__ or error), "see it in the Temporal UI")
         case RPCError():
