@@ -19,6 +19,7 @@ from demo.signing import Signer
 from demo.stack import Crew, Stack
 from demo.team import FOLDER, Team
 from slipway.api import Evidence, Outcome, PromotionStatus, StageReport, StageState
+from slipway.temporal.queries import AskAgain
 from slipway.temporal.start import Handle
 from slipway.view import decision_line
 
@@ -85,7 +86,10 @@ class Story:
         self._screen.command("slipway", *arguments)
         started = json.loads(await self._slipway(*arguments, "--json"))
         client = await Client.connect(
-            self._stack.temporal.address, namespace=self._crew.namespace, data_converter=pydantic_data_converter
+            self._stack.temporal.address,
+            namespace=self._crew.namespace,
+            data_converter=pydantic_data_converter,
+            interceptors=[AskAgain()],
         )
         handle = client.get_workflow_handle(started["id"], result_type=PromotionStatus)
         run = (await handle.describe()).run_id

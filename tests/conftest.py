@@ -18,6 +18,7 @@ from demo.temporal import TemporalServer
 from sandbox.testkit.client_classes import share_client_classes
 from slipway.aws.clients import Aws
 from slipway.temporal.payloads import data_converter
+from slipway.temporal.queries import AskAgain
 from slipway.temporal.setup import set_up
 from tests.support.servers import ONE_PARTITION, QUIET, temporal_server
 from tests.support.world import World, working
@@ -39,7 +40,7 @@ async def _set_up(address: str) -> None:
 
 @pytest.fixture
 async def client(temporal: TemporalServer) -> Client:
-    return await Client.connect(temporal.address, data_converter=data_converter)
+    return await Client.connect(temporal.address, data_converter=data_converter, interceptors=[AskAgain()])
 
 
 @pytest.fixture

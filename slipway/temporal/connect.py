@@ -8,6 +8,7 @@ from temporalio.runtime import Runtime
 
 from slipway.errors import NeedsPersonError
 from slipway.temporal.payloads import data_converter
+from slipway.temporal.queries import AskAgain
 
 DEFAULT_ADDRESS = "localhost:7233"
 DEFAULT_NAMESPACE = "default"
@@ -80,7 +81,7 @@ async def connect(runtime: Runtime | None = None) -> Client:
     """
     config = connect_config()
     try:
-        return await Client.connect(**config, data_converter=data_converter, runtime=runtime)
+        return await Client.connect(**config, data_converter=data_converter, interceptors=[AskAgain()], runtime=runtime)
     except (RuntimeError, ValueError) as error:
         raise ConnectError(
             f"connecting to Temporal at {config.get('target_host')}",

@@ -22,6 +22,7 @@ from demo.team import ROOT
 from slipway.api import AppRef, PromotionRequest
 from slipway.served import TAG
 from slipway.temporal.payloads import data_converter
+from slipway.temporal.queries import AskAgain
 from tests.faults.schedule import Schedule
 from tests.support.alarms import put_alarm
 from tests.support.forked import ForkingCrew
@@ -93,7 +94,12 @@ class Ground:
 
     async def connect(self) -> Client:
         """A client of the worker's namespace."""
-        return await Client.connect(self.stack.temporal.address, namespace=self.crew.namespace, data_converter=data_converter)
+        return await Client.connect(
+            self.stack.temporal.address,
+            namespace=self.crew.namespace,
+            data_converter=data_converter,
+            interceptors=[AskAgain()],
+        )
 
 
 class Scene:

@@ -20,6 +20,7 @@ from demo.stack import Stack
 from demo.team import FOLDER, Team
 from slipway.api import Decision, OperatorCommand, Outcome, PromotionStatus, StageName, StageState
 from slipway.plan import PromotionPlan
+from slipway.temporal.queries import AskAgain
 from slipway.temporal.start import Handle, promotion, send_update
 from tests.support.forked import ForkingCrew
 from tests.support.waiting import answered, pause, state_of, summary_of, until
@@ -80,7 +81,10 @@ class Scenario:
     async def connect(self) -> Client:
         """A client of the team's namespace."""
         return await Client.connect(
-            self.stack.temporal.address, namespace=self.crew.namespace, data_converter=pydantic_data_converter
+            self.stack.temporal.address,
+            namespace=self.crew.namespace,
+            data_converter=pydantic_data_converter,
+            interceptors=[AskAgain()],
         )
 
     # --- Given -------------------------------------------------------------------------------------------

@@ -1,19 +1,26 @@
-"""A query while a worker is replaced must not let a workflow decide by half of what came."""
+"""Queries at a bad moment: they must not let a workflow decide by half of what came, and must be answered."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from demo.temporal import TemporalServer
+from slipway.api import PromotionStatus, StageName, StageState
 from slipway.temporal.runner import QuerySafeRunner
+from slipway.temporal.start import start_promotion
 from tests.support.first_of_two import FirstOfTwo, worker_of_two
+from tests.support.waiting import state_of, until_asked
+from tests.support.world import World, request, working
 
 Handle = WorkflowHandle[FirstOfTwo, str]
 A_MOMENT = 0.5
@@ -72,3 +79,17 @@ async def test_given_the_sdk_alone_then_the_history_is_one_that_no_replay_follow
     """Where this fails, the SDK is corrected, and slipway/temporal/runner.py is needed no more."""
     assert await asked_in_between(left, worker_of_two(client, queue, UnsandboxedWorkflowRunner())) == "a alone"
     assert not await is_followed(left)
+
+
+async def test_given_a_worker_that_drops_a_query_when_it_is_asked_then_the_next_one_answers(client: Client, queue: str) -> None:
+    world = World(task_queue=queue)
+    async with working(client, world):
+        handle, _ = await start_promotion(client, request(), queue)
+        await until_asked(handle)
+    poll = PollWorkflowTaskQueueRequest(namespace="default", task_queue=TaskQueue(name=queue), identity="drops what it gets")
+    taken = asyncio.create_task(client.workflow_service.poll_workflow_task_queue(poll))
+    asked = asyncio.create_task(handle.query("status", result_type=PromotionStatus, rpc_timeout=timedelta(seconds=10)))
+    assert (await taken).query.query_type == "status"
+    async with working(client, world):
+        assert state_of(await asked, StageName.approval) is StageState.waiting
+        await handle.terminate()

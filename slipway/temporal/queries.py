@@ -1,0 +1,39 @@
+"""Asks a workflow once more where an answer does not come.
+
+Temporal hands a query to a worker once. A worker whose copy of the workflow is further than the query by then drops it
+(temporalio 1.35), and nobody answers: whoever asked would wait until the time is over, and take the worker for gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Interceptor, OutboundInterceptor, QueryWorkflowInput
+from temporalio.service import RPCError, RPCStatusCode
+
+WITHIN = timedelta(seconds=30)
+"""How long an answer is waited for where nothing else is said."""
+FIRST_TRY = 1 / 5
+"""The part of that time after which it is asked again."""
+_TOO_LATE = frozenset({RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED})
+
+
+class AskAgain(Interceptor):
+    """For a client: each query is asked a second time where the first one is not answered soon."""
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 -- the SDK's name
+        return _AskAgain(super().intercept_client(next))
+
+
+class _AskAgain(OutboundInterceptor):
+    async def query_workflow(self, input: QueryWorkflowInput) -> Any:  # noqa: A002 -- the SDK's name
+        within = input.rpc_timeout or WITHIN
+        first = within * FIRST_TRY
+        try:
+            return await super().query_workflow(replace(input, rpc_timeout=first))
+        except RPCError as error:
+            if error.status not in _TOO_LATE:
+                raise
+        return await super().query_workflow(replace(input, rpc_timeout=within - first))
