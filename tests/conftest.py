@@ -83,10 +83,7 @@ def aws(sandbox: SandboxProcess, account: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes minutes must not begin when all else has ended: scenarios come first, in all processes but one.
-
-    They often wait. The other tests of that one use the processor meanwhile.
-    """
+    """What takes minutes must not begin when all else has ended: scenarios come first, in every process."""
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     long = [item for item in items if "scenarios" in item.path.parts]
     long.sort(key=lambda item: item.get_closest_marker("buildah") is None)
@@ -95,7 +92,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def dealt(first: Sequence[list[pytest.Item]], others: Sequence[pytest.Item], processes: int) -> list[pytest.Item]:
-    """All tests in an order in which all processes but one begin with their share of some.
+    """All tests in an order in which each process begins with its share of some.
 
     xdist gives each process a part of the list, all of one length. Who is done takes from the ends of the others' parts.
 
@@ -105,10 +102,9 @@ def dealt(first: Sequence[list[pytest.Item]], others: Sequence[pytest.Item], pro
         processes: How many there are.
     """
     total, rest = sum(map(len, first)) + len(others), iter(others)
-    some = max(1, processes - 1)
     tests: list[pytest.Item] = []
     for process in range(processes):
-        own = list(itertools.chain.from_iterable(first[process::some] if process < some else []))
+        own = list(itertools.chain.from_iterable(first[process::processes]))
         length = (total - len(tests)) // (processes - process)
         tests += [*own, *itertools.islice(rest, max(0, length - len(own)))]
     return [*tests, *rest]
