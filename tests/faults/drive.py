@@ -202,7 +202,8 @@ class Drive:
         failure = status.waiting_for.failure if status.waiting_for else None
         undoing = bool(status.reason)
         at = next((report.name for report in status.stages if report.state is StageState.parked), StageName.rollout)
-        assert at in {StageName.approval, StageName.rollout}, f"it does not come to its approval: {failure}"
+        # It looks ahead for what would stop its rollout: at its first stage, and before people are asked.
+        assert at in {StageName.image, StageName.approval, StageName.rollout}, f"it parked at {at}: {failure}"
         steering = self._steering.pop(0) if self._steering else self._last_steering(undoing)
         self._say(f"parked ({failure.answered if failure else 'no reason'}), so {steering}")
         if steering.heals:
