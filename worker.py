@@ -8,10 +8,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import structlog
 from pydantic import ValidationError
@@ -48,7 +46,7 @@ from slipway.policy.model import WorkerPolicy
 from slipway.policy.source import Policies, Signers
 from slipway.temporal.connect import connect
 from slipway.temporal.interceptor import SlipwayInterceptor
-from slipway.temporal.runner import QuerySafeRunner
+from slipway.temporal.runner import query_safe_worker
 from slipway.temporal.setup import check
 from slipway.worker.arguments import read_arguments
 from slipway.worker.checks import find_problems
@@ -208,14 +206,14 @@ def make_workers(
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
     return (
-        make_of_workflows(
+        query_safe_worker(
             make,
             task_queue=settings.task_queue,
             workflows=[PromotionWorkflow, PlanWorkflow, HistoryWorkflow, WatchWorkflow],
             activities=short,
             deployment_config=deployment_of(settings, VersioningBehavior.AUTO_UPGRADE),
         ),
-        make_of_workflows(
+        query_safe_worker(
             make,
             task_queue=rollout_queue(settings.task_queue),
             workflows=[RolloutWorkflow],
@@ -230,19 +228,6 @@ def make_workers(
             max_concurrent_activities=FOLLOWERS,
         ),
     )
-
-
-def make_of_workflows(make: Callable[..., Worker], **options: Any) -> Worker:
-    """A worker of workflows, which may be asked at any time.
-
-    Args:
-        make: Makes a worker.
-        options: What it is made with.
-    """
-    runner = QuerySafeRunner()
-    worker = make(workflow_runner=runner, **options)
-    runner.attend(worker)
-    return worker
 
 
 def deployment_of(settings: WorkerSettings, behavior: VersioningBehavior) -> WorkerDeploymentConfig:

@@ -33,7 +33,7 @@ from demo.temporal import TemporalServer
 from slipway.api import Decision, Outcome, follower_queue, rollout_queue
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.interceptor import SlipwayInterceptor
-from slipway.temporal.runner import QuerySafeRunner
+from slipway.temporal.runner import query_safe_worker
 from slipway.temporal.setup import set_up
 from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.world import EVIDENCE, World, request
@@ -139,9 +139,9 @@ async def working(
     """Workers with the settings of `worker.py`, of all the queues that it polls."""
     async with AsyncExitStack() as stack:
         for queue in (task_queue, rollout_queue(task_queue), follower_queue(task_queue)):
-            runner = QuerySafeRunner()
-            worker = Worker(
-                client,
+            worker = query_safe_worker(
+                Worker,
+                client=client,
                 task_queue=queue,
                 workflows=workflows,
                 activities=activities,
@@ -149,9 +149,7 @@ async def working(
                 max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
                 default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
                 max_concurrent_activities=500,
-                workflow_runner=runner,
             )
-            runner.attend(worker)
             await stack.enter_async_context(worker)
         yield
 

@@ -22,15 +22,29 @@ _NO_EVENTS = frozenset({"query_workflow", "remove_from_cache"})
 """The jobs of an activation that bring the workflow nothing new."""
 
 
+def query_safe_worker(make: Callable[..., Worker], inner: WorkflowRunner | None = None, **options: Any) -> Worker:
+    """A worker whose workflows may be asked at any time.
+
+    Args:
+        make: Makes a worker.
+        inner: How it runs workflows; in the sandbox where none is given.
+        options: What it is made with.
+    """
+    runner = QuerySafeRunner(inner or SandboxedWorkflowRunner())
+    worker = make(workflow_runner=runner, **options)
+    runner.attend(worker)
+    return worker
+
+
 class QuerySafeRunner(WorkflowRunner):
     """The runner of one worker.
 
     Args:
-        inner: How it runs workflows; in the sandbox where none is given.
+        inner: How it runs workflows.
     """
 
-    def __init__(self, inner: WorkflowRunner | None = None) -> None:
-        self._inner = inner or SandboxedWorkflowRunner()
+    def __init__(self, inner: WorkflowRunner) -> None:
+        self._inner = inner
         self._evict: Callable[[str], None] = lambda _: None
 
     def attend(self, worker: Worker) -> None:

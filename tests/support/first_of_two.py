@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity, workflow
 from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 STICKY = timedelta(seconds=3)
 """How long a task waits for a worker that had the workflow in memory. Ten seconds are the SDK's default."""
@@ -43,20 +44,24 @@ class FirstOfTwo:
         return self._signals
 
 
-def worker_of_two(client: Client, queue: str, runner: WorkflowRunner) -> Worker:
-    """A worker that runs it."""
-    return Worker(
-        client,
-        task_queue=queue,
-        workflows=[FirstOfTwo],
-        activities=[note],
-        workflow_runner=runner,
-        sticky_queue_schedule_to_start_timeout=STICKY,
-    )
+def options_of_two(client: Client, queue: str) -> dict[str, Any]:
+    """What a worker that runs it is made with."""
+    return {
+        "client": client,
+        "task_queue": queue,
+        "workflows": [FirstOfTwo],
+        "activities": [note],
+        "sticky_queue_schedule_to_start_timeout": STICKY,
+    }
+
+
+def worker_of_two(client: Client, queue: str) -> Worker:
+    """A worker that runs it as the SDK alone does."""
+    return Worker(**options_of_two(client, queue), workflow_runner=UnsandboxedWorkflowRunner())
 
 
 async def main(address: str, queue: str) -> None:
-    await worker_of_two(await Client.connect(address), queue, UnsandboxedWorkflowRunner()).run()
+    await worker_of_two(await Client.connect(address), queue).run()
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ from slipway.progress import TaskProgress
 from slipway.served import History, HistoryRequest
 from slipway.temporal.failures import to_application_error
 from slipway.temporal.interceptor import SlipwayInterceptor
-from slipway.temporal.runner import QuerySafeRunner
+from slipway.temporal.runner import query_safe_worker
 from workflows.history import HistoryWorkflow
 from workflows.plan import PlanWorkflow
 from workflows.promotion import PromotionWorkflow
@@ -652,18 +652,16 @@ def worker_of(
     versioned = (
         WorkerDeploymentConfig(version, use_worker_versioning=True, default_versioning_behavior=behavior) if version else None
     )
-    safe = QuerySafeRunner(runner or PreparedOnce())
-    worker = Worker(
-        client,
+    return query_safe_worker(
+        Worker,
+        runner or PreparedOnce(),
+        client=client,
         task_queue=queue,
         workflows=workflows,
         activities=world.activities(),
         interceptors=[SlipwayInterceptor(), EarlierRunsInterceptor(), *([limits] if limits else [])],
         max_concurrent_activities=slots,
-        workflow_runner=safe,
         max_heartbeat_throttle_interval=throttle,
         default_heartbeat_throttle_interval=throttle,
         deployment_config=versioned,
     )
-    safe.attend(worker)
-    return worker

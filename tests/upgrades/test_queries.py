@@ -16,9 +16,9 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from demo.temporal import TemporalServer
 from slipway.api import PromotionStatus, StageName, StageState
-from slipway.temporal.runner import QuerySafeRunner
+from slipway.temporal.runner import query_safe_worker
 from slipway.temporal.start import start_promotion
-from tests.support.first_of_two import FirstOfTwo, worker_of_two
+from tests.support.first_of_two import FirstOfTwo, options_of_two, worker_of_two
 from tests.support.waiting import state_of, until_asked
 from tests.support.world import World, request, working
 
@@ -66,9 +66,7 @@ async def is_followed(handle: Handle) -> bool:
 async def test_given_a_killed_worker_when_a_query_comes_before_the_task_then_the_workflow_decides_by_all_that_came(
     client: Client, queue: str, left: Handle
 ) -> None:
-    runner = QuerySafeRunner(UnsandboxedWorkflowRunner())
-    worker = worker_of_two(client, queue, runner)
-    runner.attend(worker)
+    worker = query_safe_worker(Worker, UnsandboxedWorkflowRunner(), **options_of_two(client, queue))
     assert await asked_in_between(left, worker) == "both"
     assert await is_followed(left)
 
@@ -77,7 +75,7 @@ async def test_given_the_sdk_alone_then_the_history_is_one_that_no_replay_follow
     client: Client, queue: str, left: Handle
 ) -> None:
     """Where this fails, the SDK is corrected, and slipway/temporal/runner.py is needed no more."""
-    assert await asked_in_between(left, worker_of_two(client, queue, UnsandboxedWorkflowRunner())) == "a alone"
+    assert await asked_in_between(left, worker_of_two(client, queue)) == "a alone"
     assert not await is_followed(left)
 
 
