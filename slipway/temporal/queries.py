@@ -1,7 +1,7 @@
 """Asks a workflow once more where an answer does not come.
 
-Temporal hands a query to a worker once. A worker whose copy of the workflow is further than the query by then drops it
-(temporalio 1.35), and nobody answers: whoever asked would wait until the time is over, and take the worker for gone.
+Temporal gives a query to a worker once. A worker drops a query that is older than its copy of the workflow (temporalio 1.35), and
+nobody answers it. The command would wait until its time is over, and say that there is no worker.
 """
 
 from __future__ import annotations
