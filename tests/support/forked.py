@@ -18,6 +18,8 @@ from demo.processes import Child, Running, die_with_parent
 from demo.stack import BINARIES, Crew
 
 WORKER, SLIPWAY = str(BINARIES / "slipway-worker"), str(BINARIES / "slipway")
+PATIENCE = 120
+"""Seconds that a command of a scenario may take. None of them waits for people."""
 _context = get_context("forkserver")
 _context.set_forkserver_preload(["worker", "tests.support.preloaded"])
 
@@ -35,8 +37,12 @@ class ForkingCrew(Crew):
             out, err = Path(folder) / "out", Path(folder) / "err"
             process = _context.Process(target=_become, args=(command, self._environment, self._folder, out, err))
             process.start()
-            process.join()
-            assert process.exitcode is not None
+            process.join(PATIENCE)
+            if process.exitcode is None:
+                process.kill()
+                process.join()
+                said = out.read_text() + err.read_text()
+                raise AssertionError(f"{' '.join(command)} did not end within {PATIENCE} s; it said: {said}")
             return subprocess.CompletedProcess(command, process.exitcode, out.read_text(), err.read_text())
 
 

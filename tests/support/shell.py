@@ -7,6 +7,9 @@ import contextlib
 import io
 import json
 import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +62,7 @@ class Shell:
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
-            code = await asyncio.to_thread(run, arguments)
+            code = await _run_beside(arguments)
         return _done(code, out.getvalue(), err.getvalue())
 
     async def until_said(self, text: str) -> None:
@@ -78,8 +81,27 @@ class Shell:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await process.communicate()
+        try:
+            out, err = await process.communicate()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
         return _done(process.returncode or 0, out.decode(), err.decode())
+
+
+async def _run_beside(arguments: Sequence[str]) -> int:
+    """Run a command in a thread that nothing waits for: one that follows a promotion goes on after its test has failed."""
+    ended: Future[int] = Future()
+    ended.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            ended.set_result(run(arguments))
+        except BaseException as error:  # noqa: BLE001 -- it is the test's
+            ended.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return await asyncio.wrap_future(ended)
 
 
 def _done(code: int, out: str, err: str) -> Done:

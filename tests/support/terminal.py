@@ -6,7 +6,11 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+
+PATIENCE = 40
+"""Seconds after which a command that does not ask, or does not end, is killed."""
 
 
 def typed(command: list[str], environment: dict[str, str], answer: bytes) -> tuple[int, str]:
@@ -21,12 +25,15 @@ def typed(command: list[str], environment: dict[str, str], answer: bytes) -> tup
         [sys.executable, "-c", script, *command], stdin=theirs, stdout=theirs, stderr=theirs, env={**environment, "TERM": "dumb"}
     ) as asking:
         os.close(theirs)
+        late = threading.Timer(PATIENCE, asking.kill)
+        late.start()
         try:
             shown = _read(ours, lambda text: b"[y/n]" in text)
             os.write(ours, answer)
             shown += _read(ours, lambda _: False)
             return asking.wait(20), shown.decode()
         finally:
+            late.cancel()
             asking.kill()
             os.close(ours)
 
