@@ -46,7 +46,7 @@ from slipway.policy.model import WorkerPolicy
 from slipway.policy.source import Policies, Signers
 from slipway.temporal.connect import connect
 from slipway.temporal.interceptor import SlipwayInterceptor
-from slipway.temporal.runner import query_safe_worker
+from slipway.temporal.runner import guarded_worker
 from slipway.temporal.setup import check
 from slipway.worker.arguments import read_arguments
 from slipway.worker.checks import find_problems
@@ -206,14 +206,14 @@ def make_workers(
         default_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
     )
     return (
-        query_safe_worker(
+        guarded_worker(
             make,
             task_queue=settings.task_queue,
             workflows=[PromotionWorkflow, PlanWorkflow, HistoryWorkflow, WatchWorkflow],
             activities=short,
             deployment_config=deployment_of(settings, VersioningBehavior.AUTO_UPGRADE),
         ),
-        query_safe_worker(
+        guarded_worker(
             make,
             task_queue=rollout_queue(settings.task_queue),
             workflows=[RolloutWorkflow],

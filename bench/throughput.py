@@ -33,7 +33,7 @@ from demo.temporal import TemporalServer
 from slipway.api import Decision, Outcome, follower_queue, rollout_queue
 from slipway.temporal import search_attributes as attributes
 from slipway.temporal.interceptor import SlipwayInterceptor
-from slipway.temporal.runner import query_safe_worker
+from slipway.temporal.runner import guarded_worker
 from slipway.temporal.setup import set_up
 from slipway.temporal.start import Handle, send_update, start_promotion
 from tests.support.world import EVIDENCE, World, request
@@ -139,7 +139,7 @@ async def working(
     """Workers with the settings of `worker.py`, of all the queues that it polls."""
     async with AsyncExitStack() as stack:
         for queue in (task_queue, rollout_queue(task_queue), follower_queue(task_queue)):
-            worker = query_safe_worker(
+            worker = guarded_worker(
                 Worker,
                 client=client,
                 task_queue=queue,

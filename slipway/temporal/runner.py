@@ -1,15 +1,20 @@
-"""Runs workflows in the SDK's sandbox, and has one read anew after a query that was ahead of its tasks.
+"""Runs workflows in the SDK's sandbox, and keeps two faults of the SDK (temporalio 1.35) away from them.
 
-A worker that does not have a workflow in memory reads its history to answer a query. The SDK (temporalio 1.35) then gives the
-workflow all events up to now, and keeps what it decides by them until its next task. If that task brings more events, the history
-says that all of them came at once. A replay gives them to the workflow at once too, and it may decide otherwise. Such a workflow
-never goes on. This takes a worker that was killed, somebody who watches, and two events within the ten seconds after which
-Temporal gives a task to another worker. So a workflow that is ahead is taken out of memory with the answer, and its next task
-begins anew.
+A query that is ahead: a worker that does not have a workflow in memory reads its history to answer a query. The SDK then gives
+the workflow all events up to now, and keeps what it decides by them until its next task. If that task brings more events, the
+history says that all of them came at once. A replay gives them to the workflow at once too, and it may decide otherwise. Such a
+workflow never goes on. This takes a worker that was killed, somebody who watches, and two events within the ten seconds after
+which Temporal gives a task to another worker. So a workflow that is ahead is taken out of memory with the answer, and its next
+task begins anew.
+
+A task that is slow: the SDK fails a workflow task after two seconds, and interrupts its thread. The interruption may come at a
+moment after which the workflow cannot be taken out of memory any more. Then the worker cannot go on with it, and never stops.
+All that it takes is a busy machine. So a slow task is failed but not interrupted: it ends by itself, and is done again.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,21 +27,21 @@ _NO_EVENTS = frozenset({"query_workflow", "remove_from_cache"})
 """The jobs of an activation that bring the workflow nothing new."""
 
 
-def query_safe_worker(make: Callable[..., Worker], inner: WorkflowRunner | None = None, **options: Any) -> Worker:
-    """A worker whose workflows may be asked at any time.
+def guarded_worker(make: Callable[..., Worker], inner: WorkflowRunner | None = None, **options: Any) -> Worker:
+    """A worker whose workflows may be asked at any time, and may be slow.
 
     Args:
         make: Makes a worker.
         inner: How it runs workflows; in the sandbox where none is given.
         options: What it is made with.
     """
-    runner = QuerySafeRunner(inner or SandboxedWorkflowRunner())
+    runner = GuardedRunner(inner or SandboxedWorkflowRunner())
     worker = make(workflow_runner=runner, **options)
     runner.attend(worker)
     return worker
 
 
-class QuerySafeRunner(WorkflowRunner):
+class GuardedRunner(WorkflowRunner):
     """The runner of one worker.
 
     Args:
@@ -76,6 +81,8 @@ class _Instance(WorkflowInstance):
         self._task_began = 0
         self._events = 0
         self._is_ahead = False
+        # What takes a run out of memory must not begin beside a task that is slow; the SDK does not wait for it.
+        self._active = threading.Lock()
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         jobs = {job.WhichOneof("variant") for job in act.jobs}
@@ -84,7 +91,8 @@ class _Instance(WorkflowInstance):
             self._task_began, self._events = act.timestamp.ToNanoseconds(), act.history_length
         elif self._is_ahead and "query_workflow" in jobs:
             self._evict(act.run_id)
-        return self._inner.activate(act)
+        with self._active:
+            return self._inner.activate(act)
 
     def _has_no_task_for(self, act: WorkflowActivation) -> bool:
         """Whether it brings more events, but not the start of a task: the workflow's time is that start, and has not changed."""
@@ -101,4 +109,5 @@ class _Instance(WorkflowInstance):
         return self._inner.get_info()
 
     def get_thread_id(self) -> int | None:
-        return self._inner.get_thread_id()
+        # The SDK interrupts the thread that it is told.
+        return None

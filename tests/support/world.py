@@ -95,7 +95,7 @@ from slipway.progress import TaskProgress
 from slipway.served import History, HistoryRequest
 from slipway.temporal.failures import to_application_error
 from slipway.temporal.interceptor import SlipwayInterceptor
-from slipway.temporal.runner import query_safe_worker
+from slipway.temporal.runner import guarded_worker
 from workflows.history import HistoryWorkflow
 from workflows.plan import PlanWorkflow
 from workflows.promotion import PromotionWorkflow
@@ -652,7 +652,7 @@ def worker_of(
     versioned = (
         WorkerDeploymentConfig(version, use_worker_versioning=True, default_versioning_behavior=behavior) if version else None
     )
-    return query_safe_worker(
+    return guarded_worker(
         Worker,
         runner or PreparedOnce(),
         client=client,

@@ -16,7 +16,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from demo.temporal import TemporalServer
 from slipway.api import PromotionStatus, StageName, StageState
-from slipway.temporal.runner import query_safe_worker
+from slipway.temporal.runner import guarded_worker
 from slipway.temporal.start import start_promotion
 from tests.support.first_of_two import FirstOfTwo, options_of_two, worker_of_two
 from tests.support.waiting import state_of, until_asked
@@ -66,7 +66,7 @@ async def is_followed(handle: Handle) -> bool:
 async def test_given_a_killed_worker_when_a_query_comes_before_the_task_then_the_workflow_decides_by_all_that_came(
     client: Client, queue: str, left: Handle
 ) -> None:
-    worker = query_safe_worker(Worker, UnsandboxedWorkflowRunner(), **options_of_two(client, queue))
+    worker = guarded_worker(Worker, UnsandboxedWorkflowRunner(), **options_of_two(client, queue))
     assert await asked_in_between(left, worker) == "both"
     assert await is_followed(left)
 
