@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
-SETTINGS = "[pytest]\ntimeout = 2\nhang_patience = 2\n"
+SETTINGS = "[pytest]\ntimeout = 30\nhang_patience = 2\n"
 FAILS_AND_HANGS_AFTERWARDS = """
 import pytest, threading
 
@@ -23,8 +23,9 @@ def test_stuck(stuck):
     raise AssertionError
 """
 TAKES_NO_NOTICE_OF_ITS_TIMEOUT = """
-import time
+import pytest, time
 
+@pytest.mark.timeout(1)
 def test_stuck():
     while True:
         try:
