@@ -7,7 +7,6 @@ being one on a decision.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import contextlib
@@ -26,7 +25,7 @@ from pydantic import BaseModel, ConfigDict
 
 from slipway.api import DOCUMENT_LIMIT, SIGNATURE_LIMIT
 from slipway.errors import NeedsPersonError, RefusedError, TransientError
-from slipway.programs import output_of
+from slipway.programs import output_of, start
 from slipway.text import one_line
 
 NAMESPACE = "slipway-decision"
@@ -260,13 +259,10 @@ class _Answer(BaseModel):
 
 async def _run(tried: str, arguments: list[str], folder: Path, stdin: bytes) -> _Answer:
     try:
-        process = await asyncio.create_subprocess_exec(
+        process = await start(
             "ssh-keygen",
             *arguments,
             cwd=folder,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
             # Times without a zone would count otherwise on each machine. No agent or setting of the worker has a say.
             env={"PATH": os.environ.get("PATH", os.defpath), "TZ": "UTC0", "LC_ALL": "C"},
         )

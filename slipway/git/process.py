@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import re
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.errors import NeedsPersonError, SlipwayError, TransientError
-from slipway.programs import output_of
+from slipway.programs import output_of, start
 
 FILE_LIMIT = 4_000_000
 """The most bytes of one file that are read."""
@@ -92,14 +91,11 @@ async def run_git(
     """
     settings = [part for setting in _SETTINGS for part in ("-c", setting)]
     try:
-        process = await asyncio.create_subprocess_exec(
+        process = await start(
             "git",
             *settings,
             f"--git-dir={folder}",
             *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
             env=_environment() | dict(environment or {}),
             pass_fds=pass_fds,
         )

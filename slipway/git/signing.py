@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from slipway.errors import NeedsPersonError, TransientError
-from slipway.programs import output_of
+from slipway.programs import output_of, start
 
 TIMEOUT = 30.0
 """Seconds until ssh-keygen is killed."""
@@ -43,12 +43,7 @@ async def public_key(key: Path) -> str:
     """
     remedy = "set it to the file of an SSH private key without a passphrase that only the worker's user can read"
     try:
-        process = await asyncio.create_subprocess_exec(
-            *("ssh-keygen", "-y", "-P", "", "-f", str(key)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        process = await start("ssh-keygen", "-y", "-P", "", "-f", str(key), stdin=asyncio.subprocess.DEVNULL)
     except FileNotFoundError as error:
         raise NeedsPersonError(_TRIED, "there is no program `ssh-keygen` on the worker's PATH", "install OpenSSH") from error
     try:

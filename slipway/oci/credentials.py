@@ -20,14 +20,13 @@ from typing import Any, cast
 
 from slipway.errors import NeedsPersonError, TransientError
 from slipway.oci.reference import DOCKER_HUB
+from slipway.programs import kill, start
 
 HELPED_WITHIN = 30.0
 """Seconds that a helper may take. One for ECR or GCR asks its cloud."""
 ANSWER_LIMIT = 65_536
 """Bytes of a helper's answer that are read."""
 CONFIG_LIMIT = 1_048_576
-_ENDS_WITHIN = 5.0
-"""Seconds for a helper that was killed to be gone; what it has started may hold its output open."""
 _HUB_SERVER = "https://index.docker.io/v1/"
 """What Docker's files and helpers call Docker Hub."""
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -149,42 +148,34 @@ async def _ask_helper(helper: str, server: str) -> Credentials | None:
 async def _run(tried: str, program: str, server: str) -> tuple[int, bytes]:
     """The exit code and the answer."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            program,
-            "get",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        process = await start(program, "get", stderr=asyncio.subprocess.DEVNULL)
     except (FileNotFoundError, PermissionError) as error:
         remedy = f"install it where the worker runs, or correct {config_file()}; then retry"
         raise NeedsPersonError(tried, "there is no such program on the worker's PATH", remedy) from error
+    try:
+        return await _answer_of(process, tried, server)
+    except TimeoutError as error:
+        await kill(process)
+        raise TransientError(tried, f"it had not ended after {HELPED_WITHIN:.0f} s") from error
+    except BaseException:
+        await kill(process)
+        raise
+
+
+async def _answer_of(process: asyncio.subprocess.Process, tried: str, server: str) -> tuple[int, bytes]:
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("a process that was started with pipes has none")
-    try:
-        async with asyncio.timeout(HELPED_WITHIN):
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                process.stdin.write(f"{server}\n".encode())
-                await process.stdin.drain()
-            process.stdin.close()
-            answer = await _read_at_most(process.stdout, ANSWER_LIMIT)
-            if len(answer) > ANSWER_LIMIT:
-                raise NeedsPersonError(
-                    tried, f"it answered more than {ANSWER_LIMIT:,} bytes", "correct or replace the helper, then retry"
-                )
-            return await process.wait(), answer
-    except TimeoutError as error:
-        raise TransientError(tried, f"it had not ended after {HELPED_WITHIN:.0f} s") from error
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            # It counts as ended once its output is read.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_ENDS_WITHIN):
-                    while await process.stdout.read(ANSWER_LIMIT):
-                        pass
-                    await process.wait()
+    async with asyncio.timeout(HELPED_WITHIN):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(f"{server}\n".encode())
+            await process.stdin.drain()
+        process.stdin.close()
+        answer = await _read_at_most(process.stdout, ANSWER_LIMIT)
+        if len(answer) > ANSWER_LIMIT:
+            raise NeedsPersonError(
+                tried, f"it answered more than {ANSWER_LIMIT:,} bytes", "correct or replace the helper, then retry"
+            )
+        return await process.wait(), answer
 
 
 async def _read_at_most(stream: asyncio.StreamReader, limit: int) -> bytes:
