@@ -5,8 +5,7 @@ from __future__ import annotations
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.client import WorkflowHistory
 
-DEADLOCK = "[TMPRL1101]"
-"""The SDK's code for a task that ran longer than two seconds."""
+from slipway.temporal.queries import TOO_SLOW
 
 
 def failed_tasks(history: WorkflowHistory) -> list[str]:
@@ -22,4 +21,4 @@ def failed_tasks(history: WorkflowHistory) -> list[str]:
         for each in attributes
         if each.cause != WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
     ]
-    return [] if len(told) == 1 and DEADLOCK in told[0] else told
+    return [] if len(told) == 1 and TOO_SLOW in told[0] else told
