@@ -54,7 +54,8 @@ async def output_of(process: asyncio.subprocess.Process, stdin: bytes | None, wi
 
 async def kill(process: asyncio.subprocess.Process) -> None:
     """Kills a program that was started with `start`, and what it started."""
-    with contextlib.suppress(ProcessLookupError):
+    # macOS says that a group whose processes have all ended is not permitted.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(ENDS_WITHIN):
