@@ -8,15 +8,17 @@ from typing import Any
 from temporalio import workflow
 from temporalio.client import Client
 
-LIMIT = 2.0
-"""Seconds after which the SDK fails a workflow task."""
+TOO_LONG = 2.5
+"""Seconds; the SDK fails a workflow task after two."""
+MUCH_TOO_LONG = 5.0
+"""Even where the whole process stands still for a moment meanwhile."""
 _seen: dict[str, list[str]] = {}
 
 
-def _stand_still() -> None:
-    ends = time.monotonic() + LIMIT + 0.5
+def _stand_still(seconds: float) -> None:
+    ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        pass
+        time.sleep(0.01)  # in many parts: an interruption comes between two of them
 
 
 @workflow.defn
@@ -24,12 +26,12 @@ class SlowAtFirst:
     """It ends with how each try to run it went, until one was quick."""
 
     @workflow.run
-    async def run(self) -> list[str]:
+    async def run(self, seconds: float) -> list[str]:
         tries = _seen.setdefault(workflow.info().run_id, [])
         if tries:
             return tries
         tries.append("interrupted")
-        _stand_still()
+        _stand_still(seconds)
         tries[0] = "slow"
         return tries
 
@@ -43,11 +45,11 @@ class SlowToAnswer:
         return
 
     @workflow.query
-    def asked(self) -> list[str]:
+    def asked(self, seconds: float) -> list[str]:
         asked = _seen.setdefault(workflow.info().run_id, [])
         if not asked:
             asked.append("once")
-            _stand_still()
+            _stand_still(seconds)
         return asked
 
 
