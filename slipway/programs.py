@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import AsyncGenerator
 from typing import Any
 
 ENDS_WITHIN = 5.0
@@ -44,16 +45,30 @@ async def output_of(process: asyncio.subprocess.Process, stdin: bytes | None, wi
     Raises:
         TimeoutError: It had not ended in time.
     """
+    async with no_longer_than(process, within):
+        return await process.communicate(stdin)
+
+
+@contextlib.asynccontextmanager
+async def no_longer_than(process: asyncio.subprocess.Process, within: float) -> AsyncGenerator[None]:
+    """For as long as a program is needed. It is killed where that takes too long, fails or is cancelled.
+
+    Args:
+        process: It was started with `start`.
+        within: Seconds.
+
+    Raises:
+        TimeoutError: It took too long.
+    """
     try:
         async with asyncio.timeout(within):
-            return await process.communicate(stdin)
+            yield
     except BaseException:
-        await kill(process)
+        await _kill(process)
         raise
 
 
-async def kill(process: asyncio.subprocess.Process) -> None:
-    """Kills a program that was started with `start`, and what it started."""
+async def _kill(process: asyncio.subprocess.Process) -> None:
     # macOS says that a group whose processes have all ended is not permitted.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from slipway.errors import NeedsPersonError, TransientError
 from slipway.oci.reference import DOCKER_HUB
-from slipway.programs import kill, start
+from slipway.programs import no_longer_than, start
 
 HELPED_WITHIN = 30.0
 """Seconds that a helper may take. One for ECR or GCR asks its cloud."""
@@ -155,17 +155,13 @@ async def _run(tried: str, program: str, server: str) -> tuple[int, bytes]:
     try:
         return await _answer_of(process, tried, server)
     except TimeoutError as error:
-        await kill(process)
         raise TransientError(tried, f"it had not ended after {HELPED_WITHIN:.0f} s") from error
-    except BaseException:
-        await kill(process)
-        raise
 
 
 async def _answer_of(process: asyncio.subprocess.Process, tried: str, server: str) -> tuple[int, bytes]:
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("a process that was started with pipes has none")
-    async with asyncio.timeout(HELPED_WITHIN):
+    async with no_longer_than(process, HELPED_WITHIN):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             process.stdin.write(f"{server}\n".encode())
             await process.stdin.drain()
