@@ -8,7 +8,7 @@ from typing import Any, Literal
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from slipway.api import DOCUMENT_LIMIT, SIGNATURE_LIMIT, Decision, IdentityLevel, OperatorCommand, SignedCommand, StageName
+    from slipway.api import DOCUMENT_LIMIT, SIGNATURE_LIMIT, Decision, OperatorCommand, SignedCommand, StageName
     from slipway.decisions.command import Command, Kind
     from slipway.decisions.document import parse_document
     from slipway.errors import RefusedError
@@ -20,17 +20,6 @@ DECISIONS: frozenset[Kind] = frozenset({"approve", "reject"})
 """The kinds that are about evidence."""
 SIGNED_LIMIT = 2 * (DOCUMENT_LIMIT + SIGNATURE_LIMIT)
 """Bytes of a signed command as JSON: quotes in the document are escaped there."""
-
-
-class Operated(OperatorCommand):
-    """An operator's command that was taken, and how it is known whose it is."""
-
-    level: IdentityLevel = IdentityLevel.claimed
-
-    @property
-    def who(self) -> str:
-        """The name with its level, as `ana (signed)`."""
-        return f"{self.by} ({self.level})"
 
 
 def read_command(kind: Kind, payloads: Sequence[Any], extra: Literal["forbid", "ignore"] = "ignore") -> Command:

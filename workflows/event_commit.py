@@ -8,9 +8,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.event_commits import HeldImage, VerifyImage
     from activities.origin import Origin
     from slipway.api import LedgerState, StageName
-
-from workflows.compensations import KeepImage, Planned
-from workflows.state import PromotionState, known
+    from workflows.state.compensations import KeepImage, Planned
+    from workflows.state.promotion import PromotionState, known
 
 
 def verification(state: PromotionState, origin: Origin) -> VerifyImage:

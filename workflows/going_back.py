@@ -12,9 +12,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.taskdefs import ReadApp, TaskdefActivities
     from slipway.api import ModelPackage, TaskdefCommit
     from slipway.aws.clients import region_of
+    from workflows.state.promotion import known
 
 from workflows.activity_options import CHANGE, GIT, READ
-from workflows.state import known
 from workflows.undoing import UndoingWorkflow
 
 NOT_NEEDED = "not needed: a rollback takes a model that is there"

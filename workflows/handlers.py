@@ -33,14 +33,15 @@ with workflow.unsafe.imports_passed_through():
     from slipway.decisions.subject import DecisionSubject
     from slipway.errors import FailureReport, cap
     from slipway.temporal.failures import report_of
+    from workflows.state.approval import Round, Said, Verdict
+    from workflows.state.operated import Operated
+    from workflows.state.promotion import PromotionState, known
 
 from workflows.activity_options import IDENTIFY, shown
-from workflows.approval import Round, Said, Verdict
 from workflows.carried import unpack
-from workflows.commands import Operated, objection_to_names, objection_to_names_undoing, read_command
+from workflows.commands import objection_to_names, objection_to_names_undoing, read_command
 from workflows.new_run import NewRun
 from workflows.payloads import REFUSAL_LIMIT, refusal
-from workflows.state import PromotionState, known
 from workflows.view import StatusView
 from workflows.way_back import said_of_way_back
 

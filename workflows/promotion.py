@@ -31,17 +31,17 @@ with workflow.unsafe.imports_passed_through():
     from slipway.temporal.failures import report_of
     from slipway.temporal.search_attributes import State
     from slipway.text import pluralize
+    from workflows.state.approval import Round, Verdict
+    from workflows.state.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
+    from workflows.state.promotion import known
 
 from workflows.activity_options import ABORT_GRACE, CHANGE, COPY, GIT, LOOK, READ, STOP, follow, shown
 from workflows.ahead import crosses_accounts, told, what_holds_up
-from workflows.approval import Round, Verdict
-from workflows.compensations import KeepImage, Planned, RejectPackage, RevertCommit, StopExecution, StopStartedTask
 from workflows.event_commit import commit_to_register, held_in_place, keep_commit, verification
 from workflows.going_back import RollbackStages
 from workflows.payloads import read_start
 from workflows.pinned import cannot_read_anew, changed_parts, done_already, unreadable_gates
 from workflows.stages import EndedError
-from workflows.state import known
 from workflows.task_runner import PipedTaskFollower, TaskRunner
 from workflows.undo import stop_task
 from workflows.waves import Waves

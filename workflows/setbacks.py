@@ -16,10 +16,10 @@ with workflow.unsafe.imports_passed_through():
     from slipway.errors import NeedsPersonError, cap
     from slipway.temporal.failures import report_of, to_application_error
     from slipway.text import pluralize
+    from workflows.state.compensations import RestoreTarget
+    from workflows.state.promotion import PromotionState, known
 
-from workflows.compensations import RestoreTarget
 from workflows.stages import EndedError
-from workflows.state import PromotionState, known
 from workflows.undo import restore_endpoint
 
 

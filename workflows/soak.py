@@ -14,10 +14,10 @@ with workflow.unsafe.imports_passed_through():
     from activities.endpoints.soaking import SoakActivities
     from activities.origin import Origin
     from slipway.app.spec import Wave
+    from workflows.state.promotion import PromotionState, TargetRollout, known
 
 from workflows.activity_options import follow, shown
 from workflows.setbacks import Failed
-from workflows.state import PromotionState, TargetRollout, known
 
 Wait = Callable[[Callable[[], bool], timedelta], Awaitable[None]]
 

@@ -16,9 +16,9 @@ with workflow.unsafe.imports_passed_through():
     from slipway.errors import Ending, FailureReport
     from slipway.temporal.failures import report_of
     from slipway.temporal.search_attributes import State
+    from workflows.state.approval import Round, Verdict
 
 from workflows.activity_options import shown
-from workflows.approval import Round, Verdict
 from workflows.carried import pack
 from workflows.details import on_timeline
 from workflows.handlers import OperatorHandlers

@@ -23,9 +23,9 @@ with workflow.unsafe.imports_passed_through():
     from slipway.app.pipecd import EcsApp
     from slipway.errors import NeedsPersonError
     from slipway.temporal.failures import to_application_error
+    from workflows.state.promotion import PromotionState, known
 
 from workflows.activity_options import ABORT_GRACE, CHANGE, OUTAGE, follow, shown
-from workflows.state import PromotionState, known
 
 LAUNCHES = 3
 """Tasks that one attempt of the stage runs at most, where the platform ends one after the other."""

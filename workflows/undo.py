@@ -27,10 +27,18 @@ with workflow.unsafe.imports_passed_through():
     from slipway.api import LedgerState
     from slipway.errors import Ending, FailureReport, NeedsPersonError
     from slipway.temporal.failures import report_of, to_application_error
+    from workflows.state.compensations import (
+        KeepImage,
+        Planned,
+        RejectPackage,
+        RestoreTarget,
+        RevertCommit,
+        StopExecution,
+        StopStartedTask,
+    )
+    from workflows.state.promotion import PromotionState
 
 from workflows.activity_options import RESTORE, UNDO, shown
-from workflows.compensations import KeepImage, Planned, RejectPackage, RestoreTarget, RevertCommit, StopExecution, StopStartedTask
-from workflows.state import PromotionState
 from workflows.task_runner import find_task, pipeds_task
 
 LIST_LAG_AFTER_STOP = timedelta(seconds=20)

@@ -11,8 +11,8 @@ with workflow.unsafe.imports_passed_through():
     from slipway.api import LedgerState, Outcome
     from slipway.errors import TEXT_LIMIT, Ending, FailureReport, cap
     from slipway.temporal.search_attributes import State
+    from workflows.state.compensations import Planned
 
-from workflows.compensations import Planned
 from workflows.stages import TIMER, StagedWorkflow
 from workflows.undo import parks_undoing, undo_all
 from workflows.way_back import said_of_way_back

@@ -11,9 +11,9 @@ from temporalio.common import SearchAttributeUpdate
 with workflow.unsafe.imports_passed_through():
     from slipway.api import PromotionRequest
     from slipway.temporal import search_attributes as attributes
+    from workflows.state.promotion import PromotionState
 
 from workflows.details import render
-from workflows.state import PromotionState
 
 TARGETS_LIMIT = 1_500
 """Bytes of endpoint names that are searchable. The server terminates a workflow whose attribute has more than 2,048."""

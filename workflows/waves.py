@@ -30,13 +30,13 @@ with workflow.unsafe.imports_passed_through():
     from slipway.temporal import search_attributes as attributes
     from slipway.temporal.failures import report_of
     from slipway.text import pluralize
+    from workflows.state.compensations import Planned, RestoreTarget
+    from workflows.state.promotion import PromotionState, TargetRollout, known
 
 from workflows.activity_options import CLEAN, READ, shown
-from workflows.compensations import Planned, RestoreTarget
 from workflows.rollout import RolloutWorkflow
 from workflows.setbacks import Failed, Setbacks
 from workflows.soak import Soak, Wait
-from workflows.state import PromotionState, TargetRollout, known
 
 OFF_MEANWHILE = "its automatic scaling is off while it is updated, since SageMaker takes no other instance type beside it"
 LOOKS_AT_ONCE = 10

@@ -9,8 +9,8 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.endpoints.messages import EndpointPlan
     from slipway.app.durations import format_duration
+    from workflows.state.promotion import TargetRollout
 
-from workflows.state import TargetRollout
 
 SHOWN = 3
 """Targets that are named; a wave may have fifty."""

@@ -37,7 +37,7 @@ from slipway.temporal.connect import PROMOTION, ROLLOUT
 from slipway.temporal.start import Handle, attempt_of, send_update, start_promotion
 from tests.support.waiting import until, until_asked
 from tests.support.world import EVIDENCE, SPEC, World, request
-from workflows.state import PromotionState
+from workflows.state.promotion import PromotionState
 
 PACKAGE = ModelPackage(arn="arn:aws:sagemaker:us-east-1:222222222222:model-package/screening/1", version=1, region="us-east-1")
 

@@ -6,7 +6,7 @@ import pytest
 
 from slipway.decisions.command import Command
 from tests.support.world import EVIDENCE, approval
-from workflows.approval import Round, Said, Verdict
+from workflows.state.approval import Round, Said, Verdict
 
 
 def asked(**changes: object) -> Round:

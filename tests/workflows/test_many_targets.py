@@ -39,9 +39,9 @@ from slipway.temporal.start import start_promotion
 from tests.support.world import NOW, SPEC, World, approval, request, working
 from workflows import carried, new_run
 from workflows.carried import pack, unpack
-from workflows.compensations import Planned, RestoreTarget
 from workflows.details import render
-from workflows.state import PromotionState, TargetRollout
+from workflows.state.compensations import Planned, RestoreTarget
+from workflows.state.promotion import PromotionState, TargetRollout
 from workflows.view import fitting
 
 PAYLOAD = 2_000_000

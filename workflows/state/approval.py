@@ -5,13 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Self
 
-from temporalio import workflow
-
-with workflow.unsafe.imports_passed_through():
-    from slipway.api import Decision, DecisionRecord, IdentityLevel, Message, SignedCommand
-    from slipway.app.spec import Approval
-    from slipway.decisions.command import Command, Delivery
-    from slipway.people import fold_name, same_person
+from slipway.api import Decision, DecisionRecord, IdentityLevel, Message, SignedCommand
+from slipway.app.spec import Approval
+from slipway.decisions.command import Command, Delivery
+from slipway.people import fold_name, same_person
 
 
 class Verdict(StrEnum):

@@ -8,12 +8,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field
-from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from activities.endpoints.messages import RestoreEndpoint
-    from activities.taskdefs import RevertImage
-    from slipway.api import LedgerEntry, LedgerState, Message, ModelPackage, StageName
+from activities.endpoints.messages import RestoreEndpoint
+from activities.taskdefs import RevertImage
+from slipway.api import LedgerEntry, LedgerState, Message, ModelPackage, StageName
 
 
 class KeepImage(Message):

@@ -10,44 +10,41 @@ from datetime import datetime
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
-from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from activities.endpoints.messages import RolloutRequest, Unjudged
-    from activities.pipelines.messages import Execution
-    from activities.taskdefs import AppSnapshot
-    from activities.tasks.messages import StartedTask
-    from slipway.api import (
-        DecisionRecord,
-        Evidence,
-        EvidenceSummary,
-        IdentityLevel,
-        ImageOrigin,
-        LedgerEntry,
-        LedgerState,
-        Message,
-        ModelPackage,
-        Outcome,
-        PromotionRequest,
-        PromotionStatus,
-        ServedEndpoint,
-        SignedCommand,
-        StageName,
-        StageReport,
-        StageState,
-        StepReport,
-        TaskdefCommit,
-        WaitingFor,
-    )
-    from slipway.app.regions import region_of_app, region_of_cluster
-    from slipway.decisions.command import Command, Delivery
-    from slipway.decisions.document import DecisionDocument
-    from slipway.errors import FailureReport, cap
-    from slipway.text import one_line
-
-from workflows.approval import Round
-from workflows.commands import Operated
-from workflows.compensations import Planned, RestoreTarget
+from activities.endpoints.messages import RolloutRequest, Unjudged
+from activities.pipelines.messages import Execution
+from activities.taskdefs import AppSnapshot
+from activities.tasks.messages import StartedTask
+from slipway.api import (
+    DecisionRecord,
+    Evidence,
+    EvidenceSummary,
+    IdentityLevel,
+    ImageOrigin,
+    LedgerEntry,
+    LedgerState,
+    Message,
+    ModelPackage,
+    Outcome,
+    PromotionRequest,
+    PromotionStatus,
+    ServedEndpoint,
+    SignedCommand,
+    StageName,
+    StageReport,
+    StageState,
+    StepReport,
+    TaskdefCommit,
+    WaitingFor,
+)
+from slipway.app.regions import region_of_app, region_of_cluster
+from slipway.decisions.command import Command, Delivery
+from slipway.decisions.document import DecisionDocument
+from slipway.errors import FailureReport, cap
+from slipway.text import one_line
+from workflows.state.approval import Round
+from workflows.state.compensations import Planned, RestoreTarget
+from workflows.state.operated import Operated
 
 T = TypeVar("T")
 DECISIONS = 40
