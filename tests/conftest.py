@@ -13,6 +13,7 @@ import botocore.session
 import pytest
 from slipway_sandbox.testing import SandboxProcess
 from temporalio.client import Client
+from temporalio.service import GrpcCompression
 
 from demo.temporal import TemporalServer
 from sandbox.testkit.client_classes import share_client_classes
@@ -40,7 +41,13 @@ async def _set_up(address: str) -> None:
 
 @pytest.fixture
 async def client(temporal: TemporalServer) -> Client:
-    return await Client.connect(temporal.address, data_converter=data_converter, interceptors=[AskAgain()])
+    return await Client.connect(
+        temporal.address,
+        data_converter=data_converter,
+        interceptors=[AskAgain()],
+        # The server is on this machine: to compress takes time, and saves none.
+        grpc_compression=GrpcCompression.NONE,
+    )
 
 
 @pytest.fixture
