@@ -89,11 +89,12 @@ def aws(sandbox: SandboxProcess, account: str, monkeypatch: pytest.MonkeyPatch) 
     aws.close()
 
 
+@pytest.hookimpl(trylast=True)  # when pytest has left out what was not asked for
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes minutes must not begin when all else has ended: scenarios come first, in every process."""
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     long = [item for item in items if "scenarios" in item.path.parts]
-    long.sort(key=lambda item: item.get_closest_marker("buildah") is None)
+    long.sort(key=lambda item: item.get_closest_marker("minutes") is None)
     others = [item for item in items if "scenarios" not in item.path.parts]
     items[:] = dealt([list(group) for _, group in itertools.groupby(long, lambda item: item.path)], others, processes)
 

@@ -61,8 +61,3 @@ def inaccurate_image(scenario: Scenario) -> str:
 def faulty_image(scenario: Scenario) -> str:
     """A pipeline image that trains a model which fails on its clients' requests."""
     return scenario.team.push_pipeline_image(build_pipeline_image(ROOT, BAD_COLUMNS, "pipeline-bad-rollout"), "faulty")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark by which the slow builds are left out: `-m "not buildah"`."""
-    config.addinivalue_line("markers", "buildah: builds the real Dockerfiles; needs buildah, root, and a minute or two")
