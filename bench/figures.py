@@ -28,7 +28,7 @@ class Goal:
 GOALS = {
     "promotion_to_bare_script_wall_ratio": Goal(1.15),
     "promotions_per_minute_to_empty_workflow_ratio": Goal(0.8, at_least=True),
-    "history_events": Goal(150),
+    "history_events": Goal(186),
     "history_bytes": Goal(100_000),
     "endpoint_calls_1000_to_10_waiting_ratio": Goal(5),
     "execution_calls_1000_to_10_waiting_ratio": Goal(5),
