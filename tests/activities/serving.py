@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import tarfile
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -36,6 +35,7 @@ from slipway.app.strategy import Canary, Strategy
 from slipway.aws.clients import Aws
 from tests.support.alarms import put_alarm
 from tests.support.signed_images import origins_of
+from tests.support.waiting import answered
 
 ALARM = "screening-5xx"
 PATIENCE = 60
@@ -44,10 +44,7 @@ CANARY = Strategy(canary=Canary(percent=50, wait=timedelta(minutes=5)), alarms=(
 
 async def until(condition: Callable[[], bool], what: str) -> None:
     """Wait until the condition holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not await asyncio.to_thread(condition):
-        assert time.monotonic() < deadline, f"timeout after {PATIENCE} s waiting for {what}"
-        await asyncio.sleep(0.02)
+    await answered(lambda: asyncio.to_thread(condition), bool, what, PATIENCE)
 
 
 class Serving:
