@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import shutil
 import tempfile
@@ -134,7 +135,7 @@ class Image:
 
 
 class ImageStore:
-    """Unpacked images, one folder for each manifest digest.
+    """Unpacked images, one folder for all that have the same layers. Images that differ in their configuration alone share it.
 
     Args:
         folder: Where they are kept; it belongs to this process.
@@ -172,7 +173,7 @@ class ImageStore:
             raise ImagePullError(
                 f"failed to read the image {uri}: its manifest or config is not an OCI image: {error}"
             ) from error
-        root = self._unpack_once(uri, manifest.digest, blobs, described.rootfs.diff_ids)
+        root = self._unpack_once(uri, name_of(content.layers, described.rootfs.diff_ids), blobs, described.rootfs.diff_ids)
         return Image(digest=named.digest, manifest_digest=manifest.digest, config=described.config or ImageConfig(), root=root)
 
     def _find(self, name: ImageUri) -> Manifest:
@@ -196,9 +197,9 @@ class ImageStore:
         except OSError as error:
             raise ImagePullError(f"failed to copy: httpReadSeeker: failed open: blob {digest} not found") from error
 
-    def _unpack_once(self, uri: str, digest: str, blobs: list[Path], diff_ids: Sequence[str]) -> Path:
-        home = self._folder / digest.replace(":", "-")
-        with self._locks[digest]:
+    def _unpack_once(self, uri: str, name: str, blobs: list[Path], diff_ids: Sequence[str]) -> Path:
+        home = self._folder / name
+        with self._locks[name]:
             if not home.exists():
                 try:
                     self._unpack(home, blobs, diff_ids)
@@ -220,6 +221,17 @@ class ImageStore:
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)
             raise
+
+
+def name_of(layers: Sequence[Descriptor], diff_ids: Sequence[str]) -> str:
+    """A name of what layers unpack to. What an image's config says of them is a part of it, for that was checked.
+
+    Args:
+        layers: As the manifest lists them.
+        diff_ids: As the config does.
+    """
+    listed = "\n".join([*(layer.digest for layer in layers), "", *diff_ids])
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def choose_platform(name: ImageUri, children: Sequence[Descriptor]) -> str:

@@ -1,5 +1,6 @@
 """Pulling images and running containers, on real namespaces."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -11,8 +12,8 @@ from slipway_sandbox.containers.container import Container, ContainerSpec, Mount
 from slipway_sandbox.containers.errors import ContainerStartError, ImagePullError
 from slipway_sandbox.containers.images import Image
 from slipway_sandbox.containers.runtime import ContainerRuntime
-from slipway_sandbox.testing import build_image, build_index, layer_of, member, shell_layer
-from slipway_sandbox.testing.images import STATIC_EXIT_CODE, STATIC_OUTPUT, ImageFolder, architecture, static_program
+from slipway_sandbox.testing import TestImage, build_image, build_index, layer_of, member, shell_layer
+from slipway_sandbox.testing.images import STATIC_EXIT_CODE, STATIC_OUTPUT, ImageFolder, architecture, digest_of, static_program
 
 from sandbox.testkit.contract import behaviour
 
@@ -256,6 +257,31 @@ def test_given_many_pulls_at_once_when_they_end_then_all_have_the_same_root(
     with ThreadPoolExecutor(8) as pool:
         roots = {image.root for image in pool.map(runtime.pull, [uri] * 8)}
     assert len(roots) == 1
+
+
+def test_given_images_of_the_same_layers_when_pulled_then_they_share_a_root_and_each_runs_by_its_own_config(
+    runtime: ContainerRuntime, registry: ImageFolder, run: Run
+) -> None:
+    layers = [shell_layer()]
+    uris = [registry.add("twins", name, build_image(layers, env=[f"NAME={name}"])) for name in ("first", "second")]
+    first, second = map(runtime.pull, uris)
+    assert first.root == second.root
+    assert [run("echo $NAME", image)[1] for image in (first, second)] == [["first"], ["second"]]
+
+
+def test_given_an_image_of_the_same_layers_whose_config_says_other_diff_ids_when_pulled_then_it_is_refused_all_the_same(
+    runtime: ContainerRuntime, registry: ImageFolder
+) -> None:
+    good = build_image([layer_of(member("a"))])
+    runtime.pull(registry.add("honest", "v1", good))
+    described = json.loads(good.blobs[json.loads(good.manifest)["config"]["digest"]])
+    described["rootfs"]["diff_ids"] = ["sha256:" + "0" * 64]
+    config = json.dumps(described).encode()
+    manifest = json.loads(good.manifest)
+    manifest["config"] |= {"digest": digest_of(config), "size": len(config)}
+    liar = TestImage(json.dumps(manifest).encode(), {**good.blobs, digest_of(config): config})
+    with pytest.raises(ImagePullError, match="wrong diff id"):
+        runtime.pull(registry.add("liar", "v1", liar))
 
 
 def test_given_a_closed_runtime_when_closing_then_containers_end_and_no_more_start(
