@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import shutil
 import tempfile
@@ -230,7 +231,7 @@ def name_of(layers: Sequence[Descriptor], diff_ids: Sequence[str]) -> str:
         layers: As the manifest lists them.
         diff_ids: As the config does.
     """
-    listed = "\n".join([*(layer.digest for layer in layers), "", *diff_ids])
+    listed = json.dumps([[layer.digest for layer in layers], list(diff_ids)])
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
