@@ -127,7 +127,7 @@ class Image:
     """The manifest for this machine; the same as `digest` unless that is an index."""
     config: ImageConfig
     root: Path
-    """The unpacked file system, shared by all containers of the image, read-only to them."""
+    """The unpacked file system, shared by all containers of images with these layers, read-only to them."""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -225,7 +225,7 @@ class ImageStore:
 
 
 def name_of(layers: Sequence[Descriptor], diff_ids: Sequence[str]) -> str:
-    """A name of what layers unpack to. What an image's config says of them is a part of it, for that was checked.
+    """A name for what layers unpack to. The diff ids are part of it: each of them is checked once, when the layers are unpacked.
 
     Args:
         layers: As the manifest lists them.
