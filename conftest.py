@@ -1,8 +1,9 @@
-"""Ends a test process that hangs. All others would wait for it, and what failed would not be told."""
+"""What every test process does: it looks for garbage seldom, and ends when it hangs."""
 
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 from collections.abc import Generator
 
@@ -18,6 +19,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 class Watch:
     """Prints what each thread does, and ends the process, where a test does not end by its timeout.
+
+    All other processes would wait for it, and what failed would not be told.
 
     pytest-timeout raises an error in the main thread, once. It does nothing for a thread that does not run Python, or for the
     teardown of a test that has failed.
@@ -53,3 +56,14 @@ class Watch:
 def pytest_configure(config: pytest.Config) -> None:
     """Watch this process, which may be one of several."""
     config.pluginmanager.register(Watch(config))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave all that is imported to the end of the process: the garbage collector would go through it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
