@@ -17,8 +17,8 @@ demo:  ## One promotion on a local AWS: KEEP=1 leaves it up; BAD=accuracy|task|r
 	@scripts/setup.sh worker local pipeline model
 	@KEEP="$(KEEP)" BAD="$(BAD)" LAUNCHER="$(LAUNCHER)" CLAIMED="$(CLAIMED)" exec $(BIN)/python -u -m demo
 
-test: setup  ## The suite; ALL=1 adds what takes minutes, as CI does; ARGS=tests/cli runs some
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(ALL)$(ARGS),,-m "not minutes") $(ARGS)
+test: setup  ## The suite; ALL=1 adds what is slow, as CI does; ARGS=tests/cli runs some
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(ALL)$(ARGS),,-m "not slow") $(ARGS)
 
 lint: setup  ## Formatting, lint, types, imports, dependencies, workflow files
 	@scripts/lint.sh

@@ -91,11 +91,10 @@ def aws(sandbox: SandboxProcess, account: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.hookimpl(trylast=True)  # when pytest has left out what was not asked for
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes minutes must not begin when all else has ended: scenarios come first, in every process."""
+    """What takes long must not begin when all else has ended: tests that have a timeout of their own come first."""
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    long = [item for item in items if "scenarios" in item.path.parts]
-    long.sort(key=lambda item: item.get_closest_marker("minutes") is None)
-    others = [item for item in items if "scenarios" not in item.path.parts]
+    long = [item for item in items if item.get_closest_marker("timeout")]
+    others = [item for item in items if not item.get_closest_marker("timeout")]
     items[:] = dealt([list(group) for _, group in itertools.groupby(long, lambda item: item.path)], others, processes)
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+# Others wait here until tests of their own have hung for long enough.
+pytestmark = pytest.mark.timeout(120)
+
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 SETTINGS = "[pytest]\ntimeout = 30\nhang_patience = 2\n"
 FAILS_AND_HANGS_AFTERWARDS = """

@@ -118,7 +118,7 @@ def crowd(own_sandbox: SandboxProcess) -> Crowd:
     return crowd
 
 
-pytestmark = [pytest.mark.minutes, pytest.mark.timeout(SECONDS + 120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 120)]
 
 
 def test_given_64_clients_when_they_hammer_then_no_call_ends_in_a_500(crowd: Crowd) -> None:

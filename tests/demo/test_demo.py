@@ -118,6 +118,7 @@ def test_given_no_terminal_when_the_demo_runs_then_the_endpoint_answers_and_the_
     assert result["aws_calls"]["ecs.RunTask"] == 1
 
 
+@pytest.mark.slow
 def test_given_a_piped_that_runs_the_task_when_the_demo_runs_then_slipway_runs_none_and_the_endpoint_answers() -> None:
     done = demo(LAUNCHER="pipecd")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -134,6 +135,7 @@ def test_given_an_unknown_launcher_when_the_demo_runs_then_the_known_ones_are_to
     assert "LAUNCHER=argo is not known; it is one of: slipway, pipecd" in done.stdout
 
 
+@pytest.mark.slow
 def test_given_claimed_decisions_when_the_demo_runs_then_that_is_marked() -> None:
     done = demo(CLAIMED="1")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -143,6 +145,7 @@ def test_given_claimed_decisions_when_the_demo_runs_then_that_is_marked() -> Non
     assert [each["level"] for each in json.loads((FOLDER / "result.json").read_text())["decisions"]] == ["claimed"]
 
 
+@pytest.mark.slow
 def test_given_a_demo_that_is_kept_when_another_terminal_decides_then_it_goes_on_until_ctrl_c(kept_demo: Terminal) -> None:
     asked = kept_demo.until("Approve this model? [y/n]")
     assert re.search(r"export TEMPORAL_ADDRESS=127.0.0.1:\d+", asked)

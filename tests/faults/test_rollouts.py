@@ -38,7 +38,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         yield ground
 
 
-@pytest.mark.minutes
+@pytest.mark.slow
 @pytest.mark.timeout((EXAMPLES or FEW) * A_MINUTE)
 @settings(
     max_examples=EXAMPLES or FEW,

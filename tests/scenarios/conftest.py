@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,11 +20,21 @@ from tests.support.servers import StackOnServer
 ENDLESS = {"maxIterations": 1_000_000_000}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what was not asked for
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole promotions are slow. `make test` runs those that show how a promotion ends, and CI runs all."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.path.name != "test_endings.py":
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def stack(temporal: TemporalServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A local AWS in which ten minutes pass in a second, beside the Temporal server of the test process."""
     with StackOnServer(tmp_path_factory.mktemp("stack"), temporal, time_scale=600) as servers:
         yield servers
+    # Tens of thousands of files that tell nobody anything. Pytest would keep them for three runs, and delete them all at once.
+    shutil.rmtree(servers.folder / "aws" / "images")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from slipway.api import Outcome, StageName, StageState
 from tests.support.scenario import Scenario, hold_pushes
 
-pytestmark = [pytest.mark.minutes, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 BEFORE_THE_APPROVAL = (
     ("registry", "PutManifest"),

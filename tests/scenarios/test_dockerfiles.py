@@ -15,7 +15,7 @@ from slipway.api import Outcome
 from tests.support.scenario import Scenario
 
 # The first build downloads the SageMaker SDK.
-pytestmark = [pytest.mark.minutes, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="session")

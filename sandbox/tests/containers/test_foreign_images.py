@@ -94,7 +94,7 @@ def test_given_a_program_of_go_alone_in_an_image_when_it_runs_as_a_task_then_its
     assert run_image(desk, image, None) == (9, ["hello from Go"])
 
 
-@pytest.mark.minutes
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @behaviour("Containers", "a whole distribution", like="a Debian made by debootstrap runs, with its own package manager")
 def test_given_a_whole_debian_in_an_image_when_it_runs_as_a_task_then_its_own_programs_do(desk: TaskDesk, debian: bytes) -> None:

@@ -33,7 +33,7 @@ def suite() -> Path:
     return go_program("oci-conformance", PACKAGE, "the conformance suite")
 
 
-@pytest.mark.minutes
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @behaviour(
     "The registry, `/v2/`",
