@@ -1,4 +1,4 @@
-"""What every test process does: it looks for garbage seldom, and ends when it hangs."""
+"""Ends a test process that hangs, and keeps the garbage collector away from what a test process imports."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Leave all that is imported to the end of the process: the garbage collector would go through it again and again."""
+    """Keep the garbage collector away from what is imported. That stays to the end, and would be looked at again and again."""
     gc.disable()
     try:
         return (yield)

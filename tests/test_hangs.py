@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# Others wait here until tests of their own have hung for long enough.
+# Each runs other tests in a process of its own, and waits until one of them has hung for long enough.
 pytestmark = pytest.mark.timeout(120)
 
 CONFTEST = Path(__file__).parents[1] / "conftest.py"

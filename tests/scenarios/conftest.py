@@ -33,7 +33,7 @@ def stack(temporal: TemporalServer, tmp_path_factory: pytest.TempPathFactory) ->
     """A local AWS in which ten minutes pass in a second, beside the Temporal server of the test process."""
     with StackOnServer(tmp_path_factory.mktemp("stack"), temporal, time_scale=600) as servers:
         yield servers
-    # Tens of thousands of files that tell nobody anything. Pytest would keep them for three runs, and delete them all at once.
+    # These are tens of thousands of files. Pytest would keep them for three runs, and then one process would delete them all.
     shutil.rmtree(servers.folder / "aws" / "images")
 
 

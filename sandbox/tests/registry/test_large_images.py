@@ -41,10 +41,10 @@ def ask(connection: http.client.HTTPConnection, method: str, path: str, **more: 
     return connection.getresponse()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a process's memory is read from /proc")
 @behaviour("The registry, `/v2/`", "large layers", like="1 GB goes in and out in a stream, while the process stays below 250 MB")
-@pytest.mark.slow
 def test_given_a_blob_of_a_gigabyte_when_pushed_and_pulled_then_it_is_whole_and_never_in_memory(
     small_sandbox: SandboxProcess,
 ) -> None:
